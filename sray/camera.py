@@ -1,0 +1,145 @@
+"""Cameras: intrinsics, pose, image size; pixel rays and projection. The only place with camera conventions.
+
+OpenCV axes (x right, y down, z forward), metres. Pixel centres are at integers: pixel (0, 0) is the centre of the
+top-left pixel and the image spans [-0.5, width - 0.5). Poses are `world_from_camera`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Where world points fall in views."""
+
+    pixels: Float[Tensor, "*shape 2"]
+    """Column and row. Meaningless, not clamped, where `seen` is false."""
+    depth: Float[Tensor, "*shape"]
+    """Camera z in metres; negative behind the camera."""
+    seen: Bool[Tensor, "*shape"]
+    """z > 0 and inside the image."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One camera, or a batch of cameras of one image size (leading dimension `views`)."""
+
+    intrinsics: Float[Tensor, "*views 3 3"]
+    """K: focal lengths and principal point in pixels, integer pixel centres."""
+    world_from_camera: Float[Tensor, "*views 4 4"]
+    width: int
+    height: int
+
+    @staticmethod
+    def stack(cameras: Sequence[Camera]) -> Camera:
+        """A batch of single cameras. Raises ValueError if sizes differ or there is none."""
+        sizes = {(camera.width, camera.height) for camera in cameras}
+        if len(sizes) != 1:
+            raise ValueError(f"cameras have sizes {sorted(sizes)}; expected exactly one size, resize them first")
+        width, height = sizes.pop()
+        return Camera(
+            torch.stack([camera.intrinsics for camera in cameras]),
+            torch.stack([camera.world_from_camera for camera in cameras]),
+            width,
+            height,
+        )
+
+    def __getitem__(self, index: int | Tensor | list[int]) -> Camera:
+        """One camera, or a smaller batch, of a batch."""
+        return replace(
+            self, intrinsics=self.intrinsics[index], world_from_camera=self.world_from_camera[index]
+        )
+
+    def to(self, device: torch.device | str) -> Camera:
+        return replace(
+            self,
+            intrinsics=self.intrinsics.to(device),
+            world_from_camera=self.world_from_camera.to(device),
+        )
+
+    @property
+    def centre(self) -> Float[Tensor, "*views 3"]:
+        """The camera's position in the world, metres."""
+        return self.world_from_camera[..., :3, 3]
+
+    @property
+    def forward(self) -> Float[Tensor, "*views 3"]:
+        """The unit optical axis in the world."""
+        return self.world_from_camera[..., :3, 2]
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same camera for its image resized to the given size: c' = s (c + 0.5) - 0.5."""
+        intrinsics = self.intrinsics.clone()
+        for row, scale in ((0, width / self.width), (1, height / self.height)):
+            intrinsics[..., row, :2] *= scale
+            intrinsics[..., row, 2] = scale * (self.intrinsics[..., row, 2] + 0.5) - 0.5
+        return replace(self, intrinsics=intrinsics, width=width, height=height)
+
+    def pixel_grid(self) -> Float[Tensor, "pixels 2"]:
+        """Centres of all pixels, row by row (column, row)."""
+        device = self.intrinsics.device
+        rows, columns = torch.meshgrid(
+            torch.arange(self.height, dtype=torch.float32, device=device),
+            torch.arange(self.width, dtype=torch.float32, device=device),
+            indexing="ij",
+        )
+        return torch.stack([columns, rows], dim=-1).reshape(-1, 2)
+
+    def ray_directions(self, pixels: Float[Tensor, "rays 2"]) -> Float[Tensor, "rays 3"]:
+        """World directions through pixels of a single camera, with camera z = 1.
+
+        A point at parameter z of `centre + z * direction` has depth z in this camera.
+        """
+        fx, fy = self.intrinsics[0, 0], self.intrinsics[1, 1]
+        cx, cy, skew = self.intrinsics[0, 2], self.intrinsics[1, 2], self.intrinsics[0, 1]
+        y = (pixels[:, 1] - cy) / fy
+        x = (pixels[:, 0] - cx - skew * y) / fx
+        directions = torch.stack([x, y, torch.ones_like(x)], dim=-1)
+        return directions @ self.world_from_camera[:3, :3].T
+
+    def project(self, points: Float[Tensor, "*points 3"]) -> Projection:
+        """Project world points (metres) into this view, or into each view of a batch (views first in the result).
+
+        A point 2 m ahead on the optical axis lands on (cx, cy): test_camera.py::test_conventions.
+        Source: eq. 4.
+        """
+        shape = points.shape[:-1]
+        rotation = self.world_from_camera[..., :3, :3]
+        camera_from_world = rotation.transpose(-1, -2)
+        offset = -(camera_from_world @ self.world_from_camera[..., :3, 3:])
+        # K (R p + t) as one small matrix per view: one pass over the points.
+        matrix = self.intrinsics @ torch.cat([camera_from_world, offset], dim=-1)
+        flat = points.reshape(-1, 3)
+        homogeneous = flat @ matrix[..., :3].transpose(-1, -2) + matrix[..., 3].unsqueeze(-2)
+        z = homogeneous[..., 2]
+        in_front = z > 1e-6
+        pixels = homogeneous[..., :2] / torch.where(in_front, z, 1.0).unsqueeze(-1)
+        u, v = pixels.unbind(-1)
+        inside = (u >= -0.5) & (u < self.width - 0.5) & (v >= -0.5) & (v < self.height - 0.5)
+        batch = self.intrinsics.shape[:-2]
+        return Projection(
+            pixels.reshape(*batch, *shape, 2), z.reshape(*batch, *shape), (in_front & inside).reshape(*batch, *shape)
+        )
+
+
+def image_grid(pixels: Float[Tensor, "*shape 2"], width: int, height: int) -> Float[Tensor, "*shape 2"]:
+    """`grid_sample` coordinates (align_corners=False) of pixels in an image: x = (2 u + 1) / W - 1."""
+    size = torch.tensor([width, height], dtype=pixels.dtype, device=pixels.device)
+    return (2 * pixels + 1) / size - 1
+
+
+FEATURE_STRIDE = 4
+"""The encoder's features: cell i is centred at pixel 4 i (strided convolutions, not a resized image)."""
+
+
+def feature_grid(
+    pixels: Float[Tensor, "*shape 2"], feature_width: int, feature_height: int
+) -> Float[Tensor, "*shape 2"]:
+    """`grid_sample` coordinates of pixels in a quarter-resolution feature map."""
+    return image_grid(pixels / FEATURE_STRIDE, feature_width, feature_height)

@@ -1,0 +1,90 @@
+"""Frame: one posed picture. SourceViews: several of one size as one batch, which is what the model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from sray.camera import Camera
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One posed picture, on the CPU as it was recorded."""
+
+    image: UInt8[Tensor, "height width 3"]
+    """RGB."""
+    camera: Camera
+    depth: Float[Tensor, "height width"] | None = None
+    """Camera z in metres; NaN where there is none."""
+    labels: UInt8[Tensor, "height width"] | None = None
+    """Class indices; VOID (255) unlabelled."""
+    stamp_ns: int = 0
+    name: str = ""
+    """Where it came from, for messages and reports."""
+
+    def resized(self, width: int, height: int) -> Frame:
+        """The same frame at another size: colour area-averaged when shrinking; depth and labels nearest-exact."""
+        if (width, height) == (self.camera.width, self.camera.height):
+            return self
+        shrinking = width < self.camera.width
+        image = cv2.resize(
+            self.image.numpy(), (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+        )
+        return replace(
+            self,
+            image=torch.from_numpy(np.ascontiguousarray(image)),
+            camera=self.camera.resized(width, height),
+            depth=None if self.depth is None else _nearest(self.depth, width, height),
+            labels=None if self.labels is None else _nearest(self.labels, width, height),
+        )
+
+
+def _nearest(image: Tensor, width: int, height: int) -> Tensor:
+    # INTER_NEAREST_EXACT samples at pixel centres; plain INTER_NEAREST shifts by up to 0.6 px.
+    resized = cv2.resize(image.numpy(), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return torch.from_numpy(np.ascontiguousarray(resized))
+
+
+@dataclass(frozen=True)
+class SourceViews:
+    """A batch of views of one size, ready for the model."""
+
+    images: Float[Tensor, "views 3 height width"]
+    """RGB in 0..1."""
+    camera: Camera
+    """Batch of `views` cameras."""
+    depth: Float[Tensor, "views height width"] | None = None
+    """Camera z in metres, NaN where there is none; None if any view has none at all."""
+
+    @staticmethod
+    def from_frames(frames: Sequence[Frame]) -> SourceViews:
+        """Raises ValueError if there is no frame or their sizes differ."""
+        if not frames:
+            raise ValueError("there are no frames to make source views of; expected at least one")
+        depths = [frame.depth for frame in frames]
+        return SourceViews(
+            torch.stack([frame.image for frame in frames]).permute(0, 3, 1, 2).float() / 255,
+            Camera.stack([frame.camera for frame in frames]),
+            torch.stack([depth for depth in depths if depth is not None]) if None not in depths else None,
+        )
+
+    @property
+    def count(self) -> int:
+        return self.images.shape[0]
+
+    def __getitem__(self, index: Tensor | list[int]) -> SourceViews:
+        return SourceViews(
+            self.images[index], self.camera[index], None if self.depth is None else self.depth[index]
+        )
+
+    def to(self, device: torch.device | str) -> SourceViews:
+        return SourceViews(
+            self.images.to(device), self.camera.to(device), None if self.depth is None else self.depth.to(device)
+        )

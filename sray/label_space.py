@@ -1,0 +1,134 @@
+"""Label spaces: which class an index means, its colour, and the NYU40 id it is stored as on disk.
+
+Every label image in memory and on the wire holds indices of one label space; VOID (255) means "not known".
+Files in ScanNet layout hold NYU40 ids (0 is unlabelled); `from_nyu40` and `to_nyu40` are the only conversions.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+VOID = 255
+"""The ignore id: no label, or nothing seen."""
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """Names, colours and NYU40 ids, all of length `classes`, indexed by class."""
+
+    name: str
+    names: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+    """RGB, 0-255."""
+    nyu40: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.names) == len(self.colours) == len(self.nyu40):
+            raise ValueError(
+                f"label space {self.name}: {len(self.names)} names, {len(self.colours)} colours and "
+                f"{len(self.nyu40)} NYU40 ids; expected the same number of each"
+            )
+        if not 0 < len(self.names) < VOID:
+            raise ValueError(f"label space {self.name} has {len(self.names)} classes; expected 1 to {VOID - 1}")
+
+    @property
+    def classes(self) -> int:
+        return len(self.names)
+
+    def from_nyu40(self, ids: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Indices of this space for NYU40 ids; classes outside the space, and 0, become VOID (ignored, not "other")."""
+        table = np.full(int(max(ids.max(initial=0), max(self.nyu40))) + 1, VOID, np.uint8)
+        table[list(self.nyu40)] = np.arange(self.classes, dtype=np.uint8)
+        indices: NDArray[np.uint8] = table[ids]
+        return indices
+
+    def to_nyu40(self, indices: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        """NYU40 ids for indices of this space; VOID becomes 0."""
+        table = np.zeros(256, np.uint16)
+        table[: self.classes] = self.nyu40
+        return table[indices]
+
+    def colourize(self, indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """RGB picture (..., 3) of a label image; VOID is black."""
+        table = np.zeros((256, 3), np.uint8)
+        table[: self.classes] = self.colours
+        return table[indices]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> LabelSpace:
+        """Raises KeyError, TypeError or ValueError on text that `to_json` did not write."""
+        raw = json.loads(text)
+        return LabelSpace(
+            name=str(raw["name"]),
+            names=tuple(str(name) for name in raw["names"]),
+            colours=tuple((int(r), int(g), int(b)) for r, g, b in raw["colours"]),
+            nyu40=tuple(int(i) for i in raw["nyu40"]),
+        )
+
+
+def _space(name: str, rows: list[tuple[str, int, tuple[int, int, int]]]) -> LabelSpace:
+    return LabelSpace(
+        name,
+        names=tuple(row[0] for row in rows),
+        nyu40=tuple(row[1] for row in rows),
+        colours=tuple(row[2] for row in rows),
+    )
+
+
+SCANNET20 = _space(
+    "scannet20",
+    [
+        ("wall", 1, (174, 199, 232)),
+        ("floor", 2, (152, 223, 138)),
+        ("cabinet", 3, (31, 119, 180)),
+        ("bed", 4, (255, 187, 120)),
+        ("chair", 5, (188, 189, 34)),
+        ("sofa", 6, (140, 86, 75)),
+        ("table", 7, (255, 152, 150)),
+        ("door", 8, (214, 39, 40)),
+        ("window", 9, (197, 176, 213)),
+        ("bookshelf", 10, (148, 103, 189)),
+        ("picture", 11, (196, 156, 148)),
+        ("counter", 12, (23, 190, 207)),
+        ("desk", 14, (247, 182, 210)),
+        ("curtain", 16, (219, 219, 141)),
+        ("refrigerator", 24, (255, 127, 14)),
+        ("shower curtain", 28, (158, 218, 229)),
+        ("toilet", 33, (44, 160, 44)),
+        ("sink", 34, (112, 128, 144)),
+        ("bathtub", 36, (227, 119, 194)),
+        ("otherfurniture", 39, (82, 84, 163)),
+    ],
+)
+
+ROOMS = _space(
+    "rooms",
+    [
+        ("wall", 1, (174, 199, 232)),
+        ("floor", 2, (152, 223, 138)),
+        ("cabinet", 3, (31, 119, 180)),
+        ("bed", 4, (255, 187, 120)),
+        ("chair", 5, (188, 189, 34)),
+        ("sofa", 6, (140, 86, 75)),
+        ("table", 7, (255, 152, 150)),
+        ("door", 8, (214, 39, 40)),
+        ("window", 9, (197, 176, 213)),
+        ("bookshelf", 10, (148, 103, 189)),
+        ("picture", 11, (196, 156, 148)),
+        ("desk", 14, (247, 182, 210)),
+        ("curtain", 16, (219, 219, 141)),
+        ("ceiling", 22, (78, 71, 183)),
+        ("lamp", 35, (255, 221, 51)),
+        ("other", 40, (110, 110, 110)),
+    ],
+)
+"""The 16 classes of the procedural rooms (`sray_train.datasets.rooms`); "other" is NYU40's otherprop."""
+
+LABEL_SPACES = {space.name: space for space in (ROOMS, SCANNET20)}

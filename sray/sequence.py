@@ -1,0 +1,182 @@
+"""A recorded sequence on disk, in ScanNet's exported layout: read, write, check.
+
+    color/N.jpg  depth/N.png (uint16 mm, 0 = none)  pose/N.txt (4x4 world_from_camera)
+    label-filt/N.png (NYU40 ids, 0 = unlabelled)  intrinsic/intrinsic_color.txt, intrinsic_depth.txt (4x4)
+
+Depth and labels are optional. Depth or labels of another size than the colour are resized to it, nearest-exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sray.camera import Camera
+from sray.errors import ErrorCode, SrayError
+from sray.frames import Frame
+from sray.label_space import ROOMS, LabelSpace
+
+FRAME_PERIOD_NS = 1_000_000_000 // 30
+"""The layout holds no stamps: file number N is taken at 1 s + N / 30 s."""
+
+
+def stamp_of(number: int) -> int:
+    """The synthesised stamp (ns) of file number `number`."""
+    return 1_000_000_000 + number * FRAME_PERIOD_NS
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """The readable frames of a folder; frames without a usable pose are skipped and counted."""
+
+    folder: Path
+    label_space: LabelSpace
+    indices: tuple[int, ...]
+    """File numbers in playing order."""
+    intrinsics: NDArray[np.float64]
+    """K (3, 3) of the colour images."""
+    has_depth: bool
+    has_labels: bool
+    skipped: dict[str, list[int]] = field(default_factory=dict)
+    """Reason -> file numbers left out."""
+
+    @staticmethod
+    def open(folder: Path | str, label_space: LabelSpace = ROOMS) -> Sequence:
+        """Look through a folder without reading its pictures.
+
+        Raises SrayError(BAD_FILE), naming the path, if the folder, its intrinsics or every usable frame is missing.
+        """
+        folder = Path(folder)
+        color = folder / "color"
+        if not color.is_dir():
+            raise _bad(folder, "has no color/ folder", "the ScanNet layout: color/N.jpg pose/N.txt intrinsic/")
+        numbers = sorted(int(path.stem) for path in color.glob("*.jpg") if path.stem.isdigit())
+        if not numbers:
+            raise _bad(color, "holds no N.jpg", "numbered pictures such as 0.jpg")
+        intrinsics = _read_matrix(folder / "intrinsic" / "intrinsic_color.txt")[:3, :3]
+        if intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0 or not np.isfinite(intrinsics).all():
+            raise _bad(folder / "intrinsic" / "intrinsic_color.txt", "is not a calibration", "focal lengths above 0")
+        usable: list[int] = []
+        skipped: dict[str, list[int]] = {}
+        for number in numbers:
+            path = folder / "pose" / f"{number}.txt"
+            if not path.is_file():
+                skipped.setdefault("no pose file", []).append(number)
+            elif not np.isfinite(_read_matrix(path)).all():
+                skipped.setdefault("pose is not finite", []).append(number)
+            else:
+                usable.append(number)
+        if not usable:
+            reasons = ", ".join(f"{len(found)} frames: {reason}" for reason, found in skipped.items())
+            raise _bad(folder / "pose", f"leaves no usable frame ({reasons})", "4x4 poses with finite numbers")
+        return Sequence(
+            folder,
+            label_space,
+            tuple(usable),
+            intrinsics,
+            has_depth=(folder / "depth").is_dir(),
+            has_labels=(folder / "label-filt").is_dir(),
+            skipped=skipped,
+        )
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, position: int) -> Frame:
+        """Read one frame. Raises SrayError(BAD_FILE), naming the file, if a picture cannot be read."""
+        number = self.indices[position]
+        bgr = _read_image(self.folder / "color" / f"{number}.jpg", cv2.IMREAD_COLOR)
+        image = torch.from_numpy(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+        height, width = image.shape[:2]
+        pose = _read_matrix(self.folder / "pose" / f"{number}.txt")
+        depth = labels = None
+        if self.has_depth:
+            raw = _read_image(self.folder / "depth" / f"{number}.png", cv2.IMREAD_UNCHANGED)
+            metres = np.where(raw > 0, raw.astype(np.float32) / 1000, np.float32(np.nan))
+            depth = torch.from_numpy(_sized(metres, width, height))
+        if self.has_labels:
+            ids = _read_image(self.folder / "label-filt" / f"{number}.png", cv2.IMREAD_UNCHANGED)
+            labels = torch.from_numpy(_sized(self.label_space.from_nyu40(ids), width, height))
+        camera = Camera(
+            torch.from_numpy(self.intrinsics).float(), torch.from_numpy(pose).float(), width, height
+        )
+        return Frame(image, camera, depth, labels, stamp_of(number), f"{self.folder.name}/{number}")
+
+
+class SequenceWriter:
+    """Writes frames into a folder in the same layout; the first frame's camera gives the intrinsics."""
+
+    def __init__(self, folder: Path | str, label_space: LabelSpace = ROOMS) -> None:
+        self._folder = Path(folder)
+        self._label_space = label_space
+        self._intrinsics: torch.Tensor | None = None
+
+    def add(self, number: int, frame: Frame) -> None:
+        """Write one frame as file number `number`. Raises ValueError if its intrinsics differ from the first's."""
+        if self._intrinsics is None:
+            self._write_intrinsics(frame.camera)
+        elif not torch.allclose(self._intrinsics, frame.camera.intrinsics):
+            raise ValueError(f"frame {number} has other intrinsics than the first; one folder holds one camera")
+        _write_image(
+            self._folder / "color" / f"{number}.jpg",
+            cv2.cvtColor(frame.image.numpy(), cv2.COLOR_RGB2BGR),
+            [cv2.IMWRITE_JPEG_QUALITY, 95],
+        )
+        _write_matrix(self._folder / "pose" / f"{number}.txt", frame.camera.world_from_camera.double().numpy())
+        if frame.depth is not None:
+            millimetres = np.nan_to_num(frame.depth.numpy() * 1000, nan=0).round().clip(0, 65535)
+            _write_image(self._folder / "depth" / f"{number}.png", millimetres.astype(np.uint16))
+        if frame.labels is not None:
+            ids = self._label_space.to_nyu40(frame.labels.numpy())
+            _write_image(self._folder / "label-filt" / f"{number}.png", ids.astype(np.uint8))
+
+    def _write_intrinsics(self, camera: Camera) -> None:
+        matrix = np.eye(4)
+        matrix[:3, :3] = camera.intrinsics.double().numpy()
+        for name in ("intrinsic_color.txt", "intrinsic_depth.txt"):
+            _write_matrix(self._folder / "intrinsic" / name, matrix)
+        self._intrinsics = camera.intrinsics
+
+
+def _bad(path: Path, found: str, expected: str) -> SrayError:
+    return SrayError(ErrorCode.BAD_FILE, f"{path} {found}; expected {expected}")
+
+
+def _read_matrix(path: Path) -> NDArray[np.float64]:
+    try:
+        matrix = np.loadtxt(path, dtype=np.float64)
+    except (OSError, ValueError) as error:
+        raise _bad(path, f"cannot be read ({error})", "a text file with a 4x4 matrix") from error
+    if matrix.shape != (4, 4):
+        raise _bad(path, f"holds an array of shape {matrix.shape}", "a 4x4 matrix")
+    return matrix
+
+
+def _read_image(path: Path, flags: int) -> NDArray[np.generic]:
+    image = cv2.imread(str(path), flags) if path.is_file() else None
+    if image is None:
+        state = "cannot be decoded" if path.is_file() else "is missing"
+        raise _bad(path, state, "a readable picture; export the sequence again or remove the frame")
+    return image
+
+
+def _sized(image: NDArray[np.generic], width: int, height: int) -> NDArray[np.generic]:
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _write_image(path: Path, image: NDArray[np.generic], options: list[int] | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), image, options or []):
+        raise _bad(path, "could not be written", "a writable folder with free space")
+
+
+def _write_matrix(path: Path, matrix: NDArray[np.float64]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savetxt(path, matrix, fmt="%.9g")
