@@ -1,0 +1,113 @@
+"""Cross-Reprojection Attention: along each reprojected ray, then across the views. Eq. 6-10, Table 13.
+
+`variant` chooses the ablations of Table 3 and the dense attention of Tables 6 and 7.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+AttentionVariant = Literal["none", "radial", "cross_view", "full", "dense"]
+
+
+class MaskedAttention(nn.Module):
+    """Multi-head self-attention over a sequence, with absent tokens masked as keys. Eq. 6-8."""
+
+    def __init__(self, channels: int, heads: int = 4, *, bias: bool = True) -> None:
+        super().__init__()
+        self.heads = heads
+        self.project = nn.Linear(channels, 3 * channels, bias=bias)
+        self.output = nn.Linear(channels, channels, bias=bias)
+
+    def forward(
+        self, tokens: Float[Tensor, "*batch tokens channels"], valid: Bool[Tensor, "*batch tokens"]
+    ) -> Float[Tensor, "*batch tokens channels"]:
+        """Rows that have no key left are zero (attention kernels differ there: NaN or 0)."""
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(-3, -2) for part in self.project(tokens).chunk(3, dim=-1)
+        )
+        any_key = valid.any(-1, keepdim=True)
+        mask = (valid | ~any_key).unsqueeze(-2).unsqueeze(-2)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        mixed: Tensor = self.output(attended.transpose(-3, -2).flatten(-2))
+        return mixed * any_key.unsqueeze(-1)
+
+
+class CrossReprojectionAttention(nn.Module):
+    """Refines the contextual space M into M'' (Table 13).
+
+    To the letter there is no residual and a ReLU follows each attention. With `residual`, layer norm comes before
+    each attention, its result is added, and its output projection starts at zero: training starts from M itself.
+    """
+
+    def __init__(self, channels: int, variant: AttentionVariant, *, residual: bool, heads: int = 4) -> None:
+        super().__init__()
+        if variant not in get_args(AttentionVariant):
+            raise ValueError(f"attention is {variant!r}; expected one of {', '.join(get_args(AttentionVariant))}")
+        self.variant = variant
+        self.residual = residual
+        steps = {"none": [], "full": ["radial", "cross_view"]}.get(variant, [variant])
+        self.steps = nn.ModuleDict({step: MaskedAttention(channels, heads) for step in steps})
+        self.norms = nn.ModuleDict({step: nn.LayerNorm(channels) for step in steps} if residual else {})
+        if residual:
+            for attention in self.steps.values():
+                assert isinstance(attention, MaskedAttention)
+                nn.init.zeros_(attention.output.weight)
+                nn.init.zeros_(attention.output.bias)
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "views rays samples channels"],
+        valid: Bool[Tensor, "views rays samples"],
+        coordinates: Float[Tensor, "rays samples"],
+    ) -> Float[Tensor, "views rays samples channels"]:
+        """Refine M. `coordinates`: the samples' normalised positions along the ray, 0 near to 1 far."""
+        positions = positional_encoding(coordinates, tokens.shape[-1])
+        for name, attention in self.steps.items():
+            # Table 13 adds the positions once, before the attention along the ray.
+            placed = tokens if name == "cross_view" else tokens + positions
+            inputs = self.norms[name](placed) if self.residual else placed
+            attended = _ATTEND[name](attention, inputs, valid)
+            tokens = tokens + attended if self.residual else torch.relu(attended)
+        return tokens
+
+
+def _radial(attention: nn.Module, tokens: Tensor, valid: Tensor) -> Tensor:
+    """Eq. 6-9: samples of one reprojected ray attend to each other, each view by itself."""
+    attended: Tensor = attention(tokens, valid)
+    return attended
+
+
+def _cross_view(attention: nn.Module, tokens: Tensor, valid: Tensor) -> Tensor:
+    """Eq. 10: the views of one sample attend to each other."""
+    attended: Tensor = attention(tokens.permute(1, 2, 0, 3), valid.permute(1, 2, 0))
+    return attended.permute(2, 0, 1, 3)
+
+
+def _dense(attention: nn.Module, tokens: Tensor, valid: Tensor) -> Tensor:
+    """Section 3.3's straightforward approach: every sample of every view attends to all others of its ray."""
+    views, _, samples, _ = tokens.shape
+    flat: Tensor = attention(tokens.transpose(0, 1).flatten(1, 2), valid.transpose(0, 1).flatten(1, 2))
+    return flat.unflatten(1, (views, samples)).transpose(0, 1)
+
+
+_ATTEND = {"radial": _radial, "cross_view": _cross_view, "dense": _dense}
+
+POSITION_SCALE = 64.0
+"""Positions count as if the ray had 64 samples, however many it has."""
+
+
+def positional_encoding(
+    coordinates: Float[Tensor, "rays samples"], channels: int
+) -> Float[Tensor, "rays samples channels"]:
+    """Fixed sinusoids of the normalised coordinate times 64: sines in the first half, cosines in the second."""
+    half = channels // 2
+    exponents = torch.arange(half, dtype=coordinates.dtype, device=coordinates.device) / half
+    angles = (POSITION_SCALE * coordinates).unsqueeze(-1) * torch.exp(-math.log(10_000.0) * exponents)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)

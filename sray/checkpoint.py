@@ -1,0 +1,134 @@
+"""Checkpoints: safetensors for the weights; config, label space and lineage as JSON in the same file's header.
+
+Nothing is unpickled. A file that was cut short, or that fits another network, is refused with the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import LabelSpace
+from sray.model import SemanticRay, SemanticRayConfig
+
+FORMAT = "sray-checkpoint-1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model and what is known of it."""
+
+    model: SemanticRay
+    """In eval mode, on the CPU, float32."""
+    label_space: LabelSpace
+    lineage: dict[str, Any]
+    """How it came to be: parent's sha256, data, seeds, steps, scores. Free form, JSON."""
+    sha256: str
+    """Of the whole file: the model's identity."""
+
+    @property
+    def id(self) -> str:
+        """A short name for messages and pages."""
+        return f"{self.label_space.name}-{self.sha256[:12]}"
+
+
+def save_checkpoint(
+    path: Path | str, model: SemanticRay, label_space: LabelSpace, lineage: dict[str, Any] | None = None
+) -> str:
+    """Write a checkpoint and return its sha256. Killed at any moment, either the old file or the new one is there.
+
+    Raises ValueError if the label space has another number of classes than the model.
+    """
+    if label_space.classes != model.config.classes:
+        raise ValueError(
+            f"the model tells {model.config.classes} classes apart, label space {label_space.name} has "
+            f"{label_space.classes}; expected the same number"
+        )
+    header = {
+        "format": FORMAT,
+        "config": json.dumps(asdict(model.config)),
+        "label_space": label_space.to_json(),
+        "lineage": json.dumps(lineage or {}),
+    }
+    tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    content = save(tensors, header)
+    write_atomically(Path(path), content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write, flush to disk, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path | str) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises SrayError(BAD_FILE) if the file is missing, damaged or no checkpoint of this project, and
+    SrayError(MODEL_MISMATCH) if its weights do not fit the network its config describes.
+    """
+    path = Path(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError as error:
+        raise SrayError(ErrorCode.BAD_FILE, f"{path} does not exist; expected a .safetensors checkpoint") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise SrayError(
+            ErrorCode.BAD_FILE, f"{path} cannot be read ({error}); expected an undamaged .safetensors checkpoint"
+        ) from error
+    if header.get("format") != FORMAT:
+        raise SrayError(
+            ErrorCode.BAD_FILE,
+            f"{path} has format {header.get('format')!r}; expected {FORMAT}, as `sray train` writes",
+        )
+    try:
+        config = SemanticRayConfig(**json.loads(header["config"]))
+        label_space = LabelSpace.from_json(header["label_space"])
+        lineage = json.loads(header["lineage"])
+        model = SemanticRay(config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SrayError(
+            ErrorCode.MODEL_MISMATCH, f"{path} describes no network this version knows ({error}); train or convert anew"
+        ) from error
+    if label_space.classes != config.classes:
+        raise SrayError(
+            ErrorCode.MODEL_MISMATCH,
+            f"{path}: {config.classes} classes, but label space {label_space.name} has {label_space.classes}",
+        )
+    _fit(model, tensors, path)
+    return Checkpoint(model.eval(), label_space, lineage, digest)
+
+
+def _fit(model: SemanticRay, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if expected != found:
+        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        first = wrong[0]
+        raise SrayError(
+            ErrorCode.MODEL_MISMATCH,
+            f"{path}: {len(wrong)} of {len(expected)} tensors do not fit, first {first}: expected "
+            f"{expected.get(first, 'none')}, found {found.get(first, 'none')}",
+        )
+    model.load_state_dict(tensors)

@@ -1,0 +1,101 @@
+"""The 3D contextual space M: the source views as seen along the query rays. Eq. 3-5, Table 12, L20-L22.
+
+Axes of everything per view are (views, rays, samples), as M is in eq. 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from sray.camera import Camera, feature_grid, image_grid
+from sray.encoder import FEATURE_CHANNELS
+
+DIRECTION_CHANNELS = 4
+
+
+@dataclass(frozen=True)
+class EncodedViews:
+    """Source views after the encoder: what is kept per keyframe."""
+
+    images: Float[Tensor, "views 3 height width"]
+    """RGB in 0..1."""
+    camera: Camera
+    """Batch of `views` cameras."""
+    features: Float[Tensor, "views channels rows columns"]
+
+    @property
+    def count(self) -> int:
+        return self.images.shape[0]
+
+
+@dataclass(frozen=True)
+class ContextSpace:
+    """What each view says about each sample."""
+
+    tokens: Float[Tensor, "views rays samples channels"]
+    """M: features with the direction embedding added."""
+    features: Float[Tensor, "views rays samples channels"]
+    """The same without it."""
+    directions: Float[Tensor, "views rays samples 4"]
+    """Unit direction source camera -> point minus the same from the target camera, and their dot product."""
+    colors: Float[Tensor, "views rays samples 3"]
+    """Source colours, 0..1."""
+    valid: Bool[Tensor, "views rays samples"]
+    """The sample is in front of the view and inside its image."""
+
+
+class ContextBuilder(nn.Module):
+    """Reprojects samples into the source views (eq. 4) and gathers M (eq. 5)."""
+
+    def __init__(self, *, zero_directions: bool) -> None:
+        super().__init__()
+        self.direction_mlp = nn.Sequential(  # L21
+            nn.Linear(DIRECTION_CHANNELS, 16), nn.ELU(), nn.Linear(16, FEATURE_CHANNELS), nn.ELU()
+        )
+        if zero_directions:
+            last = self.direction_mlp[2]
+            assert isinstance(last, nn.Linear)
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(
+        self,
+        views: EncodedViews,
+        origin: Float[Tensor, "3"],
+        points: Float[Tensor, "rays samples 3"],
+    ) -> ContextSpace:
+        """Gather M at world points (metres) on rays from `origin`, the target camera's centre."""
+        projection = views.camera.project(points)
+        rows, columns = views.features.shape[-2:]
+        features = _gather(views.features, feature_grid(projection.pixels, columns, rows))
+        colors = _gather(
+            views.images, image_grid(projection.pixels, views.camera.width, views.camera.height)
+        )
+        directions = direction_difference(views.camera.centre, origin, points)
+        return ContextSpace(
+            features + self.direction_mlp(directions), features, directions, colors, projection.seen
+        )
+
+
+def direction_difference(
+    centres: Float[Tensor, "views 3"], origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
+) -> Float[Tensor, "views rays samples 4"]:
+    """Table 12, input 2: unit(source -> point) - unit(target -> point), and the dot product of the two."""
+    source = F.normalize(points - centres[:, None, None], dim=-1)
+    target = F.normalize(points - origin, dim=-1).expand_as(source)
+    return torch.cat([source - target, (source * target).sum(-1, keepdim=True)], dim=-1)
+
+
+def _gather(
+    images: Float[Tensor, "views channels rows columns"], grid: Float[Tensor, "views rays samples 2"]
+) -> Float[Tensor, "views rays samples channels"]:
+    # Unseen points have meaningless, possibly huge coordinates; border padding keeps them finite, masks drop them.
+    sampled = F.grid_sample(
+        images, grid.clamp(-2, 2), mode="bilinear", padding_mode="border", align_corners=False
+    )
+    return sampled.permute(0, 2, 3, 1)

@@ -1,0 +1,83 @@
+"""What training minimises. Eq. 14-16, and depth supervision where the training data has depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from sray.label_space import VOID
+from sray.model import RayOutput
+from sray.sampling import Spacing, coordinate_of
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """How much each term counts."""
+
+    semantic: float = 1.0
+    """lambda_1 of eq. 16."""
+    color: float = 1.0
+    """lambda_2 of eq. 16."""
+    depth: float = 0.1
+    """Depth supervision; 0 to train from colour and labels alone, as the paper does."""
+
+
+@dataclass(frozen=True)
+class RayTargets:
+    """The truth along rays."""
+
+    color: Float[Tensor, "rays 3"]
+    """0..1."""
+    labels: UInt8[Tensor, "rays"]
+    """Class indices; VOID rays teach no semantics."""
+    depth: Float[Tensor, "rays"] | None = None
+    """Camera z in metres; NaN rays teach no depth."""
+
+
+def total_loss(
+    outputs: tuple[RayOutput, ...],
+    targets: RayTargets,
+    weights: LossWeights,
+    bounds: tuple[float, float],
+    spacing: Spacing,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Eq. 16 summed over the coarse and the fine pass (eq. 15), and each term by itself (unweighted)."""
+    terms = {
+        "semantic": torch.stack([semantic_loss(output.logits, targets.labels) for output in outputs]).sum(),
+        "color": torch.stack([F.mse_loss(output.color, targets.color) for output in outputs]).sum(),
+    }
+    if targets.depth is not None:
+        terms["depth"] = torch.stack(
+            [depth_loss(output, targets.depth, bounds, spacing) for output in outputs]
+        ).sum()
+    total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
+    return total, terms
+
+
+def semantic_loss(logits: Float[Tensor, "rays classes"], labels: UInt8[Tensor, "rays"]) -> Float[Tensor, ""]:
+    """Mean cross-entropy over labelled rays (eq. 14); 0 if none is labelled."""
+    labelled = (labels != VOID).sum()
+    summed = F.cross_entropy(logits, labels.long(), ignore_index=VOID, reduction="sum")
+    return summed / labelled.clamp_min(1)
+
+
+def depth_loss(
+    output: RayOutput, depth: Float[Tensor, "rays"], bounds: tuple[float, float], spacing: Spacing
+) -> Float[Tensor, ""]:
+    """How far the compositing weights lie from the true surface, plus what is left of the light behind it.
+
+    In units of the normalised coordinate x 10, so that neither term drowns the other; a negative log likelihood of the
+    weights within a fortieth of the ray pulls in a pass that has not found the surface yet.
+    """
+    known = depth.isfinite() & (depth > bounds[0]) & (depth < bounds[1])
+    truth = coordinate_of(torch.where(known, depth, bounds[0]), *bounds, spacing).unsqueeze(-1)
+    distance = (output.coordinates - truth).abs()
+    spread = 10 * (output.weights * distance).sum(-1)
+    leftover = 1 - output.opacity
+    near_surface = (output.weights * (distance < 1 / 40)).sum(-1)
+    missed = -torch.log(near_surface + 1e-3) / 10
+    return ((spread + leftover + missed) * known).sum() / known.sum().clamp_min(1)

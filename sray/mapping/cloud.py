@@ -1,0 +1,90 @@
+"""Labelled clouds: world points with colour, class and confidence; from a rendered view, or to a PLY file."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from sray.errors import ErrorCode, SrayError
+from sray.field import RenderedView
+from sray.label_space import VOID, LabelSpace
+
+PLY_POINT = np.dtype(
+    [
+        ("x", "<f4"), ("y", "<f4"), ("z", "<f4"),
+        ("red", "u1"), ("green", "u1"), ("blue", "u1"),
+        ("label", "u1"), ("confidence", "<f4"),
+    ]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LabelledCloud:
+    """Points of the world, one row each."""
+
+    points: Float32[np.ndarray, "points 3"]
+    """Metres, in the world (the map frame)."""
+    rgb: UInt8[np.ndarray, "points 3"]
+    labels: UInt8[np.ndarray, " points"]
+    """Class indices; never VOID."""
+    confidence: Float32[np.ndarray, " points"]
+    """Probability of the class, 0 to 1."""
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0.0) -> LabelledCloud:
+    """The labelled pixels of a rendered view as world points, every `stride`-th row and column.
+
+    Pixels that are void, have no depth, or are less confident than `min_confidence` give no point.
+    """
+    labels = view.labels[::stride, ::stride]
+    depth = view.depth[::stride, ::stride]
+    confidence = view.confidence[::stride, ::stride]
+    kept = (labels != VOID) & torch.isfinite(depth) & (depth > 0) & (confidence >= min_confidence)
+    rows, columns = torch.nonzero(kept, as_tuple=True)
+    pixels = torch.stack([columns, rows], dim=-1).float() * stride
+    points = view.camera.centre + depth[kept].unsqueeze(-1) * view.camera.ray_directions(pixels)
+    rgb = (view.color[::stride, ::stride][kept].clamp(0, 1) * 255).round().to(torch.uint8)
+    return LabelledCloud(points.numpy(), rgb.numpy(), labels[kept].numpy(), confidence[kept].numpy())
+
+
+def write_ply(path: Path, cloud: LabelledCloud, label_space: LabelSpace) -> None:
+    """Write a binary PLY (x y z, red green blue, label, confidence), class names as comments.
+
+    The file appears whole or not at all; an existing one is kept if writing fails. Raises SrayError: DISK_FULL, BAD_FILE.
+    """
+    records = np.empty(len(cloud), PLY_POINT)
+    for axis, name in enumerate("xyz"):
+        records[name] = cloud.points[:, axis]
+    for channel, name in enumerate(("red", "green", "blue")):
+        records[name] = cloud.rgb[:, channel]
+    records["label"] = cloud.labels
+    records["confidence"] = cloud.confidence
+    names = "".join(f"comment label {index} {name}\n" for index, name in enumerate(label_space.names))
+    header = (
+        f"ply\nformat binary_little_endian 1.0\n{names}element vertex {len(cloud)}\n"
+        "property float x\nproperty float y\nproperty float z\n"
+        "property uchar red\nproperty uchar green\nproperty uchar blue\n"
+        "property uchar label\nproperty float confidence\nend_header\n"
+    )
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(header.encode())
+            file.write(records.tobytes())
+        os.replace(unfinished, path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        code = ErrorCode.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else ErrorCode.BAD_FILE
+        raise SrayError(
+            code, f"cannot write {path}: {error.strerror}; give a path in a folder that exists, with room for "
+            f"{records.nbytes / 1e6:.1f} MB"
+        ) from error

@@ -1,0 +1,259 @@
+"""Mapper: frames in; labelled views, clouds and a fused map out. Acts; keeps no files and knows no ROS.
+
+Encode once, ask many times: a keyframe's features are computed when it enters the buffer and serve every render until
+it leaves. Not thread-safe: one thread owns a mapper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sray.camera import Camera
+from sray.errors import ErrorCode, SrayError
+from sray.field import RenderedView, SemanticField
+from sray.frames import Frame, SourceViews
+from sray.mapping.cloud import LabelledCloud, cloud_of_view
+from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Verdict
+from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
+from sray.view_selection import ROOM_BOUNDS, select_views
+
+MIN_OVERLAP = 0.02
+"""A source that sees less of the target's frustum than this adds nothing but cost."""
+
+
+@dataclass(frozen=True)
+class ViewsConfig:
+    """Which keyframes serve as sources."""
+
+    count: int = 8
+    """Source views per render at most."""
+    min: int = 2
+    """With fewer sources that see the target, TOO_FEW_VIEWS."""
+    include_own: bool = False
+    """Whether a frame's own keyframe may be a source for its own camera. Never in a reported score."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min <= self.count:
+            raise ValueError(f"views.min is {self.min} and views.count {self.count}; expected 1 <= min <= count")
+
+
+@dataclass(frozen=True)
+class CloudConfig:
+    """What of a rendered view becomes points."""
+
+    stride: int = 2
+    """Every how many rows and columns."""
+    min_confidence: float = 0.0
+    """Least probability of the class."""
+
+
+@dataclass(frozen=True)
+class MapperConfig:
+    """Everything a mapper can be told."""
+
+    keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
+    views: ViewsConfig = field(default_factory=ViewsConfig)
+    cloud: CloudConfig = field(default_factory=CloudConfig)
+    map: VoxelMapConfig = field(default_factory=VoxelMapConfig)
+    near: float = 0.0
+    """Nearest sample along a ray, metres; 0: from the scene."""
+    far: float = 0.0
+    """Farthest sample, metres; 0: from the scene."""
+    max_depth: float = 0.0
+    """Depth readings beyond this, metres, are not believed; 0: all are."""
+
+    def __post_init__(self) -> None:
+        if self.near > 0 and self.far > 0 and self.near >= self.far:
+            raise ValueError(f"near is {self.near} and far {self.far}; expected near < far, or 0 for either")
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of a frame."""
+
+    verdict: Verdict
+    keyframe: Keyframe | None
+    """The new keyframe, if it became one."""
+    left: tuple[Keyframe, ...] = ()
+    """Keyframes that left the buffer for it, or for their age."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A rendered view, and what it was rendered from."""
+
+    view: RenderedView
+    sources: tuple[Keyframe, ...]
+    """Best first."""
+    bounds: tuple[float, float]
+    """Near and far, metres."""
+
+
+class Mapper:
+    """Keyframes, a field over them, and the fused map."""
+
+    def __init__(self, field: SemanticField, classes: int, config: MapperConfig | None = None) -> None:
+        self.config = config or MapperConfig()
+        self.keyframes = KeyframeBuffer(self.config.keyframes)
+        self.map = VoxelMap(classes, self.config.map)
+        self._field = field
+
+    def configure(self, config: MapperConfig, field: SemanticField | None = None) -> None:
+        """Take new settings, and a field of the same model, from the next frame on; keyframes and map stay.
+
+        Raises ValueError if the voxels would change: a map cannot be re-voxelised, clear it by making a new mapper.
+        """
+        if config.map != self.config.map:
+            raise ValueError("map.voxel_size and map.max_voxels cannot change in a mapper that has a map")
+        self.config = config
+        self.keyframes.config = config.keyframes
+        self._field = field or self._field
+
+    def add(self, frame: Frame) -> Added:
+        """Offer a posed frame; it is encoded and kept if the gate lets it in.
+
+        Raises SrayError: BAD_POSE if its pose is not a rigid transform, OUT_OF_MEMORY if encoding did not fit.
+        """
+        check_pose(frame.camera, f"frame {frame.name or frame.stamp_ns}")
+        expired = self.keyframes.expire(frame.stamp_ns)
+        verdict = self.keyframes.judge(frame)
+        if verdict is not Verdict.ENTERS:
+            return Added(verdict, None, tuple(expired))
+        if len(self.keyframes):
+            # One batch of sources has one size; a second camera is brought to the first one's.
+            first = self.keyframes[0].camera
+            frame = frame.resized(first.width, first.height)
+        if frame.depth is not None and self.config.max_depth > 0:
+            believed = torch.where(frame.depth <= self.config.max_depth, frame.depth, torch.nan)
+            frame = replace(frame, depth=believed)
+        with _memory_errors("encode a keyframe", "fewer keyframes.capacity or smaller images"):
+            features = self._field.encode(frame.image)
+        left = self.keyframes.add(frame, features)
+        return Added(verdict, self.keyframes[len(self.keyframes) - 1], (*expired, *left))
+
+    def render(
+        self,
+        camera: Camera,
+        *,
+        stamp_ns: int | None = None,
+        scale: float = 1.0,
+        on_progress: Callable[[float], None] | None = None,
+        canceled: Callable[[], bool] | None = None,
+    ) -> Rendering:
+        """What the camera would see. `stamp_ns` names the target's own frame, which is no source unless `include_own`.
+
+        Raises SrayError: NO_KEYFRAMES, TOO_FEW_VIEWS, BAD_POSE, CANCELED, OUT_OF_MEMORY.
+        """
+        check_pose(camera, "the requested view")
+        if not len(self.keyframes):
+            raise SrayError(
+                ErrorCode.NO_KEYFRAMES,
+                "there are no keyframes to render from; expected at least "
+                f"{self.config.views.min}. Move the camera while images and poses arrive",
+            )
+        bounds = self.bounds(camera)
+        chosen = self._sources(camera, stamp_ns, bounds)
+        views = SourceViews.from_frames([keyframe.frame for keyframe in chosen])
+        features = torch.stack([keyframe.features for keyframe in chosen])
+        with _memory_errors("render", "smaller render.width and render.height or fewer views.count"):
+            self._field.set_sources(views, features, bounds)
+            view = self._field.render(camera, scale=scale, on_progress=on_progress, canceled=canceled)
+        return Rendering(view, tuple(chosen), bounds)
+
+    def integrate(self, view: RenderedView) -> LabelledCloud:
+        """The view's labelled cloud, which is also fused into the map."""
+        cloud = cloud_of_view(view, self.config.cloud.stride, self.config.cloud.min_confidence)
+        self.map.integrate(cloud)
+        return cloud
+
+    def bounds(self, camera: Camera) -> tuple[float, float]:
+        """Near and far, metres, along the rays of a camera.
+
+        What is configured; else from the depth of the keyframes, seen from the camera, with a margin; else a room's.
+        """
+        near, far = ROOM_BOUNDS
+        depths = self._depths_seen_from(camera)
+        if len(depths) >= 50:
+            nearest, farthest = torch.quantile(depths, torch.tensor([0.01, 0.99])).tolist()
+            near, far = max(0.1, 0.8 * nearest), max(0.5, 1.2 * farthest)
+        near, far = self.config.near or near, self.config.far or far
+        # One configured bound may lie beyond the scene's other one: what was configured stays, the other makes room.
+        if near >= far:
+            near, far = (near, 2 * near) if self.config.near else (far / 2, far)
+        return near, far
+
+    def clear(self) -> None:
+        """Forget keyframes and map."""
+        self.keyframes.clear()
+        self.map.clear()
+
+    def _sources(self, camera: Camera, stamp_ns: int | None, bounds: tuple[float, float]) -> list[Keyframe]:
+        views = self.config.views
+        own = torch.tensor(
+            [not views.include_own and stamp_ns is not None and k.stamp_ns == stamp_ns for k in self.keyframes]
+        )
+        indices = select_views(
+            camera, self.keyframes.cameras, views.count, own, bounds=bounds, min_overlap=MIN_OVERLAP
+        )
+        if len(indices) < views.min:
+            raise SrayError(
+                ErrorCode.TOO_FEW_VIEWS,
+                f"{len(indices)} of {len(self.keyframes)} keyframes can serve as sources for this view; expected at "
+                f"least {views.min} that see part of it. Move the camera around the place, or lower views.min",
+            )
+        return [self.keyframes[index] for index in indices]
+
+    def _depths_seen_from(self, camera: Camera) -> Float[Tensor, " points"]:
+        """Depths in the camera of what the keyframes measured, a few hundred points of each."""
+        points = [scene_points(keyframe.frame) for keyframe in self.keyframes if keyframe.frame.depth is not None]
+        if not points:
+            return torch.zeros(0)
+        projection = camera.project(torch.cat(points))
+        return projection.depth[projection.seen]
+
+
+def scene_points(frame: Frame) -> Float[Tensor, "points 3"]:
+    """World points of a coarse grid of a frame's depth image; none if it has no depth."""
+    if frame.depth is None:
+        return torch.zeros(0, 3)
+    stride = max(1, frame.camera.width // 24)
+    depth = frame.depth[::stride, ::stride]
+    kept = torch.isfinite(depth) & (depth > 0)
+    rows, columns = torch.nonzero(kept, as_tuple=True)
+    pixels = torch.stack([columns, rows], dim=-1).float() * stride
+    return frame.camera.centre + depth[kept].unsqueeze(-1) * frame.camera.ray_directions(pixels)
+
+
+def check_pose(camera: Camera, whose: str) -> None:
+    """Raises SrayError BAD_POSE unless `world_from_camera` is finite and rigid (a rotation and a translation)."""
+    pose = camera.world_from_camera.double()
+    if not bool(torch.isfinite(pose).all()):
+        raise SrayError(
+            ErrorCode.BAD_POSE, f"the pose of {whose} has values that are not finite; expected a rigid transform"
+        )
+    rotation = pose[:3, :3]
+    error = float((rotation.T @ rotation - torch.eye(3, dtype=torch.float64)).abs().max())
+    last_row = np.array_equal(pose[3].numpy(), [0, 0, 0, 1])
+    if error > 1e-3 or float(torch.linalg.det(rotation)) < 0 or not last_row:
+        raise SrayError(
+            ErrorCode.BAD_POSE,
+            f"the pose of {whose} is not rigid (its axes are off by {error:.3g} from orthonormal, or mirrored); "
+            "expected a rotation and a translation. Normalise the quaternion, remove any scale",
+        )
+
+
+@contextmanager
+def _memory_errors(what: str, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise SrayError(
+            ErrorCode.OUT_OF_MEMORY, f"there was not enough memory to {what} ({error}); try {remedy}"
+        ) from error

@@ -1,0 +1,118 @@
+"""Scores, always named: strict and released-code mIoU, accuracies, PSNR. Design, section 5."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sray.label_space import VOID
+
+Labels = NDArray[np.uint8] | Tensor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Fractions in 0..1; NaN where there is nothing to score."""
+
+    miou: float
+    total_accuracy: float
+    average_accuracy: float
+    per_class_iou: list[float]
+    """By class index; NaN for a class absent from the ground truth."""
+
+
+class ConfusionMatrix:
+    """Counts of pixels, true class by predicted class; predictions of VOID have a column of their own."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.counts: NDArray[np.int64] = np.zeros((classes, classes + 1), np.int64)
+        """[true, predicted]; the last column counts labelled pixels predicted void."""
+
+    def update(self, predicted: Labels, truth: Labels) -> None:
+        """Add one label image, or any equal shapes. Pixels whose truth is VOID do not count.
+
+        Raises ValueError if the shapes differ or a label is neither a class nor VOID.
+        """
+        predicted, truth = np.asarray(predicted), np.asarray(truth)
+        if predicted.shape != truth.shape:
+            raise ValueError(f"prediction has shape {predicted.shape}, truth {truth.shape}; expected the same")
+        for name, labels in (("prediction", predicted), ("truth", truth)):
+            strange = labels[(labels >= self.classes) & (labels != VOID)]
+            if strange.size:
+                raise ValueError(f"{name} holds {strange[0]}; expected 0-{self.classes - 1} or {VOID}")
+        known = truth != VOID
+        column = np.where(predicted == VOID, self.classes, predicted)[known].astype(np.int64)
+        index = truth[known].astype(np.int64) * (self.classes + 1) + column
+        self.counts += np.bincount(index, minlength=self.counts.size).reshape(self.counts.shape)
+
+    def strict(self) -> Scores:
+        """Void predictions count as errors; classes absent from the ground truth are left out of the means."""
+        return _scores(self.counts[:, : self.classes], self.counts.sum(1))
+
+    def released_code(self) -> Scores:
+        """As the released code scores one image: pixels predicted void are dropped."""
+        answered = self.counts[:, : self.classes]
+        return _scores(answered, answered.sum(1))
+
+    def commonest_class(self) -> Scores:
+        """Strict scores of answering the truth's commonest class everywhere: the floor any model must clear."""
+        totals = self.counts.sum(1)
+        guess = np.zeros((self.classes, self.classes), np.int64)
+        guess[:, int(totals.argmax())] = totals
+        return _scores(guess, totals)
+
+
+def commonest_class_miou(matrix: ConfusionMatrix) -> float:
+    """Strict mIoU of answering the commonest class everywhere."""
+    return matrix.commonest_class().miou
+
+
+def released_code_miou(images: list[tuple[Labels, Labels]], classes: int) -> float:
+    """IoU per image over the classes in that image, mean over the images of one scene; void predictions dropped.
+
+    `images`: (predicted, truth) pairs. Published tables use the mean of this over scenes. NaN if nothing is labelled.
+    """
+    scores = []
+    for predicted, truth in images:
+        matrix = ConfusionMatrix(classes)
+        matrix.update(predicted, truth)
+        scores.append(matrix.released_code().miou)
+    return _mean(np.array(scores))
+
+
+def psnr(image: Tensor, truth: Tensor, mask: Tensor | None = None) -> float:
+    """Peak signal-to-noise ratio (dB) of colours in 0..1, over the masked pixels; NaN if there are none."""
+    squared = (image.double() - truth.double()) ** 2
+    if mask is not None:
+        squared = squared[mask]
+    if squared.numel() == 0:
+        return math.nan
+    error = float(squared.mean())
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def _scores(counts: NDArray[np.int64], totals: NDArray[np.int64]) -> Scores:
+    """`counts`: true by predicted class; `totals`: pixels of each true class that must be answered."""
+    hits = np.diag(counts).astype(float)
+    union = totals + counts.sum(0) - hits
+    present = totals > 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        iou = np.where(present, hits / union, np.nan)
+        accuracy = np.where(present, hits / totals, np.nan)
+    total = totals.sum()
+    return Scores(
+        miou=_mean(iou),
+        total_accuracy=float(hits.sum() / total) if total else math.nan,
+        average_accuracy=_mean(accuracy),
+        per_class_iou=[float(value) for value in iou],
+    )
+
+
+def _mean(values: NDArray[np.floating]) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else math.nan
