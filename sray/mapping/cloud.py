@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +58,8 @@ def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0
 def write_ply(path: Path, cloud: LabelledCloud, label_space: LabelSpace) -> None:
     """Write a binary PLY (x y z, red green blue, label, confidence), class names as comments.
 
-    The file appears whole or not at all; an existing one is kept if writing fails. Raises SrayError: DISK_FULL, BAD_FILE.
+    The file appears whole or not at all; an existing one is kept if writing fails.
+    Raises SrayError: DISK_FULL, BAD_FILE.
     """
     records = np.empty(len(cloud), PLY_POINT)
     for axis, name in enumerate("xyz"):
@@ -80,11 +80,12 @@ def write_ply(path: Path, cloud: LabelledCloud, label_space: LabelSpace) -> None
         with unfinished.open("wb") as file:
             file.write(header.encode())
             file.write(records.tobytes())
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         code = ErrorCode.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else ErrorCode.BAD_FILE
         raise SrayError(
-            code, f"cannot write {path}: {error.strerror}; give a path in a folder that exists, with room for "
-            f"{records.nbytes / 1e6:.1f} MB"
+            code,
+            f"cannot write {path}: {error.strerror}; give a path in a folder that exists, with room for "
+            f"{records.nbytes / 1e6:.1f} MB",
         ) from error

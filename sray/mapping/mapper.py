@@ -199,9 +199,7 @@ class Mapper:
         own = torch.tensor(
             [not views.include_own and stamp_ns is not None and k.stamp_ns == stamp_ns for k in self.keyframes]
         )
-        indices = select_views(
-            camera, self.keyframes.cameras, views.count, own, bounds=bounds, min_overlap=MIN_OVERLAP
-        )
+        indices = select_views(camera, self.keyframes.cameras, views.count, own, bounds=bounds, min_overlap=MIN_OVERLAP)
         if len(indices) < views.min:
             raise SrayError(
                 ErrorCode.TOO_FEW_VIEWS,

@@ -1,0 +1,39 @@
+"""Voxel fusion read aloud: a dictionary of voxels, one point at a time, in double precision."""
+
+from __future__ import annotations
+
+import math
+
+
+def fuse(clouds, voxel_size, max_voxels):
+    """Fuse clouds, each a list of (xyz, rgb, label, confidence); label 255 is void.
+
+    Returns {voxel: (xyz, rgb, label, confidence, sightings)}.
+    """
+    voxels = {}
+    for sighting, cloud in enumerate(clouds):
+        falling_in = {}
+        for point in cloud:
+            if point[2] != 255:
+                falling_in.setdefault(tuple(math.floor(value / voxel_size) for value in point[0]), []).append(point)
+        for key, points in falling_in.items():
+            voxel = voxels.setdefault(key, {"xyz": [], "rgb": [], "evidence": {}, "sightings": 0, "last": -1})
+            voxel["xyz"].append(mean(point[0] for point in points))
+            voxel["rgb"].append(mean(point[1] for point in points))
+            for _, _, label, confidence in points:
+                voxel["evidence"][label] = voxel["evidence"].get(label, 0.0) + confidence / len(points)
+            voxel["sightings"] += 1
+            voxel["last"] = sighting
+        while len(voxels) > max_voxels:  # the longest unseen, then the least often seen, then the lowest coordinates
+            del voxels[min(voxels, key=lambda key: (voxels[key]["last"], voxels[key]["sightings"], key))]
+    fused = {}
+    for key, voxel in voxels.items():
+        label = min(voxel["evidence"], key=lambda label: (-voxel["evidence"][label], label))
+        confidence = voxel["evidence"][label] / voxel["sightings"]
+        fused[key] = (mean(voxel["xyz"]), mean(voxel["rgb"]), label, confidence, voxel["sightings"])
+    return fused
+
+
+def mean(vectors):
+    vectors = list(vectors)
+    return [sum(vector[axis] for vector in vectors) / len(vectors) for axis in range(3)]

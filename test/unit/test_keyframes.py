@@ -1,0 +1,119 @@
+"""The keyframe gate, and which keyframe leaves a full buffer."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sray.camera import Camera
+from sray.frames import Frame
+from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig, Verdict, pose_distances, sharpness
+
+CHECKERS = (torch.arange(48)[:, None] // 4 + torch.arange(64) // 4) % 2 * 255
+SHARP = CHECKERS.to(torch.uint8).unsqueeze(-1).expand(48, 64, 3).contiguous()
+FLAT = torch.full((48, 64, 3), 90, dtype=torch.uint8)
+FEATURES = torch.zeros(1, 12, 16)
+
+
+def frame_at(x: float = 0.0, degrees: float = 0.0, seconds: float = 0.0, image: torch.Tensor = SHARP) -> Frame:
+    angle = math.radians(degrees)
+    pose = torch.eye(4)
+    pose[0, 0] = pose[2, 2] = math.cos(angle)
+    pose[0, 2], pose[2, 0] = math.sin(angle), -math.sin(angle)
+    pose[0, 3] = x
+    intrinsics = torch.tensor([[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]])
+    return Frame(image, Camera(intrinsics, pose, 64, 48), stamp_ns=round(seconds * 1e9))
+
+
+def positions(buffer: KeyframeBuffer) -> list[float]:
+    return [round(float(keyframe.camera.centre[0]), 3) for keyframe in buffer]
+
+
+@pytest.mark.parametrize(
+    ("x", "degrees", "verdict"),
+    [
+        (0.0, 0.0, Verdict.TOO_CLOSE),
+        (0.099, 9.9, Verdict.TOO_CLOSE),
+        (0.101, 0.0, Verdict.ENTERS),
+        (0.0, 10.1, Verdict.ENTERS),
+        (0.0, -170.0, Verdict.ENTERS),
+    ],
+)
+def test_a_frame_enters_once_it_has_moved_or_turned_far_enough(x: float, degrees: float, verdict: Verdict) -> None:
+    buffer = KeyframeBuffer(KeyframeConfig(min_translation=0.10, min_rotation=10.0))
+    buffer.add(frame_at(), FEATURES)
+    assert buffer.judge(frame_at(x, degrees)) is verdict
+
+
+def test_coming_back_to_an_old_place_adds_nothing() -> None:
+    buffer = KeyframeBuffer()
+    for x in (0.0, 1.0, 2.0):
+        buffer.add(frame_at(x), FEATURES)
+    assert buffer.judge(frame_at(0.02)) is Verdict.TOO_CLOSE
+
+
+def test_a_gate_of_zero_lets_every_frame_in() -> None:
+    buffer = KeyframeBuffer(KeyframeConfig(min_translation=0.0))
+    buffer.add(frame_at(), FEATURES)
+    assert buffer.judge(frame_at()) is Verdict.ENTERS
+
+
+def test_a_blurred_frame_stays_out_and_a_sharp_one_at_the_same_pose_enters() -> None:
+    buffer = KeyframeBuffer(KeyframeConfig(min_sharpness=5.0))
+    assert buffer.judge(frame_at(image=FLAT)) is Verdict.BLURRED
+    assert buffer.judge(frame_at(image=SHARP)) is Verdict.ENTERS
+
+
+def test_sharpness_is_the_variance_of_the_laplacian() -> None:
+    image = torch.zeros(5, 5, 3, dtype=torch.uint8)
+    image[2, 2] = 10
+    # One bright pixel: -40 there, +10 at its four neighbours, 0 elsewhere; the mean is 0.
+    assert sharpness(image) == pytest.approx((40**2 + 4 * 10**2) / 25)
+
+
+def test_the_older_one_of_the_closest_pair_leaves() -> None:
+    buffer = KeyframeBuffer(KeyframeConfig(capacity=4))
+    for x in (0.0, 1.0, 1.2, 3.0):
+        assert buffer.add(frame_at(x), FEATURES) == []
+    left = buffer.add(frame_at(5.0), FEATURES)
+    assert [round(float(keyframe.camera.centre[0]), 3) for keyframe in left] == [1.0]
+    assert positions(buffer) == [0.0, 1.2, 3.0, 5.0]
+
+
+@given(xs=st.lists(st.floats(-5, 5, allow_nan=False), min_size=1, max_size=12), capacity=st.integers(1, 5))
+def test_the_buffer_is_bounded_the_newest_always_stays_and_numbers_are_unique(xs: list[float], capacity: int) -> None:
+    buffer = KeyframeBuffer(KeyframeConfig(capacity=capacity))
+    seen: list[int] = []
+    for x in xs:
+        left = buffer.add(frame_at(x), FEATURES)
+        assert len(buffer) <= capacity
+        assert positions(buffer)[-1] == round(float(torch.tensor(x)), 3)
+        seen += [keyframe.number for keyframe in left]
+    assert sorted(seen + [keyframe.number for keyframe in buffer]) == list(range(len(xs)))
+
+
+def test_keyframes_older_than_max_age_leave_and_none_do_without_it() -> None:
+    aging = KeyframeBuffer(KeyframeConfig(max_age=10.0))
+    keeping = KeyframeBuffer()
+    for buffer in (aging, keeping):
+        for second in (0.0, 5.0, 12.0):
+            buffer.add(frame_at(second, seconds=second), FEATURES)
+        buffer.expire(round(15.5e9))
+    assert positions(aging) == [12.0]
+    assert positions(keeping) == [0.0, 5.0, 12.0]
+
+
+def test_distances_are_in_units_of_the_gate() -> None:
+    config = KeyframeConfig(min_translation=0.10, min_rotation=10.0)
+    poses = torch.stack([frame_at(0.2).camera.world_from_camera, frame_at(0.05, 30).camera.world_from_camera])
+    assert pose_distances(torch.eye(4), poses, config).tolist() == pytest.approx([2.0, 3.0], rel=1e-4)
+
+
+@pytest.mark.parametrize("bad", [{"capacity": 0}, {"min_translation": -1.0}, {"max_age": math.nan}])
+def test_nonsense_is_refused_by_name(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=f"keyframes.{next(iter(bad))}"):
+        KeyframeConfig(**bad)  # type: ignore[arg-type]
