@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, UInt8
@@ -163,14 +163,12 @@ class SemanticField:
     ) -> RenderedView:
         config, shape = self.config, (camera.height, camera.width)
         void = (opacity < config.min_opacity) | (coverage < config.min_coverage) | (confidence < config.min_confidence)
-        view = RenderedView(
+        return RenderedView(
             camera,
-            labels.to(torch.uint8).masked_fill(void, VOID),
-            confidence.masked_fill(void, 0),
-            color.clamp(0, 1),
-            depth.masked_fill(void, math.nan),
-            opacity,
-            coverage.round().clamp(0, 255).to(torch.uint8),
+            labels.to(torch.uint8).masked_fill(void, VOID).reshape(shape),
+            confidence.masked_fill(void, 0).reshape(shape),
+            color.clamp(0, 1).reshape(*shape, 3),
+            depth.masked_fill(void, math.nan).reshape(shape),
+            opacity.reshape(shape),
+            coverage.round().clamp(0, 255).to(torch.uint8).reshape(shape),
         )
-        fields = ("labels", "confidence", "color", "depth", "opacity", "coverage")
-        return replace(view, **{name: getattr(view, name).unflatten(0, shape) for name in fields})
