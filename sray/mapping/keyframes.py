@@ -100,6 +100,8 @@ class KeyframeBuffer:
 
     def __init__(self, config: KeyframeConfig | None = None) -> None:
         self.config = config or KeyframeConfig()
+        self.revision = 0
+        """Counts changes: keyframes that entered or left, and clearing."""
         self._keyframes: list[Keyframe] = []
         self._numbers = itertools.count()
 
@@ -130,6 +132,7 @@ class KeyframeBuffer:
 
     def add(self, frame: Frame, features: Float[Tensor, "channels feature_height feature_width"]) -> list[Keyframe]:
         """Keep a frame, whatever `judge` says of it; returns the keyframes that left for it, never the new one."""
+        self.revision += 1
         self._keyframes.append(Keyframe(next(self._numbers), frame, features))
         left = []
         while len(self._keyframes) > self.config.capacity:
@@ -142,11 +145,14 @@ class KeyframeBuffer:
             return []
         oldest = now_ns - round(self.config.max_age * 1e9)
         left = [keyframe for keyframe in self._keyframes if keyframe.stamp_ns < oldest]
-        self._keyframes = [keyframe for keyframe in self._keyframes if keyframe.stamp_ns >= oldest]
+        if left:
+            self._keyframes = [keyframe for keyframe in self._keyframes if keyframe.stamp_ns >= oldest]
+            self.revision += 1
         return left
 
     def clear(self) -> None:
         self._keyframes.clear()
+        self.revision += 1
 
     def _most_redundant(self) -> int:
         """The older one of the closest pair; the pair that has the oldest member first among equals."""

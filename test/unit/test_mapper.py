@@ -1,0 +1,215 @@
+"""The mapper around a real model with random weights: what it renders from, refuses, and recovers from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from sray.camera import Camera
+from sray.errors import ErrorCode, SrayError
+from sray.field import RenderConfig, SemanticField
+from sray.frames import Frame, SourceViews
+from sray.label_space import VOID
+from sray.mapping.cloud import cloud_of_view
+from sray.mapping.keyframes import KeyframeConfig, Verdict
+from sray.mapping.mapper import CloudConfig, Mapper, MapperConfig, ViewsConfig
+from sray.mapping.voxel_map import VoxelMapConfig
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.view_selection import ROOM_BOUNDS
+
+CLASSES = 5
+K = torch.tensor([[30.0, 0, 19.5], [0, 30.0, 14.5], [0, 0, 1]])
+
+
+class CountingField(SemanticField):
+    """The field itself; it also counts what it is asked to encode."""
+
+    encoded = 0
+
+    def encode(self, image: torch.Tensor) -> torch.Tensor:
+        self.encoded += 1
+        return super().encode(image)
+
+
+@pytest.fixture(scope="module")
+def model() -> SemanticRay:
+    torch.manual_seed(0)
+    return SemanticRay(SemanticRayConfig(CLASSES))
+
+
+@pytest.fixture
+def field(model: SemanticRay) -> CountingField:
+    return CountingField(model, RenderConfig(coarse_samples=8, fine_samples=8, min_opacity=0.0))
+
+
+@pytest.fixture
+def make_mapper(field: CountingField) -> Callable[..., Mapper]:
+    return lambda **config: Mapper(field, CLASSES, MapperConfig(**config))
+
+
+def camera_at(x: float, degrees: float = 0.0) -> Camera:
+    angle = math.radians(degrees)
+    pose = torch.eye(4)
+    pose[0, 0] = pose[2, 2] = math.cos(angle)
+    pose[0, 2], pose[2, 0] = math.sin(angle), -math.sin(angle)
+    pose[0, 3] = x
+    return Camera(K, pose, 40, 30)
+
+
+def frame_at(x: float, depth: float | None = None, size: tuple[int, int] = (40, 30)) -> Frame:
+    generator = torch.Generator().manual_seed(round(1000 * x))
+    image = torch.randint(0, 256, (30, 40, 3), generator=generator, dtype=torch.uint8)
+    metres = None if depth is None else torch.full((30, 40), depth)
+    return Frame(image, camera_at(x), metres, stamp_ns=round(1e9 * x)).resized(*size)
+
+
+def code_of(action: Callable[[], object]) -> ErrorCode:
+    with pytest.raises(SrayError) as caught:
+        action()
+    return caught.value.code
+
+
+def filled(mapper: Mapper, *xs: float, depth: float | None = None) -> Mapper:
+    for x in xs:
+        assert mapper.add(frame_at(x, depth)).verdict is Verdict.ENTERS
+    return mapper
+
+
+def test_a_render_is_the_fields_own_render_of_the_nearest_keyframes(
+    make_mapper: Callable[..., Mapper], model: SemanticRay
+) -> None:
+    mapper = filled(make_mapper(views=ViewsConfig(count=2)), 1.0, 1.2, 1.4, 1.6)
+    rendering = mapper.render(camera_at(1.3))
+    assert sorted(float(k.camera.centre[0]) for k in rendering.sources) == pytest.approx([1.2, 1.4])
+    assert rendering.bounds == ROOM_BOUNDS
+    alone = SemanticField(model, RenderConfig(coarse_samples=8, fine_samples=8, min_opacity=0.0))
+    alone.set_sources(SourceViews.from_frames([k.frame for k in rendering.sources]), None, ROOM_BOUNDS)
+    expected = alone.render(camera_at(1.3))
+    torch.testing.assert_close(rendering.view.color, expected.color, atol=1e-5, rtol=0)
+    assert torch.equal(rendering.view.labels, expected.labels)
+    assert (expected.labels != VOID).any()
+
+
+def test_a_keyframe_is_encoded_once_however_often_it_serves(
+    make_mapper: Callable[..., Mapper], field: CountingField
+) -> None:
+    mapper = filled(make_mapper(), 1.0, 1.2, 1.4)
+    for x in (1.1, 1.3, 1.1):
+        mapper.render(camera_at(x))
+    assert mapper.add(frame_at(1.21)).verdict is Verdict.TOO_CLOSE
+    assert field.encoded == 3
+
+
+def test_a_frame_is_never_its_own_source_unless_asked(make_mapper: Callable[..., Mapper]) -> None:
+    for include_own, expected in ((False, [1.0, 1.4]), (True, [1.0, 1.2, 1.4])):
+        mapper = filled(make_mapper(views=ViewsConfig(include_own=include_own)), 1.0, 1.2, 1.4)
+        rendering = mapper.render(camera_at(1.2), stamp_ns=round(1.2e9))
+        assert sorted(float(k.camera.centre[0]) for k in rendering.sources) == pytest.approx(expected)
+
+
+def test_asking_too_early_is_refused_and_answered_once_there_are_views(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = make_mapper()
+    assert code_of(lambda: mapper.render(camera_at(1.1))) is ErrorCode.NO_KEYFRAMES
+    filled(mapper, 1.0)
+    assert code_of(lambda: mapper.render(camera_at(1.1))) is ErrorCode.TOO_FEW_VIEWS
+    filled(mapper, 1.2)
+    assert code_of(lambda: mapper.render(camera_at(1.2), stamp_ns=round(1.2e9))) is ErrorCode.TOO_FEW_VIEWS
+    assert len(mapper.render(camera_at(1.1)).sources) == 2
+
+
+def test_views_that_see_nothing_of_the_target_do_not_count(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = filled(make_mapper(), 1.0, 1.2, 1.4)
+    assert code_of(lambda: mapper.render(camera_at(1.2, degrees=180))) is ErrorCode.TOO_FEW_VIEWS
+
+
+@pytest.mark.parametrize("spoil", ["nan", "scaled", "mirrored", "sheared row"])
+def test_a_pose_that_is_not_rigid_is_refused_and_nothing_is_kept(
+    make_mapper: Callable[..., Mapper], spoil: str
+) -> None:
+    mapper = filled(make_mapper(), 1.0, 1.2)
+    frame = frame_at(1.5)
+    pose = frame.camera.world_from_camera
+    if spoil == "nan":
+        pose[0, 3] = math.nan
+    elif spoil == "scaled":
+        pose[:3, :3] *= 1.01
+    elif spoil == "mirrored":
+        pose[0, 0] *= -1
+    else:
+        pose[3, 0] = 1
+    assert code_of(lambda: mapper.add(frame)) is ErrorCode.BAD_POSE
+    assert code_of(lambda: mapper.render(frame.camera)) is ErrorCode.BAD_POSE
+    assert len(mapper.keyframes) == 2
+    assert len(mapper.render(camera_at(1.1)).sources) == 2
+
+
+def test_bounds_come_from_keyframe_depth_and_configured_ones_win(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = filled(make_mapper(), 1.0, 1.2, depth=3.0)
+    assert mapper.bounds(camera_at(1.1)) == pytest.approx((0.8 * 3, 1.2 * 3), abs=1e-4)
+    assert filled(make_mapper(near=1.5), 1.0, depth=3.0).bounds(camera_at(1.0)) == pytest.approx((1.5, 3.6), abs=1e-4)
+    assert filled(make_mapper(near=5.0), 1.0, depth=3.0).bounds(camera_at(1.0)) == (5.0, 10.0)
+    assert filled(make_mapper(near=0.2, far=4.0), 1.0).bounds(camera_at(1.0)) == (0.2, 4.0)
+
+
+def test_depth_beyond_max_depth_is_not_believed(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = filled(make_mapper(max_depth=2.5), 1.0, 1.2, depth=3.0)
+    assert mapper.bounds(camera_at(1.1)) == ROOM_BOUNDS
+
+
+def test_a_second_camera_is_brought_to_the_size_of_the_first(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = filled(make_mapper(), 1.0)
+    mapper.add(frame_at(1.2, size=(80, 60)))
+    assert [(k.camera.width, k.camera.height) for k in mapper.keyframes] == [(40, 30), (40, 30)]
+    torch.testing.assert_close(mapper.keyframes[1].camera.intrinsics, K)
+    assert len(mapper.render(camera_at(1.1)).sources) == 2
+
+
+def test_cancelling_is_an_error_of_its_own_and_the_next_render_works(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = filled(make_mapper(), 1.0, 1.2)
+    assert code_of(lambda: mapper.render(camera_at(1.1), canceled=lambda: True)) is ErrorCode.CANCELED
+    assert mapper.render(camera_at(1.1), canceled=lambda: False).view.labels.shape == (30, 40)
+
+
+def test_the_cloud_reprojects_onto_the_label_image(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = filled(make_mapper(cloud=CloudConfig(stride=3)), 1.0, 1.2)
+    target = camera_at(1.1, degrees=7)
+    view = mapper.render(target).view
+    cloud = mapper.integrate(view)
+    assert len(cloud) == int((view.labels[::3, ::3] != VOID).sum()) > 20
+    projection = target.project(torch.from_numpy(cloud.points))
+    pixels = projection.pixels.round().long()
+    torch.testing.assert_close(projection.pixels, pixels.float(), atol=2e-3, rtol=0)
+    labels = view.labels[pixels[:, 1], pixels[:, 0]].numpy()
+    np.testing.assert_array_equal(labels, cloud.labels)
+    np.testing.assert_allclose(projection.depth, view.depth[pixels[:, 1], pixels[:, 0]], rtol=1e-5)
+    assert len(mapper.map) > 0
+
+
+def test_points_below_the_asked_confidence_are_left_out(make_mapper: Callable[..., Mapper]) -> None:
+    view = filled(make_mapper(), 1.0, 1.2).render(camera_at(1.1)).view
+    median = float(view.confidence.median())
+    cloud = cloud_of_view(view, 1, median)
+    assert 0 < len(cloud) < len(cloud_of_view(view))
+    assert cloud.confidence.min() >= median
+
+
+def test_clearing_forgets_and_starts_over(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = filled(make_mapper(), 1.0, 1.2)
+    mapper.integrate(mapper.render(camera_at(1.1)).view)
+    mapper.clear()
+    assert (len(mapper.keyframes), len(mapper.map)) == (0, 0)
+    assert code_of(lambda: mapper.render(camera_at(1.1))) is ErrorCode.NO_KEYFRAMES
+    assert len(filled(mapper, 1.0, 1.2).render(camera_at(1.1)).sources) == 2
+
+
+def test_new_settings_apply_to_the_next_frame_and_voxels_cannot_change(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = filled(make_mapper(), 1.0, 1.2)
+    mapper.configure(MapperConfig(keyframes=KeyframeConfig(min_translation=1.0), views=ViewsConfig(min=1)))
+    assert mapper.add(frame_at(1.5)).verdict is Verdict.TOO_CLOSE
+    assert len(mapper.render(camera_at(1.2), stamp_ns=round(1.2e9)).sources) == 1
+    with pytest.raises(ValueError, match="map.voxel_size"):
+        mapper.configure(MapperConfig(map=VoxelMapConfig(voxel_size=0.1)))
