@@ -1,0 +1,121 @@
+"""What a training run is made of. One YAML per system in config/experiments/ holds what differs from these defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import yaml
+
+from sray.attention import AttentionVariant
+from sray.errors import ErrorCode, SrayError
+from sray.losses import LossWeights
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which scenes, at which size."""
+
+    train: str = "0:400"
+    """Seeds of the procedural rooms to train on, first:end, within 0-7999."""
+    validation: str = "8000:8020"
+    """Seeds to score on while training, within 8000-8999."""
+    width: int = 160
+    height: int = 120
+    frames: int = 24
+    """Frames a room."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network, without what follows from the data."""
+
+    preset: Literal["default", "paper"] = "default"
+    """`paper`: the tables to the letter."""
+    attention: AttentionVariant = "full"
+    """Cross-Reprojection Attention, or an ablation (Table 3)."""
+    tau: float = 0.7
+    """Bound on the view weights (eq. 12)."""
+
+
+@dataclass(frozen=True)
+class EncoderStage:
+    """First stage: the encoder alone, on the labels of single pictures. 0 steps: leave it out."""
+
+    steps: int = 10_000
+    batch: int = 16
+    """Pictures a step."""
+    pixels: int = 1024
+    """Labelled pixels a picture."""
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 2e-5
+    weight_decay: float = 1e-4
+    balance: float = 0.4
+    """Classes count by their frequency to minus this: 0 all pixels alike, 1 all classes alike."""
+
+
+@dataclass(frozen=True)
+class RayStage:
+    """A stage on rays: eq. 15 and 16."""
+
+    steps: int
+    train_encoder: bool
+    """False: the encoder is frozen and its features of every frame are computed once."""
+    rays: int = 256
+    """Rays a step; the paper's 1024 take about 10 s a step on two cores."""
+    views: tuple[int, int] = (4, 8)
+    """Fewest and most source views of a step."""
+    coarse_samples: int = 32
+    fine_samples: int = 16
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 5e-5
+    encoder_learning_rate: float = 1e-4
+    """The encoder's, at the start, where it trains along; it decays as the other does."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A run: the encoder on 2D labels, then rays on frozen features, then a short joint stretch."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossWeights = field(default_factory=LossWeights)
+    encoder: EncoderStage = field(default_factory=EncoderStage)
+    frozen: RayStage = field(default_factory=lambda: RayStage(steps=3000, train_encoder=False))
+    joint: RayStage = field(
+        default_factory=lambda: RayStage(steps=500, train_encoder=True, learning_rate=2e-4)
+    )
+    seed: int = 0
+    threads: int = 0
+    """Torch threads; 0 takes all cores."""
+    validate_every: int = 500
+    """Steps between scores on the validation scenes."""
+    save_every_seconds: float = 60.0
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read an experiment's YAML. Raises SrayError(BAD_FILE) naming the file and the field that is wrong."""
+    try:
+        raw = yaml.safe_load(path.read_text()) or {}
+        return _build(TrainConfig, raw, TrainConfig())
+    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+        raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
+
+
+def _build(kind: Any, raw: Any, default: Any) -> Any:
+    """`default` with the fields of `raw` replaced, into nested dataclasses."""
+    if not isinstance(raw, dict):
+        raise TypeError(f"{raw!r} stands where the fields of {kind.__name__} were expected")
+    hints = get_type_hints(kind)
+    values = {}
+    for name, value in raw.items():
+        if name not in hints:
+            raise ValueError(f"{name} is not a field of {kind.__name__}; expected one of {', '.join(hints)}")
+        current = getattr(default, name)
+        if dataclasses.is_dataclass(current):
+            values[name] = _build(type(current), value, current)
+        else:
+            values[name] = tuple(value) if isinstance(current, tuple) else type(current)(value)
+    return dataclasses.replace(default, **values)
