@@ -1,0 +1,90 @@
+"""For tests of ROS nodes: a private DDS domain, nodes as separate processes, and a listener in the test's own."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+_turn = itertools.count(os.getpid())
+
+
+class Listener:
+    """A node in this process, on a domain of its own, that keeps what it hears."""
+
+    def __init__(self) -> None:
+        # 0-101: higher numbers collide with Linux's ephemeral ports. Few tests run at a time; pids tell them apart.
+        self.domain = 1 + next(_turn) % 100
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=self.domain)
+        self.node = Node("test_listener", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def hear(self, message_type: type, topic: str, qos: QoSProfile | int = 100) -> list[Any]:
+        heard: list[Any] = []
+        self.node.create_subscription(message_type, topic, heard.append, qos)
+        return heard
+
+    def start(self, module: str, *ros_args: str, **parameters: Any) -> subprocess.Popen[str]:
+        """Run `python -m module` with ROS parameters, on this listener's domain."""
+        command = [sys.executable, "-m", module, "--ros-args", *ros_args]
+        for name, value in parameters.items():
+            command += ["-p", f"{name}:={value}"]
+        environment = os.environ | {"ROS_DOMAIN_ID": str(self.domain), "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(
+            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        self._processes.append(process)
+        return process
+
+    def until(self, condition: Callable[[], object], seconds: float = 60) -> bool:
+        """Spin until the condition holds; False if it did not within the time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            self._executor.spin_once(timeout_sec=0.02)
+        return True
+
+    def finish(self, process: subprocess.Popen[str], seconds: float = 60) -> tuple[int | None, str]:
+        """Spin until the process has ended: its exit status (None: it did not end) and all it wrote."""
+        self.until(lambda: process.poll() is not None, seconds)
+        if process.poll() is None:
+            process.kill()
+            out, err = process.communicate()
+            return None, out + err
+        out, err = process.communicate()
+        return process.returncode, out + err
+
+    def close(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.communicate()
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[Listener]:
+    listener = Listener()
+    try:
+        yield listener
+    finally:
+        listener.close()
