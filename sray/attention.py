@@ -29,13 +29,15 @@ class MaskedAttention(nn.Module):
         self, tokens: Float[Tensor, "*batch tokens channels"], valid: Bool[Tensor, "*batch tokens"]
     ) -> Float[Tensor, "*batch tokens channels"]:
         """Rows that have no key left are zero (attention kernels differ there: NaN or 0)."""
+        # One batch dimension: with more of them the fused kernels are not chosen.
         query, key, value = (
-            part.unflatten(-1, (self.heads, -1)).transpose(-3, -2) for part in self.project(tokens).chunk(3, dim=-1)
+            part.flatten(0, -3).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in self.project(tokens).chunk(3, dim=-1)
         )
         any_key = valid.any(-1, keepdim=True)
-        mask = (valid | ~any_key).unsqueeze(-2).unsqueeze(-2)
+        mask = (valid | ~any_key).flatten(0, -2)[:, None, None]
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        mixed: Tensor = self.output(attended.transpose(-3, -2).flatten(-2))
+        mixed: Tensor = self.output(attended.transpose(1, 2).reshape(tokens.shape))
         return mixed * any_key.unsqueeze(-1)
 
 

@@ -35,8 +35,8 @@ class RenderConfig:
     """A pixel that fewer source views see (averaged along its ray) is void."""
     min_confidence: float = 0.0
     """A pixel whose class is less probable is void."""
-    chunk_rays: int = 1024
-    """Rays at once: bounds the memory, not the result."""
+    chunk_rays: int = 256
+    """Rays at once. Does not change the result; small enough for the processor caches, a GPU wants more."""
 
     @staticmethod
     def preset(name: str) -> RenderConfig:
