@@ -1,0 +1,147 @@
+"""The scorer as a process of its own: the scores are the hand-computed ones, whatever the order of arrival."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros_listener import Listener, listening
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float32
+from vision_msgs.msg import LabelInfo, VisionClass
+
+pytestmark = pytest.mark.ros
+SCORER = "sray_ros.label_scorer"
+VOID = 255
+
+
+class Session:
+    """A scorer that is running and matched with our publishers."""
+
+    def __init__(self, listener: Listener, **parameters: object) -> None:
+        self.listener = listener
+        self.miou = listener.hear(Float32, "/label_scorer/miou")
+        self._label = listener.node.create_publisher(Image, "label/image", 20)
+        self._truth = listener.node.create_publisher(Image, "labels", 20)
+        self.process = listener.start(SCORER, **parameters)
+        matched = lambda: self._label.get_subscription_count() and self._truth.get_subscription_count()  # noqa: E731
+        assert listener.until(matched, 60)
+        listener.until(lambda: False, 0.5)
+
+    def label(self, stamp_ns: int, rows: list[list[int]], encoding: str = "mono8") -> None:
+        self._label.publish(image(stamp_ns, rows, encoding))
+
+    def truth(self, stamp_ns: int, rows: list[list[int]]) -> None:
+        self._truth.publish(image(stamp_ns, rows))
+
+    def scored(self, count: int) -> bool:
+        return self.listener.until(lambda: len(self.miou) >= count, 20)
+
+    def end(self) -> str:
+        self.process.send_signal(signal.SIGINT)
+        status, output = self.listener.finish(self.process, 20)
+        assert status == 0 and "Traceback" not in output, output
+        return output
+
+
+def image(stamp_ns: int, rows: list[list[int]], encoding: str = "mono8") -> Image:
+    pixels = np.array(rows, np.uint8)
+    message = Image(height=pixels.shape[0], width=pixels.shape[1], step=pixels.shape[1], encoding=encoding)
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+    message.data = pixels.tobytes()
+    return message
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with listening() as open_listener:
+        yield open_listener
+
+
+def test_the_scores_are_those_of_one_confusion_matrix_over_all_pairs(listener: Listener, tmp_path: Path) -> None:
+    session = Session(listener, output=tmp_path / "scores.json")
+    session.truth(10**9, [[0, 0, 1, 1], [0, 0, 1, VOID]])
+    session.label(10**9, [[0, 0, 1, 0], [0, VOID, 1, 1]])
+    assert session.scored(1)
+    # wall: 3 hits, 1 missed as void, 1 wrongly claimed: 3/5. floor: 2 hits, 1 missed; a label on void truth is free: 2/3.
+    assert session.miou[0].data == pytest.approx((3 / 5 + 2 / 3) / 2)
+    session.label(2 * 10**9 + 7, [[1, 1], [1, 4]])
+    session.truth(2 * 10**9 + 7, [[1, 1], [1, 1]])
+    assert session.scored(2)
+    # floor: 5 hits of 7. Chair (4) is nowhere in the truth: it costs floor a pixel and has no IoU of its own.
+    assert session.miou[1].data == pytest.approx((3 / 5 + 5 / 7) / 2)
+    output = session.end()
+    record = json.loads((tmp_path / "scores.json").read_text())
+    assert record["label_images"] == 2
+    assert record["strict_miou"] == pytest.approx((3 / 5 + 5 / 7) / 2)
+    assert record["total_accuracy"] == pytest.approx(8 / 11)
+    assert record["commonest_class_miou"] == pytest.approx(7 / 11 / 2)
+    assert record["per_class_iou"]["floor"] == pytest.approx(5 / 7) and record["per_class_iou"]["chair"] is None
+    assert "2 label images" in output and "strict mIoU 65.7" in output and "chair" not in output
+    saved = cv2.imread(str(tmp_path / "scores_images" / "labels" / f"{10**9}.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(saved, [[0, 0, 1, 0], [0, VOID, 1, 1]])
+
+
+def test_only_the_same_stamp_is_a_pair(listener: Listener, tmp_path: Path) -> None:
+    session = Session(listener, output=tmp_path / "scores.json")
+    session.label(5, [[0]])
+    session.truth(6, [[0]])
+    session.truth(7, [[1]])
+    session.label(7, [[1]])
+    assert session.scored(1)
+    session.end()
+    record = json.loads((tmp_path / "scores.json").read_text())
+    assert record["label_images"] == 1
+    assert record["unmatched"] == {"labels": 1, "truths": 1}
+
+
+def test_a_larger_truth_is_sampled_at_the_labels_pixel_centres(listener: Listener) -> None:
+    session = Session(listener)
+    session.truth(1, [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1]])
+    session.label(1, [[0, 1]])
+    assert session.scored(1)
+    assert session.miou[0].data == 1.0
+    session.end()
+
+
+def test_a_bad_label_image_is_named_and_the_next_one_counts(listener: Listener) -> None:
+    session = Session(listener)
+    for stamp in (1, 2, 3):
+        session.truth(stamp, [[0, 1, 1]])
+    session.label(1, [[0, 1, 1]], encoding="rgb8")
+    session.label(2, [[0, 99, 1]])
+    session.label(3, [[0, 1, 1]])
+    assert session.scored(1)
+    assert session.miou[0].data == 1.0
+    output = session.end()
+    assert "encoding 'rgb8'" in output and "99" in output
+
+
+def test_names_come_from_label_info(listener: Listener, tmp_path: Path) -> None:
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    info = LabelInfo(class_map=[VisionClass(class_id=i, class_name=n) for i, n in enumerate(["cup", "spoon"])])
+    info.class_map.append(VisionClass(class_id=VOID, class_name="UNLABELED"))
+    listener.node.create_publisher(LabelInfo, "label/info", latched).publish(info)
+    session = Session(listener, output=tmp_path / "scores.json")
+    session.truth(1, [[0, 1]])
+    session.label(1, [[0, 0]])
+    assert session.scored(1)
+    output = session.end()
+    assert json.loads((tmp_path / "scores.json").read_text())["per_class_iou"] == {"cup": 0.5, "spoon": 0.0}
+    assert "spoon" in output
+
+
+def test_nothing_to_score_is_said_and_null(listener: Listener, tmp_path: Path) -> None:
+    session = Session(listener, output=tmp_path / "scores.json", end_after=0.5)
+    session.label(1, [[0]])
+    status, output = listener.finish(session.process, 20)
+    assert status == 0 and "no label image was scored (waiting: 1 labels, 0 truths)" in output
+    record = json.loads((tmp_path / "scores.json").read_text())
+    assert record["strict_miou"] is None and record["total_accuracy"] is None
+    assert session.miou == []
