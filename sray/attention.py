@@ -96,7 +96,7 @@ def _dense(attention: nn.Module, tokens: Tensor, valid: Tensor) -> Tensor:
     """Section 3.3's straightforward approach: every sample of every view attends to all others of its ray."""
     views, _, samples, _ = tokens.shape
     flat: Tensor = attention(tokens.transpose(0, 1).flatten(1, 2), valid.transpose(0, 1).flatten(1, 2))
-    return flat.unflatten(1, (views, samples)).transpose(0, 1)
+    return flat.reshape(-1, views, samples, flat.shape[-1]).transpose(0, 1)
 
 
 _ATTEND = {"radial": _radial, "cross_view": _cross_view, "dense": _dense}

@@ -52,9 +52,7 @@ class Camera:
 
     def __getitem__(self, index: int | Tensor | list[int]) -> Camera:
         """One camera, or a smaller batch, of a batch."""
-        return replace(
-            self, intrinsics=self.intrinsics[index], world_from_camera=self.world_from_camera[index]
-        )
+        return replace(self, intrinsics=self.intrinsics[index], world_from_camera=self.world_from_camera[index])
 
     def to(self, device: torch.device | str) -> Camera:
         return replace(

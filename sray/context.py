@@ -73,13 +73,9 @@ class ContextBuilder(nn.Module):
         projection = views.camera.project(points)
         rows, columns = views.features.shape[-2:]
         features = _gather(views.features, feature_grid(projection.pixels, columns, rows))
-        colors = _gather(
-            views.images, image_grid(projection.pixels, views.camera.width, views.camera.height)
-        )
+        colors = _gather(views.images, image_grid(projection.pixels, views.camera.width, views.camera.height))
         directions = direction_difference(views.camera.centre, origin, points)
-        return ContextSpace(
-            features + self.direction_mlp(directions), features, directions, colors, projection.seen
-        )
+        return ContextSpace(features + self.direction_mlp(directions), features, directions, colors, projection.seen)
 
 
 def direction_difference(
@@ -95,7 +91,5 @@ def _gather(
     images: Float[Tensor, "views channels rows columns"], grid: Float[Tensor, "views rays samples 2"]
 ) -> Float[Tensor, "views rays samples channels"]:
     # Unseen points have meaningless, possibly huge coordinates; border padding keeps them finite, masks drop them.
-    sampled = F.grid_sample(
-        images, grid.clamp(-2, 2), mode="bilinear", padding_mode="border", align_corners=False
-    )
+    sampled = F.grid_sample(images, grid.clamp(-2, 2), mode="bilinear", padding_mode="border", align_corners=False)
     return sampled.permute(0, 2, 3, 1)

@@ -80,9 +80,7 @@ class SourceViews:
         return self.images.shape[0]
 
     def __getitem__(self, index: Tensor | list[int]) -> SourceViews:
-        return SourceViews(
-            self.images[index], self.camera[index], None if self.depth is None else self.depth[index]
-        )
+        return SourceViews(self.images[index], self.camera[index], None if self.depth is None else self.depth[index])
 
     def to(self, device: torch.device | str) -> SourceViews:
         return SourceViews(

@@ -51,9 +51,7 @@ def total_loss(
         "color": torch.stack([F.mse_loss(output.color, targets.color) for output in outputs]).sum(),
     }
     if targets.depth is not None:
-        terms["depth"] = torch.stack(
-            [depth_loss(output, targets.depth, bounds, spacing) for output in outputs]
-        ).sum()
+        terms["depth"] = torch.stack([depth_loss(output, targets.depth, bounds, spacing) for output in outputs]).sum()
     total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
     return total, terms
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,7 @@ def commonest_class_miou(matrix: ConfusionMatrix) -> float:
     return matrix.commonest_class().miou
 
 
-def released_code_miou(images: list[tuple[Labels, Labels]], classes: int) -> float:
+def released_code_miou(images: Sequence[tuple[Labels, Labels]], classes: int) -> float:
     """IoU per image over the classes in that image, mean over the images of one scene; void predictions dropped.
 
     `images`: (predicted, truth) pairs. Published tables use the mean of this over scenes. NaN if nothing is labelled.

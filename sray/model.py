@@ -1,6 +1,6 @@
 """SemanticRay: the parts joined. Source views and rays in; semantics, colour and depth along the rays out.
 
-    encoder -> context M -> geometry (coarse) -> samples -> context M -> attention, view weights, geometry (fine)
+encoder -> context M -> geometry (coarse) -> samples -> context M -> attention, view weights, geometry (fine)
 """
 
 from __future__ import annotations

@@ -26,9 +26,7 @@ def depth_of(
     return 1 / ((1 - coordinates) / near + coordinates / far)
 
 
-def coordinate_of(
-    depth: Float[Tensor, "*shape"], near: float, far: float, spacing: Spacing
-) -> Float[Tensor, "*shape"]:
+def coordinate_of(depth: Float[Tensor, "*shape"], near: float, far: float, spacing: Spacing) -> Float[Tensor, "*shape"]:
     """The inverse of `depth_of`; below 0 or above 1 outside the bounds. Raises ValueError unless 0 < near < far."""
     _check_bounds(near, far)
     if spacing == "log":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -102,9 +103,7 @@ class Sequence:
         if self.has_labels:
             ids = _read_image(self.folder / "label-filt" / f"{number}.png", cv2.IMREAD_UNCHANGED)
             labels = torch.from_numpy(_sized(self.label_space.from_nyu40(ids), width, height))
-        camera = Camera(
-            torch.from_numpy(self.intrinsics).float(), torch.from_numpy(pose).float(), width, height
-        )
+        camera = Camera(torch.from_numpy(self.intrinsics).float(), torch.from_numpy(pose).float(), width, height)
         return Frame(image, camera, depth, labels, stamp_of(number), f"{self.folder.name}/{number}")
 
 
@@ -157,21 +156,22 @@ def _read_matrix(path: Path) -> NDArray[np.float64]:
     return matrix
 
 
-def _read_image(path: Path, flags: int) -> NDArray[np.generic]:
-    image = cv2.imread(str(path), flags) if path.is_file() else None
+def _read_image(path: Path, flags: int) -> NDArray[Any]:
+    image: NDArray[Any] | None = cv2.imread(str(path), flags) if path.is_file() else None
     if image is None:
         state = "cannot be decoded" if path.is_file() else "is missing"
         raise _bad(path, state, "a readable picture; export the sequence again or remove the frame")
     return image
 
 
-def _sized(image: NDArray[np.generic], width: int, height: int) -> NDArray[np.generic]:
+def _sized(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     if image.shape[:2] == (height, width):
         return image
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    resized: NDArray[Any] = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return resized
 
 
-def _write_image(path: Path, image: NDArray[np.generic], options: list[int] | None = None) -> None:
+def _write_image(path: Path, image: NDArray[Any], options: list[int] | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), image, options or []):
         raise _bad(path, "could not be written", "a writable folder with free space")

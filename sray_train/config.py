@@ -84,9 +84,7 @@ class TrainConfig:
     loss: LossWeights = field(default_factory=LossWeights)
     encoder: EncoderStage = field(default_factory=EncoderStage)
     frozen: RayStage = field(default_factory=lambda: RayStage(steps=3000, train_encoder=False))
-    joint: RayStage = field(
-        default_factory=lambda: RayStage(steps=500, train_encoder=True, learning_rate=2e-4)
-    )
+    joint: RayStage = field(default_factory=lambda: RayStage(steps=500, train_encoder=True, learning_rate=2e-4))
     seed: int = 0
     threads: int = 0
     """Torch threads; 0 takes all cores."""
@@ -99,7 +97,8 @@ def load_config(path: Path) -> TrainConfig:
     """Read an experiment's YAML. Raises SrayError(BAD_FILE) naming the file and the field that is wrong."""
     try:
         raw = yaml.safe_load(path.read_text()) or {}
-        return _build(TrainConfig, raw, TrainConfig())
+        config: TrainConfig = _build(TrainConfig, raw, TrainConfig())
+        return config
     except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
         raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
 

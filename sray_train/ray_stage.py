@@ -35,11 +35,7 @@ class RayTraining:
         self.bounds = DEFAULT_BOUNDS
 
     def parameter_groups(self) -> Iterator[dict[str, object]]:
-        heads = [
-            parameter
-            for name, parameter in self.model.named_parameters()
-            if not name.startswith("encoder.")
-        ]
+        heads = [parameter for name, parameter in self.model.named_parameters() if not name.startswith("encoder.")]
         yield {"params": heads, "lr": self.config.learning_rate, "weight_decay": 0.0}
         if self.config.train_encoder:
             yield {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -74,7 +74,7 @@ class Trainer:
         self.progress = Progress()
         self._deadline = time.monotonic() + max_seconds
         self._moments: dict[int, dict[str, Tensor]] = {}
-        self._builders = [
+        self._builders: list[tuple[int, Callable[[], Stage]]] = [
             (config.encoder.steps, lambda: EncoderTraining(config.encoder, model, train)),
             (config.frozen.steps, lambda: RayTraining("frozen", config.frozen, config.loss, model, train)),
             (config.joint.steps, lambda: RayTraining("joint", config.joint, config.loss, model, train)),

@@ -13,8 +13,8 @@ import torch
 from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.field import RenderConfig, SemanticField
-from sray_train.config import DataConfig
 from sray_train.cli.train import load_rooms
+from sray_train.config import DataConfig
 from sray_train.evaluate import Evaluation, evaluate
 
 
