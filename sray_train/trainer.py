@@ -32,8 +32,9 @@ class Stage(Protocol):
     """One part of a training run."""
 
     name: str
-    config: EncoderStage | RayStage
 
+    @property
+    def config(self) -> EncoderStage | RayStage: ...
     def parameter_groups(self) -> Iterator[dict[str, Any]]: ...
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]: ...
     def validate(self, scenes: list[Scene]) -> dict[str, float]: ...
@@ -121,7 +122,7 @@ class Trainer:
                 seed = (self.config.seed * 1_000_003 + self.progress.stage) * 10_000_019 + self.progress.step
                 loss, terms = stage.loss(torch.Generator().manual_seed(seed))
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 for group in optimizer.param_groups:
                     torch.nn.utils.clip_grad_norm_(group["params"], CLIP_NORM)
                 optimizer.step()
