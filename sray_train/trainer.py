@@ -122,7 +122,7 @@ class Trainer:
                 seed = (self.config.seed * 1_000_003 + self.progress.stage) * 10_000_019 + self.progress.step
                 loss, terms = stage.loss(torch.Generator().manual_seed(seed))
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 for group in optimizer.param_groups:
                     torch.nn.utils.clip_grad_norm_(group["params"], CLIP_NORM)
                 optimizer.step()
