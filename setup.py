@@ -42,6 +42,7 @@ setup(
         "numpy",
         "opencv-python-headless<5",
         "safetensors",
+        "scipy",
         "jaxtyping",
     ],
     extras_require={
@@ -49,7 +50,6 @@ setup(
             "tyro",
             "trimesh",
             "embreex",
-            "scipy",
             "matplotlib",
             "jinja2",
             "rich",

@@ -1,0 +1,219 @@
+"""The semantic mapper, and around it what was asked for: a recording, a score, RViz.
+
+`ros2 launch sray_ros semantic_mapping.launch.py --show-args` is the manual. Only what the user typed is forwarded:
+a parameter's default is written once, in the node.
+"""
+
+from __future__ import annotations
+
+import os
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    Shutdown,
+)
+from launch.event_handlers import OnProcessExit, OnProcessStart
+from launch.events import matches_action
+from launch.substitutions import PathJoinSubstitution
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+from lifecycle_msgs.msg import Transition
+
+PACKAGE = "sray_ros"
+CLOCK_RATE = "50"  # Hz, while a bag plays
+INPUTS = ("image", "camera_info", "depth", "labels")
+PROFILES = "FASTDDS_DEFAULT_PROFILES_FILE"
+
+
+def shared(*path: str) -> PathJoinSubstitution:
+    return PathJoinSubstitution([FindPackageShare(PACKAGE), *path])
+
+
+def argument(name: str, text: str, default: object = "") -> DeclareLaunchArgument:
+    return DeclareLaunchArgument(name, default_value=default, description=text)
+
+
+def switch(name: str, text: str, default: str = "false") -> DeclareLaunchArgument:
+    return DeclareLaunchArgument(name, default_value=default, description=text, choices=["true", "false"])
+
+
+ARGUMENTS = [
+    argument("namespace", "Namespace of all nodes; empty: none"),
+    argument("params_file", "Parameters of semantic_mapper (YAML)", shared("config", "semantic_mapper.yaml")),
+    argument("image", "Topic of the colour images; empty: image"),
+    argument("camera_info", "Topic of the calibration; empty: camera_info"),
+    argument("depth", "Topic of depth images, optional; empty: depth"),
+    argument("labels", "Topic of label images (a segmenter's, or ground truth), optional; empty: labels"),
+    argument("map_frame", "Fixed frame of the camera poses in TF; empty: as in params_file"),
+    argument("model", "Checkpoint (.safetensors); empty: as in params_file"),
+    argument("device", "cpu, cuda or cuda:N; empty: as in params_file"),
+    argument("bag", "A rosbag2 folder to play; sets use_sim_time"),
+    argument("sequence", "A recorded sequence in ScanNet layout to play; sets use_sim_time"),
+    argument("rate", "How many times faster than recorded to play; empty: 1.0"),
+    switch("loop", "Play again at the end"),
+    switch("start_paused", "Start the recording paused; bag: SPACE, sequence: the service sequence_player/pause"),
+    DeclareLaunchArgument(
+        "use_sim_time",
+        default_value="auto",
+        description="Time from /clock. auto: with bag or sequence, else as in params_file",
+        choices=["auto", "true", "false"],
+    ),
+    switch("autostart", "Configure the mapper, and activate it once it is configured", "true"),
+    switch("rviz", "Show the result in RViz"),
+    argument("rviz_config", "Configuration of RViz", shared("rviz", "semantic_mapping.rviz")),
+    switch("score", "Compare the labels with the labels topic: mIoU as a topic, a table at the end"),
+    argument("log_level", "debug, info, warn or error for this package's nodes; empty: info"),
+]
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=everything)])
+
+
+def everything(context: LaunchContext) -> list:
+    """What runs, once the arguments are known."""
+    given = {name: context.launch_configurations[name] for name in (argument.name for argument in ARGUMENTS)}
+    if given["bag"] and given["sequence"]:
+        raise RuntimeError("both bag:= and sequence:= were given; expected at most one of them")
+    mapper = semantic_mapper(given)
+    return [
+        *shared_memory(),
+        *(activate_once_configured(mapper) if given["autostart"] == "true" else []),
+        mapper,
+        *([label_scorer(given)] if given["score"] == "true" else []),
+        *playback(given),
+        *([rviz(given)] if given["rviz"] == "true" else []),
+    ]
+
+
+def semantic_mapper(given: dict[str, str]) -> LifecycleNode:
+    return LifecycleNode(
+        package=PACKAGE,
+        executable="semantic_mapper",
+        name="semantic_mapper",
+        namespace=given["namespace"],
+        parameters=[
+            given["params_file"],
+            {**if_typed(given, map_frame="map_frame", model="model.path", device="model.device"), **clock(given)},
+        ],
+        remappings=remapped_inputs(given),
+        ros_arguments=log_level(given),
+        output="screen",
+        on_exit=Shutdown(reason="semantic_mapper has ended"),
+    )
+
+
+def activate_once_configured(mapper: LifecycleNode) -> list:
+    """Reacts to changes of state, so that loading a model may take as long as it takes."""
+
+    def change(transition: int) -> EmitEvent:
+        return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(mapper), transition_id=transition))
+
+    def on_configured(goal: str, reaction: object) -> RegisterEventHandler:
+        return RegisterEventHandler(
+            OnStateTransition(
+                target_lifecycle_node=mapper, start_state="configuring", goal_state=goal, entities=[reaction]
+            )
+        )
+
+    return [
+        on_configured("inactive", change(Transition.TRANSITION_ACTIVATE)),
+        on_configured("unconfigured", LogInfo(msg="semantic_mapper is not configured: its last error says why")),
+        RegisterEventHandler(OnProcessStart(target_action=mapper, on_start=[change(Transition.TRANSITION_CONFIGURE)])),
+    ]
+
+
+def label_scorer(given: dict[str, str]) -> Node:
+    own = [(name, f"semantic_mapper/{name}") for name in ("label/image", "label/info")]
+    return Node(
+        package=PACKAGE,
+        executable="label_scorer",
+        name="label_scorer",
+        namespace=given["namespace"],
+        parameters=[clock(given)],
+        remappings=[*own, *remapped_inputs(given, "labels")],
+        ros_arguments=log_level(given),
+        output="screen",
+    )
+
+
+def playback(given: dict[str, str]) -> list:
+    """The player of a bag or a sequence, if there is one to play; the map stays when it has ended."""
+    if given["bag"]:
+        options = [
+            option for name, option in (("loop", "--loop"), ("start_paused", "--start-paused")) if is_on(given, name)
+        ]
+        options += ["--rate", given["rate"]] if given["rate"] else []
+        command = ["ros2", "bag", "play", given["bag"], "--clock", CLOCK_RATE, *options]
+        player = ExecuteProcess(cmd=command, name="bag_player", output="screen")
+    elif given["sequence"]:
+        switches = {name: True for name in ("loop", "start_paused") if is_on(given, name)}
+        speed = {"rate": float(given["rate"])} if given["rate"] else {}
+        player = Node(
+            package=PACKAGE,
+            executable="sequence_player",
+            name="sequence_player",
+            namespace=given["namespace"],
+            parameters=[{**if_typed(given, sequence="sequence", map_frame="map_frame"), **speed, **switches}],
+            remappings=remapped_inputs(given),
+            ros_arguments=log_level(given),
+            output="screen",
+        )
+    else:
+        return []
+    ended = LogInfo(msg="the recording has ended; the map stays until Ctrl-C")
+    return [player, RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[ended]))]
+
+
+def rviz(given: dict[str, str]) -> Node:
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz2",
+        namespace=given["namespace"],
+        arguments=["-d", given["rviz_config"]],
+        parameters=[clock(given)],
+        output="screen",
+    )
+
+
+def shared_memory() -> list[SetEnvironmentVariable]:
+    """Room for images in Fast DDS, unless the user has a profile. Other middleware ignores it."""
+    if PROFILES in os.environ or "FASTRTPS_DEFAULT_PROFILES_FILE" in os.environ:
+        return []
+    return [SetEnvironmentVariable(PROFILES, shared("config", "fastdds_shared_memory.xml"))]
+
+
+def if_typed(given: dict[str, str], **parameters: str) -> dict[str, ParameterValue]:
+    """Node parameters by launch argument: those whose argument was given. Text stays text, 42 included."""
+    return {
+        parameter: ParameterValue(given[name], value_type=str) for name, parameter in parameters.items() if given[name]
+    }
+
+
+def clock(given: dict[str, str]) -> dict[str, bool]:
+    if given["use_sim_time"] == "auto":
+        return {"use_sim_time": True} if given["bag"] or given["sequence"] else {}
+    return {"use_sim_time": is_on(given, "use_sim_time")}
+
+
+def remapped_inputs(given: dict[str, str], *names: str) -> list[tuple[str, str]]:
+    return [(name, given[name]) for name in names or INPUTS if given[name]]
+
+
+def log_level(given: dict[str, str]) -> list[str]:
+    return ["--log-level", given["log_level"]] if given["log_level"] else []
+
+
+def is_on(given: dict[str, str], name: str) -> bool:
+    return given[name] == "true"

@@ -1,0 +1,5 @@
+"""Something that happened."""
+
+
+class Event:
+    name = "launch.Event"

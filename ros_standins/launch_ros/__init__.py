@@ -1,0 +1,8 @@
+"""Stand-in for ROS 2's `launch_ros`, the subset that this project uses: same names, same behaviour.
+
+Only on sys.path where ROS 2 comes from wheels, and at its end: the official package wins wherever it exists.
+"""
+
+from launch_ros import actions, event_handlers, events, parameter_descriptions, substitutions
+
+__all__ = ["actions", "event_handlers", "events", "parameter_descriptions", "substitutions"]

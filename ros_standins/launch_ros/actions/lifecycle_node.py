@@ -1,0 +1,68 @@
+"""A managed node: its state changes become events, and ChangeState events become requests to it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import lifecycle_msgs.msg
+import lifecycle_msgs.srv
+from launch import EventHandler, LaunchContext
+from launch.logging import log
+from launch_ros.actions.node import Node
+from launch_ros.events.lifecycle import ChangeState, StateTransition
+from launch_ros.ros_adapters import get_ros_node
+from rclpy.client import Client
+
+POLL = 0.05
+"""Seconds between two looks at a service or a reply."""
+
+
+class LifecycleNode(Node):
+    """`name` and `namespace` are required: events find the node by them."""
+
+    def __init__(self, *, name: Any, namespace: Any, **kwargs: Any) -> None:
+        super().__init__(name=name, namespace=namespace, **kwargs)
+
+    def execute(self, context: LaunchContext) -> None:
+        super().execute(context)
+        if context.is_shutdown:
+            return
+        loop = context.asyncio_loop
+        node = get_ros_node(context)
+
+        def on_transition(message: lifecycle_msgs.msg.TransitionEvent) -> None:
+            event = StateTransition(action=self, msg=message)
+            loop.call_soon_threadsafe(context.emit_event_sync, event)
+
+        node.create_subscription(
+            lifecycle_msgs.msg.TransitionEvent, f"{self.node_name}/transition_event", on_transition, 10
+        )
+        client = node.create_client(lifecycle_msgs.srv.ChangeState, f"{self.node_name}/change_state")
+        context.register_event_handler(
+            EventHandler(
+                matcher=lambda event: isinstance(event, ChangeState) and event.lifecycle_node_matcher(self),
+                entities=lambda event, context: context.keep_alive(self._change(context, client, event)) and None,
+            )
+        )
+
+    async def _change(self, context: LaunchContext, client: Client, event: ChangeState) -> None:
+        """Ask for a transition; give up when the node or the launch ends."""
+        await asyncio.sleep(POLL)  # a process started by the same event may not be there yet
+
+        def given_up() -> bool:
+            return context.is_shutdown or self.running is None
+
+        while not client.service_is_ready():
+            if given_up():
+                return
+            await asyncio.sleep(POLL)
+        request = lifecycle_msgs.srv.ChangeState.Request()
+        request.transition.id = event.transition_id
+        reply = client.call_async(request)
+        while not reply.done():
+            if given_up():
+                return
+            await asyncio.sleep(POLL)
+        if not reply.result().success:
+            log("ERROR", "launch_ros", f"Failed to make transition {event.transition_id} for {self.node_name}")
