@@ -29,13 +29,14 @@ class MaskedAttention(nn.Module):
         self, tokens: Float[Tensor, "*batch tokens channels"], valid: Bool[Tensor, "*batch tokens"]
     ) -> Float[Tensor, "*batch tokens channels"]:
         """Rows that have no key left are zero (attention kernels differ there: NaN or 0)."""
-        # One batch dimension: with more of them the fused kernels are not chosen.
+        # Exactly one batch dimension: with more of them the fused kernels are not chosen.
+        batch, (length, channels) = math.prod(tokens.shape[:-2]), tokens.shape[-2:]
         query, key, value = (
-            part.flatten(0, -3).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            part.reshape(batch, length, self.heads, channels // self.heads).transpose(1, 2)
             for part in self.project(tokens).chunk(3, dim=-1)
         )
         any_key = valid.any(-1, keepdim=True)
-        mask = (valid | ~any_key).flatten(0, -2)[:, None, None]
+        mask = (valid | ~any_key).reshape(batch, 1, 1, length)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         mixed: Tensor = self.output(attended.transpose(1, 2).reshape(tokens.shape))
         return mixed * any_key.unsqueeze(-1)
