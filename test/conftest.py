@@ -1,0 +1,99 @@
+"""Shared by the tests: reproducible hypothesis, and a scene whose every pixel is known exactly."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+from torch import Tensor
+
+from sray.camera import Camera
+from sray.frames import Frame
+
+# The same examples in every run, and no deadline: a first call that compiles or allocates is slow, not wrong.
+settings.register_profile("sray", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("sray")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def look(position: Sequence[float], yaw_degrees: float = 0.0) -> Tensor:
+    """world_from_camera of a camera at `position`, looking along world z, then turned to its right."""
+    yaw = math.radians(yaw_degrees)
+    pose = torch.eye(4)
+    pose[:3, :3] = torch.tensor(
+        [[math.cos(yaw), 0.0, math.sin(yaw)], [0.0, 1.0, 0.0], [-math.sin(yaw), 0.0, math.cos(yaw)]]
+    )
+    pose[:3, 3] = torch.tensor(position)
+    return pose
+
+
+@dataclass(frozen=True)
+class PlaneScene:
+    """A textured wall at world z = 2 m, three classes in vertical stripes half a metre wide."""
+
+    wall_z: float = 2.0
+    width: int = 48
+    height: int = 36
+    classes: int = 3
+
+    def camera(self, position: Sequence[float], yaw_degrees: float = 0.0) -> Camera:
+        intrinsics = torch.tensor(
+            [[40.0, 0.0, (self.width - 1) / 2], [0.0, 40.0, (self.height - 1) / 2], [0.0, 0.0, 1.0]]
+        )
+        return Camera(intrinsics, look(position, yaw_degrees), self.width, self.height)
+
+    def frame(self, position: Sequence[float], yaw_degrees: float = 0.0) -> Frame:
+        """What the camera sees, by intersecting each pixel's ray with the wall."""
+        camera = self.camera(position, yaw_degrees)
+        directions = camera.ray_directions(camera.pixel_grid())
+        depth = (self.wall_z - camera.centre[2]) / directions[:, 2]
+        points = camera.centre + depth[:, None] * directions
+        labels = torch.remainder(torch.floor(points[:, 0] / 0.5), self.classes)
+        base = torch.tensor([[0.8, 0.2, 0.2], [0.2, 0.8, 0.2], [0.2, 0.2, 0.8]])[labels.long()]
+        ripple = 0.15 * torch.sin(9 * points[:, :1]) * torch.sin(11 * points[:, 1:2])
+        shape = (self.height, self.width)
+        return Frame(
+            ((base + ripple).clamp(0, 1) * 255).round().to(torch.uint8).reshape(*shape, 3),
+            camera,
+            depth.reshape(shape),
+            labels.to(torch.uint8).reshape(shape),
+        )
+
+    def ring(self, count: int) -> list[Frame]:
+        """Frames from `count` places around the middle, all looking at the wall."""
+        return [
+            self.frame(
+                (
+                    0.35 * math.cos(2 * math.pi * i / count),
+                    0.25 * math.sin(2 * math.pi * i / count),
+                    0.1 * (i % 2),
+                ),
+                yaw_degrees=4.0 * math.cos(2 * math.pi * i / count + 1),
+            )
+            for i in range(count)
+        ]
+
+
+@pytest.fixture
+def plane_scene() -> PlaneScene:
+    return PlaneScene()
+
+
+@pytest.fixture
+def posed() -> Callable[..., Tensor]:
+    return look
+
+
+@pytest.fixture(scope="session")
+def real_sequence_folder() -> Path:
+    folder = Path(os.environ.get("SRAY_REAL_SEQUENCE", REPOSITORY / "../shared/data/hololens_office"))
+    if not folder.is_dir():
+        pytest.skip(f"no real sequence at {folder}; set SRAY_REAL_SEQUENCE to a folder in ScanNet layout")
+    return folder
