@@ -53,7 +53,11 @@ class GeometryNetwork(nn.Module):
         self.color_score = nn.Linear(channels + DIRECTION_CHANNELS, 1)
         last = self.density_mlp[-1]
         assert isinstance(last, nn.Linear)
-        nn.init.constant_(last.bias, 0.1)  # a ReLU that starts at 0 everywhere never learns
+        # A ReLU that starts at 0 everywhere never learns. The bias must also outweigh what the layer adds to it:
+        # at its usual size the layer's weights start one network in six below 0 at every sample.
+        nn.init.constant_(last.bias, 0.1)
+        with torch.no_grad():
+            last.weight.mul_(0.1)
 
     def forward(self, context: ContextSpace) -> Geometry:
         valid = context.valid.unsqueeze(-1)
