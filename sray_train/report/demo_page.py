@@ -1,0 +1,203 @@
+"""The demo's page: index.html with a folder of pictures beside it, nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from numpy.typing import NDArray
+
+from sray.label_space import LabelSpace
+from sray.metrics import ConfusionMatrix
+from sray_train.report import pictures
+from sray_train.report.demo_run import DemoRun, RecordedView
+
+PICTURES = "pictures"
+SHOWN_VIEWS = 6
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture on the page."""
+
+    file: str
+    caption: str
+    alt: str
+    crisp: bool = False
+    """Class colours: pixels stay pixels when enlarged."""
+
+
+@dataclass(frozen=True)
+class ShownView:
+    """One viewpoint: its pictures, and how well it went."""
+
+    title: str
+    verdict: str
+    pictures: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class ClassBar:
+    """One class of the label space, on the chart and in the legend."""
+
+    name: str
+    colour: str
+    share: float
+    """Of the ground truth's pixels, or of the labels' without ground truth; 0..1."""
+    iou: float | None
+    """None: not in the ground truth."""
+
+
+def write_page(run: DemoRun, folder: Path) -> Path:
+    """Write `index.html` and `pictures/` into a folder; returns the page."""
+    matrix = run.confusion
+    space = run.label_space
+    views = [_show(run, view, folder) for view in spread(run.views, SHOWN_VIEWS)]
+    environment = Environment(
+        loader=PackageLoader("sray_train.report", "."),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("demo_page.html.jinja").render(
+        run=run,
+        tiles=_tiles(run),
+        views=views,
+        classes=_classes(run, matrix),
+        scored=matrix is not None,
+        confusion=_confusion_rows(matrix, space) if matrix else [],
+        maps=_maps(run, folder),
+        renders=_renders(run.seconds_per_render),
+        error_colours=[
+            ("right", _css(pictures.RIGHT)),
+            ("wrong", _css(pictures.WRONG)),
+            ("left void", _css(pictures.UNANSWERED)),
+        ],
+    )
+    path = folder / "index.html"
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def spread(views: tuple[RecordedView, ...], count: int) -> list[RecordedView]:
+    """At most `count` views, evenly over the run, none picked for its looks."""
+    if len(views) <= count:
+        return list(views)
+    return [views[round((index + 0.5) * len(views) / count - 0.5)] for index in range(count)]
+
+
+def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
+    space = run.label_space
+    known = [v.depth[np.isfinite(v.depth)] for v in run.views if v.depth is not None]
+    depths = np.concatenate(known) if known else np.zeros(0, np.float32)
+    near, far = (np.percentile(depths, (2, 98)) if depths.size else (0.0, 1.0))
+    made: list[tuple[str, str, pictures.Picture, bool]] = [("input", "input", view.image, False)]
+    made.append(("labels", "rendered labels", space.colourize(view.labels), True))
+    if view.truth is not None:
+        made.append(("truth", "ground truth", space.colourize(view.truth), True))
+        made.append(("error", "error", pictures.error(view.labels, view.truth), True))
+    made.append(("overlay", "overlay", pictures.overlay(view.image, view.labels, space), False))
+    if view.color is not None:
+        made.append(("color", "rendered colour", view.color, False))
+    if view.depth is not None:
+        shown = pictures.depth_colours(view.depth, float(near), float(far))
+        made.append(("depth", f"rendered depth, {near:.1f} to {far:.1f} m", shown, False))
+    if view.confidence is not None:
+        shown = pictures.confidence_colours(view.confidence, view.labels)
+        made.append(("confidence", "confidence, 0 to 1", shown, False))
+    seconds = view.stamp_ns / 1e9
+    entries = []
+    for kind, caption, picture, crisp in made:
+        file = f"{PICTURES}/{view.stamp_ns}_{kind}.png"
+        pictures.write_picture(folder / file, picture)
+        entries.append(Shown(file, caption, f"{caption}, view at {seconds:.2f} s", crisp))
+    return ShownView(f"{seconds:.2f} s", _verdict(view, space), tuple(entries))
+
+
+def _verdict(view: RecordedView, space: LabelSpace) -> str:
+    labelled = f"{100 * float((view.labels != pictures.VOID).mean()):.0f} % labelled"
+    if view.truth is None:
+        return labelled
+    matrix = ConfusionMatrix(space.classes)
+    matrix.update(view.labels, view.truth)
+    return f"{100 * matrix.strict().total_accuracy:.0f} % of pixels right · {labelled}"
+
+
+def _tiles(run: DemoRun) -> list[tuple[str, str, str]]:
+    """Value, name, and what to hold it against."""
+    report = run.report()
+    tiles: list[tuple[str, str, str]] = []
+    matrix = run.confusion
+    if matrix:
+        scores, floor = matrix.strict(), matrix.commonest_class().miou
+        tiles.append((_percent(scores.miou), "strict mIoU", f"commonest class everywhere: {_percent(floor)}"))
+        tiles.append((_percent(scores.total_accuracy), "pixels right", "void counts as wrong"))
+    tiles.append((_percent(run.labelled_fraction), "pixels labelled", f"{len(run.views)} label images"))
+    if not math.isnan(run.psnr_color):
+        tiles.append((f"{run.psnr_color:.1f} dB", "colour PSNR", "against real frames that were no sources"))
+    if run.seconds_per_render:
+        tiles.append((f"{statistics.median(run.seconds_per_render):.1f} s", "per render", "median"))
+    tiles.append((f"{report['map_points']:,}", "map points", f"from {run.clouds} clouds"))
+    return tiles
+
+
+def _classes(run: DemoRun, matrix: ConfusionMatrix | None) -> list[ClassBar]:
+    space = run.label_space
+    if matrix:
+        counts: NDArray[np.int64] = matrix.counts.sum(1)
+        iou = [None if math.isnan(value) else value for value in matrix.strict().per_class_iou]
+    else:
+        counts = sum(
+            (np.bincount(view.labels.reshape(-1), minlength=256)[: space.classes] for view in run.views),
+            np.zeros(space.classes, np.int64),
+        )
+        iou = [None] * space.classes
+    shares = counts / max(1, counts.sum())
+    bars = [
+        ClassBar(name, _css(colour), float(share), value)
+        for name, colour, share, value in zip(space.names, space.colours, shares, iou, strict=True)
+    ]
+    return sorted(bars, key=lambda bar: -bar.share)
+
+
+def _confusion_rows(matrix: ConfusionMatrix, space: LabelSpace) -> list[tuple[str, list[tuple[str, float]]]]:
+    """Rows of true classes that occur: per column its text and its share of the row, 0..1. The last column is void."""
+    rows = []
+    for name, counts in zip(space.names, matrix.counts, strict=True):
+        if counts.sum():
+            shares = counts / counts.sum()
+            rows.append((name, [(f"{100 * share:.0f}" if share >= 0.005 else "", float(share)) for share in shares]))
+    return rows
+
+
+def _maps(run: DemoRun, folder: Path) -> list[Shown]:
+    if not len(run.map):
+        return []
+    shown = []
+    for kind, colours in (("classes", run.label_space.colourize(run.map.labels)), ("colours", run.map.rgb)):
+        picture, scale = pictures.map_from_above(run.map, colours, run.path, run.up)
+        pictures.write_picture(folder / PICTURES / f"map_{kind}.png", picture)
+        size = f"{picture.shape[1] * scale:.1f} x {picture.shape[0] * scale:.1f} m"
+        shown.append(
+            Shown(f"{PICTURES}/map_{kind}.png", f"{kind}, {size}", f"the map from above, painted by {kind}", True)
+        )
+    return shown
+
+
+def _renders(seconds: tuple[float, ...]) -> list[tuple[float, float]]:
+    """Height 0..1 of each render's bar, and its seconds."""
+    longest = max(seconds, default=1.0) or 1.0
+    return [(value / longest, value) for value in seconds]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _css(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -1,0 +1,114 @@
+"""One run of the demo: what came out of the mapper over ROS, beside what went in; and its scores.
+
+Everything is judged from the pictures as received, so that anyone can recompute a score from `labels/` and `truth/`.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sray.label_space import VOID, LabelSpace
+from sray.mapping.cloud import LabelledCloud
+from sray.metrics import ConfusionMatrix, commonest_class_miou, psnr
+
+
+@dataclass(frozen=True)
+class RecordedView:
+    """One rendered view as received, with the real frame of the same stamp; all of one size."""
+
+    stamp_ns: int
+    image: NDArray[np.uint8]
+    """The real picture, RGB; its frame was not among the sources of the render."""
+    labels: NDArray[np.uint8]
+    """Class indices; VOID (255) where nothing is known."""
+    color: NDArray[np.uint8] | None = None
+    """Rendered RGB."""
+    depth: NDArray[np.float32] | None = None
+    """Rendered depth, metres, NaN where void."""
+    confidence: NDArray[np.float32] | None = None
+    """Probability of the chosen class."""
+    truth: NDArray[np.uint8] | None = None
+    """Ground-truth class indices; VOID unlabelled."""
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """What the demo played, received and measured."""
+
+    title: str
+    source: str
+    """What was played, one sentence."""
+    label_space: LabelSpace
+    views: tuple[RecordedView, ...]
+    """In order of stamps."""
+    map: LabelledCloud
+    path: NDArray[np.float32]
+    """Camera centres (frames, 3) in the map, metres."""
+    up: NDArray[np.float32]
+    """Unit vector against gravity in the map."""
+    frames_played: int
+    keyframes: int
+    clouds: int
+    seconds_per_render: tuple[float, ...]
+    model_id: str
+    model_sha256: str
+    rmw: str
+    standins: tuple[str, ...] = ()
+    stages: dict[str, float] = field(default_factory=dict)
+    """Seconds by what they were spent on."""
+    facts: dict[str, str] = field(default_factory=dict)
+    """Anything else worth a line on the page: size, quality, machine."""
+    caveats: tuple[str, ...] = ()
+    """What a reader must know before believing the numbers."""
+
+    @property
+    def confusion(self) -> ConfusionMatrix | None:
+        """Of all views with ground truth; None if there is none."""
+        matrix = ConfusionMatrix(self.label_space.classes)
+        scored = [view for view in self.views if view.truth is not None]
+        for view in scored:
+            assert view.truth is not None
+            matrix.update(view.labels, view.truth)
+        return matrix if scored and matrix.counts.sum() else None
+
+    @property
+    def psnr_color(self) -> float:
+        """Mean over the views (dB) of rendered against real colour, void pixels included; NaN without any."""
+        values = [
+            psnr(torch.from_numpy(view.color) / 255, torch.from_numpy(view.image) / 255)
+            for view in self.views
+            if view.color is not None
+        ]
+        return statistics.fmean(values) if values else math.nan
+
+    @property
+    def labelled_fraction(self) -> float:
+        """Pixels that are not void over all pixels received; 0 without any."""
+        total = sum(view.labels.size for view in self.views)
+        return sum(int((view.labels != VOID).sum()) for view in self.views) / total if total else 0.0
+
+    def report(self) -> dict[str, object]:
+        """The content of report.json; its keys are a contract with other tools."""
+        matrix = self.confusion
+        scores = matrix.strict() if matrix else None
+        return {
+            "frames_played": self.frames_played,
+            "keyframes": self.keyframes,
+            "label_images": len(self.views),
+            "labelled_fraction": self.labelled_fraction,
+            "clouds": self.clouds,
+            "map_points": len(self.map),
+            "strict_miou": scores.miou if scores else None,
+            "total_accuracy": scores.total_accuracy if scores else None,
+            "commonest_class_miou": commonest_class_miou(matrix) if matrix else None,
+            "psnr_color": None if math.isnan(self.psnr_color) else self.psnr_color,
+            "seconds_per_render_median": statistics.median(self.seconds_per_render) if self.seconds_per_render else 0.0,
+            "model": {"id": self.model_id, "sha256": self.model_sha256},
+            "ros": {"rmw": self.rmw, "standins": list(self.standins)},
+        }

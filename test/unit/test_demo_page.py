@@ -1,0 +1,245 @@
+"""The demo's scores and page from a run made by hand; in headless Chromium where that is installed."""
+
+from __future__ import annotations
+
+import http.server
+import math
+import re
+import shutil
+import subprocess
+import threading
+from dataclasses import replace
+from functools import partial
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from sray.label_space import ROOMS, VOID
+from sray.mapping.cloud import LabelledCloud
+from sray_train.report import pictures
+from sray_train.report.demo_page import spread, write_page
+from sray_train.report.demo_run import DemoRun, RecordedView
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
+
+
+def make_view(stamp_ns: int, seed: int = 0) -> RecordedView:
+    """160x120: walls over a floor with a table; the labels miss a corner and confuse a patch."""
+    random = np.random.default_rng(seed)
+    truth = np.zeros((120, 160), np.uint8)
+    truth[70:] = 1
+    truth[60:95, 40 + seed : 100 + seed] = 6
+    truth[:4] = VOID
+    labels = truth.copy()
+    labels[:4] = 0
+    labels[80:95, 40:60] = 11
+    labels[100:, 130:] = VOID
+    image = (ROOMS.colourize(truth) * 0.7 + random.integers(0, 60, (120, 160, 3))).astype(np.uint8)
+    depth = np.tile(np.linspace(4, 1, 120, dtype=np.float32)[:, None], (1, 160))
+    depth[labels == VOID] = np.nan
+    confidence = random.uniform(0.4, 1, (120, 160)).astype(np.float32)
+    return RecordedView(stamp_ns, image, labels, cv2.blur(image, (5, 5)).astype(np.uint8), depth, confidence, truth)
+
+
+def make_run(**changes: Any) -> DemoRun:
+    random = np.random.default_rng(1)
+    floor = np.column_stack([random.uniform(0, 5, 3000), random.uniform(0, 4, 3000), np.zeros(3000)])
+    wall = np.column_stack([np.zeros(1000), random.uniform(0, 4, 1000), random.uniform(0, 2.4, 1000)])
+    points = np.concatenate([floor, wall]).astype(np.float32)
+    labels = np.array([1] * 3000 + [0] * 1000, np.uint8)
+    cloud = LabelledCloud(points, ROOMS.colourize(labels), labels, np.ones(4000, np.float32))
+    angle = np.linspace(0, 4, 30)
+    path = np.column_stack([2.5 + 1.5 * np.cos(angle), 2 + np.sin(angle), np.full(30, 1.4)]).astype(np.float32)
+    run = DemoRun(
+        title="Semantic map of a room it has never seen",
+        source="Room 9000, <made> by hand",
+        label_space=ROOMS,
+        views=tuple(make_view(10**9 * (index + 1), index) for index in range(12)),
+        map=cloud,
+        path=path,
+        up=np.array([0, 0, 1], np.float32),
+        frames_played=30,
+        keyframes=20,
+        clouds=12,
+        seconds_per_render=tuple(3 + 0.1 * (index % 5) for index in range(12)),
+        model_id="sray_rooms",
+        model_sha256="ab" * 32,
+        rmw="rmw_fastrtps_cpp",
+        standins=("tf2_ros", "launch"),
+        stages={"make the room": 12.0, "play": 40.0},
+        facts={"input": "RGB"},
+        caveats=("A caveat that must be read.",),
+    )
+    return replace(run, **changes)
+
+
+def test_the_report_has_the_contracts_keys_and_hand_computed_values() -> None:
+    view = make_view(10**9)
+    labels, truth = np.full((2, 2), VOID, np.uint8), np.array([[0, 0], [1, VOID]], np.uint8)
+    labels[0] = 0
+    image = np.zeros((2, 2, 3), np.uint8)
+    color = image.copy()
+    color[0, 0, 0] = 255
+    view = RecordedView(1, image, labels, color, None, None, truth)
+    report = make_run(views=(view,)).report()
+    assert report == {
+        "frames_played": 30,
+        "keyframes": 20,
+        "label_images": 1,
+        "labelled_fraction": 0.5,
+        "clouds": 12,
+        "map_points": 4000,
+        "strict_miou": pytest.approx(0.5),  # wall 2/2, floor 0/1
+        "total_accuracy": pytest.approx(2 / 3),
+        "commonest_class_miou": pytest.approx(1 / 3),
+        "psnr_color": pytest.approx(10 * math.log10(12)),
+        "seconds_per_render_median": pytest.approx(3.15, abs=0.06),
+        "model": {"id": "sray_rooms", "sha256": "ab" * 32},
+        "ros": {"rmw": "rmw_fastrtps_cpp", "standins": ["tf2_ros", "launch"]},
+    }
+
+
+def test_without_truth_and_colour_the_scores_are_null_not_zero() -> None:
+    bare = tuple(replace(make_view(10**9), truth=None, color=None) for _ in range(2))
+    report = make_run(views=bare).report()
+    for key in ("strict_miou", "total_accuracy", "commonest_class_miou", "psnr_color"):
+        assert report[key] is None, key
+    assert report["labelled_fraction"] == pytest.approx(1 - 20 * 30 / (120 * 160))
+
+
+def test_shown_views_are_spread_over_the_run_and_not_chosen() -> None:
+    views = make_run().views
+    assert [view.stamp_ns // 10**9 for view in spread(views, 4)] == [2, 5, 8, 11]
+    assert spread(views[:3], 4) == list(views[:3])
+
+
+def test_the_error_picture_tells_right_wrong_void_and_unscored_apart() -> None:
+    picture = pictures.error(
+        np.array([[3, 3, VOID, 3, VOID]], np.uint8), np.array([[3, 4, 4, VOID, VOID]], np.uint8)
+    )
+    expected = [pictures.RIGHT, pictures.WRONG, pictures.UNANSWERED, pictures.UNSCORED, pictures.UNSCORED]
+    assert [tuple(colour) for colour in picture[0].tolist()] == expected
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_map_is_seen_from_above_and_not_mirrored(axis: int, sign: int) -> None:
+    """Three points on the ground, counter-clockwise seen against gravity, stay so; what hangs above is cut away."""
+    up = np.zeros(3, np.float32)
+    up[axis] = sign
+    right = np.roll([0, 1, 0], axis).astype(np.float32)
+    forward = np.cross(up, right)
+    ground = np.stack([0 * right, 2 * right, 2 * right + 2 * forward]).astype(np.float32)
+    points = np.concatenate([ground, ground + 2.5 * up]).astype(np.float32)
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]] + [[9, 9, 9]] * 3, np.uint8)
+    cloud = LabelledCloud(points, colours, np.zeros(6, np.uint8), np.ones(6, np.float32))
+    picture, scale = pictures.map_from_above(cloud, colours, (ground.mean(0) + 1.4 * up)[None], up, 200)
+    corners = []
+    for colour in colours[:3]:
+        rows, columns = np.nonzero((picture == colour).all(-1))
+        corners.append(np.array([columns.mean(), -rows.mean()]) * scale)
+    first, second = corners[1] - corners[0], corners[2] - corners[1]
+    assert first[0] * second[1] - first[1] * second[0] == pytest.approx(4, rel=0.1)
+    assert not (picture == 9).all(-1).any()
+
+
+def test_up_is_the_axis_against_gravity_on_average() -> None:
+    """Cameras that look along the map's y, and half a right angle down: up is z, for either sign of z."""
+    half = math.sqrt(0.5)
+    poses = np.stack([np.eye(4)] * 2)
+    for pose, down in zip(poses, (half, 0.0), strict=True):
+        forward = np.array([0, math.sqrt(1 - down**2), -down])
+        right = np.array([1.0, 0, 0])
+        pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
+    np.testing.assert_array_equal(pictures.up_of(poses), [0, 0, 1])
+    poses[:, :3, :3] = np.diag([1, -1, -1]) @ poses[:, :3, :3]
+    np.testing.assert_array_equal(pictures.up_of(poses), [0, 0, -1])
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.images: list[dict[str, str | None]] = []
+        self.others: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "img":
+            self.images.append(found)
+        elif found.get("src") or (tag == "link" and found.get("href")):
+            self.others.append(str(found.get("src") or found.get("href")))
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_its_pictures_exist(tmp_path: Path) -> None:
+    text = write_page(make_run(), tmp_path).read_text()
+    links = _Links()
+    links.feed(text)
+    assert len(links.images) == 6 * 8 + 2
+    for image in links.images:
+        assert image["alt"]
+        assert cv2.imread(str(tmp_path / str(image["src"]))) is not None, image
+    assert links.others == ["data:,"]
+    assert not re.search(r"https?://|@import|url\(", text)
+    assert "Room 9000, &lt;made&gt; by hand" in text, "text must be escaped"
+    assert "A caveat that must be read." in text
+
+
+def test_the_page_without_truth_claims_no_score(tmp_path: Path) -> None:
+    views = tuple(replace(view, truth=None) for view in make_run().views)
+    text = write_page(make_run(views=views), tmp_path).read_text()
+    assert "nothing is scored" in text and "mIoU" not in text and 'class="confusion"' not in text
+
+
+def test_the_page_of_a_run_that_brought_nothing_still_says_so(tmp_path: Path) -> None:
+    empty = LabelledCloud(
+        np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.float32)
+    )
+    text = write_page(make_run(views=(), map=empty, seconds_per_render=()), tmp_path).read_text()
+    assert "No label image was received." in text and "No map was received." in text
+
+
+PROBE = """<script>
+window.addEventListener("error", e => document.body.dataset.errors = e.message || "a resource is missing", true);
+window.addEventListener("load", () => {
+  const all = [...document.images];
+  document.body.dataset.loaded = all.filter(i => i.complete && i.naturalWidth > 0).length;
+  document.body.dataset.images = all.length;
+  document.body.dataset.wider = document.documentElement.scrollWidth > document.documentElement.clientWidth;
+});
+</script></head>"""
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed")
+@pytest.mark.parametrize("width", [1400, 600])
+def test_in_a_browser_every_picture_loads_and_the_console_is_silent(tmp_path: Path, width: int) -> None:
+    page = write_page(make_run(), tmp_path)
+    (tmp_path / "probed.html").write_text(page.read_text().replace("</head>", PROBE, 1))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        answer = subprocess.run(
+            [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
+             f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},1000", "--virtual-time-budget=10000",
+             "--dump-dom", f"http://127.0.0.1:{server.server_port}/probed.html"],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+    finally:
+        server.shutdown()
+        server.server_close()
+    body = re.search(r"<body[^>]*>", answer.stdout)
+    assert body, answer.stdout[:500]
+    assert 'data-loaded="50" data-images="50"' in body.group(), body.group()
+    assert "data-errors" not in body.group(), body.group()
+    assert 'data-wider="false"' in body.group(), "the page must not scroll sideways"
+    assert "CONSOLE" not in answer.stderr, answer.stderr
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
