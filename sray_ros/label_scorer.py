@@ -29,6 +29,7 @@ from vision_msgs.msg import LabelInfo
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, VOID
 from sray.metrics import ConfusionMatrix, commonest_class_miou
+from sray_ros.conversions import nanoseconds
 
 LabelImage = NDArray[np.uint8]
 
@@ -101,7 +102,7 @@ class LabelScorer(Node):
         except SrayError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
-        stamp = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+        stamp = nanoseconds(message.header.stamp)
         waiting[stamp] = picture
         while len(waiting) > int(self._value("queue_size")):
             waiting.popitem(last=False)

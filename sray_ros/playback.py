@@ -6,7 +6,6 @@ indices, 255 unlabelled), `/tf` and `/tf_static`. A bag's messages go out under 
 
 from __future__ import annotations
 
-import array
 import importlib
 import struct
 from collections.abc import Iterator
@@ -14,21 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
-from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
+from geometry_msgs.msg import TransformStamped
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray.sequence import Sequence, stamp_of
-
-OPTICAL_IN_BODY = (-0.5, 0.5, -0.5, 0.5)
-"""Quaternion (x, y, z, w) of an optical frame in its body frame. Source: REP 103."""
+from sray_ros.conversions import camera_info_message, image_message, time_message
+from sray_ros.poses import OPTICAL_FROM_BODY, Matrix, transform_of_matrix
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ class FolderRecording:
 
     def steps(self, start_offset: float = 0.0) -> Iterator[Step]:
         begin = stamp_of(self.sequence.indices[0])
-        static = self._transform(begin, self.body_frame, self.optical_frame, np.zeros(3), OPTICAL_IN_BODY)
+        static = self._transform(begin, self.body_frame, self.optical_frame, OPTICAL_FROM_BODY.T)
         start = begin + round(start_offset * 1e9)
         yield Step(start, (("/tf_static", static),))
         for position, number in enumerate(self.sequence.indices):
@@ -114,31 +107,22 @@ class FolderRecording:
 
     def _step(self, position: int) -> Step:
         frame = self.sequence[position]
-        header = Header(stamp=_time(frame.stamp_ns), frame_id=self.optical_frame)
+        header = Header(stamp=time_message(frame.stamp_ns), frame_id=self.optical_frame)
+        pose = frame.camera.world_from_camera.double().numpy() @ OPTICAL_FROM_BODY
         messages = [
-            ("/tf", self._pose(frame.stamp_ns, frame.camera.world_from_camera.double().numpy())),
-            ("camera_info", _camera_info(frame.camera, header)),
+            ("/tf", self._transform(frame.stamp_ns, self.map_frame, self.body_frame, pose)),
+            ("camera_info", camera_info_message(header, frame.camera)),
         ]
         if frame.labels is not None:
-            messages.append(("labels", _image(frame.labels.numpy(), "mono8", header)))
+            messages.append(("labels", image_message(header, frame.labels.numpy(), "mono8")))
         if frame.depth is not None:
-            messages.append(("depth", _image(frame.depth.numpy().astype("<f4"), "32FC1", header)))
-        messages.append(("image", _image(frame.image.numpy(), "rgb8", header)))
+            messages.append(("depth", image_message(header, frame.depth.numpy().astype("<f4"), "32FC1")))
+        messages.append(("image", image_message(header, frame.image.numpy(), "rgb8")))
         return Step(frame.stamp_ns, tuple(messages), frame.stamp_ns)
 
-    def _pose(self, stamp_ns: int, world_from_camera: NDArray[np.float64]) -> TFMessage:
-        rotation = Rotation.from_matrix(world_from_camera[:3, :3]) * Rotation.from_quat(OPTICAL_IN_BODY).inv()
-        quaternion = tuple(float(value) for value in rotation.as_quat())
-        return self._transform(stamp_ns, self.map_frame, self.body_frame, world_from_camera[:3, 3], quaternion)
-
-    def _transform(
-        self, stamp_ns: int, parent: str, child: str, xyz: NDArray[np.float64], quaternion: tuple[float, ...]
-    ) -> TFMessage:
-        transform = Transform(
-            translation=Vector3(**dict(zip("xyz", map(float, xyz), strict=True))),
-            rotation=Quaternion(**dict(zip("xyzw", quaternion, strict=True))),
-        )
-        header = Header(stamp=_time(stamp_ns), frame_id=parent)
+    def _transform(self, stamp_ns: int, parent: str, child: str, parent_from_child: Matrix) -> TFMessage:
+        header = Header(stamp=time_message(stamp_ns), frame_id=parent)
+        transform = transform_of_matrix(parent_from_child)
         return TFMessage(transforms=[TransformStamped(header=header, child_frame_id=child, transform=transform)])
 
 
@@ -240,32 +224,3 @@ def _stamp_of_serialized(raw: bytes | memoryview) -> int:
     """The header stamp (ns) of a serialized message whose first field is a Header: 4 bytes of CDR header before it."""
     seconds, nanoseconds = struct.unpack_from("<iI" if raw[1] & 1 else ">iI", raw, 4)
     return int(seconds) * 1_000_000_000 + int(nanoseconds)
-
-
-def _time(stamp_ns: int) -> Time:
-    seconds, nanoseconds = divmod(stamp_ns, 1_000_000_000)
-    return Time(sec=seconds, nanosec=nanoseconds)
-
-
-def _image(pixels: NDArray[Any], encoding: str, header: Header) -> Image:
-    height, width = pixels.shape[:2]
-    # An array.array is taken as it is; a bytes or ndarray would be checked element by element.
-    data = array.array("B")
-    data.frombytes(pixels.tobytes())
-    return Image(
-        header=header, height=height, width=width, encoding=encoding, step=len(data) // height, data=data
-    )
-
-
-def _camera_info(camera: Camera, header: Header) -> CameraInfo:
-    intrinsics = camera.intrinsics.double().numpy()
-    return CameraInfo(
-        header=header,
-        height=camera.height,
-        width=camera.width,
-        distortion_model="plumb_bob",
-        d=[0.0] * 5,
-        k=intrinsics.reshape(-1),
-        r=np.eye(3).reshape(-1),
-        p=np.hstack([intrinsics, np.zeros((3, 1))]).reshape(-1),
-    )

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -26,6 +25,7 @@ from std_srvs.srv import SetBool
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.sequence import Sequence
+from sray_ros.conversions import nanoseconds, time_message
 from sray_ros.playback import BagRecording, FolderRecording, Recording, Step
 
 PARAMETERS: tuple[tuple[str, Any, tuple[float, float] | None, str], ...] = (
@@ -222,8 +222,7 @@ class SequencePlayer(Node):
             self._outputs[name].publish(message)
 
     def _tick(self, time_ns: int) -> None:
-        seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
-        self._ticks.publish(Clock(clock=Time(sec=seconds, nanosec=nanoseconds)))
+        self._ticks.publish(Clock(clock=time_message(time_ns)))
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._paused = bool(request.data)
@@ -232,7 +231,7 @@ class SequencePlayer(Node):
 
     def _on_handled(self, header: Header) -> None:
         with self._news:
-            self._handled.add(header.stamp.sec * 1_000_000_000 + header.stamp.nanosec)
+            self._handled.add(nanoseconds(header.stamp))
             self._news.notify_all()
 
 

@@ -69,7 +69,7 @@ def test_the_scores_are_those_of_one_confusion_matrix_over_all_pairs(listener: L
     session.truth(10**9, [[0, 0, 1, 1], [0, 0, 1, VOID]])
     session.label(10**9, [[0, 0, 1, 0], [0, VOID, 1, 1]])
     assert session.scored(1)
-    # wall: 3 hits, 1 missed as void, 1 wrongly claimed: 3/5. floor: 2 hits, 1 missed; a label on void truth is free: 2/3.
+    # wall: 3 hits, 1 missed as void, 1 too many: 3/5. floor: 2 hits, 1 missed; a label on void truth is free: 2/3.
     assert session.miou[0].data == pytest.approx((3 / 5 + 2 / 3) / 2)
     session.label(2 * 10**9 + 7, [[1, 1], [1, 4]])
     session.truth(2 * 10**9 + 7, [[1, 1], [1, 1]])
