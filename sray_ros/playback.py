@@ -91,8 +91,11 @@ class FolderRecording:
     @property
     def summary(self) -> str:
         sequence = self.sequence
-        kinds = "".join(f", with {name}" for name, there in (("depth", sequence.has_depth),
-                                                             ("labels", sequence.has_labels)) if there)
+        kinds = "".join(
+            f", with {name}"
+            for name, there in (("depth", sequence.has_depth), ("labels", sequence.has_labels))
+            if there
+        )
         left_out = "".join(f"; {len(numbers)} left out: {why}" for why, numbers in sequence.skipped.items())
         return f"{sequence.folder}: {len(sequence)} frames{kinds}{left_out}"
 

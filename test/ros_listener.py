@@ -46,9 +46,7 @@ class Listener:
         for name, value in parameters.items():
             command += ["-p", f"{name}:={value}"]
         environment = os.environ | {"ROS_DOMAIN_ID": str(self.domain), "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(
-            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._processes.append(process)
         return process
 

@@ -95,7 +95,7 @@ def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
     space = run.label_space
     known = [v.depth[np.isfinite(v.depth)] for v in run.views if v.depth is not None]
     depths = np.concatenate(known) if known else np.zeros(0, np.float32)
-    near, far = (np.percentile(depths, (2, 98)) if depths.size else (0.0, 1.0))
+    near, far = np.percentile(depths, (2, 98)) if depths.size else (0.0, 1.0)
     made: list[tuple[str, str, pictures.Picture, bool]] = [("input", "input", view.image, False)]
     made.append(("labels", "rendered labels", space.colourize(view.labels), True))
     if view.truth is not None:

@@ -55,9 +55,7 @@ def folder(tmp_path: Path) -> Path:
         depth[0, 0] = np.nan
         labels = random.integers(0, 16, (24, 32), np.uint8)
         labels[0, 1] = 255
-        writer.add(
-            number, Frame(torch.from_numpy(image), camera, torch.from_numpy(depth), torch.from_numpy(labels))
-        )
+        writer.add(number, Frame(torch.from_numpy(image), camera, torch.from_numpy(depth), torch.from_numpy(labels)))
     return tmp_path / "room"
 
 

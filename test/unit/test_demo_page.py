@@ -118,9 +118,7 @@ def test_shown_views_are_spread_over_the_run_and_not_chosen() -> None:
 
 
 def test_the_error_picture_tells_right_wrong_void_and_unscored_apart() -> None:
-    picture = pictures.error(
-        np.array([[3, 3, VOID, 3, VOID]], np.uint8), np.array([[3, 4, 4, VOID, VOID]], np.uint8)
-    )
+    picture = pictures.error(np.array([[3, 3, VOID, 3, VOID]], np.uint8), np.array([[3, 4, 4, VOID, VOID]], np.uint8))
     expected = [pictures.RIGHT, pictures.WRONG, pictures.UNANSWERED, pictures.UNSCORED, pictures.UNSCORED]
     assert [tuple(colour) for colour in picture[0].tolist()] == expected
 
@@ -218,9 +216,7 @@ window.addEventListener("load", () => {
 def test_in_a_browser_every_picture_loads_and_the_console_is_silent(tmp_path: Path, width: int) -> None:
     page = write_page(make_run(), tmp_path)
     (tmp_path / "probed.html").write_text(page.read_text().replace("</head>", PROBE, 1))
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path))
-    )
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         answer = subprocess.run(
