@@ -68,10 +68,11 @@ class SourceViews:
         """Raises ValueError if there is no frame or their sizes differ."""
         if not frames:
             raise ValueError("there are no frames to make source views of; expected at least one")
+        camera = Camera.stack([frame.camera for frame in frames])  # first: it says which sizes differ
         depths = [frame.depth for frame in frames]
         return SourceViews(
             torch.stack([frame.image for frame in frames]).permute(0, 3, 1, 2).float() / 255,
-            Camera.stack([frame.camera for frame in frames]),
+            camera,
             torch.stack([depth for depth in depths if depth is not None]) if None not in depths else None,
         )
 
