@@ -1,0 +1,65 @@
+"""Label spaces: conversions from and to NYU40, colours, refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sray.label_space import LABEL_SPACES, ROOMS, SCANNET20, VOID, LabelSpace
+
+SPACES = pytest.mark.parametrize("space", list(LABEL_SPACES.values()), ids=list(LABEL_SPACES))
+
+
+@SPACES
+def test_every_class_survives_the_way_to_disk_and_back(space: LabelSpace) -> None:
+    indices = np.array([*range(space.classes), VOID], np.uint8)
+    assert space.from_nyu40(space.to_nyu40(indices)).tolist() == indices.tolist()
+
+
+@SPACES
+def test_names_colours_and_ids_are_unambiguous(space: LabelSpace) -> None:
+    assert len(set(space.names)) == len(set(space.colours)) == len(set(space.nyu40)) == space.classes
+    assert all(1 <= i <= 40 for i in space.nyu40)
+    assert (0, 0, 0) not in space.colours, "black is void"
+
+
+def test_known_classes() -> None:
+    assert SCANNET20.classes == 20
+    assert ROOMS.classes == 16
+    # The NYU40 ids that the ScanNet benchmark scores.
+    assert SCANNET20.nyu40 == (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39)
+
+
+def test_classes_outside_the_space_are_ignored_not_other() -> None:
+    """NYU40 22 is ceiling, no ScanNet20 class; 0 is unlabelled; ids beyond 40 do not exist."""
+    assert SCANNET20.from_nyu40(np.array([[0, 22], [1, 60]], np.uint16)).tolist() == [[VOID, VOID], [0, VOID]]
+    assert ROOMS.from_nyu40(np.array([12], np.uint8)).tolist() == [VOID]
+
+
+def test_an_empty_picture_converts() -> None:
+    assert ROOMS.from_nyu40(np.zeros((0, 4), np.uint8)).shape == (0, 4)
+
+
+@SPACES
+def test_colours_tell_classes_and_void_is_black(space: LabelSpace) -> None:
+    picture = space.colourize(np.array([[0, 1, VOID]], np.uint8))
+    assert picture.shape == (1, 3, 3)
+    assert picture[0].tolist() == [list(space.colours[0]), list(space.colours[1]), [0, 0, 0]]
+
+
+@SPACES
+def test_json_round_trip(space: LabelSpace) -> None:
+    assert LabelSpace.from_json(space.to_json()) == space
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"name": "x", "names": ["a"], "colours": [[1]], "nyu40": [1]}', "[1]"])
+def test_foreign_json_is_refused(text: str) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        LabelSpace.from_json(text)
+
+
+def test_uneven_tables_are_refused() -> None:
+    with pytest.raises(ValueError, match="same number"):
+        LabelSpace("x", ("a", "b"), ((1, 2, 3),), (1,))
+    with pytest.raises(ValueError, match="0 classes"):
+        LabelSpace("x", (), (), ())

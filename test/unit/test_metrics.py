@@ -1,0 +1,114 @@
+"""Scores by hand, and against their twin."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import scores as twin
+
+from sray.metrics import ConfusionMatrix, commonest_class_miou, psnr, released_code_miou
+
+VOID = 255
+
+
+def scored(predicted: list[int], truth: list[int], classes: int) -> ConfusionMatrix:
+    matrix = ConfusionMatrix(classes)
+    matrix.update(np.array(predicted, np.uint8), np.array(truth, np.uint8))
+    return matrix
+
+
+def test_strict_scores_by_hand() -> None:
+    """Class 0: 2 of 4 (one void, one taken for 1). Class 1: 2 right, one wrongly claimed. Class 2 is absent."""
+    scores = scored([0, 0, VOID, 1, 1, 1, 2], [0, 0, 0, 0, 1, 1, VOID], 3).strict()
+    assert scores.per_class_iou[:2] == [2 / 4, 2 / 3]
+    assert math.isnan(scores.per_class_iou[2])
+    assert scores.miou == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert scores.total_accuracy == pytest.approx(4 / 6)
+    assert scores.average_accuracy == pytest.approx((2 / 4 + 1) / 2)
+
+
+def test_released_code_drops_pixels_predicted_void() -> None:
+    images = [
+        (np.array([0, 0, VOID, 1], np.uint8), np.array([0, 0, 0, 0], np.uint8)),  # 2 of 3 answered
+        (np.array([1, 1], np.uint8), np.array([1, 1], np.uint8)),
+    ]
+    assert released_code_miou(images, 2) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_a_class_predicted_but_absent_is_an_error_of_the_class_it_hides_only() -> None:
+    scores = scored([2, 0], [0, 0], 3).strict()
+    assert scores.miou == pytest.approx(1 / 2)
+
+
+def test_answering_void_everywhere_scores_zero_strictly_and_nothing_in_released_code() -> None:
+    matrix = scored([VOID, VOID], [0, 1], 2)
+    assert matrix.strict().miou == 0
+    assert matrix.strict().total_accuracy == 0
+    assert math.isnan(matrix.released_code().miou)
+
+
+def test_without_truth_there_is_no_score() -> None:
+    scores = scored([0, 1], [VOID, VOID], 2).strict()
+    assert all(math.isnan(x) for x in (scores.miou, scores.total_accuracy, scores.average_accuracy))
+    assert math.isnan(released_code_miou([], 2))
+
+
+def test_the_commonest_class_is_the_floor() -> None:
+    """0 everywhere: right for 3 of 4 pixels, IoU 3/4 and 0."""
+    matrix = scored([1, 1, 1, 1], [0, 0, 0, 1], 2)
+    assert commonest_class_miou(matrix) == pytest.approx(3 / 8)
+    assert matrix.commonest_class().total_accuracy == pytest.approx(3 / 4)
+
+
+labels = st.sampled_from([0, 1, 2, 3, VOID])
+images = st.lists(st.lists(st.tuples(labels, labels), min_size=1, max_size=30), min_size=1, max_size=4)
+
+
+def same(a: float, b: float) -> bool:
+    return (math.isnan(a) and math.isnan(b)) or a == pytest.approx(b, abs=1e-12)
+
+
+@given(images)
+def test_scores_are_their_twin(images: list[list[tuple[int, int]]]) -> None:
+    matrix, arrays = ConfusionMatrix(4), []
+    for image in images:
+        predicted, truth = (np.array(column, np.uint8) for column in zip(*image, strict=True))
+        matrix.update(predicted, torch.from_numpy(truth))
+        arrays.append((predicted, truth))
+    strict = matrix.strict()
+    assert same(strict.miou, twin.strict_miou(images, 4))
+    assert same(released_code_miou(arrays, 4), twin.released_miou(images, 4))
+    if any(true != VOID for image in images for _, true in image):
+        total, average = twin.accuracies(images, 4)
+        assert same(strict.total_accuracy, total)
+        assert same(strict.average_accuracy, average)
+
+
+def test_a_strange_label_is_refused_and_nothing_is_counted() -> None:
+    matrix = ConfusionMatrix(3)
+    with pytest.raises(ValueError, match="prediction holds 3"):
+        matrix.update(np.array([0, 3], np.uint8), np.array([0, 0], np.uint8))
+    with pytest.raises(ValueError, match="truth holds 9"):
+        matrix.update(np.array([0, 0], np.uint8), np.array([0, 9], np.uint8))
+    with pytest.raises(ValueError, match="shape"):
+        matrix.update(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8))
+    assert matrix.counts.sum() == 0
+
+
+def test_psnr_by_hand() -> None:
+    """An error of 0.1 everywhere is a mean square of 0.01: 20 dB."""
+    truth = torch.full((4, 5, 3), 0.5)
+    assert psnr(truth + 0.1, truth) == pytest.approx(20, abs=1e-4)
+    assert psnr(truth, truth) == math.inf
+    off = truth.clone()
+    off[0] = 1
+    mask = torch.ones(4, 5, dtype=torch.bool)
+    mask[0] = False
+    assert psnr(off, truth, mask) == math.inf
+    assert psnr(off, truth, ~mask) == pytest.approx(-20 * math.log10(0.5))
+    assert math.isnan(psnr(off, truth, torch.zeros(4, 5, dtype=torch.bool)))
