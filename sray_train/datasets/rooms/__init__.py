@@ -1,0 +1,24 @@
+"""Procedural rooms: labelled, posed RGB-D sequences of furnished rooms, from a seed, without any download."""
+
+from sray_train.datasets.rooms.generate import (
+    GENERATOR_VERSION,
+    default_cache,
+    make_rooms,
+    room_folder,
+    room_frames,
+    room_path,
+)
+from sray_train.datasets.rooms.seeds import FIRST_HELD_OUT_SEED, TRAINING_SEEDS, VALIDATION_SEEDS, parse_seeds
+
+__all__ = [
+    "FIRST_HELD_OUT_SEED",
+    "GENERATOR_VERSION",
+    "TRAINING_SEEDS",
+    "VALIDATION_SEEDS",
+    "default_cache",
+    "make_rooms",
+    "parse_seeds",
+    "room_folder",
+    "room_frames",
+    "room_path",
+]
