@@ -130,10 +130,10 @@ def test_single_precision_keeps_the_bound() -> None:
 def test_the_gradient_is_i_minus_the_mean_on_the_free_entries(tau: float) -> None:
     generator = torch.Generator().manual_seed(2)
     free_counts = set()
+    valid = torch.tensor([True] * 5 + [False])
     for _ in range(40):
         weights = torch.rand(6, generator=generator, dtype=torch.float64) ** 2
         weights = weights / weights.sum()
-        valid = torch.tensor([True] * 5 + [False])
         jacobian = torch.autograd.functional.jacobian(lambda w: project_to_tau_bound(w, valid, tau), weights)
         nearest = torch.tensor([*by_enumeration(weights[:5].tolist(), tau), 0.0], dtype=torch.float64)
         free = valid & (nearest > tau / 5 + 1e-9) & (nearest < 1 / (5 * tau) - 1e-9)
