@@ -21,6 +21,7 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessExit, OnProcessStart
 from launch.events import matches_action
+from launch.events.process import ProcessExited
 from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
@@ -171,8 +172,11 @@ def playback(given: dict[str, str]) -> list:
         )
     else:
         return []
-    ended = LogInfo(msg="the recording has ended; the map stays until Ctrl-C")
-    return [player, RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[ended]))]
+    return [player, RegisterEventHandler(OnProcessExit(target_action=player, on_exit=say_that_the_map_stays))]
+
+
+def say_that_the_map_stays(_event: ProcessExited, context: LaunchContext) -> LogInfo | None:
+    return None if context.is_shutdown else LogInfo(msg="the recording has ended; the map stays until Ctrl-C")
 
 
 def rviz(given: dict[str, str]) -> Node:

@@ -23,7 +23,8 @@ def get_ros_node(context: LaunchContext) -> Node:
 
 def start(context: LaunchContext) -> Node:
     ros_context = rclpy.Context()
-    rclpy.init(context=ros_context, signal_handler_options=SignalHandlerOptions.NO)
+    # No arguments: those of `ros2 launch` look like remappings, and are not for this node.
+    rclpy.init(args=[], context=ros_context, signal_handler_options=SignalHandlerOptions.NO)
     node = Node(f"launch_ros_{os.getpid()}", context=ros_context, use_global_arguments=False)
     executor = SingleThreadedExecutor(context=ros_context)
     executor.add_node(node)
