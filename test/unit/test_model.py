@@ -1,0 +1,287 @@
+"""SemanticRay: its size table by table, its symmetries, and its head against the twins."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+from reference import compositing as compositing_twin
+from torch import nn
+
+from sray.attention import AttentionVariant
+from sray.camera import Camera
+from sray.context import ContextSpace, EncodedViews
+from sray.frames import SourceViews
+from sray.model import RayHead, RaySamples, SemanticRay, SemanticRayConfig
+
+BOUNDS = (0.5, 8.0)
+SAMPLES = RaySamples(12, 6)
+
+
+def model_of(config: SemanticRayConfig, seed: int = 0) -> SemanticRay:
+    torch.manual_seed(seed)
+    return SemanticRay(config).eval()
+
+
+@pytest.fixture
+def scene(plane_scene) -> tuple[SourceViews, Camera, torch.Tensor]:
+    target = plane_scene.camera((0.05, -0.02, 0.1))
+    return SourceViews.from_frames(plane_scene.ring(4)), target, target.pixel_grid()[::101]
+
+
+def stirred(model: SemanticRay) -> SemanticRay:
+    """Away from the start: what begins at zero takes part."""
+    torch.manual_seed(42)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.abs().max() == 0:
+                parameter.normal_(std=0.3)
+    return model
+
+
+def count(*modules: nn.Module) -> int:
+    """Parameters as the design counts them: biases and shortcuts in; colour head, classifier and norms out."""
+    total = 0
+    for module in modules:
+        for name, part in module.named_modules():
+            if isinstance(part, nn.InstanceNorm2d | nn.LayerNorm) or name.endswith(("color_score", "classifier")):
+                continue
+            total += sum(parameter.numel() for parameter in part.parameters(recurse=False))
+    return total
+
+
+def linear(inputs: int, outputs: int) -> int:
+    return inputs * outputs + outputs
+
+
+TABLE_12 = 2_039_360 + linear(4, 16) + linear(16, 32)
+"""L1-L19 are added up layer by layer in test_encoder.py; L21."""
+TABLE_13 = 2 * 4 * linear(32, 32)
+"""Radial and cross-view attention: query, key, value and output."""
+TABLE_14 = linear(37, 16) + linear(16, 8) + linear(8, 1)
+TABLE_15 = (
+    linear(32, 32)  # L1
+    + linear(32, 1)  # L2
+    + linear(64, 32) + linear(32, 16)  # L8
+    + 4 * 16 * 16  # L9: the matrices of eq. 6-8, without biases
+    + linear(16, 16)  # L10
+    + linear(16, 16) + linear(16, 1)  # L11
+)  # fmt: skip
+
+
+def test_parameters_table_by_table() -> None:
+    model = model_of(SemanticRayConfig.paper(20))
+    assert count(model.encoder, model.context) == TABLE_12
+    for head in (model.coarse, model.fine):
+        assert count(head.attention) == TABLE_13 == 8_448
+        assert count(head.view_weights) == TABLE_14 == 753
+        assert count(head.geometry) == TABLE_15 == 5_282
+        assert count(head) == TABLE_13 + TABLE_14 + TABLE_15
+    assert count(model.encoder, model.context, model.fine) == 2_054_467
+    assert count(model) == 2_068_950
+
+
+def test_the_default_adds_only_its_statistics() -> None:
+    """Eight more inputs to L8's first layer of 32, in each head; norms do not count."""
+    assert count(model_of(SemanticRayConfig(20))) == 2_068_950 + 2 * 8 * 32
+
+
+PRESETS = {"default": SemanticRayConfig, "paper": SemanticRayConfig.paper}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("variant", get_args(AttentionVariant))
+def test_every_config_runs_and_learns(
+    preset: str, variant: AttentionVariant, scene: tuple[SourceViews, Camera, torch.Tensor]
+) -> None:
+    views, target, pixels = scene
+    model = model_of(PRESETS[preset](5, attention=variant)).train()
+    outputs = model(model.encode(views), target, pixels, BOUNDS, SAMPLES, torch.Generator().manual_seed(0))
+    for output, samples in zip(outputs, (12, 6), strict=True):
+        assert output.logits.shape == (len(pixels), 5)
+        assert output.color.shape == (len(pixels), 3)
+        assert output.weights.shape == output.coordinates.shape == (len(pixels), samples)
+        for name in ("logits", "color", "depth", "opacity", "coverage"):
+            assert getattr(output, name).isfinite().all(), name
+        assert ((output.opacity >= 0) & (output.opacity <= 1 + 1e-6)).all()
+        assert ((output.coverage >= 0) & (output.coverage <= 4 + 1e-5)).all()
+        torch.testing.assert_close(output.opacity, output.weights.sum(-1))
+        seen = output.opacity > 0.01
+        assert ((output.depth >= BOUNDS[0]) & (output.depth <= BOUNDS[1]))[seen].all()
+    loss = sum((o.logits.square().sum() + o.color.sum()) for o in outputs)
+    assert isinstance(loss, torch.Tensor)
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    touched = sum(bool((p.grad != 0).any()) for p in model.parameters() if p.grad is not None)
+    assert touched > 0.7 * len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("overrides", [{"classes": 0}, {"tau": 0.0}, {"tau": 1.5}])
+def test_an_impossible_config_is_refused(overrides: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        SemanticRayConfig(**{"classes": 3, **overrides})  # type: ignore[arg-type]
+
+
+def test_an_unknown_attention_is_refused() -> None:
+    with pytest.raises((ValueError, TypeError)):
+        SemanticRay(SemanticRayConfig(3, attention="radiall"))  # type: ignore[arg-type]
+
+
+def test_one_sample_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        RaySamples(1, 8)
+
+
+def head_inputs(views: int, rays: int, samples: int) -> tuple[ContextSpace, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(views)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    valid = torch.rand(views, rays, samples, generator=generator) > 0.3
+    valid[:, 0, 0] = False
+    valid[:, -1] = False
+    context = ContextSpace(
+        random(views, rays, samples, 32),
+        random(views, rays, samples, 32),
+        random(views, rays, samples, 4),
+        random(views, rays, samples, 3).sigmoid(),
+        valid,
+    )
+    coordinates = torch.rand(rays, samples, generator=generator, dtype=torch.float64).sort(-1).values
+    return context, coordinates, 0.5 + 4 * coordinates
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("views", [1, 4])
+def test_a_head_is_eq_11_and_13_with_every_sample_classified(preset: str, views: int) -> None:
+    """The classifier is linear: classifying each sample and compositing the logits gives the same, bias included."""
+    torch.manual_seed(views)
+    head = stirred(RayHead(PRESETS[preset](6))).double()  # type: ignore[arg-type]
+    context, coordinates, depths = head_inputs(views, 4, 5)
+    with torch.no_grad():
+        found = head(context, coordinates, depths)
+        refined = head.attention(context.tokens, context.valid, coordinates)
+        shares, geometry = head.view_weights(context), head.geometry(context)
+        for ray in range(4):
+            weights = compositing_twin.weights_of(
+                geometry.density[ray], compositing_twin.deltas_of(coordinates[ray].tolist())
+            )
+            logits, color = torch.zeros(6, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+            depth = seen = 0.0
+            for k, weight in enumerate(weights):
+                semantics = sum(shares[view, ray, k] * refined[view, ray, k] for view in range(views))  # eq. 11
+                logits += weight * (head.classifier.weight @ semantics + head.classifier.bias)  # eq. 13
+                color += weight * geometry.color[ray, k]
+                depth += float(weight * depths[ray, k])
+                seen += float(weight * context.valid[:, ray, k].sum())
+            opacity = float(sum(weights))
+            torch.testing.assert_close(found.logits[ray], logits, atol=1e-11, rtol=1e-9)
+            torch.testing.assert_close(found.color[ray], color, atol=1e-12, rtol=1e-9)
+            assert float(found.opacity[ray]) == pytest.approx(opacity, abs=1e-12)
+            if opacity > 1e-5:
+                assert float(found.depth[ray]) == pytest.approx(depth / opacity, rel=1e-9)
+                assert float(found.coverage[ray]) == pytest.approx(seen / opacity, rel=1e-9)
+    assert found.opacity[-1] == 0, "nobody sees the last ray"
+    assert (found.logits[-1] == 0).all()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_views_can_come_in_any_order(preset: str, scene: tuple[SourceViews, Camera, torch.Tensor]) -> None:
+    views, target, pixels = scene
+    model = stirred(model_of(PRESETS[preset](5)))  # type: ignore[operator]
+    with torch.no_grad():
+        one = model.infer(model.encode(views), target, pixels, BOUNDS, SAMPLES)
+        other = model.infer(model.encode(views[[2, 0, 3, 1]]), target, pixels, BOUNDS, SAMPLES)
+    # Sums over views in another order: single precision, then magnified by where the fine samples fall.
+    torch.testing.assert_close(other.logits, one.logits, atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(other.color, one.color, atol=1e-3, rtol=1e-3)
+
+
+def test_a_view_that_sees_nothing_changes_nothing_but_what_counts_views(
+    plane_scene, scene: tuple[SourceViews, Camera, torch.Tensor]
+) -> None:
+    """A keyframe turned away is masked everywhere; the paper's preset does not even know it is there."""
+    _, target, pixels = scene
+    frames = plane_scene.ring(3)
+    away = plane_scene.ring(4)[3]
+    turned = away.camera.world_from_camera.clone()
+    turned[:3, 0] *= -1
+    turned[:3, 2] *= -1
+    away = away.__class__(away.image, Camera(away.camera.intrinsics, turned, away.camera.width, away.camera.height))
+    model = stirred(model_of(SemanticRayConfig.paper(5)))
+    with torch.no_grad():
+        without = model.infer(model.encode(SourceViews.from_frames(frames)), target, pixels, BOUNDS, SAMPLES)
+        having = model.infer(model.encode(SourceViews.from_frames([*frames, away])), target, pixels, BOUNDS, SAMPLES)
+    torch.testing.assert_close(having.logits, without.logits, atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(having.coverage, without.coverage, atol=1e-3, rtol=1e-3)
+
+
+def test_inference_is_the_fine_result_of_the_training_pass(scene: tuple[SourceViews, Camera, torch.Tensor]) -> None:
+    views, target, pixels = scene
+    model = stirred(model_of(SemanticRayConfig(5)))
+    with torch.no_grad():
+        encoded = model.encode(views)
+        coarse, fine = model(encoded, target, pixels, BOUNDS, SAMPLES)
+        alone = model.infer(encoded, target, pixels, BOUNDS, SAMPLES)
+    for name in ("logits", "color", "depth", "opacity", "coverage"):
+        torch.testing.assert_close(getattr(alone, name), getattr(fine, name), atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(coarse.logits, fine.logits), "heads of their own"
+
+
+def test_jitter_comes_from_the_generator_alone(scene: tuple[SourceViews, Camera, torch.Tensor]) -> None:
+    views, target, pixels = scene
+    model = model_of(SemanticRayConfig(5))
+    with torch.no_grad():
+        encoded = model.encode(views)
+        runs = [
+            model(encoded, target, pixels, BOUNDS, SAMPLES, torch.Generator().manual_seed(seed))[1].logits
+            for seed in (1, 1, 2)
+        ]
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_no_gradient_flows_from_the_fine_pass_into_the_coarse_head(
+    scene: tuple[SourceViews, Camera, torch.Tensor],
+) -> None:
+    views, target, pixels = scene
+    model = model_of(SemanticRayConfig(5))
+    _, fine = model(model.encode(views), target, pixels, BOUNDS, SAMPLES)
+    fine.logits.square().sum().backward()
+    assert all(p.grad is None or (p.grad == 0).all() for p in model.coarse.parameters())
+
+
+def test_the_world_can_be_put_anywhere(scene: tuple[SourceViews, Camera, torch.Tensor]) -> None:
+    """Nothing depends on where the origin of the world is. (Turning it does: direction differences are in the world.)"""
+    views, target, pixels = scene
+    model = stirred(model_of(SemanticRayConfig(5)))
+    shift = torch.eye(4)
+    shift[:3, 3] = torch.tensor([3.0, -2.0, 5.0])
+
+    def moved(camera: Camera) -> Camera:
+        return Camera(camera.intrinsics, shift @ camera.world_from_camera, camera.width, camera.height)
+
+    with torch.no_grad():
+        here = model.infer(model.encode(views), target, pixels, BOUNDS, SAMPLES)
+        elsewhere = model.infer(
+            model.encode(SourceViews(views.images, moved(views.camera), views.depth)),
+            moved(target),
+            pixels,
+            BOUNDS,
+            SAMPLES,
+        )
+    # Metres away, single precision projects to within a thousandth of a pixel.
+    torch.testing.assert_close(elsewhere.color, here.color, atol=5e-3, rtol=5e-3)
+    torch.testing.assert_close(elsewhere.depth, here.depth, atol=1e-2, rtol=1e-2)
+
+
+def test_encoded_views_count(scene: tuple[SourceViews, Camera, torch.Tensor]) -> None:
+    views, _, _ = scene
+    encoded = model_of(SemanticRayConfig(5)).encode(views)
+    assert isinstance(encoded, EncodedViews)
+    assert encoded.count == 4
+    assert encoded.features.shape == (4, 32, 9, 12)
