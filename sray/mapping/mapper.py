@@ -169,9 +169,13 @@ class Mapper:
 
     def integrate(self, view: RenderedView) -> LabelledCloud:
         """The view's labelled cloud, which is also fused into the map."""
-        cloud = cloud_of_view(view, self.config.cloud.stride, self.config.cloud.min_confidence)
+        cloud = self.cloud_of(view)
         self.map.integrate(cloud)
         return cloud
+
+    def cloud_of(self, view: RenderedView) -> LabelledCloud:
+        """The view's labelled cloud; the map stays as it is."""
+        return cloud_of_view(view, self.config.cloud.stride, self.config.cloud.min_confidence)
 
     def bounds(self, camera: Camera) -> tuple[float, float]:
         """Near and far, metres, along the rays of a camera.

@@ -1,0 +1,154 @@
+"""CameraInputs: image, camera_info and depth, matched by stamp, with the camera's pose; what the worker gets."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from message_filters import ApproximateTimeSynchronizer, TimeSynchronizer
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from sray.errors import SrayError
+from sray_ros.conversions import nanoseconds
+from sray_ros.parameters import MapperParameters
+from sray_ros.pose_queue import PoseQueue, Waiting
+from sray_ros.poses import Matrix
+from sray_ros.topic_input import TopicInput
+
+JUMP_BACK_NS = 1_000_000_000
+"""Stamps that go back by more than this are a bag that starts again, not images out of order."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One image with everything that belongs to it, still as messages."""
+
+    image: Image | CompressedImage
+    info: CameraInfo
+    depth: Image | None
+    map_from_camera: Matrix
+
+    @property
+    def stamp_ns(self) -> int:
+        return nanoseconds(self.image.header.stamp)
+
+
+class CameraInputs:
+    """Subscribes for as long as it is not closed. Callbacks do no work: they match and queue."""
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: MapperParameters,
+        poses: PoseQueue,
+        deliver: Callable[[Arrival], None],
+        refuse: Callable[[int, SrayError], None],
+        on_jump_back: Callable[[str], None],
+    ) -> None:
+        """`deliver` gets complete arrivals, `refuse` the stamp and the reason of those that never became complete."""
+        self._parameters = parameters
+        self._poses = poses
+        self._deliver = deliver
+        self._refuse = refuse
+        self._on_jump_back = on_jump_back
+        self._depths: OrderedDict[int, Image] = OrderedDict()
+        self._last_stamp_ns = 0
+        self.matched = 0
+        """Images that found their camera_info."""
+        group = MutuallyExclusiveCallbackGroup()
+        reliability = parameters["qos_overrides.reliability"]
+        # The compressed topic's name is made from the resolved one, so that remapping `image` carries over.
+        topic, message_type = node.resolve_topic_name("image"), Image
+        if parameters["image_transport"] == "compressed":
+            topic, message_type = f"{topic}/compressed", CompressedImage
+        self.image = TopicInput(node, message_type, topic, reliability, group)
+        self.info = TopicInput(node, CameraInfo, "camera_info", reliability, group)
+        self.depth: TopicInput | None = None
+        if parameters["depth.use"]:
+            self.depth = TopicInput(node, Image, "depth", reliability, group)
+            self.depth.registerCallback(self._on_depth)
+        self.image.on_stamp = self._watch_time
+        self._connect()
+
+    def close(self) -> None:
+        for topic in self._topics:
+            topic.close()
+
+    def keep_up(self) -> None:
+        for topic in self._topics:
+            topic.keep_up()
+
+    def restart(self) -> None:
+        """Forget what waits to be matched: after a jump back the synchroniser would prefer the old, larger stamps."""
+        self._depths.clear()
+        self._last_stamp_ns = 0
+        self._connect()
+
+    def why_silent(self) -> str | None:
+        """Which input is missing, and why; None if images and camera_info arrive and match."""
+        for topic in (self.image, self.info):
+            if not topic.received:
+                return topic.why_silent()
+        if not self.matched:
+            gap = abs((self.image.last_stamp_ns or 0) - (self.info.last_stamp_ns or 0)) * 1e-9
+            return (
+                f"{self.image.topic} and {self.info.topic} arrive, but no stamps match: the last ones are {gap:.3f} s "
+                f"apart; sync.policy is {self._parameters['sync.policy']}, "
+                f"sync.slop {self._parameters['sync.slop']:g} s"
+            )
+        return None
+
+    @property
+    def _topics(self) -> list[TopicInput]:
+        return [topic for topic in (self.image, self.info, self.depth) if topic is not None]
+
+    def _connect(self) -> None:
+        inputs = [self.image, self.info]
+        for topic in inputs:
+            topic.callbacks = {}  # a new one: another thread may be handing a message to the old ones
+        size = self._parameters["sync.queue_size"]
+        if self._parameters["sync.policy"] == "exact":
+            self._synchroniser = TimeSynchronizer(inputs, size)
+        else:
+            self._synchroniser = ApproximateTimeSynchronizer(inputs, size, self._parameters["sync.slop"])
+        self._synchroniser.registerCallback(self._on_image)
+
+    def _watch_time(self, stamp_ns: int) -> None:
+        if stamp_ns < self._last_stamp_ns - JUMP_BACK_NS:
+            back = (self._last_stamp_ns - stamp_ns) * 1e-9
+            self._on_jump_back(f"image stamps jumped back by {back:.1f} s")
+        self._last_stamp_ns = stamp_ns
+
+    def _on_depth(self, depth: Image) -> None:
+        self._depths[nanoseconds(depth.header.stamp)] = depth
+        while len(self._depths) > self._parameters["sync.queue_size"]:
+            self._depths.popitem(last=False)
+
+    def _on_image(self, image: Image | CompressedImage, info: CameraInfo) -> None:
+        self.matched += 1
+        stamp_ns = nanoseconds(image.header.stamp)
+        # Depth guides sampling and is never required: it is waited for as long as for the pose, where there is any.
+        expects_depth = self.depth is not None and self.depth.received > 0
+
+        def deliver(map_from_camera: Matrix) -> None:
+            self._deliver(Arrival(image, info, self._depth_at(stamp_ns), map_from_camera))
+
+        self._poses.put(
+            Waiting(
+                image.header.frame_id,
+                image.header.stamp,
+                deliver,
+                lambda error: self._refuse(stamp_ns, error),
+                is_ready=lambda: not expects_depth or self._depth_at(stamp_ns) is not None,
+            )
+        )
+
+    def _depth_at(self, stamp_ns: int) -> Image | None:
+        stamps = list(self._depths)
+        nearest = min(stamps, key=lambda other: abs(other - stamp_ns), default=None)
+        if nearest is None or abs(nearest - stamp_ns) > self._parameters["sync.slop"] * 1e9:
+            return None
+        return self._depths.get(nearest)

@@ -1,0 +1,97 @@
+"""Inbox: what callbacks leave for the worker. Bounded lanes; a full lane lets its oldest item go; lanes take turns."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One kind of work."""
+
+    name: str
+    capacity: int
+    """Items that may wait; the oldest goes when one too many comes."""
+    at_once: bool = False
+    """Whether the worker takes all that wait, or one."""
+
+
+class Inbox:
+    """Thread-safe. Taking turns means that no lane, however full, starves another."""
+
+    def __init__(self, lanes: tuple[Lane, ...]) -> None:
+        self._queues: dict[Lane, deque[Any]] = {lane: deque() for lane in lanes}
+        self._lanes = deque(lanes)
+        self._is_open = False
+        self._news = threading.Condition()
+        self.dropped = dict.fromkeys((lane.name for lane in lanes), 0)
+        """Items that went without being worked on, by lane."""
+
+    def open(self) -> None:
+        with self._news:
+            self._is_open = True
+
+    @property
+    def is_open(self) -> bool:
+        return self._is_open
+
+    def put(self, lane: Lane, item: Any) -> list[Any]:
+        """Leave an item; returns what had to go for it: the oldest, or the item itself while closed."""
+        with self._news:
+            if not self._is_open:
+                return [item]
+            queue = self._queues[lane]
+            queue.append(item)
+            gone = [queue.popleft() for _ in range(len(queue) - lane.capacity)]
+            self.dropped[lane.name] += len(gone)
+            self._news.notify()
+            return gone
+
+    def take(self) -> tuple[Lane, list[Any]] | None:
+        """The next work, waiting for some; None once closed."""
+        with self._news:
+            while self._is_open:
+                for _ in range(len(self._lanes)):
+                    lane = self._lanes[0]
+                    self._lanes.rotate(-1)
+                    if queue := self._queues[lane]:
+                        items = list(queue) if lane.at_once else [queue[0]]
+                        for _ in items:
+                            queue.popleft()
+                        return lane, items
+                self._news.wait()
+            return None
+
+    def remove_if(self, lane: Lane, condition: Any) -> list[Any]:
+        """Take out the waiting items for which `condition(item)` holds."""
+        with self._news:
+            queue = self._queues[lane]
+            gone = [item for item in queue if condition(item)]
+            for item in gone:
+                queue.remove(item)
+            return gone
+
+    def drain(self, *lanes: Lane) -> list[tuple[Lane, Any]]:
+        """Take out everything that waits in these lanes, or in all."""
+        with self._news:
+            return self._drain(lanes or tuple(self._queues))
+
+    def close(self) -> list[tuple[Lane, Any]]:
+        """Refuse new items, wake the worker; returns what was still waiting."""
+        with self._news:
+            self._is_open = False
+            self._news.notify_all()
+            return self._drain(tuple(self._queues))
+
+    def waiting(self) -> int:
+        with self._news:
+            return sum(len(queue) for queue in self._queues.values())
+
+    def _drain(self, lanes: tuple[Lane, ...]) -> list[tuple[Lane, Any]]:
+        left = [(lane, item) for lane in lanes for item in self._queues[lane]]
+        for lane in lanes:
+            self._queues[lane].clear()
+        return left

@@ -1,0 +1,206 @@
+"""The parameters of semantic_mapper: one list to declare, check, refuse by name and document them from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from sray.field import RenderConfig
+from sray.mapping.keyframes import KeyframeConfig
+from sray.mapping.mapper import CloudConfig, MapperConfig, ViewsConfig
+from sray.mapping.voxel_map import VoxelMapConfig
+
+Value = bool | int | float | str
+
+AT_ONCE, ON_ACTIVATE, ON_CONFIGURE = "at once", "when next activated", "when next configured"
+
+
+@dataclass(frozen=True)
+class NodeParameter:
+    """One parameter: its default says its type."""
+
+    name: str
+    default: Value
+    text: str
+    within: tuple[float, float] | None = None
+    """Least and greatest value, both allowed."""
+    choices: tuple[str, ...] = ()
+    applies: str = AT_ONCE
+    """When a change takes effect."""
+
+    def complaint(self, value: Any) -> str | None:
+        """What is wrong with a value: the parameter, the value, what was expected. None if nothing is."""
+        if self.choices and value not in self.choices:
+            return f"{self.name} is {value!r}; expected one of {', '.join(self.choices)}"
+        if self.within is not None and not self.within[0] <= value <= self.within[1]:  # NaN fails this too
+            return f"{self.name} is {value}; expected {self.within[0]:g} to {self.within[1]:g}"
+        return None
+
+    def descriptor(self) -> ParameterDescriptor:
+        """For `ros2 param describe`. Ranges are shown; refusing is the callback's, in words that name the parameter."""
+        descriptor = ParameterDescriptor(description=f"{self.text} (a change applies {self.applies})")
+        if self.choices:
+            descriptor.additional_constraints = f"one of: {', '.join(self.choices)}"
+        if self.within is not None and isinstance(self.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=self.within[0], to_value=self.within[1])]
+        elif self.within is not None:
+            bounds = (int(bound) for bound in self.within)
+            descriptor.integer_range = [IntegerRange(from_value=next(bounds), to_value=next(bounds), step=1)]
+        return descriptor
+
+
+_KEYFRAMES, _VIEWS, _CLOUD, _MAP = KeyframeConfig(), ViewsConfig(), CloudConfig(), VoxelMapConfig()
+_RENDER = RenderConfig()
+
+PARAMETERS = (
+    NodeParameter("map_frame", "map", "world frame of poses, clouds and the map", applies=ON_CONFIGURE),
+    NodeParameter(
+        "image_transport", "raw", "how `image` arrives", choices=("raw", "compressed"), applies=ON_ACTIVATE
+    ),
+    NodeParameter(
+        "camera.rectified", False, "the image is rectified: use P of camera_info, and no distortion"
+    ),
+    NodeParameter(
+        "qos_overrides.reliability", "auto", "reliability asked of the inputs; auto: what their publishers offer",
+        choices=("auto", "reliable", "best_effort"), applies=ON_ACTIVATE,
+    ),
+    NodeParameter(
+        "sync.policy", "approximate", "how image and camera_info are matched", choices=("approximate", "exact"),
+        applies=ON_ACTIVATE,
+    ),
+    NodeParameter("sync.queue_size", 10, "messages kept per input while matching", (1, 1000), applies=ON_ACTIVATE),
+    NodeParameter("sync.slop", 0.02, "seconds that matched stamps may differ", (0.0001, 10.0), applies=ON_ACTIVATE),
+    NodeParameter("tf.timeout", 0.2, "seconds (steady time) to wait for a pose", (0.0, 60.0)),
+    NodeParameter("keyframes.capacity", _KEYFRAMES.capacity, "keyframes held at most", (1, 4096)),
+    NodeParameter(
+        "keyframes.min_translation", _KEYFRAMES.min_translation,
+        "metres from every keyframe after which a frame becomes one; 0: every frame", (0.0, 100.0),
+    ),
+    NodeParameter(
+        "keyframes.min_rotation", _KEYFRAMES.min_rotation,
+        "degrees from every keyframe after which a frame becomes one; 0: every frame", (0.0, 180.0),
+    ),
+    NodeParameter(
+        "keyframes.min_sharpness", _KEYFRAMES.min_sharpness,
+        "least Laplacian variance at 320 pixels width; 0: blur is no reason to refuse", (0.0, 100000.0),
+    ),
+    NodeParameter(
+        "keyframes.max_age", _KEYFRAMES.max_age, "seconds after which a keyframe leaves; 0: never", (0.0, 1000000.0)
+    ),
+    NodeParameter("views.count", _VIEWS.count, "source views per render at most", (1, 32)),
+    NodeParameter("views.min", _VIEWS.min, "source views that see the target, at least", (1, 32)),
+    NodeParameter("views.include_own", _VIEWS.include_own, "let a frame be a source for its own camera"),
+    NodeParameter("near", 0.0, "nearest sample along a ray, metres; 0: from the scene", (0.0, 100.0)),
+    NodeParameter("far", 0.0, "farthest sample along a ray, metres; 0: from the scene", (0.0, 1000.0)),
+    NodeParameter("render.width", 0, "columns of a rendered view; 0: the image's, or in proportion", (0, 8192)),
+    NodeParameter("render.height", 0, "rows of a rendered view; 0: the image's, or in proportion", (0, 8192)),
+    NodeParameter("render.max_rate", 0.0, "renders per second by trigger at most; 0: no limit", (0.0, 1000.0)),
+    NodeParameter(
+        "render.quality", "balanced", "samples per ray", choices=("fast", "balanced", "high", "reference")
+    ),
+    NodeParameter("render.min_opacity", _RENDER.min_opacity, "a pixel with less is void", (0.0, 1.0)),
+    NodeParameter(
+        "render.min_coverage", _RENDER.min_coverage, "a pixel that fewer source views see is void", (0.0, 32.0)
+    ),
+    NodeParameter("render.min_confidence", _RENDER.min_confidence, "a pixel with less is void", (0.0, 1.0)),
+    NodeParameter(
+        "trigger", "keyframe", "render at each new keyframe, at each image (as render.max_rate allows), or on request",
+        choices=("keyframe", "timer", "request"),
+    ),
+    NodeParameter("cloud.stride", _CLOUD.stride, "every how many rows and columns become points", (1, 64)),
+    NodeParameter("cloud.min_confidence", _CLOUD.min_confidence, "points with less are left out", (0.0, 1.0)),
+    NodeParameter(
+        "map.voxel_size", _MAP.voxel_size, "edge of a voxel of the map, metres", (0.001, 10.0), applies=ON_CONFIGURE
+    ),
+    NodeParameter(
+        "map.max_voxels", _MAP.max_voxels, "voxels of the map at most", (1, 50_000_000), applies=ON_CONFIGURE
+    ),
+    NodeParameter(
+        "model.path", "", "checkpoint (.safetensors); empty: the one this package brings", applies=ON_CONFIGURE
+    ),
+    NodeParameter("model.device", "auto", "auto, cpu, cuda or cuda:<number>", applies=ON_CONFIGURE),
+    NodeParameter("depth.use", True, "use the depth topic where something publishes it", applies=ON_ACTIVATE),
+    NodeParameter("depth.max", 10.0, "readings beyond, in metres, are not believed; 0: all are", (0.0, 1000.0)),
+)  # fmt: skip
+
+
+class MapperParameters:
+    """The declared parameters of a node, as values and as the configurations made of them."""
+
+    def __init__(self, node: Node) -> None:
+        """Declares all of PARAMETERS. Raises rclpy's InvalidParameterValueException for a bad override."""
+        self._values: dict[str, Value] = {parameter.name: parameter.default for parameter in PARAMETERS}
+        self.revision = 0
+        """Counts changes."""
+        node.add_on_set_parameters_callback(self._check)
+        for parameter in PARAMETERS:
+            node.declare_parameter(parameter.name, parameter.default, parameter.descriptor())
+        if complaint := complaint_about(self._values):
+            raise ValueError(complaint)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def mapper_config(self) -> MapperConfig:
+        return mapper_config(self._values)
+
+    def render_config(self) -> RenderConfig:
+        return render_config(self._values)
+
+    def _check(self, parameters: Iterable[Parameter]) -> SetParametersResult:
+        wanted = {parameter.name: parameter.value for parameter in parameters if parameter.name in self._values}
+        by_name = {parameter.name: parameter for parameter in PARAMETERS}
+        complaints = [complaint for name, value in wanted.items() if (complaint := by_name[name].complaint(value))]
+        values = {**self._values, **wanted}
+        # While declaring, overrides arrive one by one: what they mean together is looked at when all are there.
+        if not complaints and self._declared(values) and (complaint := complaint_about(values)):
+            complaints.append(complaint)
+        if complaints:
+            return SetParametersResult(successful=False, reason="; ".join(complaints))
+        self._values = values
+        self.revision += 1
+        return SetParametersResult(successful=True)
+
+    def _declared(self, values: Mapping[str, Value]) -> bool:
+        return self.revision >= len(values)
+
+
+def complaint_about(values: Mapping[str, Value]) -> str | None:
+    """What is wrong with values that are each in range but do not go together; None if nothing is."""
+    try:
+        mapper_config(values)
+        render_config(values)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def mapper_config(values: Mapping[str, Any]) -> MapperConfig:
+    """Raises ValueError, naming the parameters, for values that do not go together."""
+    return MapperConfig(
+        KeyframeConfig(**_group(values, "keyframes")),
+        ViewsConfig(**_group(values, "views")),
+        CloudConfig(**_group(values, "cloud")),
+        VoxelMapConfig(**_group(values, "map")),
+        near=values["near"],
+        far=values["far"],
+        max_depth=values["depth.max"],
+    )
+
+
+def render_config(values: Mapping[str, Any]) -> RenderConfig:
+    return replace(
+        RenderConfig.preset(values["render.quality"]),
+        min_opacity=values["render.min_opacity"],
+        min_coverage=values["render.min_coverage"],
+        min_confidence=values["render.min_confidence"],
+    )
+
+
+def _group(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {name.split(".", 1)[1]: value for name, value in values.items() if name.startswith(prefix + ".")}

@@ -1,0 +1,107 @@
+"""The ~/render_view action: a goal becomes a request for the worker; its rendering becomes the result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rclpy.action import ActionServer, CancelResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from rclpy.task import Future
+from std_msgs.msg import Header
+
+from sray.errors import ErrorCode, SrayError
+from sray.mapping.mapper import Rendering
+from sray_interfaces.action import RenderView
+from sray_ros.conversions import cloud_message, image_message
+from sray_ros.mapping_work import MappingWork
+from sray_ros.publications import view_messages
+
+RESULT_SECONDS = 30
+"""How long a result, with its images, is kept for a client that has not fetched it."""
+
+OUTPUTS = {
+    "label": "label/image",
+    "confidence": "label/confidence",
+    "color": "color/image",
+    "depth": "depth/image",
+    "coverage": "coverage",
+}
+"""Fields of the result, and the topics that carry the same picture."""
+
+
+class RenderViewServer:
+    """Answers in every lifecycle state; `ask` hands a goal on, and refuses it where the node cannot work."""
+
+    def __init__(self, node: Node, ask: Callable[[ServerGoalHandle, Future], None]) -> None:
+        self._node = node
+        self._ask = ask
+        self._server = ActionServer(
+            node,
+            RenderView,
+            "~/render_view",
+            self._execute,
+            callback_group=ReentrantCallbackGroup(),
+            cancel_callback=lambda goal: CancelResponse.ACCEPT,  # rclpy's default rejects
+            result_timeout=RESULT_SECONDS,
+        )
+
+    def close(self) -> None:
+        self._server.destroy()
+
+    async def _execute(self, goal: ServerGoalHandle) -> RenderView.Result:
+        started = time.monotonic()
+        future = Future(executor=self._node.executor)
+        self._ask(goal, future)
+        result = await future
+        result.seconds = time.monotonic() - started
+        if result.error_code == ErrorCode.OK:
+            goal.succeed()
+        elif result.error_code == ErrorCode.CANCELED and goal.is_cancel_requested:
+            goal.canceled()
+        else:
+            goal.abort()
+        return result
+
+
+def refusal(error: SrayError) -> RenderView.Result:
+    return RenderView.Result(error_code=int(error.code), error_text=str(error.args[0]))
+
+
+def result_of(
+    goal: RenderView.Goal, rendering: Rendering, work: MappingWork, header: Header, map_frame: str
+) -> RenderView.Result:
+    """What was asked for; the other outputs stay empty."""
+    result = RenderView.Result(error_code=int(ErrorCode.OK))
+    messages = view_messages(header, rendering.view, work.checkpoint.label_space)
+    for field, topic in OUTPUTS.items():
+        if getattr(goal, f"want_{field}"):
+            setattr(result, field, messages[topic]())
+    if goal.want_points:
+        in_map = Header(stamp=header.stamp, frame_id=map_frame)
+        result.points = cloud_message(in_map, work.mapper.cloud_of(rendering.view))
+    result.camera_info = messages["label/camera_info"]()
+    result.keyframe_ids = [keyframe.number for keyframe in rendering.sources]
+    result.model_id = work.checkpoint.id
+    result.map_revision = work.mapper.keyframes.revision
+    return result
+
+
+def preview_of(rendering: Rendering, work: MappingWork, header: Header) -> RenderView.Feedback:
+    colours = work.checkpoint.label_space.colourize(rendering.view.labels.numpy())
+    return RenderView.Feedback(fraction=0.0, preview=image_message(header, colours, "rgb8"))
+
+
+def progress_of(goal: ServerGoalHandle) -> Callable[[float], None]:
+    """Feedback ten times a second at most: a render has hundreds of chunks."""
+    last = 0.0
+
+    def progress(fraction: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 0.1:
+            last = time.monotonic()
+            goal.publish_feedback(RenderView.Feedback(fraction=float(fraction)))
+
+    return progress

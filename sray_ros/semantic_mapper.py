@@ -1,0 +1,434 @@
+"""semantic_mapper: a posed camera stream in, semantic labels of any viewpoint out.
+
+Wiring only. Callbacks queue; one worker thread owns the model (`mapping_work`). With trigger `keyframe` an image is
+rendered when it becomes a keyframe *and* enough other keyframes see its view: a frame is never its own source, so the
+first ones are kept but not rendered.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+
+import cv_bridge
+import message_filters
+import rclpy
+import sensor_msgs_py
+import tf2_ros
+import torch
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, TransformStamped
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
+
+from sray.checkpoint import load_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.mapping.mapper import Rendering
+from sray_ros.camera_inputs import Arrival, CameraInputs
+from sray_ros.conversions import time_message
+from sray_ros.health import Health, Silence
+from sray_ros.inbox import Inbox
+from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, RENDERS, REQUESTS, VIEWPOINTS, MappingWork, ViewRequest
+from sray_ros.parameters import MapperParameters
+from sray_ros.pose_queue import PoseQueue, Waiting
+from sray_ros.poses import Matrix, matrix_of_pose, transform_of_matrix
+from sray_ros.publications import Publications
+from sray_ros.render_view import RenderViewServer, preview_of, progress_of, refusal, result_of
+
+SUCCESS, FAILURE, ERROR = (
+    TransitionCallbackReturn.SUCCESS,
+    TransitionCallbackReturn.FAILURE,
+    TransitionCallbackReturn.ERROR,
+)
+POSE_PERIOD, REPORT_PERIOD = 0.02, 1.0
+MODEL = "sray_rooms.safetensors"
+
+
+class SemanticMapper(LifecycleNode):
+    """Order: construction, lifecycle, inputs, worker, services and action, reports."""
+
+    def __init__(self) -> None:
+        super().__init__("semantic_mapper")
+        self._parameters = MapperParameters(self)
+        self._health = Health()
+        self._inbox = Inbox(LANES)
+        self._is_paused = False
+        self._work: MappingWork | None = None
+        self._inputs: CameraInputs | None = None
+        self._undo_configure, self._undo_activate = ExitStack(), ExitStack()
+        self._said: Silence | None = None
+        # The buffer lives as long as the node: the official one brings a service of its own, which cannot be destroyed.
+        self._tf = tf2_ros.Buffer(node=self)
+        self._broadcaster = tf2_ros.TransformBroadcaster(self)
+        self._view_frame = f"{self.get_name()}_view_optical_frame"
+        qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos)
+        self._handled = self.create_publisher(Header, "~/handled", qos)
+        # Services answer in every state, and beside a transition that takes long.
+        group = ReentrantCallbackGroup()
+        self.create_service(Trigger, "~/clear", self._on_clear, callback_group=group)
+        self.create_service(SetBool, "~/pause", self._on_pause, callback_group=group)
+        self._render_view = RenderViewServer(self, self._on_render_view)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # the node's clock stops with its bag
+        self._timers_group = MutuallyExclusiveCallbackGroup()
+        self.create_timer(REPORT_PERIOD, self._report, self._timers_group, clock=self._steady)
+        threshold = JumpThreshold(min_forward=None, min_backward=Duration(seconds=-1e-3), on_clock_change=False)
+        self._jump = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
+        self._log_standins(tf2_ros, message_filters, cv_bridge, sensor_msgs_py)
+
+    def close(self) -> None:
+        """Stop everything that was started, from any state. Call before destroy_node."""
+        self._undo_activate.close()
+        self._undo_configure.close()
+        self._render_view.close()
+
+    # --- lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            with ExitStack() as undo:
+                path, device = self._model_path(), self._device()
+                checkpoint = load_checkpoint(path)
+                map_frame = self._parameters["map_frame"]
+                publications = Publications(self, checkpoint.label_space, map_frame)
+                undo.callback(publications.close)
+                self._publications = publications
+                self._poses = PoseQueue(
+                    self._tf, map_frame, self._parameters["sync.queue_size"], lambda: self._parameters["tf.timeout"]
+                )
+                self._map_frame = map_frame
+                work = MappingWork(
+                    checkpoint, device, self._parameters, self._inbox, publications, self._health, self.get_logger(),
+                    self._handled.publish,
+                )  # fmt: skip
+                self._work = work
+                undo.callback(self._forget_work)
+                if (result := super().on_configure(state)) == SUCCESS:
+                    self._undo_configure = undo.pop_all()
+                    self.get_logger().info(f"model {checkpoint.id} from {path} on {device}")
+            return result
+        except SrayError as error:
+            self._health.refused(error)
+            self.get_logger().error(f"cannot configure: {error}")
+            return FAILURE  # correct the parameter and configure again
+        except Exception as error:
+            self.get_logger().error(f"cannot configure: {error!r}")
+            return ERROR
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        assert self._work is not None
+        try:
+            with ExitStack() as undo:
+                if (result := super().on_activate(state)) != SUCCESS:
+                    return result
+                self._publications.label_space(self._parameters["render.min_confidence"])
+                self._inbox.open()
+                worker = threading.Thread(target=self._run, args=(self._work,), name="mapping")
+                worker.start()
+                undo.callback(self._stop, worker, self._work)
+                listener = tf2_ros.TransformListener(self._tf, self)
+                undo.callback(listener.unregister)
+                self._inputs = CameraInputs(
+                    self, self._parameters, self._poses, self._on_arrival, self._on_refused, self._on_jump_back
+                )
+                undo.callback(self._close_inputs)
+                viewpoint = self.create_subscription(PoseStamped, "viewpoint", self._on_viewpoint, 1)
+                undo.callback(self.destroy_subscription, viewpoint)
+                timer = self.create_timer(POSE_PERIOD, self._poll, self._timers_group, clock=self._steady)
+                undo.callback(self.destroy_timer, timer)
+                self._health.begin()
+                undo.callback(self._health.end)
+                self._undo_activate = undo.pop_all()
+            return result
+        except Exception as error:
+            self.get_logger().error(f"cannot activate: {error!r}")
+            # ERROR lands in unconfigured without on_cleanup.
+            self._undo_configure.close()
+            return ERROR
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._undo_activate.close()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._undo_configure.close()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._undo_activate.close()
+        self._undo_configure.close()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._undo_activate.close()
+        self._undo_configure.close()
+        return super().on_error(state)
+
+    def _forget_work(self) -> None:
+        self._work = None
+
+    def _close_inputs(self) -> None:
+        inputs, self._inputs = self._inputs, None
+        if inputs is not None:
+            inputs.close()
+        self._refuse_waiting("the node was deactivated; activate it and ask again", ErrorCode.INACTIVE)
+
+    def _model_path(self) -> Path:
+        if given := self._parameters["model.path"]:
+            return Path(given).expanduser()
+        try:
+            return Path(get_package_share_directory("sray_ros")) / "models" / MODEL
+        except PackageNotFoundError:  # run from a checkout
+            return Path(__file__).parents[1] / "models" / MODEL
+
+    def _device(self) -> torch.device:
+        name = self._parameters["model.device"]
+        if name == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            torch.empty(0, device=name)
+        except Exception as error:
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"model.device is {name!r}, which torch cannot use here ({error}); expected auto, cpu or cuda",
+            ) from error
+        return torch.device(name)
+
+    # --- inputs: callbacks only queue
+
+    def _poll(self) -> None:
+        self._poses.poll()
+        if self._inputs is not None:
+            self._inputs.keep_up()
+
+    def _on_arrival(self, arrival: Arrival) -> None:
+        self._health.posed()
+        if self._is_paused:
+            self._handled.publish(arrival.image.header)
+            return
+        for dropped in self._inbox.put(IMAGES, arrival):
+            self._handled.publish(dropped.image.header)
+
+    def _on_refused(self, stamp_ns: int, error: SrayError) -> None:
+        if self._health.refused(error):
+            self.get_logger().warning(str(error))
+        self._handled.publish(Header(stamp=time_message(stamp_ns)))
+
+    def _on_viewpoint(self, viewpoint: PoseStamped) -> None:
+        work = self._work
+        if work is None:
+            return
+
+        def refuse(error: SrayError) -> None:
+            if error.code is ErrorCode.BUSY:
+                return  # a newer viewpoint came
+            self.get_logger().warning(f"no view of the viewpoint: {error}", throttle_duration_sec=5.0)
+
+        def deliver(request: ViewRequest) -> None:
+            for older in self._inbox.put(VIEWPOINTS, request):
+                work.leave(VIEWPOINTS, older)
+
+        header = self._virtual_header(viewpoint)
+        self._with_pose(
+            viewpoint,
+            lambda matrix: deliver(ViewRequest(matrix, header, lambda r: self._publish_virtual(header, r), refuse)),
+            refuse,
+        )
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        self._on_jump_back(f"the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.3f} s")
+
+    def _on_jump_back(self, what: str) -> None:
+        """Old stamps are meaningless now: drop what waits, and TF's past. Keyframes keep: they are poses in the map."""
+        if self._inputs is None or self._work is None:
+            return
+        self.get_logger().warning(f"{what}; clearing pending work and TF")
+        self._tf.clear()
+        self._inputs.restart()
+        self._refuse_waiting("time jumped back while the pose was waited for", ErrorCode.STALE)
+        for lane, item in self._inbox.drain(IMAGES, RENDERS, VIEWPOINTS):
+            self._work.leave(lane, item)
+
+    def _refuse_waiting(self, why: str, code: ErrorCode) -> None:
+        for waiting in self._poses.clear():
+            waiting.refuse(SrayError(code, why))
+
+    def _with_pose(
+        self, pose: PoseStamped, deliver: Callable[[Matrix], None], refuse: Callable[[SrayError], None]
+    ) -> None:
+        """Hand map_from_view on to `deliver` as soon as TF knows the frame that the pose is given in."""
+        try:
+            frame_from_view = matrix_of_pose(pose.pose)
+        except SrayError as error:
+            refuse(error)
+            return
+        if pose.header.frame_id == self._map_frame:
+            deliver(frame_from_view)
+            return
+        self._poses.put(
+            Waiting(
+                pose.header.frame_id,
+                pose.header.stamp,
+                lambda m: deliver(m @ frame_from_view),
+                refuse,
+                may_be_latest=True,
+            )
+        )
+
+    # --- the worker
+
+    def _run(self, work: MappingWork) -> None:
+        while (job := self._inbox.take()) is not None:
+            work.do(*job)
+
+    def _stop(self, worker: threading.Thread, work: MappingWork) -> None:
+        for lane, item in self._inbox.close():
+            work.leave(lane, item)
+        worker.join()
+
+    def _virtual_header(self, pose: PoseStamped) -> Header:
+        is_stamped = pose.header.stamp.sec or pose.header.stamp.nanosec
+        stamp = pose.header.stamp if is_stamped else self.get_clock().now().to_msg()
+        return Header(stamp=stamp, frame_id=self._view_frame)
+
+    def _publish_virtual(self, header: Header, rendering: Rendering) -> None:
+        """A virtual camera has no frame in TF until somebody says where it is."""
+        assert self._work is not None
+        mapper = self._work.mapper
+        transform = TransformStamped(child_frame_id=header.frame_id)
+        transform.header = Header(stamp=header.stamp, frame_id=self._map_frame)
+        transform.transform = transform_of_matrix(rendering.view.camera.world_from_camera.double().numpy())
+        self._broadcaster.sendTransform(transform)
+        self._publications.view(header, rendering.view, lambda: mapper.cloud_of(rendering.view))
+
+    # --- services and action
+
+    async def _on_clear(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        work, future = self._work, Future(executor=self.executor)
+        if work is None or not self._inbox.is_open:
+            response.message = "INACTIVE: the node is not active; activate it first"
+            return response
+
+        def clear() -> None:
+            work.mapper.clear()
+            self._publications.keyframes(work.mapper)
+            future.set_result(None)
+
+        self._inbox.put(COMMANDS, clear)
+        await future
+        response.success, response.message = True, "keyframes and map are empty"
+        return response
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._is_paused = request.data
+        response.success = True
+        response.message = "paused: images are ignored, requests answered" if request.data else "running"
+        return response
+
+    def _on_render_view(self, goal: ServerGoalHandle, future: Future) -> None:
+        asked, work = goal.request, self._work
+
+        def refuse(error: SrayError) -> None:
+            if not future.done():
+                future.set_result(refusal(error))
+
+        if work is None or not self._inbox.is_open:
+            refuse(SrayError(ErrorCode.INACTIVE, "the node is not active; configure and activate it, then ask again"))
+            return
+        scale = asked.scale or 1.0
+        if not 0 < scale <= 1:
+            refuse(SrayError(ErrorCode.BAD_CAMERA_INFO, f"scale is {scale:g}; expected more than 0, at most 1"))
+            return
+        header = self._virtual_header(asked.viewpoint)
+
+        def deliver(matrix: Matrix) -> None:
+            request = ViewRequest(
+                matrix,
+                header,
+                lambda rendering: future.set_result(result_of(asked, rendering, work, header, self._map_frame)),
+                refuse,
+                info=asked.camera_info if asked.camera_info.width else None,
+                scale=scale,
+                canceled=lambda: bool(goal.is_cancel_requested),
+                on_progress=progress_of(goal),
+                on_preview=lambda rendering: goal.publish_feedback(preview_of(rendering, work, header)),
+            )
+            for dropped in self._inbox.put(REQUESTS, request):
+                work.leave(REQUESTS, dropped)
+
+        self._with_pose(asked.viewpoint, deliver, refuse)
+
+    # --- reports
+
+    def _report(self) -> None:
+        """Once a second: diagnostics, one log line per silence, and the map for whoever has come to listen."""
+        work, inputs = self._work, self._inputs
+        silence = None
+        if work is not None:
+            silence = self._health.silence(inputs, self._poses, self._parameters["trigger"], self._is_paused)
+            if inputs is not None:
+                self._inbox.put(COMMANDS, lambda: self._publications.map(work.mapper))
+        if silence is not None and (self._said is None or self._said.kind != silence.kind):
+            text = f"nothing has come out for {time.monotonic() - self._health.quiet_since:.0f} s: {silence.text}"
+            if silence.is_fault:
+                self.get_logger().warning(text)
+            else:
+                self.get_logger().info(text)
+        self._said = silence
+        facts = {
+            "model": work.checkpoint.id if work is not None else "none",
+            "keyframes": len(work.mapper.keyframes) if work is not None else 0,
+            "voxels": len(work.mapper.map) if work is not None else 0,
+            "images received": inputs.image.received if inputs is not None else 0,
+            "images waiting": self._inbox.waiting(),
+            "images dropped": self._inbox.dropped[IMAGES.name],
+            "trigger": self._parameters["trigger"],
+        }
+        stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(self._health.array(stamp, self.get_fully_qualified_name()[1:], silence, facts))
+
+    def _log_standins(self, *modules: ModuleType) -> None:
+        names = [module.__name__ for module in modules if getattr(module, "STANDIN", False)]
+        which = f"stand-ins for {', '.join(names)}" if names else "the official tf2_ros, message_filters, cv_bridge"
+        self.get_logger().info(f"running on {which}")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Spin until SIGINT or SIGTERM; 0 then, 1 if the node cannot start."""
+    rclpy.init(args=args)
+    try:
+        node = SemanticMapper()
+    except Exception as error:
+        print(f"semantic_mapper cannot start: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    executor = MultiThreadedExecutor(num_threads=4)
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.close()
+        executor.shutdown(timeout_sec=1.0)
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

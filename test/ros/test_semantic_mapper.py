@@ -1,0 +1,322 @@
+"""The node as a process of its own: what comes back over DDS is, value for value, what the model says."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from geometry_msgs.msg import PoseArray, PoseStamped
+from lifecycle_msgs.msg import Transition
+from mapper_process import ACTIVE, OPTICAL_FRAME, MapperProcess, checkpoint, seconds_of
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros_listener import listening
+from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs_py import point_cloud2
+from std_srvs.srv import SetBool, Trigger
+from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import LabelInfo
+from visualization_msgs.msg import MarkerArray
+
+from sray.camera import Camera
+from sray.checkpoint import load_checkpoint
+from sray.errors import ErrorCode
+from sray.field import RenderConfig, RenderedView, SemanticField
+from sray.frames import Frame, SourceViews
+from sray_interfaces.action import RenderView
+
+pytestmark = pytest.mark.ros
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+SETTINGS: dict[str, Any] = {
+    "keyframes.min_sharpness": 0.0,
+    "render.min_opacity": 0.0,
+    "render.quality": "fast",
+    "cloud.stride": 1,
+    "near": 0.5,
+    "far": 4.0,
+}
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("model") / "random.safetensors")
+
+
+@pytest.fixture(scope="module")
+def process(model_file: Path) -> Iterator[MapperProcess]:
+    with listening() as listener:
+        yield MapperProcess(listener, **{"model.path": model_file}, **SETTINGS)
+
+
+@pytest.fixture
+def mapper(process: MapperProcess) -> MapperProcess:
+    process.start_over()
+    return process
+
+
+@pytest.fixture
+def frames(plane_scene: Any) -> list[Frame]:
+    return list(plane_scene.ring(5))
+
+
+def expected_view(model_file: Path, sources: list[Frame], camera: Camera) -> RenderedView:
+    torch.set_num_threads(1)  # as the node: sums in another order would differ in the last digit
+    field = SemanticField(
+        load_checkpoint(model_file).model, RenderConfig(coarse_samples=24, fine_samples=8, min_opacity=0.0)
+    )
+    features = torch.stack([field.encode(frame.image) for frame in sources])
+    field.set_sources(SourceViews.from_frames(sources), features, (0.5, 4.0))
+    return field.render(camera)
+
+
+def pixels(message: Image, kind: type = np.uint8) -> np.ndarray:
+    channels = (3,) if message.encoding == "rgb8" else ()
+    return np.frombuffer(message.data, kind).reshape(message.height, message.width, *channels)
+
+
+def at(messages: list[Any], second: float) -> Any:
+    found = [message for message in messages if seconds_of(message.header.stamp) == second]
+    assert len(found) == 1, f"{len(found)} messages at {second}, of {len(messages)}"
+    return found[0]
+
+
+def goal_for(camera: Camera, **wanted: Any) -> RenderView.Goal:
+    goal = RenderView.Goal(**wanted)
+    goal.viewpoint = pose_of(camera)
+    return goal
+
+
+def pose_of(camera: Camera) -> PoseStamped:
+    message = PoseStamped()
+    message.header.frame_id = "map"
+    pose = camera.world_from_camera.double().numpy()
+    p, q = message.pose.position, message.pose.orientation
+    p.x, p.y, p.z = (float(value) for value in pose[:3, 3])
+    q.x, q.y, q.z, q.w = (float(value) for value in Rotation.from_matrix(pose[:3, :3]).as_quat())
+    return message
+
+
+def test_the_label_image_of_a_keyframe_is_the_models_render_from_the_others(
+    mapper: MapperProcess, frames: list[Frame], model_file: Path
+) -> None:
+    listener = mapper.listener
+    topics = {
+        name: listener.hear(kind, f"/semantic_mapper/{name}", 10)
+        for name, kind in {
+            "label/image": Image, "label/confidence": Image, "label/color": Image, "label/overlay": Image,
+            "color/image": Image, "depth/image": Image, "coverage": Image,
+            "label/camera_info": CameraInfo, "points": PointCloud2,
+        }.items()
+    }  # fmt: skip
+    assert listener.until(
+        lambda: all(len(listener.node.get_publishers_info_by_topic(f"/semantic_mapper/{name}")) for name in topics)
+    )
+    seconds = mapper.send_in_lockstep(frames)
+    assert listener.until(lambda: len(topics["label/image"]) == 3 and len(topics["points"]) == 3)
+    # Two sources at least: the first two keyframes have not enough others.
+    assert [seconds_of(message.header.stamp) for message in topics["label/image"]] == seconds[2:]
+
+    label = at(topics["label/image"], seconds[4])
+    assert (label.encoding, label.header.frame_id) == ("mono8", OPTICAL_FRAME)
+    order = [keyframe_order(frames[4], frames[:4])[index] for index in range(4)]
+    view = expected_view(model_file, [frames[index] for index in order], frames[4].camera)
+    np.testing.assert_array_equal(pixels(label), view.labels.numpy())
+    assert len(np.unique(pixels(label))) > 1
+    np.testing.assert_array_equal(pixels(at(topics["coverage"], seconds[4])), view.coverage.numpy())
+    confidence = pixels(at(topics["label/confidence"], seconds[4]), np.float32)
+    # The poses went through a quaternion: float32 poses may differ in the last digit.
+    np.testing.assert_allclose(confidence, view.confidence.numpy(), atol=1e-4)
+    np.testing.assert_allclose(pixels(at(topics["depth/image"], seconds[4]), np.float32), view.depth, atol=1e-3)
+    color = pixels(at(topics["color/image"], seconds[4]))
+    np.testing.assert_allclose(color, view.color.numpy() * 255, atol=1.01)
+    space = load_checkpoint(model_file).label_space
+    np.testing.assert_array_equal(pixels(at(topics["label/color"], seconds[4])), space.colourize(pixels(label)))
+    blend = (color.astype(int) + space.colourize(pixels(label))) // 2
+    known = pixels(label) != 255
+    overlay = pixels(at(topics["label/overlay"], seconds[4]))
+    np.testing.assert_array_equal(overlay[known], blend[known])
+    np.testing.assert_array_equal(overlay[~known], color[~known])
+    info = at(topics["label/camera_info"], seconds[4])
+    np.testing.assert_allclose(np.array(info.k).reshape(3, 3), frames[4].camera.intrinsics)
+
+    cloud = at(topics["points"], seconds[4])
+    assert cloud.header.frame_id == "map"
+    assert [field.name for field in cloud.fields] == ["x", "y", "z", "rgb", "label", "confidence"]
+    points = point_cloud2.read_points(cloud)
+    assert len(points) == int(known.sum()) > 100
+    projection = frames[4].camera.project(torch.from_numpy(np.stack([points[n] for n in "xyz"], axis=-1)))
+    columns, rows = projection.pixels.round().long().T.numpy()
+    torch.testing.assert_close(projection.pixels, projection.pixels.round(), atol=0.02, rtol=0)
+    np.testing.assert_array_equal(points["label"], pixels(label)[rows, columns])
+    np.testing.assert_array_equal(points["confidence"], confidence[rows, columns])
+    packed = points["rgb"].view(np.uint32)
+    rgb = np.stack([packed >> 16 & 255, packed >> 8 & 255, packed & 255], axis=-1)
+    np.testing.assert_array_equal(rgb, color[rows, columns])
+
+
+def keyframe_order(target: Frame, sources: list[Frame]) -> list[int]:
+    from sray.view_selection import select_views
+
+    return select_views(
+        target.camera, Camera.stack([frame.camera for frame in sources]), 8, bounds=(0.5, 4.0), min_overlap=0.02
+    )
+
+
+def test_latched_topics_tell_late_listeners_what_there_is(mapper: MapperProcess, frames: list[Frame]) -> None:
+    mapper.send_in_lockstep(frames)
+    listener = mapper.listener
+    infos = listener.hear(LabelInfo, "/semantic_mapper/label/info", LATCHED)
+    legends = listener.hear(Image, "/semantic_mapper/legend", LATCHED)
+    keyframes = listener.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
+    frustums = listener.hear(MarkerArray, "/semantic_mapper/frustums", LATCHED)
+    maps = listener.hear(PointCloud2, "/semantic_mapper/map", LATCHED)
+    assert listener.until(lambda: infos and legends and keyframes and frustums and maps)
+    assert [(c.class_id, c.class_name) for c in infos[0].class_map] == [
+        (0, "red"), (1, "green"), (2, "blue"), (255, "UNLABELED"),
+    ]  # fmt: skip
+    assert pixels(legends[0]).shape[0] == 4 * 24
+    assert pixels(legends[0])[12, 20].tolist() == [200, 50, 50]
+    assert [marker.ns for marker in frustums[0].markers] == ["sources", "target"]
+    assert len(frustums[0].markers[0].points) == 4 * 16
+    assert 100 < maps[0].width < 5 * 48 * 36
+    for pose, frame in zip(keyframes[0].poses, frames, strict=True):
+        q, expected = pose.orientation, frame.camera.world_from_camera.double().numpy()
+        forward = Rotation.from_quat([q.x, q.y, q.z, q.w]).apply([1, 0, 0])
+        np.testing.assert_allclose(forward, expected[:3, 2], atol=1e-6)
+        np.testing.assert_allclose([pose.position.x, pose.position.y, pose.position.z], expected[:3, 3], atol=1e-6)
+
+
+def test_a_viewpoint_is_rendered_and_its_frame_is_told_to_tf(
+    mapper: MapperProcess, frames: list[Frame], plane_scene: Any, model_file: Path
+) -> None:
+    mapper.send_in_lockstep(frames)
+    listener = mapper.listener
+    labels = listener.hear(Image, "/semantic_mapper/label/image", 10)
+    transforms = listener.hear(TFMessage, "/tf", 100)
+    publisher = listener.node.create_publisher(PoseStamped, "viewpoint", 1)
+    topic = "/semantic_mapper/label/image"
+    assert listener.until(lambda: publisher.get_subscription_count() and listener.node.count_publishers(topic))
+    camera = plane_scene.camera((0.05, 0.02, 0.0), yaw_degrees=3.0)
+    viewpoint = pose_of(camera)
+    viewpoint.header.stamp.sec = 200
+    publisher.publish(viewpoint)
+    frame_id = "semantic_mapper_view_optical_frame"
+    assert listener.until(lambda: any(message.header.frame_id == frame_id for message in labels))
+    label = at(labels, 200.0)
+    order = keyframe_order(Frame(frames[0].image, camera), frames)
+    np.testing.assert_array_equal(
+        pixels(label), expected_view(model_file, [frames[i] for i in order], camera).labels.numpy()
+    )
+    told = [t for m in transforms for t in m.transforms if t.child_frame_id == frame_id]
+    assert [(t.header.frame_id, t.header.stamp.sec) for t in told] == [("map", 200)]
+    assert told[0].transform.translation.x == pytest.approx(0.05)
+
+
+def test_render_view_answers_by_state_and_with_the_models_render(
+    mapper: MapperProcess, frames: list[Frame], plane_scene: Any, model_file: Path
+) -> None:
+    camera = plane_scene.camera((0.05, 0.02, 0.0))
+    early = mapper.answer(mapper.ask(goal_for(camera))).result
+    assert ErrorCode(early.error_code) is ErrorCode.NO_KEYFRAMES
+    assert "expected" in early.error_text
+    mapper.send_in_lockstep(frames)
+    result = mapper.answer(mapper.ask(goal_for(camera, want_points=True, want_label=True, want_depth=True))).result
+    assert ErrorCode(result.error_code) is ErrorCode.OK
+    order = keyframe_order(Frame(frames[0].image, camera), frames)
+    view = expected_view(model_file, [frames[i] for i in order], camera)
+    np.testing.assert_array_equal(pixels(result.label), view.labels.numpy())
+    assert result.color.data.tolist() == []
+    assert result.points.width == int((view.labels != 255).sum())
+    assert [i % 5 for i in result.keyframe_ids] == order
+    assert result.model_id == load_checkpoint(model_file).id
+    assert 0 < result.seconds < 30
+    assert mapper.transition(Transition.TRANSITION_DEACTIVATE)
+    assert ErrorCode(mapper.answer(mapper.ask(goal_for(camera))).result.error_code) is ErrorCode.INACTIVE
+    assert mapper.activate()
+    again = mapper.answer(mapper.ask(goal_for(camera, want_label=True, scale=0.5, camera_info=result.camera_info)))
+    assert ErrorCode(again.result.error_code) is ErrorCode.OK, "keyframes outlast a deactivation"
+    assert (again.result.label.width, again.result.label.height) == (24, 18)
+
+
+def test_a_render_is_canceled_promptly_and_the_next_one_answers(
+    mapper: MapperProcess, frames: list[Frame], plane_scene: Any
+) -> None:
+    mapper.send_in_lockstep(frames[:3])
+    camera = plane_scene.camera((0.05, 0.02, 0.0)).resized(1600, 1200)
+    info = CameraInfo(width=1600, height=1200)
+    info.k = camera.intrinsics.double().reshape(-1).tolist()
+    running, waiting = (mapper.ask(goal_for(camera, camera_info=info)) for _ in range(2))
+    started = time.monotonic()
+    for handle in (waiting, running):
+        handle.cancel_goal_async()
+        assert ErrorCode(mapper.answer(handle).result.error_code) is ErrorCode.CANCELED
+    assert time.monotonic() - started < 5
+    small = plane_scene.camera((0.05, 0.02, 0.0))
+    assert ErrorCode(mapper.answer(mapper.ask(goal_for(small))).result.error_code) is ErrorCode.OK
+
+
+def test_pausing_ignores_images_and_clearing_forgets_keyframes(mapper: MapperProcess, frames: list[Frame]) -> None:
+    keyframes = mapper.listener.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
+    mapper.send_in_lockstep(frames[:3])
+    assert mapper.listener.until(lambda: keyframes and len(keyframes[-1].poses) == 3)
+    assert mapper.service(SetBool, "pause", SetBool.Request(data=True)).success
+    mapper.send_in_lockstep(frames[3:], first_second=110.0)
+    assert len(keyframes[-1].poses) == 3
+    assert mapper.service(Trigger, "clear", Trigger.Request()).success
+    assert mapper.listener.until(lambda: len(keyframes[-1].poses) == 0)
+    assert mapper.service(SetBool, "pause", SetBool.Request(data=False)).success
+    mapper.send_in_lockstep(frames[3:], first_second=120.0)
+    assert mapper.listener.until(lambda: len(keyframes[-1].poses) == 2)
+
+
+def test_nonsense_in_parameters_is_refused_by_name_and_a_good_value_applies(
+    mapper: MapperProcess, frames: list[Frame]
+) -> None:
+    assert "trigger is 'sometimes'; expected one of keyframe, timer, request" in mapper.set(trigger="sometimes")
+    assert "views.count" in mapper.set(views__count=99)
+    assert "near" in mapper.set(near=3.0, far=2.0)
+    assert "render.min_opacity" in mapper.set(render__min_opacity=float("nan"))
+    labels = mapper.listener.hear(Image, "/semantic_mapper/label/image", 10)
+    assert mapper.listener.until(lambda: mapper.listener.node.count_publishers("/semantic_mapper/label/image"))
+    assert mapper.set(render__width=24) == ""
+    try:
+        mapper.send_in_lockstep(frames[:3])
+        assert mapper.listener.until(lambda: labels)
+        assert (labels[0].width, labels[0].height) == (24, 18)
+    finally:
+        assert mapper.set(render__width=0) == ""
+
+
+def test_after_a_jump_back_in_time_the_same_stamps_work_again(mapper: MapperProcess, frames: list[Frame]) -> None:
+    labels = mapper.listener.hear(Image, "/semantic_mapper/label/image", 10)
+    assert mapper.listener.until(lambda: mapper.listener.node.count_publishers("/semantic_mapper/label/image"))
+    mapper.send_in_lockstep(frames[:3], first_second=300.0)
+    del mapper.handled[:]
+    mapper.send(frames[3], 250.0)  # tells of the jump; its own pose may have gone with the old ones
+    mapper.wait_handled(250.0)
+    mapper.send_in_lockstep(frames[4:], first_second=251.0)
+    assert mapper.listener.until(lambda: any(seconds_of(label.header.stamp) == 251.0 for label in labels))
+
+
+def test_sigint_while_rendering_ends_the_node_with_0_within_3_seconds(
+    mapper: MapperProcess, frames: list[Frame], plane_scene: Any
+) -> None:
+    # The last test of this file: it ends the shared node.
+    mapper.send_in_lockstep(frames[:3])
+    assert mapper.state == ACTIVE
+    camera = plane_scene.camera((0.05, 0.02, 0.0)).resized(1600, 1200)
+    info = CameraInfo(width=1600, height=1200)
+    info.k = camera.intrinsics.double().reshape(-1).tolist()
+    mapper.ask(goal_for(camera, camera_info=info))
+    started = time.monotonic()
+    mapper.process.send_signal(signal.SIGINT)
+    status, output = mapper.listener.finish(mapper.process, 10)
+    assert status == 0, output
+    assert time.monotonic() - started < 3, output
+    assert "Traceback" not in output, output
