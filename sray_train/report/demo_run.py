@@ -5,9 +5,11 @@ Everything is judged from the pictures as received, so that anyone can recompute
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -92,6 +94,9 @@ class DemoRun:
         """Pixels that are not void over all pixels received; 0 without any."""
         total = sum(view.labels.size for view in self.views)
         return sum(int((view.labels != VOID).sum()) for view in self.views) / total if total else 0.0
+
+    def write_report(self, path: Path) -> None:
+        path.write_text(json.dumps(self.report(), indent=2) + "\n")
 
     def report(self) -> dict[str, object]:
         """The content of report.json; its keys are a contract with other tools."""

@@ -1,0 +1,331 @@
+"""The main job, end to end: a camera stream over ROS 2 into the mapper, a semantic map out, scored and to be looked at.
+
+    make demo                        a generated room that was never in training
+    make demo SEQUENCE=<folder>      any folder in ScanNet layout, with or without labels
+
+The recording becomes a rosbag2; the mapping is started through the launch file; the bag is played in lockstep by
+another process, and a third one records what comes back over DDS. Ends by itself and leaves no process behind.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+from demo_processes import Processes, processes
+from demo_results import read_run, write_truth
+from rich.console import Console
+from rich.table import Table
+
+from sray.checkpoint import Checkpoint, load_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.frames import Frame
+from sray.mapping.cloud import write_ply
+from sray.sequence import Sequence
+from sray_train.bags import BagLayout, write_bag
+from sray_train.datasets.rooms import FIRST_HELD_OUT_SEED, room_folder
+from sray_train.report.demo_page import write_page
+from sray_train.report.demo_run import DemoRun
+
+ROOT = Path(__file__).resolve().parents[1]
+PRODUCTS = ("bag", "labels", "truth", "pictures", "received", "logs", "report.json", "index.html", "map.ply")
+STANDINS = ("tf2_ros", "message_filters", "cv_bridge", "sensor_msgs_py", "launch", "launch_ros", "ros2cli")
+STAGE_NAMES = ("read the recording", "write the bag", "start the mapping", "play and map", "stop")
+WIDEST_RENDER = 200
+LEAST_LABEL_IMAGES = 10
+AFTERWARDS = 45.0
+"""Seconds kept back for stopping and for the page when the time limit ends the playing."""
+
+
+@dataclass
+class Demo:
+    """Run the mapper on a recording over ROS 2 and leave scores, pictures and a page."""
+
+    output: Path = Path("out/demo")
+    """Where everything goes; an earlier demo's files in it are replaced."""
+    sequence: Path | None = None
+    """A folder in ScanNet layout; none: a generated room."""
+    checkpoint: Path = ROOT / "models" / "sray_rooms.safetensors"
+    """The model."""
+    seed: int = FIRST_HELD_OUT_SEED
+    """Of the generated room; 9000 and up were never in training."""
+    frames: int = 40
+    """Frames at most; a longer recording is thinned evenly."""
+    render_width: int = 0
+    """Columns of the rendered views; 0: the recording's, halved until no more than 200."""
+    time_limit: float = 720.0
+    """Seconds in all; when they are over, playing stops and what has come out is reported."""
+    params: Path = ROOT / "config" / "demo.yaml"
+    """The mapper's parameters."""
+    stages: tyro.conf.Suppress[dict[str, float]] = field(default_factory=dict)
+
+    def main(self) -> int:
+        """The exit status: 0 only if labels came out and, where there is ground truth, were scored."""
+        begun = time.monotonic()
+        console = Console(highlight=False)
+        checkpoint = load_checkpoint(self.checkpoint)
+        with self._timed("read the recording"):
+            sequence, source = self._recording(checkpoint)
+            frames = [sequence[position] for position in thinned(len(sequence), self.frames)]
+        self._clear_output()
+        with self._timed("write the bag"):
+            write_bag(frames, self.output / "bag")
+        console.print(f"{source}; {len(frames)} frames in {self.output / 'bag'}")
+        played, cut_short = self._map(frames, begun + self.time_limit - AFTERWARDS, console)
+        write_truth(self.output, frames)
+        run = read_run(
+            self.output,
+            frames,
+            checkpoint,
+            title=f"Semantic map of {'a room it has never seen' if self.sequence is None else sequence.folder.name}",
+            source=source,
+            frames_played=played,
+            standins=standins_in_use(),
+            stages={name: self.stages[name] for name in STAGE_NAMES},
+            facts=self._facts(frames),
+            caveats=self._caveats(checkpoint, sequence, cut_short),
+        )
+        write_ply(self.output / "map.ply", run.map, checkpoint.label_space)
+        run.write_report(self.output / "report.json")
+        page = write_page(run, self.output)
+        complaint = complaint_about(run, sequence.has_labels)
+        console.print(table_of(run))
+        console.print(
+            f"page: {page}    report: {self.output / 'report.json'}    {time.monotonic() - begun:.0f} s in all"
+        )
+        if complaint:
+            print(f"demo: {complaint}; see {self.output / 'logs'}", file=sys.stderr)
+        return 1 if complaint else 0
+
+    def _recording(self, checkpoint: Checkpoint) -> tuple[Sequence, str]:
+        if self.sequence is not None:
+            sequence = Sequence.open(self.sequence, checkpoint.label_space)
+            left_out = "".join(f", {len(numbers)} left out: {why}" for why, numbers in sequence.skipped.items())
+            return sequence, f"{sequence.folder.resolve().name}: {len(sequence)} frames{left_out}"
+        if self.seed < FIRST_HELD_OUT_SEED:
+            raise SrayError(
+                ErrorCode.BAD_FILE,
+                f"seed {self.seed} may have been in training; expected {FIRST_HELD_OUT_SEED} or more, held-out rooms",
+            )
+        folder = room_folder(self.seed, width=160, height=120, frames=self.frames)
+        return Sequence.open(folder, checkpoint.label_space), f"Generated room {self.seed}, never in training"
+
+    def _clear_output(self) -> None:
+        self.output.mkdir(parents=True, exist_ok=True)
+        for name in PRODUCTS:
+            path = self.output / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _map(self, frames: list[Frame], deadline: float, console: Console) -> tuple[int, bool]:
+        """Launch, record, play. Returns the frames played and whether time ended it early."""
+        layout = BagLayout()
+        width, height = self._render_size(frames[0])
+        with processes(self.output / "logs", ros_environment()) as running:
+            with self._timed("start the mapping"):
+                launch = running.start(
+                    "launch",
+                    ros2_command(), "launch", "sray_ros", "semantic_mapping.launch.py",
+                    f"params_file:={self._params(width, height)}", f"model:={self.checkpoint.resolve()}",
+                    f"image:={layout.image}", f"camera_info:={layout.camera_info}", f"depth:={layout.depth}",
+                    "use_sim_time:=true",
+                )  # fmt: skip
+                running.start("recorder", sys.executable, ROOT / "scripts" / "demo_recorder.py", self.output)
+                await_recorder(running, launch, min(deadline, time.monotonic() + 120))
+            with self._timed("play and map"):
+                player = running.start(
+                    "player",
+                    sys.executable, "-m", "sray_ros.sequence_player", "--ros-args",
+                    "-r", "handled:=/semantic_mapper/handled", "-p", f"bag:={(self.output / 'bag').resolve()}",
+                    "-p", f"image_topic:={layout.image}", "-p", "lockstep:=true", "-p", "rate:=10.0",
+                    "-p", "wait_for_subscribers:=120.0", "-p", "lockstep_timeout:=150.0",
+                )  # fmt: skip
+                cut_short = self._watch(running, launch, player, deadline, len(frames), console)
+                # The map is published once a second, the diagnostics too: the last ones belong to the last frame.
+                time.sleep(2.5)
+            with self._timed("stop"):
+                running.stop("player")
+                running.stop("recorder")
+                running.stop("launch")
+        text = running.log("player").read_text(errors="replace")
+        counted = re.search(r"played (\d+) pictures", text)
+        if player.returncode and not cut_short:
+            raise SrayError(ErrorCode.INTERNAL, f"the bag was not played to its end: {last_line(text)}")
+        return int(counted.group(1)) if counted else 0, cut_short
+
+    def _watch(
+        self,
+        running: Processes,
+        launch: subprocess.Popen[bytes],
+        player: subprocess.Popen[bytes],
+        deadline: float,
+        total: int,
+        console: Console,
+    ) -> bool:
+        """Wait for the player with a word of progress; True if time was over first."""
+        with console.status("playing") as status:
+            while player.poll() is None:
+                if launch.poll() is not None:
+                    raise SrayError(
+                        ErrorCode.INTERNAL, f"the mapping ended early: {last_line(running.log('launch').read_text())}"
+                    )
+                if time.monotonic() > deadline:
+                    return True
+                done = len(list((self.output / "labels").glob("*.png")))
+                status.update(
+                    f"{done} label images so far, of at most {total}; {deadline - time.monotonic():.0f} s left"
+                )
+                time.sleep(0.5)
+        return False
+
+    def _params(self, width: int, height: int) -> Path:
+        """The parameter file with the size filled in, kept with the results."""
+        path = self.output / "logs" / "semantic_mapper.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = f"    render.width: {width}\n    render.height: {height}\n"
+        path.write_text(self.params.read_text().rstrip() + "\n" + size)
+        return path.resolve()
+
+    def _render_size(self, frame: Frame) -> tuple[int, int]:
+        width, height = frame.camera.width, frame.camera.height
+        if self.render_width:
+            return self.render_width, max(1, round(height * self.render_width / width))
+        scale = 1
+        while width / scale > WIDEST_RENDER:
+            scale *= 2
+        return round(width / scale), round(height / scale)
+
+    def _facts(self, frames: list[Frame]) -> dict[str, str]:
+        width, height = self._render_size(frames[0])
+        quality = re.search(r"quality: *(\w+)", self.params.read_text())
+        return {
+            "input": f"RGB, {frames[0].camera.width}x{frames[0].camera.height}; depth is not used",
+            "rendered at": f"{width}x{height}, quality {quality.group(1) if quality else 'as configured'}",
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        }
+
+    def _caveats(self, checkpoint: Checkpoint, sequence: Sequence, cut_short: bool) -> tuple[str, ...]:
+        caveats = []
+        if self.sequence is not None and checkpoint.label_space.name == "rooms":
+            caveats.append(
+                "This model was trained on generated rooms alone. On real pictures its colours and its geometry can be "
+                "judged; its labels are guesses, however sure they look."
+            )
+        if not sequence.has_labels:
+            caveats.append("The recording has no ground truth, so no label was scored.")
+        if cut_short:
+            caveats.append(f"The time limit of {self.time_limit:.0f} s ended the run before its last frame.")
+        return tuple(caveats)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages[stage] = time.monotonic() - begun
+
+
+def thinned(length: int, most: int) -> list[int]:
+    """Positions of at most `most` of `length` frames, evenly spread, the first and the last among them."""
+    if length <= most:
+        return list(range(length))
+    return [round(index * (length - 1) / max(1, most - 1)) for index in range(most)]
+
+
+def ros_environment() -> dict[str, str]:
+    """A DDS domain of our own on this machine alone, with room for images in shared memory."""
+    environment = dict(os.environ)
+    environment["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 101)
+    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    environment.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_shared_memory.xml"))
+    environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment
+
+
+def ros2_command() -> str:
+    beside = Path(sys.executable).parent / "ros2"
+    found = str(beside) if beside.is_file() else shutil.which("ros2")
+    if not found:
+        raise SrayError(ErrorCode.BAD_FILE, "there is no ros2 command; expected it in .venv/bin, run `make setup`")
+    return found
+
+
+def standins_in_use() -> tuple[str, ...]:
+    """Which ROS packages are this repository's stand-ins, on this machine."""
+    found = ((name, importlib.util.find_spec(name)) for name in STANDINS)
+    return tuple(name for name, spec in found if spec and spec.origin and "ros_standins" in spec.origin)
+
+
+def await_recorder(running: Processes, launch: subprocess.Popen[bytes], deadline: float) -> None:
+    """Until the mapper's topics exist and the recorder hears them."""
+    while "ready" not in running.log("recorder").read_text(errors="replace").split():
+        if launch.poll() is not None:
+            raise SrayError(
+                ErrorCode.INTERNAL, f"the mapping did not start: {last_line(running.log('launch').read_text())}"
+            )
+        if time.monotonic() > deadline:
+            raise SrayError(ErrorCode.STALE, "the mapper published nothing in time; expected it configured by now")
+        time.sleep(0.2)
+
+
+def last_line(text: str) -> str:
+    """The last error of a log, else its last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or ["nothing was logged"])[-1]
+
+
+def complaint_about(run: DemoRun, has_labels: bool) -> str | None:
+    """Why the run is not a success; None if it is one."""
+    if len(run.views) < LEAST_LABEL_IMAGES:
+        return f"{len(run.views)} label images came out; expected at least {LEAST_LABEL_IMAGES}"
+    if run.labelled_fraction == 0:
+        return "every pixel of every label image is void"
+    if has_labels and run.confusion is None:
+        return "there is ground truth, but no label image could be scored"
+    return None
+
+
+def table_of(run: DemoRun) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in run.report().items():
+        if isinstance(value, float):
+            table.add_row(name, f"{value:.3f}")
+        elif isinstance(value, dict):
+            table.add_row(name, str(value.get("id") or value.get("rmw")))
+        else:
+            table.add_row(name, "no ground truth" if value is None else str(value))
+    return table
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order
+    demo = tyro.cli(Demo, description=__doc__)
+    try:
+        return demo.main()
+    except SrayError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("demo: interrupted; everything it started has ended", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Keeps what the mapper publishes: the demo's own process on the other side of DDS.
+
+    python scripts/demo_recorder.py FOLDER
+
+Writes FOLDER/labels/<stamp_ns>.png as received and, in FOLDER/received/, color/ (PNG), depth/ (16-bit millimetres, 0
+void), confidence/ (8-bit, 255 = 1), map.npz and recording.json. Prints `ready` once the mapper's topics are there, and
+ends on SIGINT or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseArray
+from numpy.typing import NDArray
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs_py import point_cloud2
+
+from sray_ros.conversions import nanoseconds
+
+MAPPER = "semantic_mapper"
+PIXELS: dict[str, tuple[type, int]] = {"mono8": (np.uint8, 1), "rgb8": (np.uint8, 3), "32FC1": (np.float32, 1)}
+
+
+class DemoRecorder(Node):
+    """One subscription per output; pictures go to disk as they come."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("demo_recorder")
+        self._folder = folder
+        self._received: dict[str, set[int]] = {}
+        self._clouds = 0
+        self._keyframes = 0
+        self._map: PointCloud2 | None = None
+        self._render_seconds: dict[int, float] = {}
+        self._facts: dict[str, str] = {}
+        listened = QoSProfile(depth=50)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._first = self._hear_images("label/image", folder / "labels", lambda pixels: pixels)
+        received = folder / "received"
+        self._hear_images("color/image", received / "color", lambda pixels: pixels[..., ::-1])
+        self._hear_images("depth/image", received / "depth", _millimetres)
+        self._hear_images("label/confidence", received / "confidence", lambda pixels: np.rint(pixels * 255))
+        self.create_subscription(PointCloud2, f"{MAPPER}/points", self._on_points, listened)
+        self.create_subscription(PointCloud2, f"{MAPPER}/map", self._on_map, latched)
+        self.create_subscription(PoseArray, f"{MAPPER}/keyframes", self._on_keyframes, latched)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, listened)
+
+    @property
+    def is_matched(self) -> bool:
+        """The mapper's label images would reach us."""
+        return self.count_publishers(self._first) > 0
+
+    def _hear_images(self, name: str, folder: Path, stored: Callable[[NDArray[Any]], NDArray[Any]]) -> str:
+        """Write each picture of a topic as `stored` makes it; returns the topic."""
+        folder.mkdir(parents=True, exist_ok=True)
+        stamps = self._received[name] = set()
+
+        def on_image(message: Image) -> None:
+            kind, channels = PIXELS[message.encoding]
+            shape = (message.height, message.width, channels)[: 2 if channels == 1 else 3]
+            picture = stored(np.frombuffer(message.data, kind).reshape(shape))
+            if picture.dtype == np.float32:
+                picture = picture.astype(np.uint8)
+            stamp = nanoseconds(message.header.stamp)
+            cv2.imwrite(str(folder / f"{stamp}.png"), np.ascontiguousarray(picture))
+            stamps.add(stamp)
+
+        return self.create_subscription(Image, f"{MAPPER}/{name}", on_image, QoSProfile(depth=50)).topic_name
+
+    def _on_points(self, message: PointCloud2) -> None:
+        self._clouds += 1
+
+    def _on_map(self, message: PointCloud2) -> None:
+        self._map = message
+
+    def _on_keyframes(self, message: PoseArray) -> None:
+        self._keyframes = len(message.poses)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == f"{MAPPER}: work":
+                self._facts = {entry.key: entry.value for entry in status.values}
+                if int(self._facts["renders"]):
+                    self._render_seconds[int(self._facts["renders"])] = float(self._facts["last render seconds"])
+
+    def save(self) -> None:
+        """The map, and what was counted."""
+        received = self._folder / "received"
+        if self._map is not None:
+            points = point_cloud2.read_points(self._map, ["x", "y", "z", "rgb", "label", "confidence"])
+            packed = np.ascontiguousarray(points["rgb"]).view(np.uint32)
+            np.savez_compressed(
+                received / "map.npz",
+                points=np.stack([points[axis] for axis in "xyz"], axis=-1).astype(np.float32),
+                rgb=np.stack([(packed >> shift) & 255 for shift in (16, 8, 0)], axis=-1).astype(np.uint8),
+                labels=points["label"].astype(np.uint8),
+                confidence=points["confidence"].astype(np.float32),
+            )
+        record = {
+            "received": {name: len(stamps) for name, stamps in self._received.items()},
+            "clouds": self._clouds,
+            "keyframes": self._keyframes,
+            "render_seconds": [self._render_seconds[count] for count in sorted(self._render_seconds)],
+            "mapper": self._facts,
+            "rmw": rclpy.get_rmw_implementation_identifier(),
+        }
+        (received / "recording.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    return np.nan_to_num(depth * 1000, nan=0, posinf=0).round().clip(0, 65535).astype(np.uint16)
+
+
+def main() -> int:
+    stop = threading.Event()
+    # What was received is saved after the signal: the context must outlive it.
+    rclpy.init(signal_handler_options=rclpy.SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    recorder = DemoRecorder(Path(sys.argv[1]))
+    executor = SingleThreadedExecutor()
+    executor.add_node(recorder)
+    is_ready = False
+    try:
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=0.1)
+            if not is_ready and recorder.is_matched:
+                is_ready = True
+                print("ready", flush=True)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        recorder.save()
+        recorder.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""What the recorder left, read back and put beside the frames that were played."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sray.checkpoint import Checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.frames import Frame
+from sray.label_space import VOID
+from sray.mapping.cloud import LabelledCloud
+from sray_train.report.demo_run import DemoRun, RecordedView
+from sray_train.report.pictures import up_of
+
+
+def write_truth(output: Path, frames: list[Frame]) -> None:
+    """truth/<stamp_ns>.png, of the label image's size, for each label image whose frame has ground truth."""
+    for frame in frames:
+        label = output / "labels" / f"{frame.stamp_ns}.png"
+        if frame.labels is not None and label.is_file():
+            height, width = _read(label).shape
+            truth = frame.resized(width, height).labels
+            assert truth is not None
+            (output / "truth").mkdir(exist_ok=True)
+            cv2.imwrite(str(output / "truth" / label.name), truth.numpy())
+
+
+def read_run(output: Path, frames: list[Frame], checkpoint: Checkpoint, **told: Any) -> DemoRun:
+    """The run as the files say it went; `told`: the fields of DemoRun that no file holds."""
+    path = output / "received" / "recording.json"
+    if not path.is_file():
+        raise SrayError(ErrorCode.INTERNAL, f"the recorder left no {path}; expected one, see its log beside it")
+    record = json.loads(path.read_text())
+    poses = np.stack([frame.camera.world_from_camera.numpy() for frame in frames])
+    by_stamp = {frame.stamp_ns: frame for frame in frames}
+    labels = sorted((output / "labels").glob("*.png"), key=lambda file: int(file.stem))
+    return DemoRun(
+        label_space=checkpoint.label_space,
+        views=tuple(_view(output, file, by_stamp[int(file.stem)]) for file in labels if int(file.stem) in by_stamp),
+        map=_map(output),
+        path=poses[:, :3, 3],
+        up=up_of(poses),
+        keyframes=record["keyframes"],
+        clouds=record["clouds"],
+        seconds_per_render=tuple(record["render_seconds"]),
+        model_id=checkpoint.id,
+        model_sha256=checkpoint.sha256,
+        rmw=record["rmw"],
+        **told,
+    )
+
+
+def _view(output: Path, file: Path, frame: Frame) -> RecordedView:
+    labels = _read(file).astype(np.uint8)
+    height, width = labels.shape
+    color, depth, confidence = (_received(output, kind, file.name) for kind in ("color", "depth", "confidence"))
+    truth = output / "truth" / file.name
+    return RecordedView(
+        frame.stamp_ns,
+        frame.resized(width, height).image.numpy(),
+        labels,
+        None if color is None else np.ascontiguousarray(color[..., ::-1], np.uint8),
+        None if depth is None else np.where(depth > 0, depth.astype(np.float32) / 1000, np.float32(np.nan)),
+        None if confidence is None else np.where(labels == VOID, 0, confidence).astype(np.float32) / 255,
+        _read(truth).astype(np.uint8) if truth.is_file() else None,
+    )
+
+
+def _received(output: Path, kind: str, name: str) -> NDArray[Any] | None:
+    path = output / "received" / kind / name
+    return _read(path) if path.is_file() else None
+
+
+def _read(path: Path) -> NDArray[Any]:
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        raise SrayError(ErrorCode.BAD_FILE, f"{path} cannot be read; expected a PNG that the recorder wrote")
+    return picture
+
+
+def _map(output: Path) -> LabelledCloud:
+    path = output / "received" / "map.npz"
+    if not path.is_file():
+        none = np.zeros(0, np.uint8)
+        return LabelledCloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), none, none.astype(np.float32))
+    with np.load(path) as stored:
+        return LabelledCloud(stored["points"], stored["rgb"], stored["labels"], stored["confidence"])
