@@ -6,7 +6,7 @@ encoder -> context M -> geometry (coarse) -> samples -> context M -> attention, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Float
@@ -43,6 +43,12 @@ class SemanticRayConfig:
     def __post_init__(self) -> None:
         if self.classes < 1:
             raise ValueError(f"classes is {self.classes}; expected at least 1")
+        for name, value, known in (
+            ("attention", self.attention, get_args(AttentionVariant)),
+            ("spacing", self.spacing, get_args(Spacing)),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} is {value!r}; expected one of {', '.join(known)}")
         if not 0 < self.tau <= 1:
             raise ValueError(f"tau is {self.tau}; expected more than 0, at most 1 (1 is the mean; the paper: 0.7)")
 
