@@ -131,4 +131,12 @@ def _fit(model: SemanticRay, tensors: dict[str, torch.Tensor], path: Path) -> No
             f"{path}: {len(wrong)} of {len(expected)} tensors do not fit, first {first}: expected "
             f"{expected.get(first, 'none')}, found {found.get(first, 'none')}",
         )
+    strange = sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all())
+    if strange:
+        # Loaded, it would answer void everywhere and give no reason.
+        raise SrayError(
+            ErrorCode.BAD_FILE,
+            f"{path}: {len(strange)} tensors hold NaN or infinity, first {strange[0]}; expected finite weights, "
+            "take a checkpoint from before the training diverged",
+        )
     model.load_state_dict(tensors)

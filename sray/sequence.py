@@ -98,10 +98,15 @@ class Sequence:
         depth = labels = None
         if self.has_depth:
             raw = _read_image(self.folder / "depth" / f"{number}.png", cv2.IMREAD_UNCHANGED)
+            if raw.ndim != 2 or raw.dtype != np.uint16:
+                found = f"holds {raw.dtype} of shape {raw.shape}"
+                raise _bad(self.folder / "depth" / f"{number}.png", found, "one channel of uint16 millimetres")
             metres = np.where(raw > 0, raw.astype(np.float32) / 1000, np.float32(np.nan))
             depth = torch.from_numpy(_sized(metres, width, height))
         if self.has_labels:
             ids = _read_image(self.folder / "label-filt" / f"{number}.png", cv2.IMREAD_UNCHANGED)
+            if ids.ndim != 2:
+                raise _bad(self.folder / "label-filt" / f"{number}.png", f"has shape {ids.shape}", "one channel of ids")
             labels = torch.from_numpy(_sized(self.label_space.from_nyu40(ids), width, height))
         camera = Camera(torch.from_numpy(self.intrinsics).float(), torch.from_numpy(pose).float(), width, height)
         return Frame(image, camera, depth, labels, stamp_of(number), f"{self.folder.name}/{number}")
