@@ -32,11 +32,7 @@ def released_miou(images, classes):
     """Image by image: pixels predicted void are left out too; then the mean over images."""
     return mean(
         [
-            mean(
-                intersections_over_unions(
-                    [pair for pair in image if pair[1] != VOID and pair[0] != VOID], classes
-                )
-            )
+            mean(intersections_over_unions([pair for pair in image if pair[1] != VOID and pair[0] != VOID], classes))
             for image in images
         ]
     )

@@ -110,9 +110,7 @@ def test_cross_reprojection_attention_is_table_13(
     if views > 1:
         valid[1, 0] = False  # a view that sees nothing of a ray
     coordinates = torch.rand(rays, samples, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
-    positions = torch.tensor(
-        [[twin.position(float(s), 8) for s in row] for row in coordinates], dtype=torch.float64
-    )
+    positions = torch.tensor([[twin.position(float(s), 8) for s in row] for row in coordinates], dtype=torch.float64)
     steps = {"none": [], "full": ["radial", "cross_view"]}.get(variant, [variant])
     expected = tokens
     with torch.no_grad():

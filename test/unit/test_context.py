@@ -90,6 +90,8 @@ def test_zero_directions_starts_from_the_features_themselves() -> None:
     found = ContextBuilder(zero_directions=True).double()(encoded, origin, points)
     torch.testing.assert_close(found.tokens, found.features, atol=0, rtol=0)
     assert not torch.equal(
-        *(getattr(ContextBuilder(zero_directions=False).double()(encoded, origin, points), name)
-          for name in ("tokens", "features"))
+        *(
+            getattr(ContextBuilder(zero_directions=False).double()(encoded, origin, points), name)
+            for name in ("tokens", "features")
+        )
     )

@@ -85,9 +85,7 @@ def test_a_mirrored_picture_gives_mirrored_features(axis: int) -> None:
             module.weight.data = (module.weight.data + module.weight.data.flip(3)) / 2
     image = torch.rand(1, 3, 49, 65, dtype=torch.float64)
     with torch.no_grad():
-        torch.testing.assert_close(
-            encoder(image.flip(axis)), encoder(image).flip(axis), atol=1e-8, rtol=1e-8
-        )
+        torch.testing.assert_close(encoder(image.flip(axis)), encoder(image).flip(axis), atol=1e-8, rtol=1e-8)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 6])

@@ -90,9 +90,7 @@ def test_half_in_view_is_half_void(field: SemanticField, plane_scene) -> None:
     assert torch.equal(view.confidence == 0, view.labels == VOID)
 
 
-@pytest.mark.parametrize(
-    "limits", [{"min_opacity": 1.1}, {"min_coverage": 4.5}, {"min_confidence": 1.1}]
-)
+@pytest.mark.parametrize("limits", [{"min_opacity": 1.1}, {"min_coverage": 4.5}, {"min_confidence": 1.1}])
 def test_each_limit_makes_void(views: SourceViews, plane_scene, limits: dict[str, float]) -> None:
     """Each limit alone, set beyond reach, voids a picture that is otherwise seen."""
     field = make_field(**limits)

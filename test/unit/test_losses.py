@@ -51,9 +51,7 @@ def test_the_total_is_eq_16_over_both_passes() -> None:
     coarse, fine = output(5), output(5, seed=1)
     labels = torch.tensor([0, 1, 2, VOID, 1], dtype=torch.uint8)
     color = torch.rand(5, 3, generator=torch.Generator().manual_seed(3))
-    total, terms = total_loss(
-        (coarse, fine), RayTargets(color, labels), LossWeights(0.25, 0.75, 0.0), BOUNDS, "log"
-    )
+    total, terms = total_loss((coarse, fine), RayTargets(color, labels), LossWeights(0.25, 0.75, 0.0), BOUNDS, "log")
     semantic = sum(
         -math.log(math.exp(o.logits[r, int(labels[r])]) / sum(math.exp(x) for x in o.logits[r])) / 4
         for o in (coarse, fine)

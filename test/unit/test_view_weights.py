@@ -179,9 +179,7 @@ def test_the_network_scores_each_view_by_table_14() -> None:
             raw = []
             seeing = [view for view in range(4) if context.valid[view, ray, sample]]
             for view in seeing:
-                x = torch.cat(
-                    [context.tokens[view, ray, sample], context.directions[view, ray, sample], torch.ones(1)]
-                )
+                x = torch.cat([context.tokens[view, ray, sample], context.directions[view, ray, sample], torch.ones(1)])
                 for linear in (first, second):
                     x = linear.weight @ x + linear.bias
                     x = torch.where(x > 0, x, torch.exp(x) - 1)
