@@ -39,6 +39,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("-l", "--loop", action="store_true", help="start again at the end")
     parser.add_argument("-p", "--start-paused", action="store_true", help="begin paused; SPACE resumes")
     parser.add_argument("--start-offset", type=float, default=0.0, help="seconds to leave out at the beginning")
+    parser.add_argument("-d", "--delay", type=float, default=0.5, help="seconds to wait before playing")
     parser.add_argument(
         "--clock", type=float, nargs="?", const=DEFAULT_CLOCK_RATE, default=0.0, help="publish /clock at this rate, Hz"
     )
@@ -68,7 +69,7 @@ class Player(Node):
         super().__init__("rosbag2_player")
         self._reader = reader
         self._rate, self._loop, self._offset = arguments.rate, arguments.loop, arguments.start_offset
-        self._paused = arguments.start_paused
+        self._paused, self._delay = arguments.start_paused, arguments.delay
         self._outputs: dict[int, Publisher] = {}
         for connection in reader.connections:
             try:
@@ -83,8 +84,9 @@ class Player(Node):
 
     def play(self) -> None:
         """Until the end of the bag, or of rclpy."""
-        time.sleep(0.5)  # discovery: what is sent before it is lost to subscribers that are already there
         while rclpy.ok():
+            # The first time for discovery too: what is sent before it is lost to subscribers that are already there.
+            time.sleep(self._delay)
             self._play_once()
             if not self._loop:
                 break
