@@ -285,9 +285,9 @@ def await_recorder(running: Processes, launch: subprocess.Popen[bytes], deadline
 
 
 def last_line(text: str) -> str:
-    """The last error of a log, else its last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
+    """The last complaint in a log, else its last line; that a process died is known, why is the question."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "process has died" not in line]
+    errors = [line for line in lines if re.search(r"error|cannot|fatal", line, re.IGNORECASE)]
     return (errors or lines or ["nothing was logged"])[-1]
 
 

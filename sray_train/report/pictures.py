@@ -67,8 +67,8 @@ def map_from_above(
     walked = np.stack([path @ right, path @ forward], axis=1)
     if not kept.any():
         return np.full((120, 160, 3), 255, np.uint8), 1.0
-    low = np.percentile(floor[kept], 0.5, axis=0)
-    high = np.percentile(floor[kept], 99.5, axis=0)
+    low = np.percentile(floor[kept], 1, axis=0)
+    high = np.percentile(floor[kept], 99, axis=0)
     if len(walked):
         low, high = np.minimum(low, walked.min(0)), np.maximum(high, walked.max(0))
     low, high = low - 0.2, high + 0.2

@@ -1,0 +1,150 @@
+"""`scripts/demo.py` as a user runs it, small: its files agree with each other, and nothing it started outlives it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from sray.checkpoint import save_checkpoint
+from sray.label_space import ROOMS
+from sray.metrics import ConfusionMatrix, commonest_class_miou
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.sequence import SequenceWriter
+from sray_train.datasets.rooms import room_frames
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+DEMO = Path(__file__).parents[2] / "scripts" / "demo.py"
+FRAMES = 18
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights: this is about the plumbing, not about the labels."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "random.safetensors"
+    save_checkpoint(path, SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rooms") / "room"
+    writer = SequenceWriter(folder)
+    for number, frame in enumerate(room_frames(9001, width=64, height=48, frames=FRAMES)):
+        writer.add(number, frame)
+    return folder
+
+
+def run_demo(*arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, str(DEMO), *(str(argument) for argument in arguments)]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def left_of(demo: subprocess.Popen[str]) -> list[int]:
+    """Living processes that this demo run has marked as its own."""
+    mark = f"SRAY_DEMO_RUN={demo.pid}-".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            if mark in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_run_leaves_a_report_that_its_pictures_confirm_and_no_process(
+    room: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "demo"
+    demo = run_demo("--sequence", room, "--checkpoint", checkpoint, "--output", out, "--render-width", 32)
+    stdout, stderr = demo.communicate(timeout=280)
+    assert demo.returncode == 0, stdout + stderr
+    assert not left_of(demo)
+
+    report = json.loads((out / "report.json").read_text())
+    assert report["frames_played"] == FRAMES
+    assert report["model"]["sha256"] and report["ros"]["rmw"].startswith("rmw_")
+    labels = sorted((out / "labels").glob("*.png"))
+    assert len(labels) == report["label_images"] >= 10
+    assert report["clouds"] == len(labels) and report["keyframes"] >= len(labels)
+    matrix, known, size = ConfusionMatrix(ROOMS.classes), 0, 0
+    for path in labels:
+        label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        truth = cv2.imread(str(out / "truth" / path.name), cv2.IMREAD_UNCHANGED)
+        assert label.shape == truth.shape == (24, 32)
+        matrix.update(label, truth)
+        known, size = known + int((label != 255).sum()), size + label.size
+    assert report["strict_miou"] == pytest.approx(matrix.strict().miou)
+    assert report["total_accuracy"] == pytest.approx(matrix.strict().total_accuracy)
+    assert report["commonest_class_miou"] == pytest.approx(commonest_class_miou(matrix))
+    assert report["labelled_fraction"] == pytest.approx(known / size)
+    assert 3 < report["psnr_color"] < 60
+    assert report["seconds_per_render_median"] > 0
+
+    header, _, body = (out / "map.ply").read_bytes().partition(b"end_header\n")
+    assert f"element vertex {report['map_points']}\n".encode() in header
+    assert len(body) == report["map_points"] * 20 > 0
+    assert (out / "index.html").is_file() and (out / "bag" / "metadata.yaml").is_file()
+    assert str(out / "index.html") in stdout.replace("\n", "")
+
+
+def test_ctrl_c_ends_everything_it_started(room: Path, checkpoint: Path, tmp_path: Path) -> None:
+    demo = run_demo("--sequence", room, "--checkpoint", checkpoint, "--output", tmp_path / "demo")
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "demo").glob("labels/*.png")):
+        assert demo.poll() is None and time.monotonic() < deadline, demo.communicate()
+        time.sleep(0.2)
+    assert len(left_of(demo)) >= 4, "the launch, the mapper, the recorder and the player"
+    demo.send_signal(signal.SIGINT)
+    _, stderr = demo.communicate(timeout=60)
+    assert demo.returncode == 130
+    assert "interrupted" in stderr and "Traceback" not in stderr
+    assert not left_of(demo)
+
+
+def test_what_cannot_be_read_is_one_message_and_status_1(room: Path, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(checkpoint.read_bytes()[:-1000])
+    for arguments, words in (
+        (["--sequence", tmp_path / "empty", "--checkpoint", checkpoint], "has no color/ folder"),
+        (["--sequence", room, "--checkpoint", broken], str(broken)),
+        (["--seed", 12, "--checkpoint", checkpoint], "may have been in training"),
+    ):
+        demo = run_demo("--output", tmp_path / "demo", *arguments)
+        _, stderr = demo.communicate(timeout=60)
+        assert demo.returncode == 1
+        assert words in stderr and len(stderr.strip().splitlines()) == 1, stderr
+
+
+def test_a_mapper_that_cannot_start_is_reported_with_its_own_words(
+    room: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("/**/semantic_mapper:\n  ros__parameters:\n    views.count: -3\n")
+    demo = run_demo("--sequence", room, "--checkpoint", checkpoint, "--output", tmp_path / "demo", "--params", params)
+    _, stderr = demo.communicate(timeout=120)
+    assert demo.returncode == 1
+    assert "did not start" in stderr and "views.count" in stderr, stderr
+    assert not left_of(demo)
+
+
+def test_thinning_keeps_both_ends_and_even_steps() -> None:
+    sys.path.insert(0, str(DEMO.parent))
+    try:
+        from demo import thinned
+    finally:
+        sys.path.remove(str(DEMO.parent))
+    assert thinned(5, 9) == [0, 1, 2, 3, 4]
+    positions = thinned(200, 40)
+    assert (positions[0], positions[-1], len(set(positions))) == (0, 199, 40)
+    assert set(np.diff(positions)) <= {5, 6}
