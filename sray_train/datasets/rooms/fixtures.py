@@ -72,10 +72,10 @@ def window(rng: Rng, materials: Materials, width: float, height: float, sill: fl
     ]
     columns, rows = int(rng.integers(1, 4)), int(rng.choice([1, 1, 2, 3]))
     thin = rng.uniform(0.02, 0.045)
-    for k in range(1, columns):
-        parts.append(Part(box(thin, 0.04, height, (width * (k / columns - 0.5), -0.02, sill)), trim))
-    for k in range(1, rows):
-        parts.append(Part(box(width, 0.035, thin, (0, -0.0175, sill + height * k / rows)), trim))
+    upright = [(width * (k / columns - 0.5), -0.02, sill) for k in range(1, columns)]
+    level = [(0.0, -0.0175, sill + height * k / rows) for k in range(1, rows)]
+    parts += [Part(box(thin, 0.04, height, at), trim) for at in upright]
+    parts += [Part(box(width, 0.035, thin, at), trim) for at in level]
     if rng.random() < 0.25:
         pitch = rng.uniform(0.045, 0.08)
         drawn = rng.uniform(0.2, 1.0)

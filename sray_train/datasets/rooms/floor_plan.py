@@ -102,9 +102,7 @@ class FloorPlan:
                     return False
         return True
 
-    def take_slot(
-        self, rng: Rng, width: float, low: float, high: float, tries: int = 20
-    ) -> tuple[Wall, float] | None:
+    def take_slot(self, rng: Rng, width: float, low: float, high: float, tries: int = 20) -> tuple[Wall, float] | None:
         """A clear stretch of some wall, `width` wide from `low` to `high`; marks it taken. None if there is none."""
         for _ in range(tries):
             wall = self.walls[rng.integers(len(self.walls))]
@@ -120,6 +118,4 @@ class FloorPlan:
 
     def _blocked(self, wall: Wall, along: float, width: float) -> bool:
         x, y = wall.point(along, 0.2)
-        return bool(
-            (self.cells(Footprint("", x, y, width, 0.3, wall.yaw, 0, 1)) & self.occupied & self.inside).any()
-        )
+        return bool((self.cells(Footprint("", x, y, width, 0.3, wall.yaw, 0, 1)) & self.occupied & self.inside).any())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sray_train.datasets.rooms.primitives import Mesh, box, boxes, cylinder, lathe
-from sray_train.datasets.rooms.scene import Item, Materials, Part
+from sray_train.datasets.rooms.scene import Item, Materials, Part, Surface
 
 Rng = np.random.Generator
 
@@ -44,7 +44,8 @@ def _table(rng: Rng, materials: Materials, height: float, width: float) -> Item:
     parts = []
     if kind in ("round", "pedestal"):
         width = depth = min(width, 1.25)
-    if kind == "round" or (kind == "pedestal" and rng.random() < 0.6):
+    disc = kind == "round" or (kind == "pedestal" and rng.random() < 0.6)
+    if disc:
         parts.append(Part(_disc(width, thick, height - thick), top))
     else:
         parts.append(Part(box(width, depth, thick, (0, 0, height - thick)), top))
@@ -68,7 +69,8 @@ def _table(rng: Rng, materials: Materials, height: float, width: float) -> Item:
         parts.append(Part(_legs(rng, width * spread, depth * spread, under), leg))
         if kind == "legs" and rng.random() < 0.5:
             parts.append(Part(box(width - 0.1, depth - 0.1, 0.08, (0, 0, under - 0.08)), leg))
-    return Item("table", tuple(parts))
+    usable = 0.7 if disc else 1.0  # the square in the circle
+    return Item("table", tuple(parts), surface=Surface(height, width * usable, depth * usable))
 
 
 def desk(rng: Rng, materials: Materials) -> Item:
@@ -105,12 +107,14 @@ def desk(rng: Rng, materials: Materials) -> Item:
     if rng.random() < 0.55:
         tall = under * rng.uniform(0.4, 0.85)
         parts.append(Part(box(width - 0.1, 0.02, tall, (0, depth * 0.42, under * 0.12)), body))
+    surface = Surface(height, width, depth)
     if rng.random() < 0.25:  # a raised shelf at the back
         rise, shelf = rng.uniform(0.2, 0.45), rng.uniform(0.16, 0.24)
         y = depth / 2 - shelf / 2
         uprights = boxes([[0.02, shelf, rise]] * 2, [[-width / 2 + 0.02, y, height], [width / 2 - 0.02, y, height]])
         parts += [Part(uprights, body), Part(box(width, shelf, 0.02, (0, y, height + rise)), body)]
-    return Item("desk", tuple(parts))
+        surface = Surface(height, width, depth - shelf, y=-shelf / 2)
+    return Item("desk", tuple(parts), surface=surface)
 
 
 def cabinet(rng: Rng, materials: Materials) -> Item:
@@ -133,8 +137,10 @@ def _cabinet(rng: Rng, materials: Materials, width: float, height: float) -> Ite
     parts = [Part(box(width, depth, height - leg, (0, 0, leg)), body)]
     if leg:
         parts.append(Part(_legs(rng, width, depth, leg + 0.01), body))
+    top = height
     if rng.random() < 0.35:
         parts.append(Part(box(width + 0.04, depth + 0.03, 0.025, (0, 0, height)), materials.add("hard")))
+        top += 0.025
     columns = max(1, round(width / rng.uniform(0.35, 0.7)))
     rows = 1 if height > 1.4 else int(rng.integers(1, 5))
     cell_width, cell_height = width / columns, (height - leg - 0.05) / rows
@@ -159,7 +165,7 @@ def _cabinet(rng: Rng, materials: Materials, width: float, height: float) -> Ite
             at = (handle_x, -depth / 2 - 0.032, z + cell_height * (0.45 if door else 0.6))
             size = (0.02, 0.03, 0.16) if door else (0.13, 0.03, 0.02)
             parts.append(Part(box(*(size if pulls == "bar" else (0.03, 0.03, 0.03)), at), knob))
-    return Item("cabinet", tuple(parts))
+    return Item("cabinet", tuple(parts), surface=Surface(top, width, depth))
 
 
 def bookshelf(rng: Rng, materials: Materials) -> Item:
@@ -207,4 +213,4 @@ def bookshelf(rng: Rng, materials: Materials) -> Item:
     for spine, size_list, base_list in zip(spines, sizes, bases, strict=True):
         if size_list:
             parts.append(Part(boxes(size_list, base_list), spine))
-    return Item("bookshelf", tuple(parts))
+    return Item("bookshelf", tuple(parts), surface=Surface(height, width, depth))

@@ -26,7 +26,7 @@ from sray_train.datasets.rooms.lighting import light_scene
 from sray_train.datasets.rooms.renderer import RoomRenderer
 from sray_train.datasets.rooms.trajectory import plan_cameras
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Part of the cache's path: raise it whenever a seed would give other pictures."""
 
 
@@ -52,9 +52,7 @@ def room_path(seed: int, *, width: int = 320, height: int = 240, frames: int = 4
     return (cache or default_cache()) / f"v{GENERATOR_VERSION}_{width}x{height}_{frames}" / f"{seed:05d}"
 
 
-def room_folder(
-    seed: int, *, width: int = 320, height: int = 240, frames: int = 40, cache: Path | None = None
-) -> Path:
+def room_folder(seed: int, *, width: int = 320, height: int = 240, frames: int = 40, cache: Path | None = None) -> Path:
     """The folder of a room in ScanNet layout; makes it if the cache has none."""
     folder = room_path(seed, width=width, height=height, frames=frames, cache=cache)
     if folder.is_dir():

@@ -10,7 +10,7 @@ import numpy as np
 from sray_train.datasets.rooms import fixtures, furniture, props, seating
 from sray_train.datasets.rooms.floor_plan import CELL, FloorPlan, Slot, Wall
 from sray_train.datasets.rooms.primitives import box, quad
-from sray_train.datasets.rooms.scene import Footprint, Item, Light, Materials, Part, Scene, SceneBuilder
+from sray_train.datasets.rooms.scene import Footprint, Item, Light, Materials, Part, Scene, SceneBuilder, Surface
 
 Rng = np.random.Generator
 Builder = Callable[[Rng, Materials], Item]
@@ -53,7 +53,7 @@ class _Furnisher:
         self.rng = rng
         self.plan = FloorPlan(rng)
         self.builder = SceneBuilder(rng)
-        self.tops: list[tuple[Footprint, bool]] = []  # what clutter may stand on, and whether it is a desk
+        self.tops: list[tuple[Footprint, Surface]] = []  # what clutter may stand on
 
     def scene(self) -> Scene:
         self._shell()
@@ -173,6 +173,8 @@ class _Furnisher:
         self.builder.footprints.append(footprint)
         if footprint.bottom == 0:
             self.plan.occupied |= self.plan.cells(footprint)
+        if item.surface and item.surface.height < 1.45:
+            self.tops.append((footprint, item.surface))
 
     def _footprint(self, item: Item, x: float, y: float, yaw: float, bottom: float = 0.0) -> Footprint:
         low, high = item.bounds()
@@ -231,7 +233,6 @@ class _Furnisher:
             if main and rng.random() < 0.75:
                 ahead = main.depth / 2 + rng.uniform(0.6, 0.85)
                 low = self._beside(main, furniture.coffee_table, rng.normal(0, 0.1), ahead, rng.choice([0, np.pi / 2]))
-                self._top(low)
                 if low and rng.random() < 0.5:
                     opposite = seating.sofa if rng.random() < 0.3 else seating.chair
                     self._beside(main, opposite, rng.uniform(-0.4, 0.4), ahead + 0.9, np.pi + rng.normal(0, 0.2))
@@ -243,30 +244,24 @@ class _Furnisher:
             for side in (-1, 1):
                 if main and rng.random() < 0.6:
                     across = side * (main.width / 2 + rng.uniform(0.26, 0.34))
-                    self._top(self._beside(main, furniture.nightstand, across, -main.depth / 2 + 0.32, 0))
+                    self._beside(main, furniture.nightstand, across, -main.depth / 2 + 0.32, 0)
         elif name == "desk":
             main = self._at_wall(furniture.desk) if rng.random() < 0.8 else self._anywhere(furniture.desk)
-            self._top(main, desk=True)
             if main and rng.random() < 0.9:
                 ahead = main.depth / 2 + rng.uniform(0.3, 0.5)
                 turn = np.pi + (rng.normal(0, 0.3) if rng.random() < 0.8 else rng.uniform(-3, 3))
                 self._beside(main, seating.chair, rng.uniform(-0.15, 0.15), ahead, turn)
         elif name in ("table", "dining"):
             main = self._anywhere(furniture.table) if rng.random() < 0.75 else self._at_wall(furniture.table)
-            self._top(main)
             self._chairs_around(main, 6 if name == "dining" else 2)
         elif name == "chair":
             self._at_wall(seating.chair) if rng.random() < 0.45 else self._anywhere(seating.chair)
         elif name == "cabinet":
-            self._top(self._at_wall(furniture.cabinet))
+            self._at_wall(furniture.cabinet)
         elif name == "bookshelf":
-            self._top(self._at_wall(furniture.bookshelf))
+            self._at_wall(furniture.bookshelf)
         else:
             self._at_wall(props.floor_lamp) if rng.random() < 0.7 else self._anywhere(props.floor_lamp)
-
-    def _top(self, footprint: Footprint | None, desk: bool = False) -> None:
-        if footprint and footprint.top < 1.45 and footprint.label != "desk" or footprint and desk:
-            self.tops.append((footprint, desk))
 
     def _chairs_around(self, main: Footprint | None, most: int) -> None:
         if not main:
@@ -291,19 +286,19 @@ class _Furnisher:
 
     def _clutter(self) -> None:
         rng, builder = self.rng, self.builder
-        for top, desk in self.tops:
+        for below, surface in self.tops:
             taken: list[Footprint] = []
-            for _ in range(int(rng.integers(0, 5)) + int(desk)):
+            for _ in range(int(rng.integers(0, 5)) + int(below.label == "desk")):
                 item = builder.make(props.table_lamp if rng.random() < 0.25 else props.clutter)
                 low, high = item.bounds()
                 size = high - low
-                reach = (np.array([top.width, top.depth]) - size[:2]) / 2 - 0.05
-                if (reach <= 0).any() or top.top + size[2] > self.plan.height - 0.3:
+                reach = (np.array([surface.width, surface.depth]) - size[:2]) / 2 - 0.02
+                if (reach <= 0).any() or surface.height + size[2] > self.plan.height - 0.3:
                     continue
-                u, v = rng.uniform(-reach, reach)
-                c, s = np.cos(top.yaw), np.sin(top.yaw)
-                x, y = float(top.x + u * c - v * s), float(top.y + u * s + v * c)
-                here = self._footprint(item, x, y, top.yaw, top.top)
+                u, v = rng.uniform(-reach, reach) + [surface.x, surface.y]
+                c, s = np.cos(below.yaw), np.sin(below.yaw)
+                x, y = float(below.x + u * c - v * s), float(below.y + u * s + v * c)
+                here = self._footprint(item, x, y, below.yaw, surface.height)
                 cells = self.plan.cells(here)
                 if any((cells & self.plan.cells(other)).any() for other in taken):
                     continue

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -144,7 +145,7 @@ def lathe(
     angle = np.linspace(0, 2 * np.pi, segments + 1)
     circle = np.stack([np.cos(angle), np.sin(angle)], -1)
     vertices, uvs, normals = [], [], []
-    for (r0, z0), (r1, z1) in zip(points[:-1], points[1:], strict=True):
+    for (r0, z0), (r1, z1) in pairwise(points):
         length = float(np.hypot(r1 - r0, z1 - z0)) + 1e-9
         slope = np.array([(z1 - z0) / length, -(r1 - r0) / length])  # outward normal in the (radius, z) plane
         ring = max(r0, r1, 0.02)

@@ -49,9 +49,14 @@ def _lamp(rng: Rng, materials: Materials, height: float, scale: float) -> Item:
         parts.append(Part(head.moved(0, -reach, height * 0.8 - 0.11), shade))
         lights = (_bulb(rng, height * 0.8 - 0.2, 3.0).placed((0, -reach, 0), 0),) if lit else ()
     else:
-        post = lathe(
-            [(0.012, 0.02), (rng.uniform(0.012, 0.09) * scale, height * 0.2), (0.012, height - tall * 0.9)], segments=10
-        ) if rng.random() < 0.5 else cylinder(0.012, height - tall * 0.5, segments=7)
+        post = (
+            lathe(
+                [(0.012, 0.02), (rng.uniform(0.012, 0.09) * scale, height * 0.2), (0.012, height - tall * 0.9)],
+                segments=10,
+            )
+            if rng.random() < 0.5
+            else cylinder(0.012, height - tall * 0.5, segments=7)
+        )
         parts.append(Part(post, metal))
         if kind == "globe":
             parts.append(Part(ball(radius * 0.8, (0, 0, height - 1.6 * radius)), shade))

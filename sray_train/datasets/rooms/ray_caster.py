@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh  # type: ignore[import-untyped,import-not-found,unused-ignore]
-from embreex.rtcore_scene import EmbreeScene  # type: ignore[import-untyped,import-not-found,unused-ignore]
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]

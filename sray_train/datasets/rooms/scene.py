@@ -51,12 +51,24 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Surface:
+    """A level rectangle that small things can stand on, in its item's frame."""
+
+    height: float
+    width: float
+    depth: float
+    x: float = 0.0
+    y: float = 0.0
+
+
+@dataclass(frozen=True)
 class Item:
     """One object of one class, in its own frame (see `primitives`)."""
 
     label: str
     parts: tuple[Part, ...]
     lights: tuple[Light, ...] = ()
+    surface: Surface | None = None
 
     def bounds(self) -> tuple[Array, Array]:
         """Lowest and highest corner of the box around it."""
@@ -71,6 +83,7 @@ class Item:
             self,
             parts=tuple(replace(part, mesh=part.mesh.moved(x, y, 0)) for part in self.parts),
             lights=tuple(light.placed((x, y, 0), 0) for light in self.lights),
+            surface=replace(self.surface, x=self.surface.x + x, y=self.surface.y + y) if self.surface else None,
         )
 
 

@@ -16,8 +16,10 @@ def chair(rng: Rng, materials: Materials) -> Item:
     pad = materials.add(str(rng.choice(["soft", "hard", "any"])))
     frame = materials.add(str(rng.choice(["hard", "any"]))) if rng.random() < 0.7 else pad
     padded = rng.random() < 0.6
-    seat = rounded_box(width, depth, 0.08, 0.035, (0, 0, height - 0.08)) if padded else box(
-        width, depth, 0.035, (0, 0, height - 0.035)
+    seat = (
+        rounded_box(width, depth, 0.08, 0.035, (0, 0, height - 0.08))
+        if padded
+        else box(width, depth, 0.035, (0, 0, height - 0.035))
     )
     parts = [Part(seat, pad)]
     lean = -rng.uniform(0, 0.28)

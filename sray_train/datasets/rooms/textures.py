@@ -63,7 +63,7 @@ class Palette:
 
     def wood(self, rng: Rng) -> Array:
         base = _WOODS[rng.integers(len(_WOODS))] * rng.uniform(0.75, 1.15) + rng.normal(0, 0.025, 3)
-        return np.clip(base, 0.03, 0.97).astype(np.float32)
+        return np.asarray(np.clip(base, 0.03, 0.97), np.float32)
 
     def mixed(self, rng: Rng) -> Array:
         """A colour, a pale tone or a wood tone: what any surface may have."""
@@ -104,7 +104,7 @@ def _planks(rng: Rng, palette: Palette) -> Array:
     edge = ((_ROWS * count) % 1 < 0.06) | (along % 1 < 0.02)
     colour = palette.wood(rng) if rng.random() < 0.8 else palette.mixed(rng)
     texture = _vary(colour, noise(rng, 8, 3, (1, 10)), 0.35) * tone[..., None]
-    return np.where(edge[..., None], texture * np.float32(rng.uniform(0.5, 0.9)), texture)
+    return np.asarray(np.where(edge[..., None], texture * rng.uniform(0.5, 0.9), texture), np.float32)
 
 
 def _tiles(rng: Rng, palette: Palette) -> Array:
@@ -213,7 +213,21 @@ _KINDS: dict[str, Callable[[Rng, Palette], Array]] = {
 }
 
 ROLES: dict[str, tuple[str, ...]] = {
-    "wall": ("plain", "plain", "plain", "plain", "stripes", "brick", "blobs", "wood", "tiles", "speckle", "planks"),
+    "wall": (
+        "plain",
+        "plain",
+        "plain",
+        "plain",
+        "plain",
+        "plain",
+        "stripes",
+        "brick",
+        "blobs",
+        "wood",
+        "tiles",
+        "speckle",
+        "planks",
+    ),
     "floor": ("planks", "planks", "tiles", "plain", "fabric", "speckle", "wood", "blobs"),
     "ceiling": ("plain", "plain", "plain", "wood", "planks", "tiles", "speckle"),
     "hard": ("wood", "wood", "plain", "plain", "plain", "speckle", "tiles", "stripes", "planks"),

@@ -1,0 +1,220 @@
+"""Procedural rooms: what training relies on."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sray.frames import Frame
+from sray.label_space import ROOMS, VOID
+from sray.metrics import ConfusionMatrix
+from sray.sequence import Sequence
+from sray_train.datasets.rooms import generate
+from sray_train.datasets.rooms.generate import make_rooms, room_folder, room_frames, room_path
+from sray_train.datasets.rooms.layout import CLEARANCE, furnish
+from sray_train.datasets.rooms.lighting import light_scene
+from sray_train.datasets.rooms.scene import Footprint, Scene
+from sray_train.datasets.rooms.seeds import parse_seeds
+from sray_train.datasets.rooms.trajectory import STEP, plan_cameras
+
+SEEDS = (9100, 9101, 9102, 9103)
+SMALL = {"width": 64, "height": 48, "frames": 8}
+
+
+@cache
+def scene(seed: int) -> Scene:
+    return furnish(seed)
+
+
+@cache
+def frames(seed: int) -> tuple[Frame, ...]:
+    return tuple(room_frames(seed, **SMALL))
+
+
+def digest(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def corners(footprint: Footprint) -> np.ndarray:
+    c, s = np.cos(footprint.yaw), np.sin(footprint.yaw)
+    half = np.array(
+        [[x * footprint.width / 2, y * footprint.depth / 2] for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+    )
+    return half @ np.array([[c, s], [-s, c]]) + [footprint.x, footprint.y]
+
+
+def gap(first: Footprint, second: Footprint) -> float:
+    """Separating axes of two rectangles: the widest gap over all edge directions; negative is how deep they overlap."""
+    a, b = corners(first), corners(second)
+    widest = -np.inf
+    for yaw in (first.yaw, first.yaw + np.pi / 2, second.yaw, second.yaw + np.pi / 2):
+        axis = np.array([np.cos(yaw), np.sin(yaw)])
+        widest = max(widest, (a @ axis).min() - (b @ axis).max(), (b @ axis).min() - (a @ axis).max())
+    return float(widest)
+
+
+def test_a_seed_gives_the_same_bytes_again_and_another_seed_other_ones(tmp_path):
+    first = digest(room_folder(SEEDS[0], **SMALL, cache=tmp_path / "a"))
+    again = digest(room_folder(SEEDS[0], **SMALL, cache=tmp_path / "b"))
+    other = digest(room_folder(SEEDS[1], **SMALL, cache=tmp_path / "a"))
+    assert first == again
+    assert set(first) == set(other)
+    pictures = [name for name in first if name.startswith("color/")]
+    assert len(pictures) == SMALL["frames"]
+    assert all(first[name] != other[name] for name in pictures)
+
+
+def test_a_cached_room_is_not_made_again_and_workers_make_the_same_rooms(tmp_path):
+    alone = make_rooms(SEEDS[:2], **SMALL, cache=tmp_path / "alone", workers=1)
+    stamps = [path.stat().st_mtime_ns for path in alone]
+    progress: list[tuple[int, int]] = []
+    again = make_rooms(
+        SEEDS[:2], **SMALL, cache=tmp_path / "alone", workers=1, on_progress=lambda *both: progress.append(both)
+    )
+    assert again == alone and [path.stat().st_mtime_ns for path in again] == stamps
+    assert progress == [(1, 2), (2, 2)]
+    beside = make_rooms(SEEDS[:2], **SMALL, cache=tmp_path / "beside", workers=2)
+    assert [digest(path) for path in beside] == [digest(path) for path in alone]
+
+
+def test_an_interrupted_room_leaves_nothing_and_is_made_the_next_time(tmp_path, monkeypatch):
+    def stops_half_way(seed: int, **size: int):
+        yield from list(frames(seed))[:3]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generate, "room_frames", stops_half_way)
+    with pytest.raises(KeyboardInterrupt):
+        room_folder(SEEDS[0], **SMALL, cache=tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert list(room_path(SEEDS[0], **SMALL, cache=tmp_path).parent.iterdir()) == []
+    monkeypatch.undo()
+    assert len(Sequence.open(room_folder(SEEDS[0], **SMALL, cache=tmp_path))) == SMALL["frames"]
+
+
+def test_a_room_reads_back_with_its_labels_depth_and_poses(tmp_path):
+    sequence = Sequence.open(room_folder(SEEDS[0], **SMALL, cache=tmp_path))
+    for position, made in enumerate(frames(SEEDS[0])):
+        read = sequence[position]
+        assert torch.equal(read.labels, made.labels)
+        assert (read.depth - made.depth).abs().max() <= 0.0006  # millimetres on disk
+        assert torch.allclose(read.camera.world_from_camera, made.camera.world_from_camera, atol=1e-6)
+        assert torch.allclose(read.camera.intrinsics, made.camera.intrinsics, atol=1e-4)
+
+
+def test_every_pixel_has_a_class_and_a_depth_and_rooms_hold_most_classes():
+    seen: set[int] = set()
+    for seed in SEEDS:
+        for frame in frames(seed):
+            assert frame.labels.max() < ROOMS.classes and not (frame.labels == VOID).any()
+            assert torch.isfinite(frame.depth).all() and frame.depth.min() > 0.05 and frame.depth.max() < 12
+            seen.update(frame.labels.unique().tolist())
+    assert len(seen) >= 13
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_depth_labels_and_poses_of_two_frames_agree(seed):
+    """Points of one frame, moved into another, meet the same class wherever they meet the same surface."""
+    first, second = frames(seed)[2], frames(seed)[4]
+    pixels = first.camera.pixel_grid()
+    depth = first.depth.reshape(-1, 1)
+    points = first.camera.centre + depth * first.camera.ray_directions(pixels)
+    landed = second.camera.project(points)
+    column, row = landed.pixels[landed.seen].round().long().unbind(-1)
+    there = second.depth[row, column]
+    same_surface = (there - landed.depth[landed.seen]).abs() < 0.01
+    agree = first.labels.reshape(-1)[landed.seen][same_surface] == second.labels[row, column][same_surface]
+    assert landed.seen.float().mean() > 0.5, "the frames hardly overlap"
+    assert same_surface.float().mean() > 0.5, "depth and poses disagree"
+    assert agree.float().mean() > 0.98
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_standing_things_do_not_overlap(seed):
+    things = scene(seed).footprints
+    assert len(things) > 4
+    for index, first in enumerate(things):
+        for second in things[index + 1 :]:
+            apart = first.bottom >= second.top or second.bottom >= first.top
+            assert apart or gap(first, second) > -0.06, f"{first} and {second}"  # a cell of the grid
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_footprints_hold_their_things(seed):
+    """What the layout believes about sizes is what the triangles say: nothing sticks out of its rectangle."""
+    room = scene(seed)
+    for thing in room.footprints:
+        if thing.bottom > 0 or thing.label == "wall":
+            continue
+        c, s = np.cos(thing.yaw), np.sin(thing.yaw)
+        near = room.vertices.reshape(-1, 3) - np.array([thing.x, thing.y, 0], np.float32)
+        local = np.stack([near[:, 0] * c + near[:, 1] * s, near[:, 1] * c - near[:, 0] * s, near[:, 2]], 1)
+        triangles = local.reshape(-1, 3, 3)
+        inside = (abs(triangles[..., 0]) < thing.width / 2 + 0.01) & (abs(triangles[..., 1]) < thing.depth / 2 + 0.01)
+        own = inside.all(1) & (room.labels == ROOMS.names.index(thing.label))
+        assert own.any()
+        # Its instance lies wholly inside.
+        instance = np.bincount(room.instances[own]).argmax()
+        assert inside[room.instances == instance].all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_camera_walks_in_free_space_in_small_steps(seed):
+    room = scene(seed)
+    cameras = plan_cameras(light_scene(room), 24, 160, 120, np.random.default_rng(seed))
+    places = cameras.centre.numpy().astype(np.float64)
+    for place in places:
+        for angle in np.linspace(0, 2 * np.pi, 16, endpoint=False):
+            x, y = place[:2] + 0.7 * CLEARANCE * np.array([np.cos(angle), np.sin(angle)])
+            assert room.free[int(x / room.cell), int(y / room.cell)]
+    assert (places[:, 2] > 0.6).all() and (places[:, 2] < room.height - 0.2).all()
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    turns = np.degrees(np.arccos((cameras.forward[1:] * cameras.forward[:-1]).sum(1).clamp(-1, 1).numpy()))
+    assert steps.max() < 2 * STEP and np.median(steps) > 0.6 * STEP
+    assert turns.max() < 25 and np.median(turns) < 10
+
+
+def test_colour_does_not_give_the_class_away():
+    """A classifier that knows only a pixel's colour (commonest class of each of 8x8x8 colours) fails on other rooms."""
+    counts = np.zeros((8 * 8 * 8, ROOMS.classes), np.int64)
+
+    def colours(frame: Frame) -> np.ndarray:
+        bins = frame.image.numpy().astype(np.int64) // 32
+        return (bins[..., 0] * 64 + bins[..., 1] * 8 + bins[..., 2]).ravel()
+
+    for seed in SEEDS:
+        for frame in frames(seed):
+            np.add.at(counts, (colours(frame), frame.labels.numpy().ravel()), 1)
+    known, unknown = ConfusionMatrix(ROOMS.classes), ConfusionMatrix(ROOMS.classes)
+    guess = counts.argmax(1).astype(np.uint8)
+    for frame in frames(SEEDS[0]):
+        known.update(guess[colours(frame)], frame.labels.numpy().ravel())
+    for frame in frames(9200):
+        unknown.update(guess[colours(frame)], frame.labels.numpy().ravel())
+    assert known.strict().miou > unknown.strict().miou, "it learned nothing, so it proves nothing"
+    assert unknown.strict().miou < 0.2
+
+
+def test_pictures_are_neither_black_nor_burnt_out():
+    for seed in SEEDS:
+        brightness = torch.stack([frame.image.float().mean() for frame in frames(seed)])
+        assert 50 < brightness.mean() < 215
+        contrast = torch.stack([frame.image.float().std() for frame in frames(seed)])
+        assert contrast.mean() > 15
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("7", range(7, 8)), ("0:3", range(3)), ("8000:8002", range(8000, 8002))])
+def test_seeds_are_read(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "3:3", "5:2", "-1", "-2:4", "1:2:3"])
+def test_wrong_seeds_are_refused_by_name(text):
+    with pytest.raises(ValueError, match="seeds") as refused:
+        parse_seeds(text)
+    assert repr(text) in str(refused.value)
