@@ -69,6 +69,7 @@ def write_page(run: DemoRun, folder: Path) -> Path:
         tiles=_tiles(run),
         views=views,
         classes=_classes(run, matrix),
+        legend=_legend(run),
         scored=matrix is not None,
         confusion=_confusion_rows(matrix, space) if matrix else [],
         maps=_maps(run, folder),
@@ -106,7 +107,7 @@ def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
         made.append(("color", "rendered colour", view.color, False))
     if view.depth is not None:
         shown = pictures.depth_colours(view.depth, float(near), float(far))
-        made.append(("depth", f"rendered depth, {near:.1f} to {far:.1f} m", shown, False))
+        made.append(("depth", f"rendered depth, {near:.1f} m (bright) to {far:.1f} m", shown, False))
     if view.confidence is not None:
         shown = pictures.confidence_colours(view.confidence, view.labels)
         made.append(("confidence", "confidence, 0 to 1", shown, False))
@@ -116,7 +117,7 @@ def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
         file = f"{PICTURES}/{view.stamp_ns}_{kind}.png"
         pictures.write_picture(folder / file, picture)
         entries.append(Shown(file, caption, f"{caption}, view at {seconds:.2f} s", crisp))
-    return ShownView(f"{seconds:.2f} s", _verdict(view, space), tuple(entries))
+    return ShownView(f"View at {seconds:.2f} s", _verdict(view, space), tuple(entries))
 
 
 def _verdict(view: RecordedView, space: LabelSpace) -> str:
@@ -163,6 +164,18 @@ def _classes(run: DemoRun, matrix: ConfusionMatrix | None) -> list[ClassBar]:
         for name, colour, share, value in zip(space.names, space.colours, shares, iou, strict=True)
     ]
     return sorted(bars, key=lambda bar: -bar.share)
+
+
+def _legend(run: DemoRun) -> list[tuple[str, str]]:
+    """Name and colour of every class that some picture shows, in the label space's order."""
+    pictured = [view.labels for view in run.views] + [view.truth for view in run.views if view.truth is not None]
+    present = set(np.unique(np.concatenate([labels.reshape(-1) for labels in pictured]))) if pictured else set()
+    space = run.label_space
+    return [
+        (name, _css(colour))
+        for index, (name, colour) in enumerate(zip(space.names, space.colours, strict=True))
+        if index in present
+    ]
 
 
 def _confusion_rows(matrix: ConfusionMatrix, space: LabelSpace) -> list[tuple[str, list[tuple[str, float]]]]:

@@ -184,6 +184,8 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_pictures_exist(tmp_path: 
     assert not re.search(r"https?://|@import|url\(", text)
     assert "Room 9000, &lt;made&gt; by hand" in text, "text must be escaped"
     assert "A caveat that must be read." in text
+    legend = re.findall(r"</i>([^<]+)</li>", text.split("<article")[0])
+    assert legend == ["wall", "floor", "table", "desk", "void"], "also what only the labels show: desk"
 
 
 def test_the_page_without_truth_claims_no_score(tmp_path: Path) -> None:
