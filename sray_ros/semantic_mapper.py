@@ -63,7 +63,7 @@ class SemanticMapper(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("semantic_mapper")
-        self._parameters = MapperParameters(self)
+        self._settings = MapperParameters(self)  # not _parameters: that one is rclpy's own
         self._health = Health()
         self._inbox = Inbox(LANES)
         self._is_paused = False
@@ -103,16 +103,16 @@ class SemanticMapper(LifecycleNode):
             with ExitStack() as undo:
                 path, device = self._model_path(), self._device()
                 checkpoint = load_checkpoint(path)
-                map_frame = self._parameters["map_frame"]
+                map_frame = self._settings["map_frame"]
                 publications = Publications(self, checkpoint.label_space, map_frame)
                 undo.callback(publications.close)
                 self._publications = publications
                 self._poses = PoseQueue(
-                    self._tf, map_frame, self._parameters["sync.queue_size"], lambda: self._parameters["tf.timeout"]
+                    self._tf, map_frame, self._settings["sync.queue_size"], lambda: self._settings["tf.timeout"]
                 )
                 self._map_frame = map_frame
                 work = MappingWork(
-                    checkpoint, device, self._parameters, self._inbox, publications, self._health, self.get_logger(),
+                    checkpoint, device, self._settings, self._inbox, publications, self._health, self.get_logger(),
                     self._handled.publish,
                 )  # fmt: skip
                 self._work = work
@@ -135,15 +135,16 @@ class SemanticMapper(LifecycleNode):
             with ExitStack() as undo:
                 if (result := super().on_activate(state)) != SUCCESS:
                     return result
-                self._publications.label_space(self._parameters["render.min_confidence"])
+                self._publications.label_space(self._settings["render.min_confidence"])
                 self._inbox.open()
                 worker = threading.Thread(target=self._run, args=(self._work,), name="mapping")
                 worker.start()
                 undo.callback(self._stop, worker, self._work)
+                self._tf.clear()  # of what was heard before a pause: a bag may have started again meanwhile
                 listener = tf2_ros.TransformListener(self._tf, self)
                 undo.callback(listener.unregister)
                 self._inputs = CameraInputs(
-                    self, self._parameters, self._poses, self._on_arrival, self._on_refused, self._on_jump_back
+                    self, self._settings, self._poses, self._on_arrival, self._on_refused, self._on_jump_back
                 )
                 undo.callback(self._close_inputs)
                 viewpoint = self.create_subscription(PoseStamped, "viewpoint", self._on_viewpoint, 1)
@@ -188,7 +189,7 @@ class SemanticMapper(LifecycleNode):
         self._refuse_waiting("the node was deactivated; activate it and ask again", ErrorCode.INACTIVE)
 
     def _model_path(self) -> Path:
-        if given := self._parameters["model.path"]:
+        if given := self._settings["model.path"]:
             return Path(given).expanduser()
         try:
             return Path(get_package_share_directory("sray_ros")) / "models" / MODEL
@@ -196,7 +197,7 @@ class SemanticMapper(LifecycleNode):
             return Path(__file__).parents[1] / "models" / MODEL
 
     def _device(self) -> torch.device:
-        name = self._parameters["model.device"]
+        name = self._settings["model.device"]
         if name == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
@@ -379,7 +380,7 @@ class SemanticMapper(LifecycleNode):
         work, inputs = self._work, self._inputs
         silence = None
         if work is not None:
-            silence = self._health.silence(inputs, self._poses, self._parameters["trigger"], self._is_paused)
+            silence = self._health.silence(inputs, self._poses, self._settings["trigger"], self._is_paused)
             if inputs is not None:
                 self._inbox.put(COMMANDS, lambda: self._publications.map(work.mapper))
         if silence is not None and (self._said is None or self._said.kind != silence.kind):
@@ -396,7 +397,7 @@ class SemanticMapper(LifecycleNode):
             "images received": inputs.image.received if inputs is not None else 0,
             "images waiting": self._inbox.waiting(),
             "images dropped": self._inbox.dropped[IMAGES.name],
-            "trigger": self._parameters["trigger"],
+            "trigger": self._settings["trigger"],
         }
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(self._health.array(stamp, self.get_fully_qualified_name()[1:], silence, facts))
