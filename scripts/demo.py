@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import tyro
 from demo_processes import Processes, processes
 from demo_results import read_run, write_truth
@@ -44,6 +45,9 @@ PRODUCTS = ("bag", "labels", "truth", "pictures", "received", "logs", "report.js
 STANDINS = ("tf2_ros", "message_filters", "cv_bridge", "sensor_msgs_py", "launch", "launch_ros", "ros2cli")
 STAGE_NAMES = ("read the recording", "write the bag", "start the mapping", "play and map", "stop")
 WIDEST_RENDER = 200
+WIDEST_STEP = 0.25
+"""Metres between neighbouring frames that are played."""
+SAMPLED_POSES = 300
 LEAST_LABEL_IMAGES = 10
 AFTERWARDS = 45.0
 """Seconds kept back for stopping and for the page when the time limit ends the playing."""
@@ -62,7 +66,7 @@ class Demo:
     seed: int = FIRST_HELD_OUT_SEED
     """Of the generated room; 9000 and up were never in training."""
     frames: int = 40
-    """Frames at most; a longer recording is thinned evenly."""
+    """Frames at most; a longer recording is thinned, and cut where neighbours would lie too far apart."""
     render_width: int = 0
     """Columns of the rendered views; 0: the recording's, halved until no more than 200."""
     time_limit: float = 720.0
@@ -78,7 +82,10 @@ class Demo:
         checkpoint = load_checkpoint(self.checkpoint)
         with self._timed("read the recording"):
             sequence, source = self._recording(checkpoint)
-            frames = [sequence[position] for position in thinned(len(sequence), self.frames)]
+            positions = chosen(sequence, self.frames)
+            frames = [sequence[position] for position in positions]
+            if len(frames) < len(sequence):
+                source += f"; played: every {ordinal(positions.step)} of the first {positions[-1] + 1}"
         self._clear_output()
         with self._timed("write the bag"):
             write_bag(frames, self.output / "bag")
@@ -240,11 +247,23 @@ class Demo:
             self.stages[stage] = time.monotonic() - begun
 
 
-def thinned(length: int, most: int) -> list[int]:
-    """Positions of at most `most` of `length` frames, evenly spread, the first and the last among them."""
-    if length <= most:
-        return list(range(length))
-    return [round(index * (length - 1) / max(1, most - 1)) for index in range(most)]
+def chosen(sequence: Sequence, most: int) -> range:
+    """Positions of at most `most` frames to play: every n-th, n as small as covers the whole recording.
+
+    Neighbours farther apart than WIDEST_STEP would share too little to reason across views: a long recording is then
+    played from its start as far as `most` frames reach.
+    """
+    length = len(sequence)
+    stride = max(1, -(-length // most))
+    if stride > 1:
+        poses = [np.loadtxt(sequence.folder / "pose" / f"{number}.txt") for number in sequence.indices[:SAMPLED_POSES]]
+        steps = np.linalg.norm(np.diff([pose[:3, 3] for pose in poses], axis=0), axis=1)
+        stride = max(1, min(stride, int(WIDEST_STEP / max(1e-6, float(np.median(steps))))))
+    return range(0, min(length, most * stride), stride)
+
+
+def ordinal(number: int) -> str:
+    return {1: "frame", 2: "2nd frame", 3: "3rd frame"}.get(number, f"{number}th frame")
 
 
 def ros_environment() -> dict[str, str]:

@@ -19,7 +19,7 @@ from sray.checkpoint import save_checkpoint
 from sray.label_space import ROOMS
 from sray.metrics import ConfusionMatrix, commonest_class_miou
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.sequence import SequenceWriter
+from sray.sequence import Sequence, SequenceWriter
 from sray_train.datasets.rooms import room_frames
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -138,13 +138,25 @@ def test_a_mapper_that_cannot_start_is_reported_with_its_own_words(
     assert not left_of(demo)
 
 
-def test_thinning_keeps_both_ends_and_even_steps() -> None:
-    sys.path.insert(0, str(DEMO.parent))
-    try:
-        from demo import thinned
-    finally:
-        sys.path.remove(str(DEMO.parent))
-    assert thinned(5, 9) == [0, 1, 2, 3, 4]
-    positions = thinned(200, 40)
-    assert (positions[0], positions[-1], len(set(positions))) == (0, 199, 40)
-    assert set(np.diff(positions)) <= {5, 6}
+@pytest.mark.parametrize(
+    ("length", "step", "expected"),
+    [
+        (12, 0.05, range(0, 12, 1)),  # all fit
+        (100, 0.05, range(0, 100, 5)),  # every 5th: 0.25 m apart
+        (200, 0.08, range(0, 60, 3)),  # every 3rd, 0.24 m apart, as far as 20 frames reach
+        (200, 0.0, range(0, 200, 10)),  # a camera that stands still may be thinned at will
+    ],
+)
+def test_frames_are_thinned_but_never_too_far_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int, step: float, expected: range
+) -> None:
+    monkeypatch.syspath_prepend(DEMO.parent)
+    from demo import chosen
+
+    (tmp_path / "pose").mkdir()
+    for number in range(length):
+        pose = np.eye(4)
+        pose[0, 3] = step * number
+        np.savetxt(tmp_path / "pose" / f"{number}.txt", pose)
+    sequence = Sequence(tmp_path, ROOMS, tuple(range(length)), np.eye(3), has_depth=False, has_labels=False)
+    assert chosen(sequence, 20) == expected
