@@ -110,3 +110,13 @@ def test_depth_supervision_fills_an_empty_ray() -> None:
     surface = 8  # 2 m is the middle of 0.5 to 8 m in log depth
     assert weights.grad[0, surface] < 0, "more weight at the surface lowers the loss"
     assert weights.grad[0].argmin() == surface
+
+
+def test_depth_loss_by_hand() -> None:
+    """Half the light stops at the surface, a quarter 0.2 of the ray behind it, a quarter nowhere."""
+    weights = torch.tensor([[0.5, 0.25]])
+    rays = replace(output(1), weights=weights, opacity=weights.sum(-1), coordinates=torch.tensor([[0.5, 0.7]]))
+    spread, leftover, missed = 10 * 0.25 * 0.2, 0.25, -math.log(0.5 + 1e-3) / 10
+    # 2 m is the middle of 0.5 to 8 m in log depth.
+    found = depth_loss(rays, torch.tensor([2.0]), BOUNDS, "log").item()
+    assert found == pytest.approx(spread + leftover + missed, rel=1e-5)
