@@ -22,9 +22,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
+import yaml
 from demo_processes import Processes, processes
 from demo_results import read_run, write_truth
 from rich.console import Console
@@ -80,6 +82,7 @@ class Demo:
         begun = time.monotonic()
         console = Console(highlight=False)
         checkpoint = load_checkpoint(self.checkpoint)
+        read_params(self.params)
         with self._timed("read the recording"):
             sequence, source = self._recording(checkpoint)
             positions = chosen(sequence, self.frames)
@@ -201,10 +204,11 @@ class Demo:
 
     def _params(self, width: int, height: int) -> Path:
         """The parameter file with the size filled in, kept with the results."""
+        told = read_params(self.params)
+        told["render"] = {**told.get("render", {}), "width": width, "height": height}
         path = self.output / "logs" / "semantic_mapper.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        size = f"    render.width: {width}\n    render.height: {height}\n"
-        path.write_text(self.params.read_text().rstrip() + "\n" + size)
+        path.write_text(yaml.safe_dump({"/**/semantic_mapper": {"ros__parameters": told}}))
         return path.resolve()
 
     def _render_size(self, frame: Frame) -> tuple[int, int]:
@@ -218,10 +222,11 @@ class Demo:
 
     def _facts(self, frames: list[Frame]) -> dict[str, str]:
         width, height = self._render_size(frames[0])
-        quality = re.search(r"quality: *(\w+)", self.params.read_text())
+        told = read_params(self.params)
+        guided = told.get("depth", {}).get("use", True) and frames[0].depth is not None
         return {
-            "input": f"RGB, {frames[0].camera.width}x{frames[0].camera.height}; depth is not used",
-            "rendered at": f"{width}x{height}, quality {quality.group(1) if quality else 'as configured'}",
+            "input": f"{'RGB-D' if guided else 'RGB'}, {frames[0].camera.width}x{frames[0].camera.height}",
+            "rendered at": f"{width}x{height}, quality {told.get('render', {}).get('quality', 'as the node has it')}",
             "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         }
 
@@ -245,6 +250,17 @@ class Demo:
             yield
         finally:
             self.stages[stage] = time.monotonic() - begun
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """The mapper's parameters in a ROS parameter file. Raises SrayError(BAD_FILE), naming the file."""
+    try:
+        (node,) = yaml.safe_load(path.read_text()).values()
+        return dict(node["ros__parameters"])
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SrayError(
+            ErrorCode.BAD_FILE, f"{path} is no parameter file of one node ({error!r}); expected one as config/demo.yaml"
+        ) from error
 
 
 def chosen(sequence: Sequence, most: int) -> range:

@@ -118,6 +118,7 @@ def test_what_cannot_be_read_is_one_message_and_status_1(room: Path, checkpoint:
     for arguments, words in (
         (["--sequence", tmp_path / "empty", "--checkpoint", checkpoint], "has no color/ folder"),
         (["--sequence", room, "--checkpoint", broken], str(broken)),
+        (["--sequence", room, "--checkpoint", checkpoint, "--params", tmp_path / "none.yaml"], "none.yaml"),
         (["--seed", 12, "--checkpoint", checkpoint], "may have been in training"),
     ):
         demo = run_demo("--output", tmp_path / "demo", *arguments)
