@@ -108,7 +108,7 @@ class MappingWork:
 
     def do(self, lane: Lane, items: list[Any]) -> None:
         """Work on what the inbox gave. Raises nothing: what goes wrong is counted, logged, and reported."""
-        self._apply_parameters()
+        self._try(self._apply_parameters)
         for item in items:
             if not self._inbox.is_open:
                 self.leave(lane, item)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +22,7 @@ import tf2_ros
 import torch
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped, TransformStamped
+from geometry_msgs.msg import PoseStamped
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
@@ -37,17 +36,16 @@ from std_srvs.srv import SetBool, Trigger
 
 from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
-from sray.mapping.mapper import Rendering
 from sray_ros.camera_inputs import Arrival, CameraInputs
 from sray_ros.conversions import time_message
 from sray_ros.health import Health, Silence
 from sray_ros.inbox import Inbox
-from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, RENDERS, REQUESTS, VIEWPOINTS, MappingWork, ViewRequest
+from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, RENDERS, VIEWPOINTS, MappingWork
 from sray_ros.parameters import MapperParameters
-from sray_ros.pose_queue import PoseQueue, Waiting
-from sray_ros.poses import Matrix, matrix_of_pose, transform_of_matrix
+from sray_ros.pose_queue import PoseQueue
 from sray_ros.publications import Publications
-from sray_ros.render_view import RenderViewServer, preview_of, progress_of, refusal, result_of
+from sray_ros.render_view import RenderViewServer, refusal
+from sray_ros.view_requests import ViewRequests
 
 SUCCESS, FAILURE, ERROR = (
     TransitionCallbackReturn.SUCCESS,
@@ -68,13 +66,13 @@ class SemanticMapper(LifecycleNode):
         self._inbox = Inbox(LANES)
         self._is_paused = False
         self._work: MappingWork | None = None
+        self._requests: ViewRequests | None = None
         self._inputs: CameraInputs | None = None
         self._undo_configure, self._undo_activate = ExitStack(), ExitStack()
         self._said: Silence | None = None
         # The buffer lives as long as the node: the official one brings a service of its own, which cannot be destroyed.
         self._tf = tf2_ros.Buffer(node=self)
         self._broadcaster = tf2_ros.TransformBroadcaster(self)
-        self._view_frame = f"{self.get_name()}_view_optical_frame"
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos)
         self._handled = self.create_publisher(Header, "~/handled", qos)
@@ -110,12 +108,14 @@ class SemanticMapper(LifecycleNode):
                 self._poses = PoseQueue(
                     self._tf, map_frame, self._settings["sync.queue_size"], lambda: self._settings["tf.timeout"]
                 )
-                self._map_frame = map_frame
                 work = MappingWork(
                     checkpoint, device, self._settings, self._inbox, publications, self._health, self.get_logger(),
                     self._handled.publish,
                 )  # fmt: skip
                 self._work = work
+                self._requests = ViewRequests(
+                    self, work, self._inbox, self._poses, publications, self._broadcaster, map_frame
+                )
                 undo.callback(self._forget_work)
                 if (result := super().on_configure(state)) == SUCCESS:
                     self._undo_configure = undo.pop_all()
@@ -130,7 +130,8 @@ class SemanticMapper(LifecycleNode):
             return ERROR
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        assert self._work is not None
+        requests = self._requests
+        assert self._work is not None and requests is not None
         try:
             with ExitStack() as undo:
                 if (result := super().on_activate(state)) != SUCCESS:
@@ -147,7 +148,7 @@ class SemanticMapper(LifecycleNode):
                     self, self._settings, self._poses, self._on_arrival, self._on_refused, self._on_jump_back
                 )
                 undo.callback(self._close_inputs)
-                viewpoint = self.create_subscription(PoseStamped, "viewpoint", self._on_viewpoint, 1)
+                viewpoint = self.create_subscription(PoseStamped, "viewpoint", requests.on_viewpoint, 1)
                 undo.callback(self.destroy_subscription, viewpoint)
                 timer = self.create_timer(POSE_PERIOD, self._poll, self._timers_group, clock=self._steady)
                 undo.callback(self.destroy_timer, timer)
@@ -180,7 +181,7 @@ class SemanticMapper(LifecycleNode):
         return super().on_error(state)
 
     def _forget_work(self) -> None:
-        self._work = None
+        self._work = self._requests = None
 
     def _close_inputs(self) -> None:
         inputs, self._inputs = self._inputs, None
@@ -229,27 +230,6 @@ class SemanticMapper(LifecycleNode):
             self.get_logger().warning(str(error))
         self._handled.publish(Header(stamp=time_message(stamp_ns)))
 
-    def _on_viewpoint(self, viewpoint: PoseStamped) -> None:
-        work = self._work
-        if work is None:
-            return
-
-        def refuse(error: SrayError) -> None:
-            if error.code is ErrorCode.BUSY:
-                return  # a newer viewpoint came
-            self.get_logger().warning(f"no view of the viewpoint: {error}", throttle_duration_sec=5.0)
-
-        def deliver(request: ViewRequest) -> None:
-            for older in self._inbox.put(VIEWPOINTS, request):
-                work.leave(VIEWPOINTS, older)
-
-        header = self._virtual_header(viewpoint)
-        self._with_pose(
-            viewpoint,
-            lambda matrix: deliver(ViewRequest(matrix, header, lambda r: self._publish_virtual(header, r), refuse)),
-            refuse,
-        )
-
     def _on_clock_jump(self, jump: TimeJump) -> None:
         self._on_jump_back(f"the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.3f} s")
 
@@ -268,28 +248,6 @@ class SemanticMapper(LifecycleNode):
         for waiting in self._poses.clear():
             waiting.refuse(SrayError(code, why))
 
-    def _with_pose(
-        self, pose: PoseStamped, deliver: Callable[[Matrix], None], refuse: Callable[[SrayError], None]
-    ) -> None:
-        """Hand map_from_view on to `deliver` as soon as TF knows the frame that the pose is given in."""
-        try:
-            frame_from_view = matrix_of_pose(pose.pose)
-        except SrayError as error:
-            refuse(error)
-            return
-        if pose.header.frame_id == self._map_frame:
-            deliver(frame_from_view)
-            return
-        self._poses.put(
-            Waiting(
-                pose.header.frame_id,
-                pose.header.stamp,
-                lambda m: deliver(m @ frame_from_view),
-                refuse,
-                may_be_latest=True,
-            )
-        )
-
     # --- the worker
 
     def _run(self, work: MappingWork) -> None:
@@ -300,21 +258,6 @@ class SemanticMapper(LifecycleNode):
         for lane, item in self._inbox.close():
             work.leave(lane, item)
         worker.join()
-
-    def _virtual_header(self, pose: PoseStamped) -> Header:
-        is_stamped = pose.header.stamp.sec or pose.header.stamp.nanosec
-        stamp = pose.header.stamp if is_stamped else self.get_clock().now().to_msg()
-        return Header(stamp=stamp, frame_id=self._view_frame)
-
-    def _publish_virtual(self, header: Header, rendering: Rendering) -> None:
-        """A virtual camera has no frame in TF until somebody says where it is."""
-        assert self._work is not None
-        mapper = self._work.mapper
-        transform = TransformStamped(child_frame_id=header.frame_id)
-        transform.header = Header(stamp=header.stamp, frame_id=self._map_frame)
-        transform.transform = transform_of_matrix(rendering.view.camera.world_from_camera.double().numpy())
-        self._broadcaster.sendTransform(transform)
-        self._publications.view(header, rendering.view, lambda: mapper.cloud_of(rendering.view))
 
     # --- services and action
 
@@ -341,37 +284,11 @@ class SemanticMapper(LifecycleNode):
         return response
 
     def _on_render_view(self, goal: ServerGoalHandle, future: Future) -> None:
-        asked, work = goal.request, self._work
-
-        def refuse(error: SrayError) -> None:
-            if not future.done():
-                future.set_result(refusal(error))
-
-        if work is None or not self._inbox.is_open:
-            refuse(SrayError(ErrorCode.INACTIVE, "the node is not active; configure and activate it, then ask again"))
-            return
-        scale = asked.scale or 1.0
-        if not 0 < scale <= 1:
-            refuse(SrayError(ErrorCode.BAD_CAMERA_INFO, f"scale is {scale:g}; expected more than 0, at most 1"))
-            return
-        header = self._virtual_header(asked.viewpoint)
-
-        def deliver(matrix: Matrix) -> None:
-            request = ViewRequest(
-                matrix,
-                header,
-                lambda rendering: future.set_result(result_of(asked, rendering, work, header, self._map_frame)),
-                refuse,
-                info=asked.camera_info if asked.camera_info.width else None,
-                scale=scale,
-                canceled=lambda: bool(goal.is_cancel_requested),
-                on_progress=progress_of(goal),
-                on_preview=lambda rendering: goal.publish_feedback(preview_of(rendering, work, header)),
-            )
-            for dropped in self._inbox.put(REQUESTS, request):
-                work.leave(REQUESTS, dropped)
-
-        self._with_pose(asked.viewpoint, deliver, refuse)
+        if self._requests is None or not self._inbox.is_open:
+            why = "the node is not active; configure and activate it, then ask again"
+            future.set_result(refusal(SrayError(ErrorCode.INACTIVE, why)))
+        else:
+            self._requests.on_goal(goal, future)
 
     # --- reports
 

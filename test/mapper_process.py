@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from builtin_interfaces.msg import Time
@@ -20,7 +21,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_listener import Listener
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
@@ -49,6 +50,8 @@ class MapperProcess:
         self.diagnostics = listener.hear(DiagnosticArray, "/diagnostics", RELIABLE)
         self._image = node.create_publisher(Image, "image", RELIABLE)
         self._info = node.create_publisher(CameraInfo, "camera_info", RELIABLE)
+        self._depth = node.create_publisher(Image, "depth", RELIABLE)
+        self._compressed = node.create_publisher(CompressedImage, "image/compressed", RELIABLE)
         self._tf = node.create_publisher(TFMessage, "/tf", 100)
         self._change = node.create_client(ChangeState, "/semantic_mapper/change_state")
         self._get = node.create_client(GetState, "/semantic_mapper/get_state")
@@ -87,8 +90,13 @@ class MapperProcess:
 
     def activate(self) -> bool:
         done = self.transition(Transition.TRANSITION_ACTIVATE)
-        publishers = (self._image, self._info, self._tf)
-        assert self.listener.until(lambda: all(p.get_subscription_count() for p in publishers))
+        publishers = (self._info, self._tf)
+        images = (self._image, self._compressed)
+        assert self.listener.until(
+            lambda: (
+                all(p.get_subscription_count() for p in publishers) and any(p.get_subscription_count() for p in images)
+            )
+        )
         return done
 
     def start_over(self) -> None:
@@ -123,7 +131,15 @@ class MapperProcess:
         image, info = image_of(frame, header), info_of(frame, header)
         spoil(image, info)
         self._info.publish(info)
-        self._image.publish(image)
+        if frame.depth is not None and self._depth.get_subscription_count():
+            depth = Image(header=header, height=image.height, width=image.width, encoding="32FC1")
+            depth.step, depth.data = 4 * image.width, array.array("B", frame.depth.numpy().tobytes())
+            self._depth.publish(depth)
+        if self._compressed.get_subscription_count():
+            png = cv2.imencode(".png", cv2.cvtColor(frame.image.numpy(), cv2.COLOR_RGB2BGR))[1].tobytes()
+            self._compressed.publish(CompressedImage(header=header, format="png", data=array.array("B", png)))
+        else:
+            self._image.publish(image)
 
     def send_in_lockstep(self, frames: list[Frame], first_second: float = 100.0) -> list[float]:
         """Send and wait until each was handled; returns their stamps in seconds."""
