@@ -9,7 +9,6 @@ another process, and a third one records what comes back over DDS. Ends by itsel
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 import re
@@ -29,6 +28,7 @@ import tyro
 import yaml
 from demo_processes import Processes, processes
 from demo_results import read_run, write_truth
+from demo_ros import await_recorder, last_line, ros2_command, ros_environment, standins_in_use
 from rich.console import Console
 from rich.table import Table
 
@@ -44,7 +44,6 @@ from sray_train.report.demo_run import DemoRun
 
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCTS = ("bag", "labels", "truth", "pictures", "received", "logs", "report.json", "index.html", "map.ply")
-STANDINS = ("tf2_ros", "message_filters", "cv_bridge", "sensor_msgs_py", "launch", "launch_ros", "ros2cli")
 STAGE_NAMES = ("read the recording", "write the bag", "start the mapping", "play and map", "stop")
 WIDEST_RENDER = 200
 WIDEST_STEP = 0.25
@@ -280,50 +279,6 @@ def chosen(sequence: Sequence, most: int) -> range:
 
 def ordinal(number: int) -> str:
     return {1: "frame", 2: "2nd frame", 3: "3rd frame"}.get(number, f"{number}th frame")
-
-
-def ros_environment() -> dict[str, str]:
-    """A DDS domain of our own on this machine alone, with room for images in shared memory."""
-    environment = dict(os.environ)
-    environment["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 101)
-    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    environment.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_shared_memory.xml"))
-    environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)
-    environment["PYTHONUNBUFFERED"] = "1"
-    return environment
-
-
-def ros2_command() -> str:
-    beside = Path(sys.executable).parent / "ros2"
-    found = str(beside) if beside.is_file() else shutil.which("ros2")
-    if not found:
-        raise SrayError(ErrorCode.BAD_FILE, "there is no ros2 command; expected it in .venv/bin, run `make setup`")
-    return found
-
-
-def standins_in_use() -> tuple[str, ...]:
-    """Which ROS packages are this repository's stand-ins, on this machine."""
-    found = ((name, importlib.util.find_spec(name)) for name in STANDINS)
-    return tuple(name for name, spec in found if spec and spec.origin and "ros_standins" in spec.origin)
-
-
-def await_recorder(running: Processes, launch: subprocess.Popen[bytes], deadline: float) -> None:
-    """Until the mapper's topics exist and the recorder hears them."""
-    while "ready" not in running.log("recorder").read_text(errors="replace").split():
-        if launch.poll() is not None:
-            raise SrayError(
-                ErrorCode.INTERNAL, f"the mapping did not start: {last_line(running.log('launch').read_text())}"
-            )
-        if time.monotonic() > deadline:
-            raise SrayError(ErrorCode.STALE, "the mapper published nothing in time; expected it configured by now")
-        time.sleep(0.2)
-
-
-def last_line(text: str) -> str:
-    """The last complaint in a log, else its last line; that a process died is known, why is the question."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and "process has died" not in line]
-    errors = [line for line in lines if re.search(r"error|cannot|fatal", line, re.IGNORECASE)]
-    return (errors or lines or ["nothing was logged"])[-1]
 
 
 def complaint_about(run: DemoRun, has_labels: bool) -> str | None:
