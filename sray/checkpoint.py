@@ -53,14 +53,10 @@ def save_checkpoint(
             f"the model tells {model.config.classes} classes apart, label space {label_space.name} has "
             f"{label_space.classes}; expected the same number"
         )
-    header = {
-        "format": FORMAT,
-        "config": json.dumps(asdict(model.config)),
-        "label_space": label_space.to_json(),
-        "lineage": json.dumps(lineage or {}),
-    }
+    header = {"config": asdict(model.config), "label_space": asdict(label_space), "lineage": lineage or {}}
     tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    content = save(tensors, header)
+    # One entry: safetensors writes several in random order, and equal models must have equal hashes.
+    content = save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
     write_atomically(Path(path), content)
     return hashlib.sha256(content).hexdigest()
 
@@ -88,7 +84,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     path = Path(path)
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError as error:
@@ -97,15 +93,17 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         raise SrayError(
             ErrorCode.BAD_FILE, f"{path} cannot be read ({error}); expected an undamaged .safetensors checkpoint"
         ) from error
-    if header.get("format") != FORMAT:
+    if FORMAT not in metadata:
         raise SrayError(
             ErrorCode.BAD_FILE,
-            f"{path} has format {header.get('format')!r}; expected {FORMAT}, as `sray train` writes",
+            f"{path} says nothing of {FORMAT} (it has {sorted(metadata) or 'no metadata'}); expected a checkpoint as "
+            "`sray train` writes",
         )
     try:
-        config = SemanticRayConfig(**json.loads(header["config"]))
-        label_space = LabelSpace.from_json(header["label_space"])
-        lineage = json.loads(header["lineage"])
+        header = json.loads(metadata[FORMAT])
+        config = SemanticRayConfig(**header["config"])
+        label_space = LabelSpace.from_dict(header["label_space"])
+        lineage = header["lineage"]
         model = SemanticRay(config)
     except (KeyError, TypeError, ValueError) as error:
         raise SrayError(

@@ -6,8 +6,8 @@ Files in ScanNet layout hold NYU40 ids (0 is unlabelled); `from_nyu40` and `to_n
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,13 +58,9 @@ class LabelSpace:
         table[: self.classes] = self.colours
         return table[indices]
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
     @staticmethod
-    def from_json(text: str) -> LabelSpace:
-        """Raises KeyError, TypeError or ValueError on text that `to_json` did not write."""
-        raw = json.loads(text)
+    def from_dict(raw: dict[str, Any]) -> LabelSpace:
+        """The inverse of `dataclasses.asdict`, also after JSON. Raises KeyError, TypeError or ValueError otherwise."""
         return LabelSpace(
             name=str(raw["name"]),
             names=tuple(str(name) for name in raw["names"]),

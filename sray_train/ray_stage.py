@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sray.context import EncodedViews
 from sray.field import DEFAULT_BOUNDS
-from sray.frames import SourceViews
+from sray.frames import Frame, SourceViews
 from sray.losses import LossWeights, RayTargets, total_loss
 from sray.metrics import ConfusionMatrix, psnr
 from sray.model import RaySamples, SemanticRay
@@ -94,14 +94,17 @@ class RayTraining:
         views = SourceViews.from_frames([self._scenes[scene].frames[index] for index in sources])
         if self.config.train_encoder:
             return self.model.encode(views)
-        missing = [index for index in sources if (scene, index) not in self._features]
-        if missing:
-            with torch.no_grad():
-                images = torch.stack([self._scenes[scene].frames[index].image for index in missing])
-                encoded = self.model.encoder(images.permute(0, 3, 1, 2).float() / 255)
-            # Half precision halves the memory; features are normalised, so nothing overflows.
-            self._features |= {
-                (scene, index): features.half() for index, features in zip(missing, encoded, strict=True)
-            }
+        for index in sources:
+            if (scene, index) not in self._features:
+                self._features[scene, index] = self._features_of(self._scenes[scene].frames[index])
         features = torch.stack([self._features[scene, index].float() for index in sources])
         return EncodedViews(views.images, views.camera, features)
+
+    @torch.no_grad()
+    def _features_of(self, frame: Frame) -> Tensor:
+        """Features of one frame by itself: in a batch they would differ in the last bit, and a resumed run with them.
+
+        Half precision halves the memory; features are normalised, so nothing overflows.
+        """
+        encoded: Tensor = self.model.encoder(frame.image.permute(2, 0, 1).unsqueeze(0).float() / 255)
+        return encoded[0].half()

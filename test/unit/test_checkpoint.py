@@ -69,10 +69,17 @@ def test_anyone_can_read_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_checkpoint(path, model_of(SemanticRayConfig(16)), ROOMS, {"parent": "none"})
     with safe_open(path, framework="pt") as file:
-        header = file.metadata()
-    assert json.loads(header["config"])["classes"] == 16
-    assert json.loads(header["label_space"])["names"][0] == "wall"
-    assert json.loads(header["lineage"]) == {"parent": "none"}
+        header = json.loads(file.metadata()["sray-checkpoint-1"])
+    assert header["config"]["classes"] == 16
+    assert header["label_space"]["names"][0] == "wall"
+    assert header["lineage"] == {"parent": "none"}
+
+
+def test_equal_models_have_equal_hashes(tmp_path: Path) -> None:
+    """A model's hash is its identity: writing it again must not change it."""
+    model = model_of(SemanticRayConfig(16))
+    hashes = {save_checkpoint(tmp_path / f"{copy}.safetensors", model, ROOMS, {"a": 1, "b": 2}) for copy in range(5)}
+    assert len(hashes) == 1
 
 
 def test_half_precision_is_stored_as_single(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""The training loop on a scene that is known exactly: it learns, resumes as if never stopped, and refuses bad files."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import PlaneScene
+
+from sray.camera import Camera
+from sray.checkpoint import load_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import LabelSpace
+from sray.model import SemanticRay, SemanticRayConfig
+from sray_train.config import EncoderStage, RayStage, TrainConfig, load_config
+from sray_train.datasets.scene import Scene
+from sray_train.trainer import Trainer
+
+SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
+TINY = TrainConfig(
+    encoder=EncoderStage(steps=6, batch=2, pixels=64),
+    frozen=RayStage(steps=6, train_encoder=False, rays=32, views=(2, 3), coarse_samples=8, fine_samples=4),
+    joint=RayStage(steps=4, train_encoder=True, rays=32, views=(2, 3), coarse_samples=8, fine_samples=4),
+    validate_every=3,
+)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    plane = PlaneScene()
+    frames = tuple(plane.frame((0.15 * index - 0.4, 0.0, 0.0)) for index in range(6))
+    return Scene("wall", frames, Camera.stack([frame.camera for frame in frames]))
+
+
+def trainer(scene: Scene, folder: Path, config: TrainConfig = TINY, seconds: float = math.inf) -> Trainer:
+    torch.manual_seed(3)
+    return Trainer(config, SemanticRay(SemanticRayConfig(3)), SPACE, [scene], [scene], folder, seconds)
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(scene: Scene, tmp_path: Path) -> None:
+    whole = trainer(scene, tmp_path / "whole")
+    assert whole.run()
+
+    stops = 0
+    while True:
+        part = trainer(scene, tmp_path / "parts", seconds=0)  # one step, then the time is up
+        assert part.resume() == (stops > 0)
+        if part.run():
+            break
+        stops += 1
+    assert stops == 13  # the last step of each stage ends it, time or no time
+    for name, tensor in whole.model.state_dict().items():
+        torch.testing.assert_close(part.model.state_dict()[name], tensor, rtol=0, atol=0, msg=name)
+
+
+def test_training_lowers_the_loss_and_keeps_the_best(scene: Scene, tmp_path: Path) -> None:
+    config = replace(TINY, encoder=replace(TINY.encoder, steps=100, batch=2), validate_every=25)
+    config = replace(config, frozen=replace(config.frozen, steps=0), joint=replace(config.joint, steps=0))
+    run = trainer(scene, tmp_path, config)
+    assert run.run()
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    losses = [record["semantic"] for record in records if "semantic" in record]
+    scores = [record["validation"]["strict_miou"] for record in records if "validation" in record]
+    assert losses[-1] < 0.7 * losses[0]
+    best = load_checkpoint(tmp_path / "best_encoder.safetensors")
+    assert run.progress.best["encoder"] == pytest.approx(max(scores))
+    assert max(scores) > 0.8
+    assert best.label_space == SPACE
+    assert best.lineage["best"] == run.progress.best
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_frozen_rays_leave_the_encoder_alone(scene: Scene, tmp_path: Path) -> None:
+    config = replace(TINY, encoder=replace(TINY.encoder, steps=0), joint=replace(TINY.joint, steps=0))
+    run = trainer(scene, tmp_path, config)
+    before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
+    assert run.run()
+    for name, tensor in run.model.state_dict().items():
+        if name.startswith("encoder."):
+            assert torch.equal(tensor, before[name]), name
+    assert not torch.equal(run.model.fine.classifier.weight, before["fine.classifier.weight"])
+
+
+def test_a_target_is_never_its_own_source(scene: Scene) -> None:
+    for seed in range(50):
+        target, sources = scene.draw((2, 4), torch.Generator().manual_seed(seed))
+        assert target not in sources
+        assert 2 <= len(set(sources)) == len(sources) <= 4
+
+
+def test_a_damaged_state_is_refused_by_name(scene: Scene, tmp_path: Path) -> None:
+    trainer(scene, tmp_path, seconds=0).run()
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(SrayError, match="state.safetensors") as caught:
+        trainer(scene, tmp_path).resume()
+    assert caught.value.code == ErrorCode.BAD_FILE
+
+
+def test_an_experiment_file_names_what_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("encoder: {stepz: 3}\n")
+    with pytest.raises(SrayError, match="stepz is not a field of EncoderStage") as caught:
+        load_config(path)
+    assert caught.value.code == ErrorCode.BAD_FILE
+    with pytest.raises(SrayError, match="none.yaml"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_the_shipped_experiment_reads() -> None:
+    config = load_config(Path(__file__).parents[2] / "config" / "experiments" / "rooms.yaml")
+    assert config.data.train.startswith("0:") and config.frozen.train_encoder is False
