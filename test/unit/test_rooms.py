@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from sray.camera import image_grid
 from sray.frames import Frame
 from sray.label_space import ROOMS, VOID
 from sray.metrics import ConfusionMatrix
@@ -120,28 +121,49 @@ def test_every_pixel_has_a_class_and_a_depth_and_rooms_hold_most_classes():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_depth_labels_and_poses_of_two_frames_agree(seed):
     """Points of one frame, moved into another, meet the same class wherever they meet the same surface."""
-    first, second = frames(seed)[2], frames(seed)[4]
-    pixels = first.camera.pixel_grid()
-    depth = first.depth.reshape(-1, 1)
-    points = first.camera.centre + depth * first.camera.ray_directions(pixels)
+    first, second = frames(seed)[2], frames(seed)[3]
+    points = first.camera.centre + first.depth.reshape(-1, 1) * first.camera.ray_directions(first.camera.pixel_grid())
     landed = second.camera.project(points)
     column, row = landed.pixels[landed.seen].round().long().unbind(-1)
-    there = second.depth[row, column]
-    same_surface = (there - landed.depth[landed.seen]).abs() < 0.01
-    agree = first.labels.reshape(-1)[landed.seen][same_surface] == second.labels[row, column][same_surface]
-    assert landed.seen.float().mean() > 0.5, "the frames hardly overlap"
-    assert same_surface.float().mean() > 0.5, "depth and poses disagree"
-    assert agree.float().mean() > 0.98
+    # Points land between pixels. Inverse depth is linear on a plane, so it may be interpolated where it is not bent.
+    inverse = 1 / second.depth[None, None]
+    laplacian = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
+    flat = torch.nn.functional.conv2d(inverse, laplacian, padding=1).abs()[0, 0] < 0.002
+    grid = image_grid(landed.pixels[landed.seen], second.camera.width, second.camera.height)
+    there = torch.nn.functional.grid_sample(inverse, grid[None, None], padding_mode="border", align_corners=False)
+    usable = torch.nn.functional.max_pool2d((~flat)[None, None].float(), 3, 1, 1)[0, 0][row, column] == 0
+    error = (there[0, 0, 0] * landed.depth[landed.seen] - 1).abs()[usable]
+    agree = first.labels.reshape(-1)[landed.seen][usable] == second.labels[row, column][usable]
+    assert landed.seen.float().mean() > 0.4, "the frames hardly overlap"
+    assert usable.float().mean() > 0.15  # most of a small picture is near some edge
+    assert error.median() < 1e-4, "depth and poses disagree"
+    assert agree[error < 1e-3].float().mean() > 0.99
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_standing_things_do_not_overlap(seed):
-    things = scene(seed).footprints
-    assert len(things) > 4
-    for index, first in enumerate(things):
-        for second in things[index + 1 :]:
-            apart = first.bottom >= second.top or second.bottom >= first.top
-            assert apart or gap(first, second) > -0.06, f"{first} and {second}"  # a cell of the grid
+def test_depth_is_metric_and_floors_are_at_height_zero(seed):
+    for frame in frames(seed):
+        points = frame.camera.centre + frame.depth.reshape(-1, 1) * frame.camera.ray_directions(
+            frame.camera.pixel_grid()
+        )
+        height = points[:, 2].reshape(frame.labels.shape)
+        floor = height[frame.labels == ROOMS.names.index("floor")]
+        assert floor.numel() == 0 or (floor.min() > -0.002 and floor.max() < 0.012)  # a rug is 1 cm
+        assert height.min() > -0.002 and height.max() < scene(seed).height + 0.002
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_things_do_not_overlap_and_small_ones_stand_on_large_ones(seed):
+    on_floor = [thing for thing in scene(seed).footprints if thing.bottom == 0]
+    on_things = [thing for thing in scene(seed).footprints if thing.bottom > 0]
+    assert len(on_floor) > 4
+    for level in (on_floor, on_things):
+        for index, first in enumerate(level):
+            for second in level[index + 1 :]:
+                assert gap(first, second) > -0.06, f"{first} and {second}"  # a cell of the grid
+    for thing in on_things:
+        under = [other for other in on_floor if gap(thing, other) < 0 and other.top > thing.bottom - 0.001]
+        assert under, f"nothing is under {thing}"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
