@@ -16,9 +16,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.frames import SourceViews
 from sray.label_space import VOID
 from sray.model import RaySamples, SemanticRay
-
-DEFAULT_BOUNDS = (0.5, 8.0)
-"""Near and far (metres, camera z) of an indoor scene nothing is known of."""
+from sray.sampling import ROOM_BOUNDS
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class SemanticField:
         self.model = model.eval()
         self.config = config or RenderConfig()
         self._views: EncodedViews | None = None
-        self._bounds = DEFAULT_BOUNDS
+        self._bounds = ROOM_BOUNDS
 
     @property
     def device(self) -> torch.device:
@@ -107,7 +105,7 @@ class SemanticField:
         `features`: stacked results of `encode`; None encodes here. `bounds`: near and far of the scene in metres
         (camera z); None: 0.5 to 8. Raises ValueError unless 0 < near < far.
         """
-        near, far = bounds or DEFAULT_BOUNDS
+        near, far = bounds or ROOM_BOUNDS
         if not 0 < near < far or not math.isfinite(far):
             raise ValueError(f"bounds are {near} to {far} m; expected 0 < near < far")
         views = views.to(self.device)

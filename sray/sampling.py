@@ -15,6 +15,9 @@ from torch import Tensor
 
 Spacing = Literal["inverse", "log"]
 
+ROOM_BOUNDS = (0.5, 8.0)
+"""Near and far (metres, camera z) of an indoor scene nothing is known of."""
+
 
 def depth_of(
     coordinates: Float[Tensor, "*shape"], near: float, far: float, spacing: Spacing

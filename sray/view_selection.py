@@ -14,9 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sray.camera import Camera
-
-ROOM_BOUNDS = (0.5, 8.0)
-"""Near and far in metres where nothing is known about the scene (design, section 4)."""
+from sray.sampling import ROOM_BOUNDS
 
 _GRID = (8, 6)
 """Columns and rows of the pixels that measure overlap."""

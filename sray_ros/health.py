@@ -94,14 +94,15 @@ class Health:
             return Silence("paused", False, "paused: call ~/pause with data: false")
         if missing := inputs.why_silent():
             return Silence("input", True, missing)
+        # Before the inputs: a player in lockstep sends nothing while a render takes its time.
+        if self.busy_since is not None and now - self.busy_since > SILENCE_SECONDS:
+            taken = now - self.busy_since
+            return Silence("busy", False, f"one render has taken {taken:.0f} s; see render.width and render.quality")
         stopped = now - inputs.image.last_arrival
         if stopped > SILENCE_SECONDS:
             return Silence("stopped", True, f"{inputs.image.topic} stopped {stopped:.0f} s ago")
         if now - self.last_posed > SILENCE_SECONDS:
             return Silence("pose", True, poses.last_gap or "images wait for their poses")
-        if self.busy_since is not None and now - self.busy_since > SILENCE_SECONDS:
-            taken = now - self.busy_since
-            return Silence("busy", False, f"one render has taken {taken:.0f} s; see render.width and render.quality")
         if self.last_refusal is not None and now - self.last_refusal_at < 2 * SILENCE_SECONDS:
             return Silence(self.last_refusal.code.name, True, str(self.last_refusal))
         if trigger == "request":

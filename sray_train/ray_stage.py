@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from sray.context import EncodedViews
-from sray.field import DEFAULT_BOUNDS
 from sray.frames import Frame, SourceViews
 from sray.losses import LossWeights, RayTargets, total_loss
 from sray.metrics import ConfusionMatrix, psnr
 from sray.model import RaySamples, SemanticRay
+from sray.sampling import ROOM_BOUNDS
 from sray_train.config import RayStage
 from sray_train.datasets.scene import Scene, pick, target_rays
 
@@ -32,7 +32,7 @@ class RayTraining:
         self._scenes = scenes
         self._samples = RaySamples(config.coarse_samples, config.fine_samples)
         self._features: dict[tuple[int, int], Tensor] = {}
-        self.bounds = DEFAULT_BOUNDS
+        self.bounds = ROOM_BOUNDS
 
     def parameter_groups(self) -> Iterator[dict[str, object]]:
         heads = [parameter for name, parameter in self.model.named_parameters() if not name.startswith("encoder.")]

@@ -22,7 +22,8 @@ from sray.frames import Frame, SourceViews
 from sray.mapping.cloud import LabelledCloud, cloud_of_view
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Verdict
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
-from sray.view_selection import ROOM_BOUNDS, select_views
+from sray.sampling import ROOM_BOUNDS
+from sray.view_selection import select_views
 
 MIN_OVERLAP = 0.02
 """A source that sees less of the target's frustum than this adds nothing but cost."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import itertools
 import sys
+from collections.abc import Callable
 from typing import Protocol
 
 import tyro
@@ -19,17 +23,12 @@ class Command(Protocol):
     def main(self) -> None: ...
 
 
-COMMANDS: dict[str, type[Command]] = {"rooms": Rooms, "train": Train, "evaluate": Evaluate}
+COMMANDS: dict[str, Callable[..., Command]] = {"rooms": Rooms, "train": Train, "evaluate": Evaluate}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command. Exit status 2 for a wrong argument, 1 for an error a user can act on, 130 if interrupted."""
-    command = tyro.extras.subcommand_cli_from_dict(
-        {name: _constructor(kind) for name, kind in COMMANDS.items()},
-        prog="sray",
-        description="Semantic-Ray: make rooms, train, evaluate.",
-        args=arguments,
-    )
+    command = _parse(arguments)
     try:
         command.main()
     except SrayError as error:
@@ -39,5 +38,22 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _constructor(kind: type[Command]) -> type[Command]:
-    return kind
+def _parse(arguments: list[str] | None) -> Command:
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            command: Command = tyro.extras.subcommand_cli_from_dict(
+                COMMANDS, prog="sray", description="Semantic-Ray: make rooms, train, evaluate.", args=arguments
+            )
+    except SystemExit as stop:
+        if stop.code == 2:
+            print(f"error: {_first_paragraph(complaint.getvalue())}; see sray --help", file=sys.stderr)
+        raise
+    return command
+
+
+def _first_paragraph(box: str) -> str:
+    """What is wrong, out of the box that tyro draws around it and its suggestions."""
+    lines = [line.strip("│╭╮╰╯─- ") for line in box.splitlines()[1:]]
+    paragraph = itertools.takewhile(bool, itertools.dropwhile(lambda line: not line, lines))
+    return " ".join(paragraph).rstrip(".") or "wrong arguments"

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from sray.errors import ErrorCode, SrayError
-from sray.field import DEFAULT_BOUNDS, RenderConfig, SemanticField
+from sray.field import RenderConfig, SemanticField
 from sray.frames import SourceViews
 from sray.label_space import VOID
 from sray.model import SemanticRay, SemanticRayConfig
+from sray.sampling import ROOM_BOUNDS
 
 SMALL = {"coarse_samples": 12, "fine_samples": 6}
 
@@ -44,7 +45,7 @@ def test_a_render_has_the_cameras_size_and_sane_values(field: SemanticField, pla
     assert seen.float().mean() > 0.9
     assert (view.labels[seen] < 5).all()
     assert (view.confidence[seen] >= 1 / 5 - 1e-6).all(), "the best of 5 classes"
-    assert ((view.depth >= DEFAULT_BOUNDS[0]) & (view.depth <= DEFAULT_BOUNDS[1]))[seen].all()
+    assert ((view.depth >= ROOM_BOUNDS[0]) & (view.depth <= ROOM_BOUNDS[1]))[seen].all()
     assert (view.coverage <= 4).all()
 
 

@@ -19,7 +19,7 @@ from sray.mapping.keyframes import KeyframeConfig, Verdict
 from sray.mapping.mapper import CloudConfig, Mapper, MapperConfig, ViewsConfig
 from sray.mapping.voxel_map import VoxelMapConfig
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.view_selection import ROOM_BOUNDS
+from sray.sampling import ROOM_BOUNDS
 
 CLASSES = 5
 K = torch.tensor([[30.0, 0, 19.5], [0, 30.0, 14.5], [0, 0, 1]])

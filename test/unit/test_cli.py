@@ -1,0 +1,57 @@
+"""The `sray` command as a user meets it: help, exit codes, one clear line for what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sray_train.cli import COMMANDS, main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str, str]:
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    captured = capsys.readouterr()
+    return stop.value.code, captured.out, captured.err
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    assert all(name in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    code, out, _ = run(capsys, name, "--help")
+    assert code == 0
+    assert f"sray {name}" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["rooms", "--seedz", "3"], "--seedz"),
+        (["paint"], "paint"),
+        (["evaluate", "--targets", "many"], "many"),
+        ([], "Expected one of {rooms"),
+    ],
+)
+def test_a_wrong_argument_exits_2_with_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
+) -> None:
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert named in err
+
+
+def test_a_wrong_file_exits_1_and_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", "--checkpoint", str(tmp_path / "none.safetensors"), "--json", str(tmp_path / "out.json")])
+    assert "none.safetensors does not exist" in str(stop.value.code)
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--experiment", str(tmp_path / "none.yaml"), "--run-folder", str(tmp_path / "run")])
+    assert "none.yaml" in str(stop.value.code)
+    assert not (tmp_path / "run").exists()
