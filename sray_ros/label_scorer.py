@@ -184,10 +184,10 @@ def main(args: list[str] | None = None) -> int:
     scorer: LabelScorer | None = None
     try:
         scorer = LabelScorer()
-        executor = SingleThreadedExecutor()
-        executor.add_node(scorer)
-        while rclpy.ok() and not scorer.over:
-            executor.spin_once(timeout_sec=0.1)
+        with SingleThreadedExecutor() as executor:  # shut down before the context: its destructor would complain
+            executor.add_node(scorer)
+            while rclpy.ok() and not scorer.over:
+                executor.spin_once(timeout_sec=0.1)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except SrayError as error:

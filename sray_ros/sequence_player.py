@@ -248,11 +248,11 @@ def main(args: list[str] | None = None) -> int:
     failure: SrayError | None = None
     try:
         player = SequencePlayer()
-        executor = SingleThreadedExecutor()
-        executor.add_node(player)
-        player.start()
-        while player.playing and rclpy.ok():
-            executor.spin_once(timeout_sec=0.05)
+        with SingleThreadedExecutor() as executor:  # shut down before the context: its destructor would complain
+            executor.add_node(player)
+            player.start()
+            while player.playing and rclpy.ok():
+                executor.spin_once(timeout_sec=0.05)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except SrayError as error:
