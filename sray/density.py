@@ -89,7 +89,10 @@ def mean_and_variance(
 
 
 def _agreement(context: ContextSpace) -> Float[Tensor, "rays samples statistics"]:
-    """The STATISTICS, about unit range. A single view agrees with nobody: its variances read as large."""
+    """The STATISTICS, about unit range.
+
+    Fewer than two views cannot disagree: their log variances are 0, and the fraction of valid views tells so.
+    """
     valid = context.valid.unsqueeze(-1)
     color_mean, color_variance = mean_and_variance(context.colors, valid)
     _, feature_variance = mean_and_variance(context.features, valid)

@@ -68,11 +68,6 @@ class ConfusionMatrix:
         return _scores(guess, totals)
 
 
-def commonest_class_miou(matrix: ConfusionMatrix) -> float:
-    """Strict mIoU of answering the commonest class everywhere."""
-    return matrix.commonest_class().miou
-
-
 def released_code_miou(images: Sequence[tuple[Labels, Labels]], classes: int) -> float:
     """IoU per image over the classes in that image, mean over the images of one scene; void predictions dropped.
 

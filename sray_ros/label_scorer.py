@@ -28,7 +28,7 @@ from vision_msgs.msg import LabelInfo
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, VOID
-from sray.metrics import ConfusionMatrix, commonest_class_miou
+from sray.metrics import ConfusionMatrix
 from sray_ros.conversions import nanoseconds
 
 LabelImage = NDArray[np.uint8]
@@ -131,7 +131,7 @@ class LabelScorer(Node):
 
     def report(self) -> str:
         """Writes `output`, if asked for, and returns the table."""
-        scores, floor = self._matrix.strict(), commonest_class_miou(self._matrix)
+        scores, floor = self._matrix.strict(), self._matrix.commonest_class().miou
         pixels = self._matrix.counts.sum(1)
         record = {
             "label_images": self.scored,

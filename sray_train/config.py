@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 import yaml
 
 from sray.attention import AttentionVariant
 from sray.errors import ErrorCode, SrayError
 from sray.losses import LossWeights
+from sray.model import RaySamples, SemanticRayConfig
+
+Preset = Literal["default", "paper"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,22 @@ class DataConfig:
 class ModelConfig:
     """The network, without what follows from the data."""
 
-    preset: Literal["default", "paper"] = "default"
+    preset: Preset = "default"
     """`paper`: the tables to the letter."""
     attention: AttentionVariant = "full"
     """Cross-Reprojection Attention, or an ablation (Table 3)."""
     tau: float = 0.7
     """Bound on the view weights (eq. 12)."""
+
+    def __post_init__(self) -> None:
+        if self.preset not in get_args(Preset):
+            raise ValueError(f"model.preset is {self.preset!r}; expected one of {', '.join(get_args(Preset))}")
+        self.network(classes=1)  # raises ValueError for what the network refuses
+
+    def network(self, classes: int) -> SemanticRayConfig:
+        """The network for a label space of so many classes."""
+        build = SemanticRayConfig.paper if self.preset == "paper" else SemanticRayConfig
+        return build(classes, attention=self.attention, tau=self.tau)
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,11 @@ class RayStage:
     final_learning_rate: float = 5e-5
     encoder_learning_rate: float = 1e-4
     """The encoder's, at the start, where it trains along; it decays as the other does."""
+
+    def __post_init__(self) -> None:
+        RaySamples(self.coarse_samples, self.fine_samples)  # raises ValueError for too few
+        if not 1 <= self.views[0] <= self.views[1]:
+            raise ValueError(f"views is {self.views}; expected fewest and most source views, at least 1")
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,12 @@ class Trainer:
         """Train until done (True), or until the time is up or interrupted (False); saved either way."""
         while self.progress.stage < len(self._builders):
             steps, build = self._builders[self.progress.stage]
-            if self.progress.step < steps and not self._run_stage(build()):
-                return False
+            if steps:
+                stage = build()
+                if self.progress.step < steps and not self._run_stage(stage):
+                    return False
+                # Not part of the last step: a run killed right after it finishes the stage when resumed.
+                stage.finish()
             self.progress.stage += 1
             self.progress.step = 0
             self._moments = {}
@@ -145,10 +149,7 @@ class Trainer:
             # Reached by an interrupt as well: what was learned is kept.
             self.progress.seconds += time.monotonic() - started
             save_state(self.state_file, self.model, optimizer, asdict(self.progress))
-        if self.progress.step < total:
-            return False
-        stage.finish()
-        return True
+        return self.progress.step == total
 
     def _set_rates(self, optimizer: torch.optim.Optimizer, base_rates: list[float], stage: Stage) -> None:
         """Exponential decay to the final rate, as the paper's, after a short warm-up."""

@@ -15,7 +15,8 @@ from sray.errors import ErrorCode, SrayError
 from sray.field import RenderConfig, SemanticField
 from sray_train.cli.train import load_rooms
 from sray_train.config import DataConfig
-from sray_train.evaluate import Evaluation, evaluate
+from sray_train.datasets.rooms import parse_seeds
+from sray_train.evaluate import evaluate
 
 
 @dataclass
@@ -42,6 +43,14 @@ class Evaluate:
     """Where the record goes. An existing file is kept unless --overwrite."""
     overwrite: bool = False
 
+    def __post_init__(self) -> None:
+        parse_seeds(self.seeds)  # raises ValueError
+        if not (self.targets >= 1 and 1 <= self.views < self.frames):
+            raise ValueError(
+                f"{self.targets} targets, {self.views} views, {self.frames} frames; expected at least 1 target, and "
+                "more frames than views"
+            )
+
     def main(self) -> None:
         if self.json.exists() and not self.overwrite:
             raise SrayError(ErrorCode.BAD_FILE, f"{self.json} exists; pass --overwrite or another --json")
@@ -50,15 +59,12 @@ class Evaluate:
         field = SemanticField(checkpoint.model, RenderConfig.preset(self.quality))
         rooms = load_rooms(self.seeds, DataConfig(width=self.width, height=self.height, frames=self.frames))
         names = checkpoint.label_space.names
-        result: Evaluation | None = None
         for done, result in enumerate(evaluate(field, rooms, names, self.targets, self.views), start=1):
             print(
                 f"scene {done}/{len(rooms)}  mIoU strict {result.strict_miou:.3f}  PSNR {result.psnr:.1f} dB so far  "
                 f"{result.seconds_per_render:.1f} s a picture",
                 flush=True,
             )
-        if result is None:
-            raise SrayError(ErrorCode.BAD_FILE, f"--seeds {self.seeds} names no room; expected first:end")
         record = asdict(result) | {
             "seeds": self.seeds,
             "quality": self.quality,

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
+from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
-from sray.model import SemanticRay, SemanticRayConfig
-from sray_train.config import DataConfig, TrainConfig, load_config
+from sray.model import SemanticRay
+from sray_train.config import DataConfig, load_config
 from sray_train.datasets.rooms import parse_seeds, room_folder
 from sray_train.datasets.scene import Scene
 from sray_train.trainer import Trainer
@@ -34,7 +35,7 @@ class Train:
         torch.set_num_threads(config.threads or os.cpu_count() or 1)
         trainer = Trainer(
             config,
-            SemanticRay(model_config(config)),
+            SemanticRay(config.model.network(ROOMS.classes)),
             ROOMS,
             load_rooms(config.data.train, config.data),
             load_rooms(config.data.validation, config.data),
@@ -47,16 +48,13 @@ class Train:
         print(f"{'finished' if finished else 'stopped, run again to go on'}; see {self.run_folder}", flush=True)
 
 
-def model_config(config: TrainConfig) -> SemanticRayConfig:
-    """The network of a run on rooms."""
-    build = SemanticRayConfig.paper if config.model.preset == "paper" else SemanticRayConfig
-    return build(ROOMS.classes, attention=config.model.attention, tau=config.model.tau)
-
-
 def load_rooms(seeds: str, data: DataConfig) -> list[Scene]:
     """The rooms of a range of seeds, made where they are not cached yet."""
     scenes = []
-    chosen = parse_seeds(seeds)
+    try:
+        chosen = parse_seeds(seeds)
+    except ValueError as error:
+        raise SrayError(ErrorCode.BAD_FILE, f"seeds: {error}") from error
     for count, seed in enumerate(chosen):
         folder = room_folder(seed, width=data.width, height=data.height, frames=data.frames)
         scenes.append(Scene.load(folder, ROOMS))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sray.label_space import VOID, LabelSpace
 from sray.mapping.cloud import LabelledCloud
-from sray.metrics import ConfusionMatrix, commonest_class_miou, psnr
+from sray.metrics import ConfusionMatrix, psnr
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class DemoRun:
             "map_points": len(self.map),
             "strict_miou": scores.miou if scores else None,
             "total_accuracy": scores.total_accuracy if scores else None,
-            "commonest_class_miou": commonest_class_miou(matrix) if matrix else None,
+            "commonest_class_miou": matrix.commonest_class().miou if matrix else None,
             "psnr_color": None if math.isnan(self.psnr_color) else self.psnr_color,
             "seconds_per_render_median": statistics.median(self.seconds_per_render) if self.seconds_per_render else 0.0,
             "model": {"id": self.model_id, "sha256": self.model_sha256},

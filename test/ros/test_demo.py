@@ -17,7 +17,7 @@ import torch
 
 from sray.checkpoint import save_checkpoint
 from sray.label_space import ROOMS
-from sray.metrics import ConfusionMatrix, commonest_class_miou
+from sray.metrics import ConfusionMatrix
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import Sequence, SequenceWriter
 from sray_train.datasets.rooms import room_frames
@@ -85,7 +85,7 @@ def test_a_run_leaves_a_report_that_its_pictures_confirm_and_no_process(
         known, size = known + int((label != 255).sum()), size + label.size
     assert report["strict_miou"] == pytest.approx(matrix.strict().miou)
     assert report["total_accuracy"] == pytest.approx(matrix.strict().total_accuracy)
-    assert report["commonest_class_miou"] == pytest.approx(commonest_class_miou(matrix))
+    assert report["commonest_class_miou"] == pytest.approx(matrix.commonest_class().miou)
     assert report["labelled_fraction"] == pytest.approx(known / size)
     assert 3 < report["psnr_color"] < 60
     assert report["seconds_per_render_median"] > 0

@@ -35,6 +35,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], name: str) -
         (["rooms", "--seedz", "3"], "--seedz"),
         (["paint"], "paint"),
         (["evaluate", "--targets", "many"], "many"),
+        (["evaluate", "--seeds", "x"], "x"),
         ([], "Expected one of {rooms"),
     ],
 )

@@ -57,6 +57,17 @@ def test_a_stopped_run_resumes_to_the_same_weights(scene: Scene, tmp_path: Path)
         torch.testing.assert_close(part.model.state_dict()[name], tensor, rtol=0, atol=0, msg=name)
 
 
+def test_a_run_killed_between_two_stages_still_hands_over(scene: Scene, tmp_path: Path) -> None:
+    """The state on disk then says: last step of the encoder stage done. The heads must still start from its result."""
+    config = replace(TINY, joint=replace(TINY.joint, steps=0), frozen=replace(TINY.frozen, steps=0))
+    killed = trainer(scene, tmp_path, config)
+    killed._run_stage(killed._builders[0][1]())
+    resumed = trainer(scene, tmp_path, config)
+    assert resumed.resume() and resumed.progress.step == TINY.encoder.steps
+    assert resumed.run()
+    assert torch.equal(resumed.model.coarse.classifier.weight, resumed.model.fine.classifier.weight)
+
+
 def test_training_lowers_the_loss_and_keeps_the_best(scene: Scene, tmp_path: Path) -> None:
     config = replace(TINY, encoder=replace(TINY.encoder, steps=100, batch=2), validate_every=25)
     config = replace(config, frozen=replace(config.frozen, steps=0), joint=replace(config.joint, steps=0))
@@ -107,6 +118,12 @@ def test_an_experiment_file_names_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(SrayError, match="stepz is not a field of EncoderStage") as caught:
         load_config(path)
     assert caught.value.code == ErrorCode.BAD_FILE
+    path.write_text("model: {attention: sideways}\n")
+    with pytest.raises(SrayError, match="sideways"):
+        load_config(path)
+    path.write_text("model: {preset: papper}\n")
+    with pytest.raises(SrayError, match="papper"):
+        load_config(path)
     with pytest.raises(SrayError, match="none.yaml"):
         load_config(tmp_path / "none.yaml")
 
