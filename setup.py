@@ -35,14 +35,13 @@ setup(
     maintainer_email="sray-ros@example.org",
     python_requires=">=3.10",
     packages=find_packages(include=["sray", "sray.*", "sray_train", "sray_train.*", "sray_ros", "sray_ros.*"]),
-    package_data={"": ["py.typed", "*.jinja", "*.html", "*.css", "*.json", "*.yaml"]},
+    package_data={"": ["*.jinja"]},
     data_files=shared_files(),
     install_requires=[
         "torch>=2.4",
         "numpy",
         "opencv-python-headless<5",
         "safetensors",
-        "scipy",
         "jaxtyping",
     ],
     extras_require={
@@ -51,11 +50,11 @@ setup(
             "trimesh",
             "embreex",
             "matplotlib",
+            "scipy",
             "jinja2",
             "rich",
             "tqdm",
             "rosbags",
-            "torchmetrics",
             "pyyaml",
         ],
         "dev": [
