@@ -29,12 +29,23 @@ from sray_ros.poses import Matrix
 from sray_ros.publications import Publications
 from sray_ros.rectification import Rectifier, check_size, read_camera_info
 
-COMMANDS = Lane("commands", 64)
+COMMANDS = Lane("commands", 8)
+MAP = Lane("map", 1)
 IMAGES = Lane("images", 10, at_once=True)
 REQUESTS = Lane("requests", 8)
 VIEWPOINTS = Lane("viewpoints", 1)
 RENDERS = Lane("renders", 1)
-LANES = (COMMANDS, IMAGES, REQUESTS, VIEWPOINTS, RENDERS)
+LANES = (COMMANDS, MAP, IMAGES, REQUESTS, VIEWPOINTS, RENDERS)
+ANSWERED = (COMMANDS, REQUESTS, VIEWPOINTS)
+"""Lanes with somebody at the other end, who is told when an item is given up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Command:
+    """Something to do between two views. Whoever waits for it is told: by what `do` does last, or by `refuse`."""
+
+    do: Callable[[], None]
+    refuse: Callable[[SrayError], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +106,8 @@ class MappingWork:
         self._last_camera: Camera | None = None
         self._last_render = float("-inf")
         self._work_on: dict[Lane, Callable[[Any], None]] = {
+            COMMANDS: lambda command: command.do(),
+            MAP: publications.map,
             IMAGES: self._add,
             REQUESTS: self._render_request,
             VIEWPOINTS: self._render_request,
@@ -113,12 +126,12 @@ class MappingWork:
             if not self._inbox.is_open:
                 self.leave(lane, item)
                 continue
-            error = self._try(item if lane is COMMANDS else partial(self._work_on[lane], item))
+            error = self._try(partial(self._work_on[lane], item))
             if lane is RENDERS:
                 self._on_handled(item.header)
             elif error is not None and lane is IMAGES:
                 self.leave(lane, item)
-            elif error is not None and lane is not COMMANDS:
+            elif error is not None and lane in ANSWERED:
                 item.refuse(error)
 
     def leave(self, lane: Lane, item: Any) -> None:
@@ -127,11 +140,16 @@ class MappingWork:
             self._on_handled(item.image.header)
         elif lane is RENDERS:
             self._on_handled(item.header)
-        elif lane in (REQUESTS, VIEWPOINTS):
+        elif lane in ANSWERED:
             code, why = ErrorCode.BUSY, "too many requests wait; expected fewer at a time. Ask again later"
             if not self._inbox.is_open:
                 code, why = ErrorCode.INACTIVE, "the node is not active; activate it and ask again"
             item.refuse(SrayError(code, why))
+
+    def clear(self) -> None:
+        """Forget keyframes and map."""
+        self.mapper.clear()
+        self._publications.keyframes(self.mapper)
 
     def _add(self, arrival: Arrival) -> None:
         frame = self._frame_of(arrival)

@@ -40,7 +40,7 @@ from sray_ros.camera_inputs import Arrival, CameraInputs
 from sray_ros.conversions import time_message
 from sray_ros.health import Health, Silence
 from sray_ros.inbox import Inbox
-from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, RENDERS, VIEWPOINTS, MappingWork
+from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, MAP, RENDERS, VIEWPOINTS, Command, MappingWork
 from sray_ros.parameters import MapperParameters
 from sray_ros.pose_queue import PoseQueue
 from sray_ros.publications import Publications
@@ -262,19 +262,20 @@ class SemanticMapper(LifecycleNode):
     # --- services and action
 
     async def _on_clear(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        work, future = self._work, Future(executor=self.executor)
-        if work is None or not self._inbox.is_open:
-            response.message = "INACTIVE: the node is not active; activate it first"
+        work, answer = self._work, Future(executor=self.executor)
+        if work is None:
+            response.message = str(SrayError(ErrorCode.INACTIVE, "the node is not active; activate it first"))
             return response
 
         def clear() -> None:
-            work.mapper.clear()
-            self._publications.keyframes(work.mapper)
-            future.set_result(None)
+            work.clear()
+            answer.set_result(None)
 
-        self._inbox.put(COMMANDS, clear)
-        await future
-        response.success, response.message = True, "keyframes and map are empty"
+        for dropped in self._inbox.put(COMMANDS, Command(clear, answer.set_result)):
+            work.leave(COMMANDS, dropped)
+        error: SrayError | None = await answer
+        response.success = error is None
+        response.message = "keyframes and map are empty" if error is None else str(error)
         return response
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
@@ -299,7 +300,7 @@ class SemanticMapper(LifecycleNode):
         if work is not None:
             silence = self._health.silence(inputs, self._poses, self._settings["trigger"], self._is_paused)
             if inputs is not None:
-                self._inbox.put(COMMANDS, lambda: self._publications.map(work.mapper))
+                self._inbox.put(MAP, work.mapper)
         if silence is not None and (self._said is None or self._said.kind != silence.kind):
             text = f"nothing has come out for {time.monotonic() - self._health.quiet_since:.0f} s: {silence.text}"
             if silence.is_fault:

@@ -1,0 +1,120 @@
+"""What the worker does with each item, without a process of its own: answers, refusals, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+import torch
+from mapper_process import OPTICAL_FRAME, checkpoint, image_of, info_of, time_of
+from rclpy.context import Context
+from rclpy.lifecycle import LifecycleNode
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from sray.checkpoint import load_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.frames import Frame
+from sray.mapping.mapper import Rendering
+from sray_ros.camera_inputs import Arrival
+from sray_ros.health import Health
+from sray_ros.inbox import Inbox
+from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, MAP, Command, MappingWork, ViewRequest
+from sray_ros.parameters import MapperParameters
+from sray_ros.publications import Publications
+
+pytestmark = pytest.mark.ros
+SETTINGS = {"keyframes.min_sharpness": 0.0, "render.quality": "fast", "trigger": "request", "near": 0.5, "far": 4.0}
+
+
+class Bench:
+    """The worker's parts of a node, and what they gave out; the test takes the worker's turns."""
+
+    def __init__(self, context: Context, model_file: Path) -> None:
+        overrides = [Parameter(name, value=value) for name, value in SETTINGS.items()]
+        self.node = LifecycleNode("bench", context=context, parameter_overrides=overrides)
+        self.inbox, self.health = Inbox(LANES), Health()
+        self.inbox.open()
+        model = load_checkpoint(model_file)
+        self.publications = Publications(self.node, model.label_space, "map")
+        self.handled: list[Header] = []
+        self.work = MappingWork(
+            model, torch.device("cpu"), MapperParameters(self.node), self.inbox, self.publications, self.health,
+            self.node.get_logger(), self.handled.append,
+        )  # fmt: skip
+        self.refusals: list[SrayError] = []
+        self.answers: list[Rendering] = []
+
+    def put(self, lane: Any, item: Any) -> None:
+        for dropped in self.inbox.put(lane, item):
+            self.work.leave(lane, dropped)
+
+    def turn(self) -> None:
+        job = self.inbox.take()
+        assert job is not None
+        self.work.do(*job)
+
+    def see(self, frame: Frame, second: float, depth: Image | None = None) -> None:
+        header = Header(stamp=time_of(second), frame_id=OPTICAL_FRAME)
+        pose = frame.camera.world_from_camera.double().numpy()
+        self.put(IMAGES, Arrival(image_of(frame, header), info_of(frame, header), depth, pose))
+        self.turn()
+
+    def request(self, **how: Any) -> ViewRequest:
+        return ViewRequest(np.eye(4), Header(), self.answers.append, self.refusals.append, **how)
+
+    @property
+    def refused(self) -> list[ErrorCode]:
+        return [error.code for error in self.refusals]
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("model") / "random.safetensors")
+
+
+@pytest.fixture
+def bench(model_file: Path) -> Iterator[Bench]:
+    context = Context()
+    rclpy.init(context=context)
+    bench = Bench(context, model_file)
+    yield bench
+    bench.node.destroy_node()
+    context.try_shutdown()
+
+
+@pytest.fixture
+def frames(plane_scene: Any) -> list[Frame]:
+    return list(plane_scene.ring(4))
+
+
+def test_every_command_is_answered_done_dropped_failed_or_closed(bench: Bench) -> None:
+    done: list[int] = []
+    for number in range(COMMANDS.capacity + 1):
+        bench.put(COMMANDS, Command(lambda number=number: done.append(number), bench.refusals.append))
+    assert bench.refused == [ErrorCode.BUSY]
+    for _ in range(60):
+        bench.put(MAP, bench.work.mapper)  # a minute of reports drops no command
+    assert bench.refused == [ErrorCode.BUSY]
+    bench.turn()
+    assert done == [1]
+
+    def fail() -> None:
+        raise RuntimeError("no")
+
+    bench.put(COMMANDS, Command(fail, bench.refusals.append))
+    for _ in range(COMMANDS.capacity + 1):  # the map takes one turn
+        bench.turn()
+    assert done == list(range(1, COMMANDS.capacity + 1))
+    assert bench.refused == [ErrorCode.BUSY, ErrorCode.INTERNAL]
+
+    bench.put(COMMANDS, Command(fail, bench.refusals.append))
+    for lane, item in bench.inbox.close():
+        bench.work.leave(lane, item)
+    bench.put(COMMANDS, Command(fail, bench.refusals.append))
+    assert bench.refused[2:] == [ErrorCode.INACTIVE, ErrorCode.INACTIVE]
