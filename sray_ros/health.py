@@ -44,7 +44,8 @@ class Health:
     """Of the last render."""
     verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     last_verdict: Verdict | None = None
-    refusals: dict[ErrorCode, int] = field(default_factory=dict)
+    refusals: dict[ErrorCode, int] = field(default_factory=lambda: dict.fromkeys(ErrorCode, 0))
+    """Every code from the start: a dict that grows cannot be read by another thread."""
     last_refusal: SrayError | None = None
     last_refusal_at: float = 0.0
 
@@ -76,7 +77,7 @@ class Health:
         """Count a refusal; True if it is worth a log line: another code than the last one, or 5 s later."""
         now = time.monotonic()
         last, last_at = self.last_refusal, self.last_refusal_at
-        self.refusals[error.code] = self.refusals.get(error.code, 0) + 1
+        self.refusals[error.code] += 1
         is_news = last is None or last.code is not error.code or now - last_at > SILENCE_SECONDS
         self.last_refusal = error
         # A steady stream of one refusal is logged every 5 s: the clock restarts with the log line.
@@ -124,7 +125,7 @@ class Health:
             "renders": self.renders,
             "last render seconds": f"{self.render_seconds:.3f}",
             **{f"frames {verdict.name.lower()}": count for verdict, count in self.verdicts.items()},
-            **{f"refused {code.name}": count for code, count in self.refusals.items()},
+            **{f"refused {code.name}": count for code, count in self.refusals.items() if count},
             **facts,
         }
         work.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]

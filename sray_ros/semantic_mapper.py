@@ -214,8 +214,8 @@ class SemanticMapper(LifecycleNode):
 
     def _poll(self) -> None:
         self._poses.poll()
-        if self._inputs is not None:
-            self._inputs.keep_up()
+        if (inputs := self._inputs) is not None:  # another thread may be deactivating: look once
+            inputs.keep_up()
 
     def _on_arrival(self, arrival: Arrival) -> None:
         self._health.posed()
@@ -235,14 +235,15 @@ class SemanticMapper(LifecycleNode):
 
     def _on_jump_back(self, what: str) -> None:
         """Old stamps are meaningless now: drop what waits, and TF's past. Keyframes keep: they are poses in the map."""
-        if self._inputs is None or self._work is None:
+        inputs, work = self._inputs, self._work
+        if inputs is None or work is None:
             return
         self.get_logger().warning(f"{what}; clearing pending work and TF")
         self._tf.clear()
-        self._inputs.restart()
+        inputs.restart()
         self._refuse_waiting("time jumped back while the pose was waited for", ErrorCode.STALE)
         for lane, item in self._inbox.drain(IMAGES, RENDERS, VIEWPOINTS):
-            self._work.leave(lane, item)
+            work.leave(lane, item)
 
     def _refuse_waiting(self, why: str, code: ErrorCode) -> None:
         for waiting in self._poses.clear():
@@ -285,11 +286,12 @@ class SemanticMapper(LifecycleNode):
         return response
 
     def _on_render_view(self, goal: ServerGoalHandle, future: Future) -> None:
-        if self._requests is None or not self._inbox.is_open:
+        requests = self._requests
+        if requests is None or not self._inbox.is_open:
             why = "the node is not active; configure and activate it, then ask again"
             future.set_result(refusal(SrayError(ErrorCode.INACTIVE, why)))
         else:
-            self._requests.on_goal(goal, future)
+            requests.on_goal(goal, future)
 
     # --- reports
 

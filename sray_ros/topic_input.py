@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -37,21 +38,30 @@ class TopicInput(SimpleFilter):
         self._is_auto = reliability == "auto"
         self._group = group
         self._look_again = False
+        self._is_closed = False
+        self._lock = threading.Lock()
+        """Of the subscription: it is closed by one thread and made anew by another."""
         best_effort = self._offers_best_effort() if self._is_auto else reliability == "best_effort"
         self._subscription = self._subscribe(best_effort)
 
     def close(self) -> None:
-        self._node.destroy_subscription(self._subscription)
+        """For good: nothing is heard afterwards."""
+        with self._lock:
+            self._is_closed = True
+            self._node.destroy_subscription(self._subscription)
 
     def keep_up(self) -> None:
         """Subscribe anew if a publisher turned out to offer less. Call from a timer, not from a callback of DDS."""
         if not self._look_again:
             return
         self._look_again = False
-        if self._is_auto and not self._is_best_effort and self._offers_best_effort():
-            self._node.get_logger().info(f"{self.topic}: a publisher offers best effort; subscribing so")
-            self.close()
-            self._subscription = self._subscribe(True)
+        if not self._is_auto or self._is_best_effort or not self._offers_best_effort():
+            return
+        with self._lock:
+            if not self._is_closed:
+                self._node.get_logger().info(f"{self.topic}: a publisher offers best effort; subscribing so")
+                self._node.destroy_subscription(self._subscription)
+                self._subscription = self._subscribe(True)
 
     def why_silent(self) -> str:
         """What stands between this topic and us, as far as DDS tells."""

@@ -1,0 +1,60 @@
+"""What the node tells of itself, and its subscriptions, while other threads write and close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from builtin_interfaces.msg import Time
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from sray.errors import ErrorCode, SrayError
+from sray_ros.health import Health
+from sray_ros.topic_input import TopicInput
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    context = Context()
+    rclpy.init(context=context)
+    node = Node("bench", context=context)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def values_of(health: Health, **facts: object) -> dict[str, str]:
+    return {pair.key: pair.value for pair in health.array(Time(), "node", None, facts).status[1].values}
+
+
+def test_refusals_may_come_while_they_are_read() -> None:
+    health = Health()
+    health.refused(SrayError(ErrorCode.NO_POSE, "none"))
+    for seen in health.refusals:  # as the timer does while the worker refuses
+        health.refused(SrayError(seen, "again"))
+        health.refused(SrayError(ErrorCode.STALE, "another"))
+    values = values_of(health)
+    assert values["refused NO_POSE"] == "2"
+    assert values["refused STALE"] == str(len(ErrorCode) + 1)
+    assert "refused INTERNAL" in values
+    assert "refused NO_POSE" not in values_of(Health())
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_an_input_follows_its_publishers_until_it_is_closed(node: Node, is_closed: bool) -> None:
+    topic = TopicInput(node, Image, "image", "auto", ReentrantCallbackGroup())
+    node.create_publisher(Image, "image", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    assert node.count_publishers("image") == 1
+    topic._on_incompatible_qos(None)
+    if is_closed:
+        topic.close()
+    topic.keep_up()
+    asked = [subscription.qos_profile.reliability for subscription in node.subscriptions]
+    assert asked == ([] if is_closed else [ReliabilityPolicy.BEST_EFFORT])
