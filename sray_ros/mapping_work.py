@@ -141,10 +141,8 @@ class MappingWork:
         elif lane is RENDERS:
             self._on_handled(item.header)
         elif lane in ANSWERED:
-            code, why = ErrorCode.BUSY, "too many requests wait; expected fewer at a time. Ask again later"
-            if not self._inbox.is_open:
-                code, why = ErrorCode.INACTIVE, "the node is not active; activate it and ask again"
-            item.refuse(SrayError(code, why))
+            busy = SrayError(ErrorCode.BUSY, "too many requests wait; expected fewer at a time. Ask again later")
+            item.refuse(busy if self._inbox.is_open else inactive())
 
     def clear(self) -> None:
         """Forget keyframes and map."""
@@ -199,6 +197,10 @@ class MappingWork:
 
         try:
             rendering = self.mapper.render(camera, canceled=stopped, **how)
+        except SrayError as error:
+            if error.code is ErrorCode.CANCELED and not canceled():
+                raise inactive() from None  # nobody canceled it: the node was deactivated
+            raise
         finally:
             self._health.busy_since = None
         self._health.rendered(time.monotonic() - started)
@@ -279,6 +281,10 @@ class MappingWork:
             else:
                 self._logger.warning(str(error))
         return error
+
+
+def inactive() -> SrayError:
+    return SrayError(ErrorCode.INACTIVE, "the node is not active; configure and activate it, then ask again")
 
 
 def without_lens(info: CameraInfo) -> CameraInfo:

@@ -40,7 +40,7 @@ from sray_ros.camera_inputs import Arrival, CameraInputs
 from sray_ros.conversions import time_message
 from sray_ros.health import Health, Silence
 from sray_ros.inbox import Inbox
-from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, MAP, RENDERS, VIEWPOINTS, Command, MappingWork
+from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, MAP, RENDERS, VIEWPOINTS, Command, MappingWork, inactive
 from sray_ros.parameters import MapperParameters
 from sray_ros.pose_queue import PoseQueue
 from sray_ros.publications import Publications
@@ -138,6 +138,7 @@ class SemanticMapper(LifecycleNode):
                     return result
                 self._publications.label_space(self._settings["render.min_confidence"])
                 self._inbox.open()
+                undo.callback(self._refuse_waiting, inactive())  # last: what came while the rest was closing
                 worker = threading.Thread(target=self._run, args=(self._work,), name="mapping")
                 worker.start()
                 undo.callback(self._stop, worker, self._work)
@@ -154,6 +155,7 @@ class SemanticMapper(LifecycleNode):
                 undo.callback(self.destroy_timer, timer)
                 self._health.begin()
                 undo.callback(self._health.end)
+                undo.callback(self._close_inbox, self._work)  # first: from here on, who asks is refused at once
                 self._undo_activate = undo.pop_all()
             return result
         except Exception as error:
@@ -187,7 +189,6 @@ class SemanticMapper(LifecycleNode):
         inputs, self._inputs = self._inputs, None
         if inputs is not None:
             inputs.close()
-        self._refuse_waiting("the node was deactivated; activate it and ask again", ErrorCode.INACTIVE)
 
     def _model_path(self) -> Path:
         if given := self._settings["model.path"]:
@@ -241,13 +242,13 @@ class SemanticMapper(LifecycleNode):
         self.get_logger().warning(f"{what}; clearing pending work and TF")
         self._tf.clear()
         inputs.restart()
-        self._refuse_waiting("time jumped back while the pose was waited for", ErrorCode.STALE)
+        self._refuse_waiting(SrayError(ErrorCode.STALE, "time jumped back while the pose was waited for"))
         for lane, item in self._inbox.drain(IMAGES, RENDERS, VIEWPOINTS):
             work.leave(lane, item)
 
-    def _refuse_waiting(self, why: str, code: ErrorCode) -> None:
+    def _refuse_waiting(self, error: SrayError) -> None:
         for waiting in self._poses.clear():
-            waiting.refuse(SrayError(code, why))
+            waiting.refuse(error)
 
     # --- the worker
 
@@ -256,16 +257,19 @@ class SemanticMapper(LifecycleNode):
             work.do(*job)
 
     def _stop(self, worker: threading.Thread, work: MappingWork) -> None:
+        self._close_inbox(work)
+        worker.join()
+
+    def _close_inbox(self, work: MappingWork) -> None:
         for lane, item in self._inbox.close():
             work.leave(lane, item)
-        worker.join()
 
     # --- services and action
 
     async def _on_clear(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         work, answer = self._work, Future(executor=self.executor)
         if work is None:
-            response.message = str(SrayError(ErrorCode.INACTIVE, "the node is not active; activate it first"))
+            response.message = str(inactive())
             return response
 
         def clear() -> None:
@@ -288,8 +292,7 @@ class SemanticMapper(LifecycleNode):
     def _on_render_view(self, goal: ServerGoalHandle, future: Future) -> None:
         requests = self._requests
         if requests is None or not self._inbox.is_open:
-            why = "the node is not active; configure and activate it, then ask again"
-            future.set_result(refusal(SrayError(ErrorCode.INACTIVE, why)))
+            future.set_result(refusal(inactive()))
         else:
             requests.on_goal(goal, future)
 

@@ -17,7 +17,7 @@ from std_msgs.msg import Header
 from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
 from sray_ros.inbox import Inbox
-from sray_ros.mapping_work import REQUESTS, VIEWPOINTS, MappingWork, ViewRequest
+from sray_ros.mapping_work import REQUESTS, VIEWPOINTS, MappingWork, ViewRequest, inactive
 from sray_ros.pose_queue import PoseQueue, Waiting
 from sray_ros.poses import Matrix, matrix_of_pose, transform_of_matrix
 from sray_ros.publications import Publications
@@ -110,6 +110,9 @@ class ViewRequests:
         self._poses.put(
             Waiting(header.frame_id, header.stamp, lambda m: deliver(m @ frame_from_view), refuse, may_be_latest=True)
         )
+        if not self._inbox.is_open:  # closed meanwhile: nobody polls the queue any more
+            for waiting in self._poses.clear():
+                waiting.refuse(inactive())
 
     def _header(self, pose: PoseStamped) -> Header:
         is_stamped = pose.header.stamp.sec or pose.header.stamp.nanosec

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
+import tf2_ros
 import torch
 from mapper_process import OPTICAL_FRAME, checkpoint, image_of, info_of, time_of
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -21,12 +24,15 @@ from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.mapping.mapper import Rendering
+from sray_interfaces.action import RenderView
 from sray_ros.camera_inputs import Arrival
 from sray_ros.health import Health
 from sray_ros.inbox import Inbox
-from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, MAP, Command, MappingWork, ViewRequest
+from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, MAP, REQUESTS, Command, MappingWork, ViewRequest
 from sray_ros.parameters import MapperParameters
+from sray_ros.pose_queue import PoseQueue
 from sray_ros.publications import Publications
+from sray_ros.view_requests import ViewRequests
 
 pytestmark = pytest.mark.ros
 SETTINGS = {"keyframes.min_sharpness": 0.0, "render.quality": "fast", "trigger": "request", "near": 0.5, "far": 4.0}
@@ -118,3 +124,38 @@ def test_every_command_is_answered_done_dropped_failed_or_closed(bench: Bench) -
         bench.work.leave(lane, item)
     bench.put(COMMANDS, Command(fail, bench.refusals.append))
     assert bench.refused[2:] == [ErrorCode.INACTIVE, ErrorCode.INACTIVE]
+
+
+@pytest.mark.parametrize(("is_canceled", "code"), [(False, ErrorCode.INACTIVE), (True, ErrorCode.CANCELED)])
+def test_a_render_that_a_deactivation_stops_was_not_canceled(
+    bench: Bench, frames: list[Frame], is_canceled: bool, code: ErrorCode
+) -> None:
+    for second, frame in enumerate(frames, 100):
+        bench.see(frame, second)
+
+    def interrupt(fraction: float) -> None:
+        if not is_canceled:
+            bench.inbox.close()
+
+    canceled = (lambda: True) if is_canceled else (lambda: False)
+    info = info_of(Frame(frames[0].image, frames[0].camera).resized(480, 360), Header())  # several chunks
+    bench.put(REQUESTS, bench.request(info=info, on_progress=interrupt, canceled=canceled))
+    bench.turn()
+    assert (bench.answers, bench.refused) == ([], [code])
+
+
+def test_a_goal_whose_pose_nobody_will_look_up_any_more_is_answered(bench: Bench) -> None:
+    buffer = tf2_ros.Buffer(node=bench.node)
+    poses = PoseQueue(buffer, "map", 10, lambda: 60.0)
+    requests = ViewRequests(
+        bench.node, bench.work, bench.inbox, poses, bench.publications, tf2_ros.TransformBroadcaster(bench.node), "map"
+    )
+    asked = RenderView.Goal()
+    asked.viewpoint.header.frame_id = "nowhere"
+    answers = [Future(), Future()]
+    requests.on_goal(SimpleNamespace(request=asked), answers[0])
+    assert not answers[0].done()
+    bench.inbox.close()
+    requests.on_goal(SimpleNamespace(request=asked), answers[1])
+    assert [answer.result().error_code for answer in answers] == [ErrorCode.INACTIVE] * 2
+    assert len(poses) == 0

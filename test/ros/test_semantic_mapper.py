@@ -264,6 +264,32 @@ def test_a_render_is_canceled_promptly_and_the_next_one_answers(
     assert ErrorCode(mapper.answer(mapper.ask(goal_for(small))).result.error_code) is ErrorCode.OK
 
 
+def test_a_deactivation_answers_whoever_waits(mapper: MapperProcess, frames: list[Frame], plane_scene: Any) -> None:
+    mapper.send_in_lockstep(frames[:3])
+    camera = plane_scene.camera((0.05, 0.02, 0.0)).resized(1600, 1200)
+    info = CameraInfo(width=1600, height=1200)
+    info.k = camera.intrinsics.double().reshape(-1).tolist()
+    rendered, queued = (mapper.ask(goal_for(camera, camera_info=info)) for _ in range(2))
+    node = mapper.listener.node
+    client = node.create_client(Trigger, "/semantic_mapper/clear")
+    assert mapper.listener.until(client.service_is_ready)
+    cleared = client.call_async(Trigger.Request())
+    assert mapper.set(tf__timeout=60.0) == ""
+    try:
+        nowhere = RenderView.Goal()
+        nowhere.viewpoint.header.frame_id = "nowhere"
+        poseless = mapper.ask(nowhere)
+        assert mapper.transition(Transition.TRANSITION_DEACTIVATE)
+        for handle in (rendered, queued, poseless):
+            assert ErrorCode(mapper.answer(handle).result.error_code) is ErrorCode.INACTIVE
+        assert mapper.listener.until(cleared.done, 10)
+        assert not cleared.result().success
+        assert cleared.result().message.startswith("INACTIVE: ")
+    finally:
+        node.destroy_client(client)
+        assert mapper.set(tf__timeout=0.2) == ""
+
+
 def test_pausing_ignores_images_and_clearing_forgets_keyframes(mapper: MapperProcess, frames: list[Frame]) -> None:
     keyframes = mapper.listener.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
     mapper.send_in_lockstep(frames[:3])
