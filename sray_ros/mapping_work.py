@@ -27,7 +27,7 @@ from sray_ros.inbox import Inbox, Lane
 from sray_ros.parameters import MapperParameters
 from sray_ros.poses import Matrix
 from sray_ros.publications import Publications
-from sray_ros.rectification import Rectifier, check_size, read_camera_info
+from sray_ros.rectification import Calibration, Rectifier, check_size, read_camera_info
 
 COMMANDS = Lane("commands", 8)
 MAP = Lane("map", 1)
@@ -216,22 +216,31 @@ class MappingWork:
             calibration.width,
             calibration.height,
         )
-        depth = None
-        if arrival.depth is not None:
-            # Depth comes in the colour camera's frame, at its own size or another of the same shape.
-            metres = read_depth(arrival.depth)
-            of_depth = replace(camera, width=metres.shape[1], height=metres.shape[0])
-            blank = torch.zeros(*metres.shape, 3, dtype=torch.uint8)
-            resized = Frame(blank, of_depth, torch.from_numpy(metres)).resized(camera.width, camera.height)
-            assert resized.depth is not None
-            depth = torch.from_numpy(self._rectifier.depth(calibration, resized.depth.numpy()))
         return Frame(
             torch.from_numpy(self._rectifier.picture(calibration, picture)),
             camera,
-            depth,
+            self._depth_of(arrival, calibration, camera),
             stamp_ns=arrival.stamp_ns,
             name=f"image at {arrival.stamp_ns * 1e-9:.3f} s",
         )
+
+    def _depth_of(self, arrival: Arrival, calibration: Calibration, camera: Camera) -> torch.Tensor | None:
+        """Depth guides sampling and is never required: one that cannot be used is reported, and done without."""
+        if arrival.depth is None:
+            return None
+        try:
+            metres = read_depth(arrival.depth)
+            if not metres.size:
+                raise SrayError(ErrorCode.BAD_ENCODING, "a depth image has no pixels; expected some, or no image")
+        except SrayError as error:
+            self._report(error)
+            return None
+        # Depth comes in the colour camera's frame, at its own size or another of the same shape.
+        of_depth = replace(camera, width=metres.shape[1], height=metres.shape[0])
+        blank = torch.zeros(*metres.shape, 3, dtype=torch.uint8)
+        resized = Frame(blank, of_depth, torch.from_numpy(metres)).resized(camera.width, camera.height)
+        assert resized.depth is not None
+        return torch.from_numpy(self._rectifier.depth(calibration, resized.depth.numpy()))
 
     def _camera_of(self, request: ViewRequest) -> Camera:
         pose = torch.from_numpy(request.map_from_camera).float()
@@ -272,6 +281,10 @@ class MappingWork:
             error = SrayError(ErrorCode.INTERNAL, f"{unknown!r}; please report it with the log")
         else:
             return None
+        self._report(error)
+        return error
+
+    def _report(self, error: SrayError) -> None:
         # The first keyframes cannot be rendered from others, and a stopped render is no fault: neither is a warning.
         expected = (ErrorCode.TOO_FEW_VIEWS, ErrorCode.NO_KEYFRAMES, ErrorCode.CANCELED)
         if self._health.refused(error) and self._inbox.is_open:
@@ -280,7 +293,6 @@ class MappingWork:
                 self._logger.info(str(error))
             else:
                 self._logger.warning(str(error))
-        return error
 
 
 def inactive() -> SrayError:

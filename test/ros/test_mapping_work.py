@@ -26,6 +26,7 @@ from sray.frames import Frame
 from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
 from sray_ros.camera_inputs import Arrival
+from sray_ros.conversions import image_message
 from sray_ros.health import Health
 from sray_ros.inbox import Inbox
 from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, MAP, REQUESTS, Command, MappingWork, ViewRequest
@@ -159,3 +160,19 @@ def test_a_goal_whose_pose_nobody_will_look_up_any_more_is_answered(bench: Bench
     requests.on_goal(SimpleNamespace(request=asked), answers[1])
     assert [answer.result().error_code for answer in answers] == [ErrorCode.INACTIVE] * 2
     assert len(poses) == 0
+
+
+@pytest.mark.parametrize("spoil", ["unknown encoding", "cut short", "empty"])
+def test_a_bad_depth_image_costs_the_depth_not_the_frame(bench: Bench, frames: list[Frame], spoil: str) -> None:
+    depth = image_message(Header(), np.full((36, 48), 2.0, np.float32), "32FC1")
+    if spoil == "unknown encoding":
+        depth.encoding = "infrared9"
+    elif spoil == "cut short":
+        depth.data = depth.data[:100]
+    else:
+        depth.height, depth.data = 0, depth.data[:0]
+    bench.see(frames[0], 100, depth)
+    assert len(bench.work.mapper.keyframes) == 1
+    assert bench.health.refusals[ErrorCode.BAD_ENCODING] == 1
+    assert "a depth image" in str(bench.health.last_refusal)
+    assert bench.handled[-1].stamp.sec == 100
