@@ -86,9 +86,10 @@ class Inbox:
             self._news.notify_all()
             return self._drain(tuple(self._queues))
 
-    def waiting(self) -> int:
+    def waiting(self, lane: Lane) -> int:
+        """How many items wait in a lane."""
         with self._news:
-            return sum(len(queue) for queue in self._queues.values())
+            return len(self._queues[lane])
 
     def _drain(self, lanes: tuple[Lane, ...]) -> list[tuple[Lane, Any]]:
         left = [(lane, item) for lane in lanes for item in self._queues[lane]]

@@ -97,6 +97,7 @@ class MappingWork:
         self._model = checkpoint.model.to(device)
         self._parameters = parameters
         self._parameters_revision = parameters.revision
+        self._render_config = parameters.render_config()
         self._inbox = inbox
         self._publications = publications
         self._health = health
@@ -114,7 +115,7 @@ class MappingWork:
             RENDERS: self._render_target,
         }
         self.mapper = Mapper(
-            SemanticField(self._model, parameters.render_config()),
+            SemanticField(self._model, self._render_config),
             checkpoint.label_space.classes,
             parameters.mapper_config(),
         )
@@ -178,15 +179,18 @@ class MappingWork:
     def _render_request(self, request: ViewRequest) -> None:
         camera = self._camera_of(request)
         if request.on_preview is not None:
-            request.on_preview(self._render(camera, scale=request.scale * PREVIEW_SCALE, canceled=request.canceled))
+            coarse = request.scale * PREVIEW_SCALE
+            request.on_preview(self._render(camera, is_preview=True, scale=coarse, canceled=request.canceled))
         rendering = self._render(
             camera, scale=request.scale, canceled=request.canceled, on_progress=request.on_progress
         )
         request.answer(rendering)
         self._publications.frustums(rendering)
 
-    def _render(self, camera: Camera, canceled: Callable[[], bool] = lambda: False, **how: Any) -> Rendering:
-        """Render, and stop early when canceled or when the node is being deactivated."""
+    def _render(
+        self, camera: Camera, canceled: Callable[[], bool] = lambda: False, is_preview: bool = False, **how: Any
+    ) -> Rendering:
+        """Render, and stop early when canceled or when the node is being deactivated. A preview does not count."""
         started = self._health.busy_since = time.monotonic()
 
         def stopped() -> bool:
@@ -203,7 +207,8 @@ class MappingWork:
             raise
         finally:
             self._health.busy_since = None
-        self._health.rendered(time.monotonic() - started)
+        if not is_preview:
+            self._health.rendered(time.monotonic() - started)
         return rendering
 
     def _frame_of(self, arrival: Arrival) -> Frame:
@@ -268,7 +273,10 @@ class MappingWork:
             return
         self._parameters_revision = self._parameters.revision
         config = replace(self._parameters.mapper_config(), map=self.mapper.config.map)
-        self.mapper.configure(config, SemanticField(self._model, self._parameters.render_config()))
+        before, self._render_config = self._render_config, self._parameters.render_config()
+        self.mapper.configure(config, SemanticField(self._model, self._render_config))
+        if self._render_config.min_confidence != before.min_confidence:
+            self._publications.label_space(self._render_config.min_confidence)
 
     def _try(self, action: Callable[[], None]) -> SrayError | None:
         """Do it; what went wrong is counted and logged, and returned."""

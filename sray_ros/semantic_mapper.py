@@ -318,7 +318,7 @@ class SemanticMapper(LifecycleNode):
             "keyframes": len(work.mapper.keyframes) if work is not None else 0,
             "voxels": len(work.mapper.map) if work is not None else 0,
             "images received": inputs.image.received if inputs is not None else 0,
-            "images waiting": self._inbox.waiting(),
+            "images waiting": self._inbox.waiting(IMAGES),
             "images dropped": self._inbox.dropped[IMAGES.name],
             "trigger": self._settings["trigger"],
         }

@@ -189,6 +189,7 @@ def test_the_inbox_lets_the_oldest_go_and_gives_lanes_their_turn() -> None:
     for item in (1, 2):
         inbox.put(jobs, item)
     assert inbox.dropped == {"images": 1, "jobs": 0}
+    assert (inbox.waiting(images), inbox.waiting(jobs)) == (2, 2)
     assert inbox.take() == (images, ["b", "c"])
     inbox.put(images, "d")
     assert [inbox.take(), inbox.take()] == [(jobs, [1]), (images, ["d"])]

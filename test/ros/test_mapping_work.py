@@ -176,3 +176,13 @@ def test_a_bad_depth_image_costs_the_depth_not_the_frame(bench: Bench, frames: l
     assert bench.health.refusals[ErrorCode.BAD_ENCODING] == 1
     assert "a depth image" in str(bench.health.last_refusal)
     assert bench.handled[-1].stamp.sec == 100
+
+
+def test_a_preview_is_no_render_of_its_own(bench: Bench, frames: list[Frame]) -> None:
+    for second, frame in enumerate(frames, 100):
+        bench.see(frame, second)
+    previews: list[Rendering] = []
+    bench.put(REQUESTS, bench.request(on_preview=previews.append))
+    bench.turn()
+    assert (len(previews), len(bench.answers), bench.health.renders) == (1, 1, 1)
+    assert previews[0].view.camera.width < bench.answers[0].view.camera.width

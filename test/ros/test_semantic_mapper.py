@@ -312,6 +312,11 @@ def test_nonsense_in_parameters_is_refused_by_name_and_a_good_value_applies(
     assert "near" in mapper.set(near=3.0, far=2.0)
     assert "render.min_opacity" in mapper.set(render__min_opacity=float("nan"))
     mapper.send_in_lockstep(frames[:3])
+    infos = mapper.listener.hear(LabelInfo, "/semantic_mapper/label/info", LATCHED)
+    assert mapper.listener.until(lambda: infos)
+    for threshold in (0.25, 0.0):
+        assert mapper.set(render__min_confidence=threshold) == ""
+        assert mapper.listener.until(lambda threshold=threshold: infos[-1].threshold == threshold, 10)
     for width, expected in ((24, (24, 18)), (0, (48, 36))):
         assert mapper.set(render__width=width) == ""
         result = mapper.answer(mapper.ask(goal_for(frames[0].camera))).result
