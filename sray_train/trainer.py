@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sray.checkpoint import save_checkpoint
+from sray.errors import ErrorCode, SrayError
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay
 from sray_train.config import EncoderStage, RayStage, TrainConfig
@@ -88,10 +89,22 @@ class Trainer:
         return self.folder / "state.safetensors"
 
     def resume(self) -> bool:
-        """Go on where the folder's last run stopped; False if there is none. Raises as `load_state` does."""
+        """Go on where the folder's last run stopped; False if there is none.
+
+        Raises as `load_state` does, and SrayError(MODEL_MISMATCH) if that run had another config: two runs mixed in
+        one folder would give a checkpoint that says the wrong thing of itself.
+        """
         if not self.state_file.exists():
             return False
         raw, self._moments = load_state(self.state_file, self.model)
+        before, now = _settings(raw.pop("config")), _settings(json.loads(json.dumps(asdict(self.config))))
+        if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
+            name = changed[0]
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"{self.folder} holds a run with {name} {before.get(name)}, this one has {now.get(name)}; set it back, "
+                "or give this run another --run-folder",
+            )
         self.progress = Progress(**raw)
         return True
 
@@ -144,11 +157,11 @@ class Trainer:
                 if now - saved > self.config.save_every_seconds:
                     self.progress.seconds += now - started
                     started = saved = now
-                    save_state(self.state_file, self.model, optimizer, asdict(self.progress))
+                    save_state(self.state_file, self.model, optimizer, self.lineage)
         finally:
             # Reached by an interrupt as well: what was learned is kept.
             self.progress.seconds += time.monotonic() - started
-            save_state(self.state_file, self.model, optimizer, asdict(self.progress))
+            save_state(self.state_file, self.model, optimizer, self.lineage)
         return self.progress.step == total
 
     def _set_rates(self, optimizer: torch.optim.Optimizer, base_rates: list[float], stage: Stage) -> None:
@@ -183,6 +196,21 @@ class Trainer:
     def _append(self, record: dict[str, Any]) -> None:
         with self._log.open("a") as file:
             file.write(json.dumps(record) + "\n")
+
+
+WORKING_CONDITIONS = ("threads", "validate_every", "save_every_seconds")
+"""Settings that do not change what is learned; a resumed run may have others."""
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """A config as flat names, without the working conditions."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{inner}": setting for inner, setting in value.items()}
+        elif name not in WORKING_CONDITIONS:
+            flat[name] = value
+    return flat
 
 
 def _clock(seconds: float) -> str:

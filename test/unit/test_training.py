@@ -103,6 +103,14 @@ def test_a_target_is_never_its_own_source(scene: Scene) -> None:
         assert 2 <= len(set(sources)) == len(sources) <= 4
 
 
+def test_another_config_does_not_mix_with_a_run(scene: Scene, tmp_path: Path) -> None:
+    trainer(scene, tmp_path, seconds=0).run()
+    other = replace(TINY, encoder=replace(TINY.encoder, batch=3))
+    with pytest.raises(SrayError, match=r"encoder.batch 2, this one has 3"):
+        trainer(scene, tmp_path, other).resume()
+    assert trainer(scene, tmp_path, replace(TINY, threads=1)).resume()
+
+
 def test_a_damaged_state_is_refused_by_name(scene: Scene, tmp_path: Path) -> None:
     trainer(scene, tmp_path, seconds=0).run()
     state = tmp_path / "state.safetensors"
