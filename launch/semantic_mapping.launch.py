@@ -159,6 +159,8 @@ def playback(given: dict[str, str]) -> list:
         player = ExecuteProcess(cmd=command, name="bag_player", output="screen")
     elif given["sequence"]:
         switches = {name: True for name in ("loop", "start_paused") if is_on(given, name)}
+        # A score must not depend on the machine's speed: every frame waits until the mapper has handled the last one.
+        switches |= {"lockstep": True} if is_on(given, "score") else {}
         speed = {"rate": float(given["rate"])} if given["rate"] else {}
         player = Node(
             package=PACKAGE,
@@ -166,17 +168,21 @@ def playback(given: dict[str, str]) -> list:
             name="sequence_player",
             namespace=given["namespace"],
             parameters=[{**if_typed(given, sequence="sequence", map_frame="map_frame"), **speed, **switches}],
-            remappings=remapped_inputs(given),
+            remappings=[*remapped_inputs(given), ("handled", "semantic_mapper/handled")],
             ros_arguments=log_level(given),
             output="screen",
         )
     else:
         return []
-    return [player, RegisterEventHandler(OnProcessExit(target_action=player, on_exit=say_that_the_map_stays))]
+    return [player, RegisterEventHandler(OnProcessExit(target_action=player, on_exit=after_playback))]
 
 
-def say_that_the_map_stays(_event: ProcessExited, context: LaunchContext) -> LogInfo | None:
-    return None if context.is_shutdown else LogInfo(msg="the recording has ended; the map stays until Ctrl-C")
+def after_playback(event: ProcessExited, context: LaunchContext) -> LogInfo | Shutdown | None:
+    if context.is_shutdown:
+        return None
+    if event.returncode:
+        return Shutdown(reason="the recording could not be played: the player's last message says why")
+    return LogInfo(msg="the recording has ended; map and scores stay until Ctrl-C")
 
 
 def rviz(given: dict[str, str]) -> Node:

@@ -51,4 +51,4 @@ class Rooms:
         if self.contact_sheet:
             write_contact_sheet(folders, self.contact_sheet)
             print(f"contact sheet: {self.contact_sheet}")
-        print(f"{len(folders)} rooms in {folders[0].parent}")
+        print(f"{len(folders)} rooms in {folders[0].parent}, the first is {folders[0]}")
