@@ -69,62 +69,50 @@ class LabelSpace:
         )
 
 
-def _space(name: str, rows: list[tuple[str, int, tuple[int, int, int]]]) -> LabelSpace:
-    return LabelSpace(
-        name,
-        names=tuple(row[0] for row in rows),
-        nyu40=tuple(row[1] for row in rows),
-        colours=tuple(row[2] for row in rows),
-    )
+_CLASSES = {
+    "wall": (1, (174, 199, 232)),
+    "floor": (2, (152, 223, 138)),
+    "cabinet": (3, (31, 119, 180)),
+    "bed": (4, (255, 187, 120)),
+    "chair": (5, (188, 189, 34)),
+    "sofa": (6, (140, 86, 75)),
+    "table": (7, (255, 152, 150)),
+    "door": (8, (214, 39, 40)),
+    "window": (9, (197, 176, 213)),
+    "bookshelf": (10, (148, 103, 189)),
+    "picture": (11, (196, 156, 148)),
+    "counter": (12, (23, 190, 207)),
+    "desk": (14, (247, 182, 210)),
+    "curtain": (16, (219, 219, 141)),
+    "ceiling": (22, (78, 71, 183)),
+    "refrigerator": (24, (255, 127, 14)),
+    "shower curtain": (28, (158, 218, 229)),
+    "toilet": (33, (44, 160, 44)),
+    "sink": (34, (112, 128, 144)),
+    "lamp": (35, (255, 221, 51)),
+    "bathtub": (36, (227, 119, 194)),
+    "otherfurniture": (39, (82, 84, 163)),
+    "other": (40, (110, 110, 110)),
+}
+"""NYU40 id and colour; the colours of ScanNet's benchmark where it has the class."""
 
 
+def _space(name: str, *names: str) -> LabelSpace:
+    chosen = [_CLASSES[each] for each in names]
+    return LabelSpace(name, names, tuple(colour for _, colour in chosen), tuple(nyu40 for nyu40, _ in chosen))
+
+
+# fmt: off
 SCANNET20 = _space(
-    "scannet20",
-    [
-        ("wall", 1, (174, 199, 232)),
-        ("floor", 2, (152, 223, 138)),
-        ("cabinet", 3, (31, 119, 180)),
-        ("bed", 4, (255, 187, 120)),
-        ("chair", 5, (188, 189, 34)),
-        ("sofa", 6, (140, 86, 75)),
-        ("table", 7, (255, 152, 150)),
-        ("door", 8, (214, 39, 40)),
-        ("window", 9, (197, 176, 213)),
-        ("bookshelf", 10, (148, 103, 189)),
-        ("picture", 11, (196, 156, 148)),
-        ("counter", 12, (23, 190, 207)),
-        ("desk", 14, (247, 182, 210)),
-        ("curtain", 16, (219, 219, 141)),
-        ("refrigerator", 24, (255, 127, 14)),
-        ("shower curtain", 28, (158, 218, 229)),
-        ("toilet", 33, (44, 160, 44)),
-        ("sink", 34, (112, 128, 144)),
-        ("bathtub", 36, (227, 119, 194)),
-        ("otherfurniture", 39, (82, 84, 163)),
-    ],
+    "scannet20", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
+    "counter", "desk", "curtain", "refrigerator", "shower curtain", "toilet", "sink", "bathtub", "otherfurniture",
 )
 
 ROOMS = _space(
-    "rooms",
-    [
-        ("wall", 1, (174, 199, 232)),
-        ("floor", 2, (152, 223, 138)),
-        ("cabinet", 3, (31, 119, 180)),
-        ("bed", 4, (255, 187, 120)),
-        ("chair", 5, (188, 189, 34)),
-        ("sofa", 6, (140, 86, 75)),
-        ("table", 7, (255, 152, 150)),
-        ("door", 8, (214, 39, 40)),
-        ("window", 9, (197, 176, 213)),
-        ("bookshelf", 10, (148, 103, 189)),
-        ("picture", 11, (196, 156, 148)),
-        ("desk", 14, (247, 182, 210)),
-        ("curtain", 16, (219, 219, 141)),
-        ("ceiling", 22, (78, 71, 183)),
-        ("lamp", 35, (255, 221, 51)),
-        ("other", 40, (110, 110, 110)),
-    ],
+    "rooms", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
+    "desk", "curtain", "ceiling", "lamp", "other",
 )
 """The 16 classes of the procedural rooms (`sray_train.datasets.rooms`); "other" is NYU40's otherprop."""
+# fmt: on
 
 LABEL_SPACES = {space.name: space for space in (ROOMS, SCANNET20)}
