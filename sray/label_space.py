@@ -58,6 +58,11 @@ class LabelSpace:
         table[: self.classes] = self.colours
         return table[indices]
 
+    def overlay(self, image: NDArray[np.uint8], indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Label colours over an RGB picture (..., 3), half and half; the picture alone where the label is VOID."""
+        mixed = ((image.astype(np.uint16) + self.colourize(indices)) // 2).astype(np.uint8)
+        return np.where((indices == VOID)[..., None], image, mixed)
+
     @staticmethod
     def from_dict(raw: dict[str, Any]) -> LabelSpace:
         """The inverse of `dataclasses.asdict`, also after JSON. Raises KeyError, TypeError or ValueError otherwise."""

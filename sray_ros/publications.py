@@ -122,7 +122,7 @@ def view_messages(header: Header, view: RenderedView, label_space: LabelSpace) -
         "label/camera_info": lambda: camera_info_message(header, view.camera),
         "label/confidence": lambda: image_message(header, view.confidence.numpy().astype(np.float32), "32FC1"),
         "label/color": lambda: image_message(header, label_space.colourize(labels), "rgb8"),
-        "label/overlay": lambda: image_message(header, pictures.overlay(color(), labels, label_space), "rgb8"),
+        "label/overlay": lambda: image_message(header, label_space.overlay(color(), labels), "rgb8"),
         "color/image": lambda: image_message(header, color(), "rgb8"),
         "depth/image": lambda: image_message(header, view.depth.numpy().astype(np.float32), "32FC1"),
         "coverage": lambda: image_message(header, view.coverage.numpy(), "mono8"),

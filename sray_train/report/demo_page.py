@@ -102,7 +102,7 @@ def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
     if view.truth is not None:
         made.append(("truth", "ground truth", space.colourize(view.truth), True))
         made.append(("error", "error", pictures.error(view.labels, view.truth), True))
-    made.append(("overlay", "overlay", pictures.overlay(view.image, view.labels, space), False))
+    made.append(("overlay", "overlay", space.overlay(view.image, view.labels), False))
     if view.color is not None:
         made.append(("color", "rendered colour", view.color, False))
     if view.depth is not None:

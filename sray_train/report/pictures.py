@@ -10,20 +10,13 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 
 from sray.errors import ErrorCode, SrayError
-from sray.label_space import VOID, LabelSpace
+from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud
 
 Picture = NDArray[np.uint8]
 PAPER = (255, 255, 255)
 RIGHT, WRONG, UNANSWERED, UNSCORED = (226, 236, 228), (208, 58, 48), (242, 186, 96), (255, 255, 255)
 """Colours of the error picture: labelled rightly, wrongly, left void; no ground truth."""
-
-
-def overlay(image: Picture, labels: NDArray[np.uint8], space: LabelSpace, opacity: float = 0.55) -> Picture:
-    """Label colours over a picture; void shows the picture alone."""
-    mixed: Picture = ((1 - opacity) * image.astype(np.float32) + opacity * space.colourize(labels)).astype(np.uint8)
-    mixed[labels == VOID] = image[labels == VOID]
-    return mixed
 
 
 def error(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Picture:

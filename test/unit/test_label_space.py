@@ -50,6 +50,12 @@ def test_colours_tell_classes_and_void_is_black(space: LabelSpace) -> None:
     assert picture[0].tolist() == [list(space.colours[0]), list(space.colours[1]), [0, 0, 0]]
 
 
+def test_an_overlay_is_half_and_half_and_leaves_void_alone() -> None:
+    image = np.array([[[10, 20, 30], [10, 20, 30]]], np.uint8)
+    blended = ROOMS.overlay(image, np.array([[0, VOID]], np.uint8))
+    assert blended.tolist() == [[[92, 109, 131], [10, 20, 30]]]  # wall is 174, 199, 232
+
+
 @SPACES
 def test_json_round_trip(space: LabelSpace) -> None:
     assert LabelSpace.from_dict(json.loads(json.dumps(asdict(space)))) == space
