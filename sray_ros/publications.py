@@ -20,8 +20,8 @@ from sray.field import RenderedView
 from sray.label_space import LabelSpace
 from sray.mapping.cloud import LabelledCloud
 from sray.mapping.mapper import Mapper, Rendering
-from sray_ros import pictures
-from sray_ros.conversions import camera_info_message, cloud_message, image_message, label_info_message
+from sray_ros.conversions import Picture, camera_info_message, cloud_message, image_message, label_info_message
+from sray_ros.legend import legend
 from sray_ros.poses import body_pose
 
 FRUSTUM_METRES = 0.15
@@ -68,7 +68,7 @@ class Publications:
         """Names, ids and the legend."""
         header = Header(stamp=self._now(), frame_id=self._map_frame)
         self._publishers["label/info"].publish(label_info_message(header, self._label_space, threshold))
-        self._publishers["legend"].publish(image_message(header, pictures.legend(self._label_space), "rgb8"))
+        self._publishers["legend"].publish(image_message(header, legend(self._label_space), "rgb8"))
 
     def view(self, header: Header, view: RenderedView, make_cloud: Callable[[], LabelledCloud]) -> None:
         """One rendered view; `header` is the camera's."""
@@ -113,8 +113,8 @@ def view_messages(header: Header, view: RenderedView, label_space: LabelSpace) -
     """How to make each image topic's message of a rendered view."""
     labels = view.labels.numpy()
 
-    def color() -> pictures.Picture:
-        picture: pictures.Picture = (view.color.numpy() * 255).round().astype(np.uint8)
+    def color() -> Picture:
+        picture: Picture = (view.color.numpy() * 255).round().astype(np.uint8)
         return picture
 
     return {

@@ -1,4 +1,4 @@
-"""Pictures for people: the legend."""
+"""The legend: the label colours with their names, as a picture that RViz and Foxglove can show."""
 
 from __future__ import annotations
 
