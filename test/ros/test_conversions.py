@@ -19,9 +19,9 @@ from std_msgs.msg import Header
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
-from sray_ros import pictures
 from sray_ros.conversions import camera_info_message, image_message, label_info_message, read_depth, read_image
 from sray_ros.inbox import Inbox, Lane
+from sray_ros.legend import ROW, legend
 from sray_ros.parameters import PARAMETERS, complaint_about
 from sray_ros.poses import body_pose, matrix_of_pose, matrix_of_transform, pose_of_matrix, transform_of_matrix
 from sray_ros.rectification import Rectifier, check_size, read_camera_info
@@ -175,8 +175,8 @@ def test_camera_info_and_label_info_say_what_the_library_says() -> None:
 
 
 def test_the_legend_shows_each_colour_in_its_row() -> None:
-    picture = pictures.legend(ROOMS)
-    rows = [tuple(picture[pictures.ROW * index + 12, 20].tolist()) for index in range(17)]
+    picture = legend(ROOMS)
+    rows = [tuple(picture[ROW * index + 12, 20].tolist()) for index in range(17)]
     assert rows == [*ROOMS.colours, (0, 0, 0)]
 
 
