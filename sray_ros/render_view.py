@@ -38,6 +38,8 @@ class RenderViewServer:
     def __init__(self, node: Node, ask: Callable[[ServerGoalHandle, Future], None]) -> None:
         self._node = node
         self._ask = ask
+        self.answering = 0
+        """Goals that have no result yet."""
         self._server = ActionServer(
             node,
             RenderView,
@@ -52,6 +54,13 @@ class RenderViewServer:
         self._server.destroy()
 
     async def _execute(self, goal: ServerGoalHandle) -> RenderView.Result:
+        self.answering += 1
+        try:
+            return await self._answer(goal)
+        finally:
+            self.answering -= 1
+
+    async def _answer(self, goal: ServerGoalHandle) -> RenderView.Result:
         started = time.monotonic()
         future = Future(executor=self._node.executor)
         self._ask(goal, future)

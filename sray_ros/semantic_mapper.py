@@ -7,6 +7,7 @@ first ones are kept but not rendered.
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -27,9 +28,10 @@ from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import Executor, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
@@ -53,6 +55,8 @@ SUCCESS, FAILURE, ERROR = (
     TransitionCallbackReturn.ERROR,
 )
 POSE_PERIOD, REPORT_PERIOD = 0.02, 1.0
+ANSWER_SECONDS = 1.0
+"""How long an ending node takes to tell waiting clients so."""
 MODEL = "sray_rooms.safetensors"
 
 
@@ -88,10 +92,13 @@ class SemanticMapper(LifecycleNode):
         self._jump = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
         self._log_standins(tf2_ros, message_filters, cv_bridge, sensor_msgs_py)
 
-    def close(self) -> None:
-        """Stop everything that was started, from any state. Call before destroy_node."""
+    def close(self, executor: Executor) -> None:
+        """Stop everything that was started, from any state, and answer who waits. Call before destroy_node."""
         self._undo_activate.close()
         self._undo_configure.close()
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while self._render_view.answering and time.monotonic() < deadline:
+            executor.spin_once(timeout_sec=0.02)
         self._render_view.close()
 
     # --- lifecycle
@@ -333,7 +340,11 @@ class SemanticMapper(LifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Spin until SIGINT or SIGTERM; 0 then, 1 if the node cannot start."""
-    rclpy.init(args=args)
+    # rclpy's own handlers would invalidate the context before goals are answered and the worker has stopped.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     try:
         node = SemanticMapper()
     except Exception as error:
@@ -343,11 +354,10 @@ def main(args: list[str] | None = None) -> int:
     executor = MultiThreadedExecutor(num_threads=4)
     executor.add_node(node)
     try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=0.1)
     finally:
-        node.close()
+        node.close(executor)
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()
         rclpy.try_shutdown()
