@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from sray.errors import ErrorCode, SrayError
+from sray.files import write_atomically
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
 
@@ -46,7 +46,8 @@ def save_checkpoint(
 ) -> str:
     """Write a checkpoint and return its sha256. Killed at any moment, either the old file or the new one is there.
 
-    Raises ValueError if the label space has another number of classes than the model.
+    Raises ValueError if the label space has another number of classes than the model, and SrayError (DISK_FULL,
+    BAD_FILE) if the file cannot be written.
     """
     if label_space.classes != model.config.classes:
         raise ValueError(
@@ -59,20 +60,6 @@ def save_checkpoint(
     content = save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
     write_atomically(Path(path), content)
     return hashlib.sha256(content).hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write, flush to disk, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:

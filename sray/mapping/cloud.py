@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from sray.errors import ErrorCode, SrayError
 from sray.field import RenderedView
+from sray.files import write_atomically
 from sray.label_space import VOID, LabelSpace
 
 PLY_POINT = np.dtype(
@@ -58,8 +57,7 @@ def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0
 def write_ply(path: Path, cloud: LabelledCloud, label_space: LabelSpace) -> None:
     """Write a binary PLY (x y z, red green blue, label, confidence), class names as comments.
 
-    The file appears whole or not at all; an existing one is kept if writing fails.
-    Raises SrayError: DISK_FULL, BAD_FILE.
+    The file appears whole or not at all. Raises SrayError: DISK_FULL, BAD_FILE; an existing file is kept then.
     """
     records = np.empty(len(cloud), PLY_POINT)
     for axis, name in enumerate("xyz"):
@@ -75,17 +73,4 @@ def write_ply(path: Path, cloud: LabelledCloud, label_space: LabelSpace) -> None
         "property uchar red\nproperty uchar green\nproperty uchar blue\n"
         "property uchar label\nproperty float confidence\nend_header\n"
     )
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(header.encode())
-            file.write(records.tobytes())
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        code = ErrorCode.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else ErrorCode.BAD_FILE
-        raise SrayError(
-            code,
-            f"cannot write {path}: {error.strerror}; give a path in a folder that exists, with room for "
-            f"{records.nbytes / 1e6:.1f} MB",
-        ) from error
+    write_atomically(path, header.encode() + records.tobytes())

@@ -1,0 +1,35 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from sray.errors import ErrorCode, SrayError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write, flush to disk, rename: killed at any moment, either the old file or the new one is there.
+
+    Folders that are missing are made. Raises SrayError: DISK_FULL, BAD_FILE; the old file is kept then.
+    """
+    # The process's number: two that write the same file do not write into each other's half.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        code = ErrorCode.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else ErrorCode.BAD_FILE
+        raise SrayError(
+            code,
+            f"cannot write {path} ({error.strerror or error}); expected a folder that can be written to, with room for "
+            f"{len(content) / 1e6:.1f} MB. Free some space, or give another path",
+        ) from error
