@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import view_selection as twin
 
 from sray.camera import Camera
-from sray.view_selection import pose_scores, select_views
+from sray.view_selection import nearest_views, pose_scores, select_views
 
 K = torch.tensor([[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]])
 
@@ -24,6 +28,62 @@ def camera(x: float = 0.0, z: float = 0.0, degrees: float = 0.0) -> Camera:
 
 def batch(*cameras: Camera) -> Camera:
     return Camera.stack(cameras)
+
+
+def scattered(count: int, places: int, extent: float, seed: int) -> Camera:
+    """`count` level cameras at `places` poses of a room, so that several share one and tie exactly."""
+    generator = np.random.default_rng(seed)
+    poses = [
+        camera(*generator.uniform(-extent, extent, 2), degrees=generator.uniform(-180, 180)) for _ in range(places)
+    ]
+    return batch(*(poses[index] for index in generator.integers(0, places, count)))
+
+
+def doubles(cameras: Camera) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [
+        (k, pose)
+        for k, pose in zip(cameras.intrinsics.double().numpy(), cameras.world_from_camera.double().numpy(), strict=True)
+    ]
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    candidates=st.integers(1, 90),
+    extent=st.sampled_from([0.1, 1.0, 5.0]),
+    count=st.integers(1, 10),
+    excluded_share=st.sampled_from([0.0, 0.5, 0.95]),
+    min_overlap=st.sampled_from([0.0, 0.02, 0.5]),
+)
+def test_the_choice_is_the_twins(
+    seed: int, candidates: int, extent: float, count: int, excluded_share: float, min_overlap: float
+) -> None:
+    cameras = scattered(candidates, max(1, candidates // 2), extent, seed)
+    target = scattered(1, 1, extent, seed + 20_000)
+    excluded = np.random.default_rng(seed).random(candidates) < excluded_share
+    expected = twin.select(doubles(target)[0], doubles(cameras), 64, 48, 0.5, 8.0, count, excluded, min_overlap)
+    chosen = select_views(
+        target[0], cameras, count, torch.from_numpy(excluded), bounds=(0.5, 8.0), min_overlap=min_overlap
+    )
+    assert chosen == expected
+
+
+@pytest.mark.parametrize("min_overlap", [0.0, 0.02, 0.6, 1.0])
+def test_of_thousands_the_choice_is_that_of_a_full_scan(min_overlap: float) -> None:
+    """The search stops early, starts again when few see the view, and gives up only when all were looked at."""
+    cameras = scattered(3000, 2000, 4.0, seed=1)
+    for target in (cameras[7], camera(), camera(x=100.0), camera(x=6.0, degrees=90)):
+        scores = pose_scores(target, cameras)
+        order = torch.argsort(scores.cost, stable=True)
+        assert select_views(target, cameras, 8, min_overlap=min_overlap) == [
+            int(index) for index in order[scores.overlap[order] >= min_overlap][:8]
+        ]
+
+
+def test_the_nearest_views_are_near_in_place_and_direction() -> None:
+    # 0.1 m, 60 degrees = 1.33, 1 m, and 0.5 m with 30 degrees = 1.17
+    candidates = batch(camera(degrees=60), camera(x=1.0), camera(x=0.1), camera(x=0.5, degrees=30))
+    assert nearest_views(camera(), candidates, 3) == [2, 1, 3]
+    assert nearest_views(camera(), candidates, 9) == [2, 1, 3, 0]
 
 
 def test_the_scores_are_metres_radians_and_the_share_of_the_frustum_seen() -> None:
@@ -62,6 +122,8 @@ def test_views_that_see_nothing_of_the_target_are_left_out_on_request() -> None:
 
 def test_ties_go_to_the_lower_index() -> None:
     assert select_views(camera(), batch(camera(x=0.3), camera(x=-0.3), camera(x=0.3)), 3) == [0, 1, 2]
+    # More than one look sees, and all at the least cost there is.
+    assert select_views(camera(), batch(*[camera()] * 300), 5) == [0, 1, 2, 3, 4]
 
 
 def test_a_count_of_zero_is_refused() -> None:
