@@ -124,6 +124,10 @@ PARAMETERS = (
         "model.path", "", "checkpoint (.safetensors); empty: the one this package brings", applies=ON_CONFIGURE
     ),
     NodeParameter("model.device", "auto", "auto, cpu, cuda or cuda:<number>", applies=ON_CONFIGURE),
+    NodeParameter(
+        "model.memory_budget", _KEYFRAMES.memory_budget,
+        "MiB of the keyframes' pictures, depth and features held at most; 0: no limit", (0, 1_000_000),
+    ),
     NodeParameter("depth.use", True, "use the depth topic where something publishes it", applies=ON_ACTIVATE),
     NodeParameter("depth.max", 10.0, "readings beyond, in metres, are not believed; 0: all are", (0.0, 1000.0)),
 )  # fmt: skip
@@ -183,7 +187,7 @@ def complaint_about(values: Mapping[str, Value]) -> str | None:
 def mapper_config(values: Mapping[str, Any]) -> MapperConfig:
     """Raises ValueError, naming the parameters, for values that do not go together."""
     return MapperConfig(
-        KeyframeConfig(**_group(values, "keyframes")),
+        KeyframeConfig(**_group(values, "keyframes"), memory_budget=values["model.memory_budget"]),
         ViewsConfig(**_group(values, "views")),
         CloudConfig(**_group(values, "cloud")),
         VoxelMapConfig(**_group(values, "map")),

@@ -3,7 +3,8 @@
 A frame enters if it is sharp and the camera has moved or turned far enough from *every* keyframe held, not only from
 the last one: a robot that comes back does not fill the buffer with what it already has. When the buffer is full the
 most redundant keyframe leaves: the older one of the two that lie closest together. So the buffer thins out evenly
-over all places seen, and stays fresh where the camera is; `max_age` drops what is too old to be true.
+over all places seen, and stays fresh where the camera is; `max_age` drops what is too old to be true. Full is a buffer
+of `capacity` keyframes, or of `memory_budget` bytes.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 import cv2
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from sray.camera import Camera
 from sray.frames import Frame
+from sray.mapping.keyframe_poses import KeyframePoses
+
+MIB = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class KeyframeConfig:
 
     capacity: int = 64
     """Keyframes held at most; each keeps its picture and its features."""
+    memory_budget: int = 0
+    """MiB of pictures, depth, labels and features held at most, the newest keyframe always; 0: no limit."""
     min_translation: float = 0.10
     """Metres from every keyframe, or ..."""
     min_rotation: float = 10.0
@@ -40,7 +47,7 @@ class KeyframeConfig:
     def __post_init__(self) -> None:
         if self.capacity < 1:
             raise ValueError(f"keyframes.capacity is {self.capacity}; expected at least 1")
-        for name in ("min_translation", "min_rotation", "min_sharpness", "max_age"):
+        for name in ("memory_budget", "min_translation", "min_rotation", "min_sharpness", "max_age"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"keyframes.{name} is {getattr(self, name)}; expected 0 or more")
 
@@ -71,6 +78,25 @@ class Keyframe:
     def stamp_ns(self) -> int:
         return self.frame.stamp_ns
 
+    @property
+    def bytes(self) -> int:
+        """Of picture, depth, labels and features."""
+        parts = (self.frame.image, self.frame.depth, self.frame.labels, self.features)
+        return sum(part.nbytes for part in parts if part is not None)
+
+    @cached_property
+    def scene_points(self) -> Float[Tensor, "points 3"]:
+        """World points, metres, of a coarse grid of the depth image, a few hundred; none if there is no depth."""
+        depth, camera = self.frame.depth, self.camera
+        if depth is None:
+            return torch.zeros(0, 3)
+        stride = max(1, camera.width // 24)
+        depth = depth[::stride, ::stride]
+        kept = torch.isfinite(depth) & (depth > 0)
+        rows, columns = torch.nonzero(kept, as_tuple=True)
+        pixels = torch.stack([columns, rows], dim=-1).float() * stride
+        return camera.centre + depth[kept].unsqueeze(-1) * camera.ray_directions(pixels)
+
 
 def sharpness(image: UInt8[Tensor, "height width 3"]) -> float:
     """Variance of the Laplacian of the grey picture at 320 pixels width, so that one threshold suits all cameras."""
@@ -81,29 +107,18 @@ def sharpness(image: UInt8[Tensor, "height width 3"]) -> float:
     return float(cv2.Laplacian(grey, cv2.CV_64F).var())
 
 
-def pose_distances(
-    pose: Float[Tensor, "4 4"], others: Float[Tensor, "views 4 4"], config: KeyframeConfig
-) -> Float[Tensor, " views"]:
-    """Distance of one pose to others, in units of the gate: 1 is just far enough to be another keyframe.
-
-    The larger of translation / min_translation and rotation / min_rotation.
-    """
-    translation = (others[:, :3, 3] - pose[:3, 3]).norm(dim=-1)
-    # trace(A^T B) = 1 + 2 cos(angle between the rotations)
-    trace = (others[:, :3, :3] * pose[:3, :3]).sum(dim=(-1, -2))
-    rotation = torch.rad2deg(torch.arccos(((trace - 1) / 2).clamp(-1, 1)))
-    return torch.maximum(translation / max(config.min_translation, 1e-9), rotation / max(config.min_rotation, 1e-9))
-
-
 class KeyframeBuffer:
-    """At most `capacity` keyframes, oldest first."""
+    """Keyframes of one size, oldest first, at most `capacity` and `memory_budget`."""
 
     def __init__(self, config: KeyframeConfig | None = None) -> None:
-        self.config = config or KeyframeConfig()
+        self._config = config or KeyframeConfig()
         self.revision = 0
         """Counts changes: keyframes that entered or left, and clearing."""
-        self._keyframes: list[Keyframe] = []
         self._numbers = itertools.count()
+        self._keyframes: list[Keyframe] = []
+        self._poses = KeyframePoses(self.config.min_translation, self.config.min_rotation)
+        self._stamps_ns = torch.zeros(0, dtype=torch.int64)
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._keyframes)
@@ -115,52 +130,84 @@ class KeyframeBuffer:
         return self._keyframes[index]
 
     @property
+    def config(self) -> KeyframeConfig:
+        return self._config
+
+    @config.setter
+    def config(self, config: KeyframeConfig) -> None:
+        """Holds from the next frame on."""
+        self._config = config
+        self._poses.set_units(config.min_translation, config.min_rotation)
+
+    @property
     def cameras(self) -> Camera:
         """All cameras as one batch. Raises ValueError when empty."""
-        return Camera.stack([keyframe.camera for keyframe in self._keyframes])
+        return self._poses.cameras
+
+    @property
+    def stamps_ns(self) -> Int64[Tensor, " views"]:
+        """Stamps of all frames."""
+        return self._stamps_ns
+
+    @property
+    def bytes(self) -> int:
+        """Of all pictures, depth, labels and features."""
+        return self._bytes
 
     def judge(self, frame: Frame) -> Verdict:
         """Whether the frame should enter. Changes nothing."""
         config = self.config
-        if self._keyframes and config.min_translation > 0 and config.min_rotation > 0:
-            poses = torch.stack([keyframe.camera.world_from_camera for keyframe in self._keyframes])
-            if bool((pose_distances(frame.camera.world_from_camera, poses, config) < 1).any()):
-                return Verdict.TOO_CLOSE
+        if (
+            config.min_translation > 0
+            and config.min_rotation > 0
+            and bool((self._poses.distances(frame.camera.world_from_camera) < 1).any())
+        ):
+            return Verdict.TOO_CLOSE
         if config.min_sharpness > 0 and sharpness(frame.image) < config.min_sharpness:
             return Verdict.BLURRED
         return Verdict.ENTERS
 
     def add(self, frame: Frame, features: Float[Tensor, "channels feature_height feature_width"]) -> list[Keyframe]:
-        """Keep a frame, whatever `judge` says of it; returns the keyframes that left for it, never the new one."""
+        """Keep a frame, whatever `judge` says of it; returns the keyframes that left for it, never the new one.
+
+        Raises ValueError, and keeps nothing, if the frame is of another size than the keyframes held.
+        """
+        self._poses.append(frame.camera)
         self.revision += 1
-        self._keyframes.append(Keyframe(next(self._numbers), frame, features))
+        keyframe = Keyframe(next(self._numbers), frame, features)
+        self._keyframes.append(keyframe)
+        self._stamps_ns = torch.cat([self._stamps_ns, torch.tensor([frame.stamp_ns])])
+        self._bytes += keyframe.bytes
         left = []
-        while len(self._keyframes) > self.config.capacity:
-            left.append(self._keyframes.pop(self._most_redundant()))
+        while self._is_too_full():
+            stays = torch.ones(len(self), dtype=torch.bool)
+            stays[self._poses.most_redundant()] = False
+            left += self._keep(stays)
         return left
 
     def expire(self, now_ns: int) -> list[Keyframe]:
         """Let keyframes older than `max_age` leave; returns them."""
         if self.config.max_age <= 0:
             return []
-        oldest = now_ns - round(self.config.max_age * 1e9)
-        left = [keyframe for keyframe in self._keyframes if keyframe.stamp_ns < oldest]
-        if left:
-            self._keyframes = [keyframe for keyframe in self._keyframes if keyframe.stamp_ns >= oldest]
-            self.revision += 1
-        return left
+        stays = self._stamps_ns >= now_ns - round(self.config.max_age * 1e9)
+        if bool(stays.all()):
+            return []
+        self.revision += 1
+        return self._keep(stays)
 
     def clear(self) -> None:
-        self._keyframes.clear()
+        self._keep(torch.zeros(len(self), dtype=torch.bool))
         self.revision += 1
 
-    def _most_redundant(self) -> int:
-        """The older one of the closest pair; the pair that has the oldest member first among equals."""
-        if len(self._keyframes) == 2:
-            return 0
-        poses = torch.stack([keyframe.camera.world_from_camera for keyframe in self._keyframes])
-        nearest = [
-            float(pose_distances(poses[index], poses[index + 1 :], self.config).min())
-            for index in range(len(poses) - 1)
-        ]
-        return nearest.index(min(nearest))
+    def _is_too_full(self) -> bool:
+        budget = self.config.memory_budget * MIB
+        return len(self) > 1 and (len(self) > self.config.capacity or 0 < budget < self._bytes)
+
+    def _keep(self, stays: Bool[Tensor, " views"]) -> list[Keyframe]:
+        """Let all others leave; returns them."""
+        left = [self._keyframes[index] for index in torch.nonzero(~stays)[:, 0].tolist()]
+        self._keyframes = [keyframe for keyframe, kept in zip(self._keyframes, stays.tolist(), strict=True) if kept]
+        self._stamps_ns = self._stamps_ns[stays]
+        self._poses.keep(stays)
+        self._bytes -= sum(keyframe.bytes for keyframe in left)
+        return left

@@ -22,7 +22,7 @@ from sray.label_space import ROOMS
 from sray_ros.conversions import camera_info_message, image_message, label_info_message, read_depth, read_image
 from sray_ros.inbox import Inbox, Lane
 from sray_ros.legend import ROW, legend
-from sray_ros.parameters import PARAMETERS, complaint_about
+from sray_ros.parameters import PARAMETERS, complaint_about, mapper_config
 from sray_ros.poses import body_pose, matrix_of_pose, matrix_of_transform, pose_of_matrix, transform_of_matrix
 from sray_ros.rectification import Rectifier, check_size, read_camera_info
 
@@ -220,3 +220,10 @@ def test_every_parameter_accepts_its_default_and_refuses_beyond_its_bounds_by_na
     assert complaint_about(values) is None
     assert "views.min is 9" in str(complaint_about({**values, "views.min": 9}))
     assert "near is 2.0 and far 1.0" in str(complaint_about({**values, "near": 2.0, "far": 1.0}))
+
+
+def test_the_memory_budget_is_the_keyframes() -> None:
+    values = {parameter.name: parameter.default for parameter in PARAMETERS}
+    assert mapper_config(values).keyframes.memory_budget == 0
+    keyframes = mapper_config({**values, "model.memory_budget": 512, "keyframes.capacity": 7}).keyframes
+    assert (keyframes.memory_budget, keyframes.capacity) == (512, 7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from sray.camera import Camera
 from sray.frames import Frame
-from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig, Verdict, pose_distances, sharpness
+from sray.mapping.keyframe_poses import pose_distances
+from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig, Verdict, sharpness
 
 CHECKERS = (torch.arange(48)[:, None] // 4 + torch.arange(64) // 4) % 2 * 255
 SHARP = CHECKERS.to(torch.uint8).unsqueeze(-1).expand(48, 64, 3).contiguous()
@@ -84,6 +86,74 @@ def test_the_older_one_of_the_closest_pair_leaves() -> None:
     assert positions(buffer) == [0.0, 1.2, 3.0, 5.0]
 
 
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=25),
+    capacity=st.integers(1, 6),
+    max_age=st.sampled_from([0.0, 6.0]),
+)
+def test_what_leaves_is_what_a_look_at_all_pairs_says(
+    steps: list[tuple[int, int]], capacity: int, max_age: float
+) -> None:
+    """Whole metres, so that ties are exact; stamps in any order, so that any keyframe may grow too old."""
+    buffer = KeyframeBuffer(KeyframeConfig(capacity=capacity, max_age=max_age))
+    held: list[tuple[int, int]] = []
+    for x, second in steps:
+        buffer.expire(second * 10**9)
+        held = [(place, stamp) for place, stamp in held if max_age == 0 or stamp >= second - max_age]
+        buffer.add(frame_at(float(x), seconds=second), FEATURES)
+        held.append((x, second))
+        if len(held) > capacity:
+            pairs = [(abs(held[i][0] - held[j][0]), i) for i in range(len(held)) for j in range(i + 1, len(held))]
+            held.pop(min(pairs)[1])
+        assert positions(buffer) == [place for place, _ in held]
+        assert buffer.cameras.centre[:, 0].tolist() == [place for place, _ in held]
+        assert buffer.stamps_ns.tolist() == [stamp * 10**9 for _, stamp in held]
+
+
+def test_new_units_of_the_gate_change_what_is_redundant() -> None:
+    buffer = KeyframeBuffer(KeyframeConfig(capacity=4, min_translation=0.1, min_rotation=90.0))
+    for x, degrees in ((0.0, 0.0), (1.0, 0.0), (5.0, 40.0), (5.3, 0.0)):
+        buffer.add(frame_at(x, degrees), FEATURES)
+    buffer.config = KeyframeConfig(capacity=4, min_translation=10.0, min_rotation=1.0)  # it is turning that counts now
+    left = buffer.add(frame_at(9.0, 80.0), FEATURES)
+    assert [round(float(keyframe.camera.centre[0]), 3) for keyframe in left] == [0.0]
+
+
+def test_a_frame_of_another_size_is_refused_and_nothing_is_kept() -> None:
+    buffer = KeyframeBuffer()
+    buffer.add(frame_at(), FEATURES)
+    with pytest.raises(ValueError, match="size 32x24, the keyframes held 64x48"):
+        buffer.add(frame_at(1.0).resized(32, 24), FEATURES)
+    assert (len(buffer), len(buffer.cameras.centre), buffer.revision) == (1, 1, 1)
+    buffer.clear()
+    buffer.add(frame_at(1.0).resized(32, 24), FEATURES)
+    assert positions(buffer) == [1.0]
+
+
+def test_the_most_redundant_leave_until_what_is_held_fits_the_budget() -> None:
+    # 64 x 48 pixels of 3 + 4 + 1 bytes, and 512 x 12 x 16 features of 4: 408 KiB. Five fit into 2 MiB.
+    features = torch.zeros(512, 12, 16)
+    buffer = KeyframeBuffer(KeyframeConfig(memory_budget=2))
+    left: list[float] = []
+    for x in (0.0, 1.0, 1.2, 3.0, 5.0, 9.0):
+        depth, labels = torch.ones(48, 64), torch.zeros(48, 64, dtype=torch.uint8)
+        frame = replace(frame_at(x), depth=depth, labels=labels)
+        left += [round(float(keyframe.camera.centre[0]), 3) for keyframe in buffer.add(frame, features)]
+        assert buffer.bytes == len(buffer) * 408 * 1024
+    assert (left, positions(buffer)) == ([1.0], [0.0, 1.2, 3.0, 5.0, 9.0])
+    buffer.config = KeyframeConfig(memory_budget=1)
+    assert len(buffer.add(frame_at(20.0), FEATURES)) == 3
+    assert positions(buffer)[-1] == 20.0
+    assert buffer.bytes <= 2**20
+
+
+def test_the_newest_keyframe_stays_even_if_it_alone_is_beyond_the_budget() -> None:
+    buffer = KeyframeBuffer(KeyframeConfig(memory_budget=1))
+    for x in (0.0, 1.0):
+        buffer.add(frame_at(x), torch.zeros(1024, 32, 32))
+        assert positions(buffer) == [x]
+
+
 @given(xs=st.lists(st.floats(-5, 5, allow_nan=False), min_size=1, max_size=12), capacity=st.integers(1, 5))
 def test_the_buffer_is_bounded_the_newest_always_stays_and_numbers_are_unique(xs: list[float], capacity: int) -> None:
     buffer = KeyframeBuffer(KeyframeConfig(capacity=capacity))
@@ -108,12 +178,13 @@ def test_keyframes_older_than_max_age_leave_and_none_do_without_it() -> None:
 
 
 def test_distances_are_in_units_of_the_gate() -> None:
-    config = KeyframeConfig(min_translation=0.10, min_rotation=10.0)
     poses = torch.stack([frame_at(0.2).camera.world_from_camera, frame_at(0.05, 30).camera.world_from_camera])
-    assert pose_distances(torch.eye(4), poses, config).tolist() == pytest.approx([2.0, 3.0], rel=1e-4)
+    assert pose_distances(torch.eye(4), poses, 0.10, 10.0).tolist() == pytest.approx([2.0, 3.0], rel=1e-4)
 
 
-@pytest.mark.parametrize("bad", [{"capacity": 0}, {"min_translation": -1.0}, {"max_age": math.nan}])
+@pytest.mark.parametrize(
+    "bad", [{"capacity": 0}, {"memory_budget": -1}, {"min_translation": -1.0}, {"max_age": math.nan}]
+)
 def test_nonsense_is_refused_by_name(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"keyframes.{next(iter(bad))}"):
         KeyframeConfig(**bad)  # type: ignore[arg-type]

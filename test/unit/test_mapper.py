@@ -16,7 +16,7 @@ from sray.frames import Frame, SourceViews
 from sray.label_space import VOID
 from sray.mapping.cloud import cloud_of_view
 from sray.mapping.keyframes import KeyframeConfig, Verdict
-from sray.mapping.mapper import CloudConfig, Mapper, MapperConfig, ViewsConfig
+from sray.mapping.mapper import SCENE_VIEWS, CloudConfig, Mapper, MapperConfig, ViewsConfig
 from sray.mapping.voxel_map import VoxelMapConfig
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sampling import ROOM_BOUNDS
@@ -153,6 +153,19 @@ def test_bounds_come_from_keyframe_depth_and_configured_ones_win(make_mapper: Ca
     assert filled(make_mapper(near=1.5), 1.0, depth=3.0).bounds(camera_at(1.0)) == pytest.approx((1.5, 3.6), abs=1e-4)
     assert filled(make_mapper(near=5.0), 1.0, depth=3.0).bounds(camera_at(1.0)) == (5.0, 10.0)
     assert filled(make_mapper(near=0.2, far=4.0), 1.0).bounds(camera_at(1.0)) == (0.2, 4.0)
+
+
+def test_of_many_keyframes_only_those_around_the_camera_tell_near_and_far(make_mapper: Callable[..., Mapper]) -> None:
+    """The next room's wall lies in the same frustum, farther than any wall of this one."""
+    mapper = make_mapper(keyframes=KeyframeConfig(capacity=200))
+    there = torch.zeros(32, 8, 10)
+    for index in range(SCENE_VIEWS):
+        mapper.keyframes.add(frame_at(0.1 * index, depth=3.0), there)
+    for index in range(SCENE_VIEWS):
+        frame = frame_at(0.1 * index, depth=9.0)
+        frame.camera.world_from_camera[2, 3] = 20.0
+        mapper.keyframes.add(frame, there)
+    assert mapper.bounds(camera_at(3.0)) == pytest.approx((0.8 * 3, 1.2 * 3), abs=1e-4)
 
 
 def test_depth_beyond_max_depth_is_not_believed(make_mapper: Callable[..., Mapper]) -> None:
