@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
+from torch import Tensor
 
 from sray.field import RenderedView
 from sray.files import write_atomically
@@ -43,15 +44,19 @@ def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0
 
     Pixels that are void, have no depth, or are less confident than `min_confidence` give no point.
     """
-    labels = view.labels[::stride, ::stride]
-    depth = view.depth[::stride, ::stride]
-    confidence = view.confidence[::stride, ::stride]
+    labels, depth, confidence = (part[::stride, ::stride] for part in (view.labels, view.depth, view.confidence))
     kept = (labels != VOID) & torch.isfinite(depth) & (depth > 0) & (confidence >= min_confidence)
-    rows, columns = torch.nonzero(kept, as_tuple=True)
-    pixels = torch.stack([columns, rows], dim=-1).float() * stride
-    points = view.camera.centre + depth[kept].unsqueeze(-1) * view.camera.ray_directions(pixels)
-    rgb = (view.color[::stride, ::stride][kept].clamp(0, 1) * 255).round().to(torch.uint8)
-    return LabelledCloud(points.numpy(), rgb.numpy(), labels[kept].numpy(), confidence[kept].numpy())
+    rows, columns = (stride * torch.nonzero(kept)).unbind(-1)
+    pixels = torch.stack([columns, rows], dim=-1).float()
+    index = rows * view.camera.width + columns
+
+    def at(part: Tensor) -> Tensor:
+        # Picked by index: a mask would be searched again for each part.
+        return part.flatten(0, 1).index_select(0, index)
+
+    points = view.camera.centre + at(view.depth).unsqueeze(-1) * view.camera.ray_directions(pixels)
+    rgb = (at(view.color).clamp(0, 1) * 255).round().to(torch.uint8)
+    return LabelledCloud(points.numpy(), rgb.numpy(), at(view.labels).numpy(), at(view.confidence).numpy())
 
 
 def write_ply(path: Path, cloud: LabelledCloud, label_space: LabelSpace) -> None:

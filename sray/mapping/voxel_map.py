@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 
 from sray.label_space import VOID
@@ -40,27 +40,55 @@ class VoxelMapConfig:
             raise ValueError(f"map.max_voxels is {self.max_voxels}; expected at least 1")
 
 
+_FREE = np.iinfo(np.int64).max
+"""Rank of a slot that no voxel owns: the last to leave."""
+_SIGHTING_BITS = 24
+
+
 @dataclass
 class _Storage:
     """One row per slot. Slots never move; which voxel owns which slot is the map's sorted index."""
 
     classes: int
-    mean: NDArray[np.float32] = field(init=False)
-    """x y z (metres) and r g b (0-255), means over sightings."""
+    keys: NDArray[np.int64] = field(init=False)
+    xyz: NDArray[np.float32] = field(init=False)
+    """Metres, mean over sightings."""
+    rgb: NDArray[np.float32] = field(init=False)
+    """0-255, mean over sightings."""
     evidence: NDArray[np.float32] = field(init=False)
     sightings: NDArray[np.int64] = field(init=False)
-    last_seen: NDArray[np.int64] = field(init=False)
+    rank: NDArray[np.int64] = field(init=False)
+    """Last sighting, then their number, as one number: the lowest leave first."""
+    shown_rgb: NDArray[np.uint8] = field(init=False)
+    shown_label: NDArray[np.uint8] = field(init=False)
+    shown_confidence: NDArray[np.float32] = field(init=False)
+    """What the map says of the voxel: found when it is seen, as there are far more voxels than a cloud touches."""
 
     def __post_init__(self) -> None:
-        self.mean = np.zeros((0, 6), np.float32)
+        self.keys = np.zeros(0, np.int64)
+        self.xyz = np.zeros((0, 3), np.float32)
+        self.rgb = np.zeros((0, 3), np.float32)
         self.evidence = np.zeros((0, self.classes), np.float32)
         self.sightings = np.zeros(0, np.int64)
-        self.last_seen = np.zeros(0, np.int64)
+        self.rank = np.zeros(0, np.int64)
+        self.shown_rgb = np.zeros((0, 3), np.uint8)
+        self.shown_label = np.zeros(0, np.uint8)
+        self.shown_confidence = np.zeros(0, np.float32)
+
+    def __len__(self) -> int:
+        return len(self.keys)
 
     def grow(self, rows: int) -> None:
+        size = len(self)
         for part in fields(self)[1:]:
             old = getattr(self, part.name)
             setattr(self, part.name, np.concatenate([old, np.zeros((rows, *old.shape[1:]), old.dtype)]))
+        self.rank[size:] = _FREE
+
+    def empty(self, slots: Int64[np.ndarray, " voxels"]) -> None:
+        for sums in (self.xyz, self.rgb, self.evidence, self.sightings):
+            sums[slots] = 0
+        self.rank[slots] = _FREE
 
 
 class VoxelMap:
@@ -89,43 +117,47 @@ class VoxelMap:
         Points that are void, not finite, or farther out than 2^20 voxels are left out.
         Raises ValueError for a label outside the label space.
         """
-        voxels = np.floor(cloud.points.astype(np.float64) / self.config.voxel_size)
-        usable = (np.abs(voxels) < _HALF).all(axis=1) & (cloud.labels != VOID) & np.isfinite(cloud.confidence)
+        voxels = np.floor(cloud.points.T.astype(np.float64, order="C") / self.config.voxel_size)
+        usable = (np.abs(voxels) < _HALF).all(axis=0) & (cloud.labels != VOID) & np.isfinite(cloud.confidence)
         if not usable.any():
             return 0
-        labels = cloud.labels[usable].astype(np.int64)
+        points, rgb, labels, confidence = cloud.points, cloud.rgb, cloud.labels, cloud.confidence
+        if not usable.all():
+            voxels = voxels[:, usable]
+            points, rgb, labels, confidence = points[usable], rgb[usable], labels[usable], confidence[usable]
         if labels.max() >= self._classes:
             raise ValueError(f"the cloud has label {labels.max()}; expected less than {self._classes}, or {VOID}")
-        keys, inverse, counts = np.unique(_pack(voxels[usable]), return_inverse=True, return_counts=True)
+        keys, inverse, counts = np.unique(_pack(voxels), return_inverse=True, return_counts=True)
         slots = self._slots_of(keys)
         self.revision += 1
         storage = self._storage
         storage.sightings[slots] += 1
-        storage.last_seen[slots] = self.revision
-        values = np.concatenate([cloud.points[usable], cloud.rgb[usable]], axis=1)
-        for column in range(values.shape[1]):
-            seen = np.bincount(inverse, weights=values[:, column]) / counts
-            storage.mean[slots, column] += (seen - storage.mean[slots, column]) / storage.sightings[slots]
-        evidence = np.bincount(
-            inverse * self._classes + labels,
-            weights=cloud.confidence[usable],
-            minlength=len(keys) * self._classes,
+        sightings = storage.sightings[slots]
+        storage.rank[slots] = (self.revision << _SIGHTING_BITS) | np.minimum(sightings, (1 << _SIGHTING_BITS) - 1)
+        for means, values in ((storage.xyz, points), (storage.rgb, rgb)):
+            seen = np.stack([np.bincount(inverse, weights=column) for column in values.T], axis=1) / counts[:, None]
+            old = means.take(slots, axis=0)  # a third of the time of [slots], for rows
+            means[slots] = old + (seen - old) / sightings[:, None]
+        storage.shown_rgb[slots] = np.rint(storage.rgb.take(slots, axis=0))
+        added = np.bincount(
+            inverse * self._classes + labels, weights=confidence, minlength=len(keys) * self._classes
         ).reshape(len(keys), self._classes)
-        storage.evidence[slots] += (evidence / counts[:, None]).astype(np.float32)
+        evidence = storage.evidence.take(slots, axis=0) + (added / counts[:, None]).astype(np.float32)
+        storage.evidence[slots] = evidence
+        winning = evidence.argmax(axis=1)
+        storage.shown_label[slots] = winning
+        storage.shown_confidence[slots] = np.take_along_axis(evidence, winning[:, None], axis=1)[:, 0] / sightings
         self._evict()
         return len(keys)
 
     def to_cloud(self) -> LabelledCloud:
         """One point per voxel, in a fixed order; a copy that later changes do not touch."""
-        mean, evidence = self._storage.mean[self._slots], self._storage.evidence[self._slots]
-        labels = evidence.argmax(axis=1) if len(evidence) else np.zeros(0, np.int64)
-        winning = np.take_along_axis(evidence, labels[:, None], axis=1)[:, 0]
-        confidence = winning / self._storage.sightings[self._slots]
+        storage, slots = self._storage, self._slots
         return LabelledCloud(
-            np.ascontiguousarray(mean[:, :3]),
-            mean[:, 3:].round().clip(0, 255).astype(np.uint8),
-            labels.astype(np.uint8),
-            confidence.astype(np.float32),
+            storage.xyz.take(slots, axis=0),
+            storage.shown_rgb.take(slots, axis=0),
+            storage.shown_label.take(slots),
+            storage.shown_confidence.take(slots),
         )
 
     def _slots_of(self, keys: Int64[np.ndarray, " voxels"]) -> Int64[np.ndarray, " voxels"]:
@@ -137,12 +169,15 @@ class VoxelMap:
         slots = np.empty(len(keys), np.int64)
         slots[known] = self._slots[places[known]]
         wanted = int((~known).sum())
+        if not wanted:
+            return slots
         if wanted > len(self._free):
-            size = len(self._storage.sightings)
+            size = len(self._storage)
             rows = max(wanted - len(self._free), size // 2)
             self._storage.grow(rows)
             self._free = np.concatenate([self._free, np.arange(size, size + rows)])
         slots[~known], self._free = self._free[:wanted], self._free[wanted:]
+        self._storage.keys[slots] = keys
         self._keys = np.insert(self._keys, places[~known], keys[~known])
         self._slots = np.insert(self._slots, places[~known], slots[~known])
         return slots
@@ -151,22 +186,20 @@ class VoxelMap:
         surplus = len(self._keys) - self.config.max_voxels
         if surplus <= 0:
             return
-        sightings = np.minimum(self._storage.sightings[self._slots], (1 << 24) - 1)
-        rank = (self._storage.last_seen[self._slots] << 24) | sightings
-        worst = np.partition(rank, surplus - 1)[surplus - 1]
-        leaves: Bool[np.ndarray, " voxels"] = rank < worst
-        # Among equals the lower key leaves: repeatable, and cheaper than a full sort.
-        leaves[np.flatnonzero(rank == worst)[: surplus - int(leaves.sum())]] = True
-        slots = self._slots[leaves]
-        self._storage.mean[slots] = 0
-        self._storage.evidence[slots] = 0
-        self._storage.sightings[slots] = 0
+        storage = self._storage
+        worst = np.partition(storage.rank, surplus - 1)[surplus - 1]
+        older, equal = np.flatnonzero(storage.rank < worst), np.flatnonzero(storage.rank == worst)
+        # Among equals the lower keys leave: repeatable.
+        lowest = np.argsort(storage.keys[equal])[: surplus - len(older)]
+        slots = np.concatenate([older, equal[lowest]])
+        places = np.searchsorted(self._keys, storage.keys[slots])
+        self._keys, self._slots = np.delete(self._keys, places), np.delete(self._slots, places)
         self._free = np.concatenate([self._free, slots])
-        self._keys, self._slots = self._keys[~leaves], self._slots[~leaves]
+        storage.empty(slots)
 
 
-def _pack(voxels: Float[np.ndarray, "points 3"]) -> Int64[np.ndarray, " points"]:
+def _pack(voxels: Float[np.ndarray, "3 points"]) -> Int64[np.ndarray, " points"]:
     """One sortable 63-bit number per voxel."""
-    x, y, z = (voxels.astype(np.int64) + _HALF).T
+    x, y, z = voxels.astype(np.int64) + _HALF
     packed: NDArray[np.int64] = (x << (2 * _BITS)) | (y << _BITS) | z
     return packed
