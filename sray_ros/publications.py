@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, PoseArray
+from geometry_msgs.msg import Point, Pose, PoseArray
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -19,6 +19,7 @@ from sray.camera import Camera
 from sray.field import RenderedView
 from sray.label_space import LabelSpace
 from sray.mapping.cloud import LabelledCloud
+from sray.mapping.keyframes import Keyframe
 from sray.mapping.mapper import Mapper, Rendering
 from sray_ros.conversions import Picture, camera_info_message, cloud_message, image_message, label_info_message
 from sray_ros.legend import legend
@@ -54,6 +55,7 @@ class Publications:
         self._label_space = label_space
         self._map_frame = map_frame
         self._map_revision = -1
+        self._poses: dict[int, Pose] = {}
         self._publishers: dict[str, LifecyclePublisher] = {}
         for topics, durability in ((TOPICS, DurabilityPolicy.VOLATILE), (LATCHED, DurabilityPolicy.TRANSIENT_LOCAL)):
             qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
@@ -78,9 +80,9 @@ class Publications:
         self._publish("points", lambda: cloud_message(in_map, make_cloud()))
 
     def keyframes(self, mapper: Mapper) -> None:
-        poses = [body_pose(keyframe.camera.world_from_camera.double().numpy()) for keyframe in mapper.keyframes]
+        self._poses = poses_of(mapper.keyframes, self._poses)
         header = Header(stamp=self._now(), frame_id=self._map_frame)
-        self._publishers["keyframes"].publish(PoseArray(header=header, poses=poses))
+        self._publishers["keyframes"].publish(PoseArray(header=header, poses=list(self._poses.values())))
 
     def frustums(self, rendering: Rendering) -> None:
         """The sources of the last render, and its target, as lines."""
@@ -107,6 +109,17 @@ class Publications:
 
     def _now(self) -> Any:
         return self._node.get_clock().now().to_msg()
+
+
+def poses_of(keyframes: Iterable[Keyframe], known: Mapping[int, Pose]) -> dict[int, Pose]:
+    """Where keyframes stand and look, by their number, in their order; those `known` are not worked out again.
+
+    One takes 20 microseconds, and a keyframe that enters publishes all of them.
+    """
+    return {
+        keyframe.number: known.get(keyframe.number) or body_pose(keyframe.camera.world_from_camera.double().numpy())
+        for keyframe in keyframes
+    }
 
 
 def view_messages(header: Header, view: RenderedView, label_space: LabelSpace) -> dict[str, Callable[[], Any]]:

@@ -18,12 +18,15 @@ from std_msgs.msg import Header
 
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
+from sray.frames import Frame
 from sray.label_space import ROOMS
+from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig
 from sray_ros.conversions import camera_info_message, image_message, label_info_message, read_depth, read_image
 from sray_ros.inbox import Inbox, Lane
 from sray_ros.legend import ROW, legend
 from sray_ros.parameters import PARAMETERS, complaint_about, mapper_config
 from sray_ros.poses import body_pose, matrix_of_pose, matrix_of_transform, pose_of_matrix, transform_of_matrix
+from sray_ros.publications import poses_of
 from sray_ros.rectification import Rectifier, check_size, read_camera_info
 
 RNG = np.random.default_rng(0)
@@ -151,6 +154,21 @@ def test_the_body_of_a_camera_looks_along_x_with_z_up() -> None:
     body = matrix_of_pose(body_pose(pose))
     np.testing.assert_allclose(body[:3, 0], [0, 1, 0], atol=1e-12)
     np.testing.assert_allclose(body[:3, 2], [0, 0, 1], atol=1e-12)
+
+
+def test_keyframes_are_shown_where_they_are_and_worked_out_once() -> None:
+    buffer = KeyframeBuffer(KeyframeConfig(capacity=3))
+    poses: dict[int, Pose] = {}
+    for number, x in enumerate((0.0, 1.0, 1.25, 3.0, 5.0)):
+        pose = torch.eye(4)
+        pose[0, 3] = x
+        camera = Camera(torch.from_numpy(K).float(), pose, 64, 48)
+        buffer.add(Frame(torch.from_numpy(RGB), camera), torch.zeros(1, 1, 1))
+        before, poses = poses, poses_of(buffer, poses)
+        assert all(poses[known] is before[known] for known in before.keys() & poses.keys())
+        assert (list(poses)[-1], poses[number].position.x) == (number, x)
+        np.testing.assert_allclose(matrix_of_pose(poses[number])[:3, 0], [0, 0, 1], atol=1e-12)
+    assert [pose.position.x for pose in poses.values()] == [1.25, 3.0, 5.0]  # 1.0 left, then 0.0
 
 
 def test_a_quaternion_of_length_0_and_a_nan_are_refused() -> None:
