@@ -81,11 +81,13 @@ def select_views(
     best: list[tuple[float, int]] = []
     look = _FIRST_LOOK
     while True:
-        least, indices = waiting.topk(min(look, len(waiting)), largest=False)
         # One that would cost just as much may still win by its lower index.
-        indices = indices[(least <= best[-1][0]) if len(best) == count else (least < torch.inf)]
+        promising = waiting <= best[-1][0] if len(best) == count else waiting < torch.inf
+        indices = torch.nonzero(promising)[:, 0]
         if not len(indices):
             return [index for _, index in best]
+        if len(indices) > look:
+            indices = indices[waiting[indices].topk(look, largest=False).indices]
         overlap = _overlap(points, candidates[indices])
         cost = least_cost[indices] + _overlap_cost(overlap)
         seeing = overlap >= min_overlap
