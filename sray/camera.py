@@ -71,6 +71,13 @@ class Camera:
         """The unit optical axis in the world."""
         return self.world_from_camera[..., :3, 2]
 
+    @property
+    def projection(self) -> Float[Tensor, "*views 3 4"]:
+        """K (R | t): world points (metres, homogeneous) to pixels (homogeneous). Eq. 4."""
+        camera_from_world = self.world_from_camera[..., :3, :3].transpose(-1, -2)
+        offset = -(camera_from_world @ self.world_from_camera[..., :3, 3:])
+        return self.intrinsics @ torch.cat([camera_from_world, offset], dim=-1)
+
     def resized(self, width: int, height: int) -> Camera:
         """The same camera for its image resized to the given size: c' = s (c + 0.5) - 0.5."""
         intrinsics = self.intrinsics.clone()
@@ -108,11 +115,7 @@ class Camera:
         Source: eq. 4.
         """
         shape = points.shape[:-1]
-        rotation = self.world_from_camera[..., :3, :3]
-        camera_from_world = rotation.transpose(-1, -2)
-        offset = -(camera_from_world @ self.world_from_camera[..., :3, 3:])
-        # K (R p + t) as one small matrix per view: one pass over the points.
-        matrix = self.intrinsics @ torch.cat([camera_from_world, offset], dim=-1)
+        matrix = self.projection  # one small matrix per view: one pass over the points
         flat = points.reshape(-1, 3)
         homogeneous = flat @ matrix[..., :3].transpose(-1, -2) + matrix[..., 3].unsqueeze(-2)
         z = homogeneous[..., 2]

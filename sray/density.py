@@ -60,17 +60,30 @@ class GeometryNetwork(nn.Module):
             last.weight.mul_(0.1)
 
     def forward(self, context: ContextSpace) -> Geometry:
-        valid = context.valid.unsqueeze(-1)
+        gated = self._gated(context)
+        return Geometry(self._density(gated, context), self._blend(gated, context))
+
+    def density(self, context: ContextSpace) -> Float[Tensor, "rays samples"]:
+        """The density alone."""
+        return self._density(self._gated(context), context)
+
+    def color(self, context: ContextSpace) -> Float[Tensor, "rays samples 3"]:
+        """The colour alone."""
+        return self._blend(self._gated(context), context)
+
+    def _gated(self, context: ContextSpace) -> Tensor:
+        gated: Tensor = self.token_mlp(context.tokens) * torch.sigmoid(self.gate(context.tokens))  # L4
+        return gated
+
+    def _density(self, gated: Tensor, context: ContextSpace) -> Tensor:
         seen = context.valid.any(0)
-        gated = self.token_mlp(context.tokens) * torch.sigmoid(self.gate(context.tokens))  # L4
-        pooled = torch.cat(mean_and_variance(gated, valid), dim=-1)  # L5-L7
+        pooled = torch.cat(mean_and_variance(gated, context.valid.unsqueeze(-1)), dim=-1)  # L5-L7
         if self.statistics:
             pooled = torch.cat([pooled, _agreement(context)], dim=-1)
         along_ray = self.pooled_mlp(pooled)
         attended = self.ray_attention(along_ray, seen)
         along_ray = along_ray + attended if self.statistics else torch.relu(attended)
-        density = torch.relu(self.density_mlp(self.ray_mlp(along_ray)).squeeze(-1)) * seen
-        return Geometry(density, self._blend(gated, context))
+        return torch.relu(self.density_mlp(self.ray_mlp(along_ray)).squeeze(-1)) * seen
 
     def _blend(self, gated: Tensor, context: ContextSpace) -> Tensor:
         scores = self.color_score(torch.cat([gated, context.directions], dim=-1)).squeeze(-1)

@@ -5,11 +5,11 @@ encoder -> context M -> geometry (coarse) -> samples -> context M -> attention, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sray.attention import AttentionVariant, CrossReprojectionAttention
@@ -77,6 +77,20 @@ class RayOutput:
     coordinates: Float[Tensor, "rays samples"]
     """Normalised sample coordinates, ascending."""
 
+    def opaque(self, rays: Bool[Tensor, " rays"]) -> RayOutput:
+        """The same with the opacity of some rays raised to 1, and what is composited along them raised alike.
+
+        Rays on which nothing is found stay as they are.
+        """
+        scale = torch.where(rays & (self.opacity > 1e-3), 1 / self.opacity.clamp_min(1e-3), 1.0)
+        return replace(
+            self,
+            logits=self.logits * scale.unsqueeze(-1),  # linear in the weights, bias included
+            color=self.color * scale.unsqueeze(-1),
+            opacity=self.opacity * scale,
+            weights=self.weights * scale.unsqueeze(-1),
+        )
+
 
 class RayHead(nn.Module):
     """Everything after the context space. The coarse and the fine pass have one each."""
@@ -101,12 +115,9 @@ class RayHead(nn.Module):
         opacity = weights.sum(-1)
         refined = self.attention(context.tokens, context.valid, coordinates)
         semantics = (self.view_weights(context).unsqueeze(-1) * refined).sum(0)  # eq. 11
-        semantic_ray = composite(weights, semantics)
-        # The classifier is linear, so classifying the composited ray once equals compositing classified samples.
-        logits = semantic_ray @ self.classifier.weight.T + opacity.unsqueeze(-1) * self.classifier.bias
         seen_by = context.valid.sum(0).to(weights)
         return RayOutput(
-            logits=logits,
+            logits=self.classify(self.classifier, composite(weights, semantics), opacity),
             color=composite(weights, geometry.color),
             depth=(weights * depths).sum(-1) / opacity.clamp_min(1e-6),
             opacity=opacity,
@@ -115,12 +126,18 @@ class RayHead(nn.Module):
             coordinates=coordinates,
         )
 
+    @staticmethod
+    def classify(
+        classifier: nn.Linear, semantic_ray: Float[Tensor, "rays channels"], opacity: Float[Tensor, " rays"]
+    ) -> Float[Tensor, "rays classes"]:
+        """Logits of composited rays. The classifier is linear: this equals compositing classified samples (eq. 13)."""
+        return semantic_ray @ classifier.weight.T + opacity.unsqueeze(-1) * classifier.bias
+
     def surface_weights(
         self, context: ContextSpace, coordinates: Float[Tensor, "rays samples"]
     ) -> Float[Tensor, "rays samples"]:
         """Compositing weights alone: all that a coarse pass must find out at inference."""
-        geometry = self.geometry(context)
-        return compositing_weights(geometry.density, step_lengths(coordinates))
+        return compositing_weights(self.geometry.density(context), step_lengths(coordinates))
 
 
 @dataclass(frozen=True)
@@ -176,12 +193,46 @@ class SemanticRay(nn.Module):
         bounds: tuple[float, float],
         samples: RaySamples,
     ) -> RayOutput:
-        """The fine result alone; the coarse pass looks for surfaces only and needs no attention."""
+        """The fine result alone, each ray by itself: the coarse pass looks for surfaces only and needs no attention."""
         coordinates = uniform_samples(pixels.shape[0], samples.coarse, device=pixels.device)
+        weights = self.look(views, target, pixels, coordinates, bounds)
+        return self.shade(views, target, pixels, importance_samples(weights, samples.fine), bounds)
+
+    def look(
+        self,
+        views: EncodedViews,
+        target: Camera,
+        pixels: Float[Tensor, "rays 2"],
+        coordinates: Float[Tensor, "rays samples"],
+        bounds: tuple[float, float],
+    ) -> Float[Tensor, "rays samples"]:
+        """Where surfaces are: the coarse head's compositing weights at ascending normalised coordinates."""
         context, _, _ = self._gather(views, target, pixels, coordinates, bounds)
-        coordinates = importance_samples(self.coarse.surface_weights(context, coordinates), samples.fine)
-        fine: RayOutput = self.fine(*self._gather(views, target, pixels, coordinates, bounds))
-        return fine
+        return self.coarse.surface_weights(context, coordinates)
+
+    def shade(
+        self,
+        views: EncodedViews,
+        target: Camera,
+        pixels: Float[Tensor, "rays 2"],
+        coordinates: Float[Tensor, "rays samples"],
+        bounds: tuple[float, float],
+    ) -> RayOutput:
+        """What surfaces are: the fine head's result at ascending normalised coordinates."""
+        shaded: RayOutput = self.fine(*self._gather(views, target, pixels, coordinates, bounds))
+        return shaded
+
+    def tint(
+        self,
+        views: EncodedViews,
+        target: Camera,
+        pixels: Float[Tensor, "rays 2"],
+        coordinates: Float[Tensor, "rays 1"],
+        bounds: tuple[float, float],
+    ) -> Float[Tensor, "rays 3"]:
+        """Colours, 0..1, of surfaces at known normalised coordinates: the sources', blended by the fine head."""
+        context, _, _ = self._gather(views, target, pixels, coordinates, bounds)
+        return self.fine.geometry.color(context).squeeze(1)
 
     def _gather(
         self,

@@ -1,0 +1,9 @@
+"""The chain along rays, compiled for this CPU: built on first use where there is a compiler, done without elsewhere.
+
+`rays.py` calls it, `weights.py` packs the network for it, `build.py` compiles it; `rays.cpp` is the chain itself.
+"""
+
+from sray.kernel.build import NoKernel
+from sray.kernel.rays import NativeRays
+
+__all__ = ["NativeRays", "NoKernel"]

@@ -1,0 +1,180 @@
+"""NativeRays: what SemanticRay does along rays, compiled for this processor. The plain version is its twin."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from sray.camera import Camera
+from sray.context import EncodedViews
+from sray.encoder import FEATURE_CHANNELS
+from sray.kernel.build import NoKernel, library
+from sray.kernel.weights import pack
+from sray.model import RayHead, RayOutput, SemanticRay
+from sray.sampling import depth_of
+
+_Floats = ctypes.POINTER(ctypes.c_float)
+
+
+def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
+    return [(name, kind) for name in names.split()]
+
+
+class _Scene(ctypes.Structure):
+    _fields_ = [
+        *_fields(ctypes.c_int32, "views rows columns height width"),
+        *_fields(_Floats, "features images projection centres origin"),
+    ]
+
+
+class _Network(ctypes.Structure):
+    _fields_ = [
+        *_fields(ctypes.c_int32, "radial cross_view residual statistics"),
+        ("tau", ctypes.c_float),
+        ("weights", _Floats),
+    ]
+
+
+class _Rays(ctypes.Structure):
+    _fields_ = [*_fields(ctypes.c_int32, "rays samples"), *_fields(_Floats, "directions coordinates depths")]
+
+
+class _Found(ctypes.Structure):
+    _fields_ = _fields(_Floats, "weights semantic color depth opacity coverage")
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Source views as the kernel reads them: channels last, colours padded to four."""
+
+    features: Float[Tensor, "views rows columns channels"]
+    images: Float[Tensor, "views height width 4"]
+    projection: Float[Tensor, "views 3 4"]
+    centres: Float[Tensor, "views 3"]
+
+    @staticmethod
+    def of(views: EncodedViews) -> _Packed:
+        return _Packed(
+            views.features.float().permute(0, 2, 3, 1).contiguous(),
+            F.pad(views.images.float().permute(0, 2, 3, 1), (0, 1)).contiguous(),
+            views.camera.projection.float().contiguous(),
+            views.camera.centre.float().contiguous(),
+        )
+
+
+class NativeRays:
+    """The compiled chain for one model and one set of source views; both are read at construction.
+
+    `available` says whether it can serve a model; float32 results differ from the plain version's by rounding.
+    """
+
+    def __init__(self, model: SemanticRay, views: EncodedViews) -> None:
+        """Raises NoKernel if `available` would have been false."""
+        reason = self.unavailable(model)
+        if reason is not None:
+            raise reason
+        self._config = model.config
+        self._packed = _Packed.of(views)
+        self._coarse = pack(model.context, model.coarse)
+        self._fine = pack(model.context, model.fine)
+        self._classifier = model.fine.classifier
+
+    @staticmethod
+    def unavailable(model: SemanticRay) -> NoKernel | None:
+        """Why the kernel cannot serve this model; None if it can."""
+        if next(model.parameters()).device.type != "cpu":
+            return NoKernel("the model is not on the CPU")
+        if model.config.attention == "dense":
+            return NoKernel("the kernel has no dense attention")
+        found = library()
+        return found if isinstance(found, NoKernel) else None
+
+    def look(
+        self,
+        target: Camera,
+        pixels: Float[Tensor, "rays 2"],
+        coordinates: Float[Tensor, "rays samples"],
+        bounds: tuple[float, float],
+    ) -> Float[Tensor, "rays samples"]:
+        """`SemanticRay.look`."""
+        weights = torch.empty_like(coordinates, memory_format=torch.contiguous_format)
+        self._run(self._coarse, target, pixels, coordinates, bounds, [weights])
+        return weights
+
+    def shade(
+        self,
+        target: Camera,
+        pixels: Float[Tensor, "rays 2"],
+        coordinates: Float[Tensor, "rays samples"],
+        bounds: tuple[float, float],
+    ) -> RayOutput:
+        """`SemanticRay.shade`."""
+        rays = pixels.shape[0]
+        weights = torch.empty_like(coordinates, memory_format=torch.contiguous_format)
+        semantic, color = torch.empty(rays, FEATURE_CHANNELS), torch.empty(rays, 3)
+        depth, opacity, coverage = torch.empty(3, rays).unbind()
+        found = [weights, semantic, color, depth, opacity, coverage]
+        self._run(self._fine, target, pixels, coordinates, bounds, found)
+        logits = RayHead.classify(self._classifier, semantic, opacity)
+        return RayOutput(logits, color, depth, opacity, coverage, weights, coordinates)
+
+    def tint(
+        self,
+        target: Camera,
+        pixels: Float[Tensor, "rays 2"],
+        coordinates: Float[Tensor, "rays 1"],
+        bounds: tuple[float, float],
+    ) -> Float[Tensor, "rays 3"]:
+        """`SemanticRay.tint`."""
+        color = torch.empty(pixels.shape[0], 3)
+        self._run(self._fine, target, pixels, coordinates, bounds, [None, None, color])
+        return color
+
+    def _run(
+        self,
+        weights: Tensor,
+        target: Camera,
+        pixels: Tensor,
+        coordinates: Tensor,
+        bounds: tuple[float, float],
+        found: Sequence[Tensor | None],
+    ) -> None:
+        kernel = library()
+        assert isinstance(kernel, ctypes.CDLL)
+        if not pixels.shape[0]:
+            return
+        config, packed = self._config, self._packed
+        views, rows, columns = packed.features.shape[:3]
+        height, width = packed.images.shape[1:3]
+        # Named here so that they live until the kernel returns.
+        origin, directions = target.centre.contiguous(), target.ray_directions(pixels).contiguous()
+        coordinates = coordinates.contiguous()
+        depths = depth_of(coordinates, *bounds, config.spacing)
+        scene = _Scene(
+            views, rows, columns, height, width,
+            *map(_pointer, (packed.features, packed.images, packed.projection, packed.centres, origin)),
+        )  # fmt: skip
+        network = _Network(
+            config.attention in ("radial", "full"), config.attention in ("cross_view", "full"),
+            config.residual_attention, config.density_statistics, config.tau, _pointer(weights),
+        )  # fmt: skip
+        batch = _Rays(*coordinates.shape, *map(_pointer, (directions, coordinates, depths)))
+        threads = ctypes.c_int32(torch.get_num_threads())
+        kernel.sray_render(
+            ctypes.byref(scene), ctypes.byref(network), ctypes.byref(batch),
+            ctypes.byref(_Found(*map(_pointer, found))), threads,
+        )  # fmt: skip
+
+
+def _pointer(tensor: Tensor | None) -> ctypes._Pointer[ctypes.c_float] | None:
+    if tensor is None:
+        return None
+    assert tensor.dtype == torch.float32 and tensor.is_contiguous() and tensor.device.type == "cpu"
+    return ctypes.cast(tensor.data_ptr(), _Floats)

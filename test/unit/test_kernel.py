@@ -1,0 +1,224 @@
+"""The compiled chain against its twin: the plain model in double precision."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import logging
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from sray.camera import Camera
+from sray.context import EncodedViews
+from sray.frames import SourceViews
+from sray.kernel import NativeRays, NoKernel, build
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.sampling import importance_samples, uniform_samples
+
+BOUNDS = (0.5, 8.0)
+
+needs_kernel = pytest.mark.skipif(
+    isinstance(build.library(), NoKernel), reason=f"no compiled kernel: {build.library()}"
+)
+
+
+def stirred(config: SemanticRayConfig) -> SemanticRay:
+    """A model in which every part has a say: nothing at zero, densities around one half that differ."""
+    torch.manual_seed(3)
+    model = SemanticRay(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.abs().max() == 0:
+                parameter.normal_(std=0.3)
+        for head in (model.coarse, model.fine):
+            last = head.geometry.density_mlp[2]
+            last.weight.mul_(10)
+            last.bias.fill_(0.5)
+    return model
+
+
+def encoded(model: SemanticRay, views: SourceViews) -> EncodedViews:
+    with torch.inference_mode():
+        return model.encode(views)
+
+
+def in_double(views: EncodedViews) -> EncodedViews:
+    camera = replace(
+        views.camera,
+        intrinsics=views.camera.intrinsics.double(),
+        world_from_camera=views.camera.world_from_camera.double(),
+    )
+    return EncodedViews(views.images.double(), camera, views.features.double())
+
+
+@pytest.fixture
+def target(plane_scene) -> Camera:
+    """Turned, so that some rays leave the sources' sight and some samples are seen by a few sources only."""
+    return plane_scene.camera((0.05, -0.02, 0.1), yaw_degrees=35)
+
+
+CONFIGS = [
+    SemanticRayConfig(5),
+    SemanticRayConfig.paper(5),
+    *(SemanticRayConfig(5, attention=variant) for variant in ("none", "radial", "cross_view")),
+    SemanticRayConfig.paper(5, attention="none"),
+    SemanticRayConfig(5, tau=1.0),
+    SemanticRayConfig(5, tau=0.3),
+]
+
+
+@needs_kernel
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.attention}-{c.spacing}-{c.tau}")
+@pytest.mark.parametrize(("views", "samples"), [(4, 9), (1, 2), (9, 16)])
+def test_it_finds_what_the_plain_model_finds(
+    plane_scene, target: Camera, config: SemanticRayConfig, views: int, samples: int
+) -> None:
+    """Any number of rays (no multiple of the lanes), views and samples.
+
+    The plain model in single precision is off by rounding too; the kernel may be off by a few times as much, as its
+    sums run in another order and its exponential errs by 2e-7.
+    """
+    model = stirred(config)
+    sources = encoded(model, SourceViews.from_frames(plane_scene.ring(views)))
+    pixels = target.pixel_grid()[::37]
+    coordinates = uniform_samples(
+        len(pixels), samples, device=pixels.device, generator=torch.Generator().manual_seed(1)
+    )
+    exact_model, exact_sources = copy.deepcopy(model).double(), in_double(sources)
+    exact_target = replace(
+        target, intrinsics=target.intrinsics.double(), world_from_camera=target.world_from_camera.double()
+    )
+    with torch.inference_mode():
+        kernel = NativeRays(model, sources)
+        exact = exact_model.look(exact_sources, exact_target, pixels.double(), coordinates.double(), BOUNDS)
+        torch.testing.assert_close(kernel.look(target, pixels, coordinates, BOUNDS).double(), exact, atol=2e-4, rtol=0)
+
+        exact_shaded = exact_model.shade(exact_sources, exact_target, pixels.double(), coordinates.double(), BOUNDS)
+        plain = model.shade(sources, target, pixels, coordinates, BOUNDS)
+        shaded = kernel.shade(target, pixels, coordinates, BOUNDS)
+        for name in ("weights", "opacity", "color", "logits", "depth", "coverage"):
+            truth = getattr(exact_shaded, name)
+            error = (getattr(shaded, name).double() - truth).abs().max()
+            rounding = (getattr(plain, name).double() - truth).abs().max()
+            assert error <= 8 * rounding + 2e-5 * max(1.0, float(truth.abs().max())), name
+        assert exact_shaded.opacity.max() > 0.5, "the rays see something"
+
+        one = coordinates[:, :1]
+        exact_color = exact_model.tint(exact_sources, exact_target, pixels.double(), one.double(), BOUNDS)
+        torch.testing.assert_close(kernel.tint(target, pixels, one, BOUNDS).double(), exact_color, atol=1e-4, rtol=0)
+
+
+@needs_kernel
+def test_threads_and_neighbours_do_not_change_a_ray(plane_scene, target: Camera) -> None:
+    model = stirred(SemanticRayConfig(5))
+    sources = encoded(model, SourceViews.from_frames(plane_scene.ring(3)))
+    pixels = target.pixel_grid()[:200]
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads, part in itertools.product((1, 3), (200, 17)):
+            torch.set_num_threads(threads)
+            kernel = NativeRays(model, sources)
+            weights = uniform_samples(part, 8, device=pixels.device)
+            results.append(kernel.shade(target, pixels[:part], weights, BOUNDS).color[:17])
+    finally:
+        torch.set_num_threads(before)
+    for result in results[1:]:
+        assert torch.equal(result, results[0])
+
+
+@needs_kernel
+def test_rays_that_see_nothing_are_empty_not_nan(plane_scene) -> None:
+    model = stirred(SemanticRayConfig(5))
+    sources = encoded(model, SourceViews.from_frames(plane_scene.ring(3)))
+    away = plane_scene.camera((0, 0, 0), yaw_degrees=180)
+    pixels = away.pixel_grid()[:20]
+    kernel = NativeRays(model, sources)
+    coordinates = importance_samples(torch.zeros(20, 8), 4)
+    shaded = kernel.shade(away, pixels, coordinates, BOUNDS)
+    for name in ("weights", "opacity", "color", "logits", "depth", "coverage"):
+        assert (getattr(shaded, name) == 0).all(), name
+    assert (kernel.look(away, pixels, coordinates, BOUNDS) == 0).all()
+
+
+@needs_kernel
+def test_no_rays_are_no_work(plane_scene, target: Camera) -> None:
+    model = stirred(SemanticRayConfig(5))
+    kernel = NativeRays(model, encoded(model, SourceViews.from_frames(plane_scene.ring(2))))
+    assert kernel.shade(target, torch.zeros(0, 2), torch.zeros(0, 8), BOUNDS).color.shape == (0, 3)
+
+
+def test_what_it_cannot_do_it_leaves_to_the_plain_version() -> None:
+    reason = NativeRays.unavailable(SemanticRay(SemanticRayConfig(5, attention="dense")))
+    assert reason is not None and "dense" in str(reason)
+
+
+@pytest.fixture
+def fresh_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache, and no memory of what was compiled before."""
+    monkeypatch.setenv("SRAY_CACHE", str(tmp_path / "cache"))
+    build.library.cache_clear()
+    yield tmp_path
+    build.library.cache_clear()
+
+
+def script(path: Path, text: str) -> str:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("SRAY_KERNEL", "0", "SRAY_KERNEL=0"),
+        ("PATH", "/nowhere", "there is no C++ compiler; install g++"),
+        ("CXX", "/nowhere/g++", "compiling failed"),
+        ("CXX", "echo 'no such target' >&2; exit 1", "no such target"),
+        ("CXX", "echo rubbish > \"$(echo $* | sed 's/.*-o \\([^ ]*\\).*/\\1/')\"", "cannot be loaded"),
+    ],
+)
+def test_without_a_kernel_the_reason_is_said_once_and_rendering_goes_on(
+    fresh_build: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    plane_scene,
+    variable: str,
+    value: str,
+    said: str,
+) -> None:
+    from sray.field import RenderConfig, SemanticField
+
+    monkeypatch.delenv("CXX", raising=False)
+    if "exit" in value or "sed" in value:
+        value = script(fresh_build / "compiler", value)
+    monkeypatch.setenv(variable, value)
+    with caplog.at_level(logging.WARNING):
+        field = SemanticField(SemanticRay(SemanticRayConfig(5)), RenderConfig(8, 4, 4))
+        for _ in range(2):
+            field.set_sources(SourceViews.from_frames(plane_scene.ring(2)))
+            assert field.render(plane_scene.camera((0, 0, 0)).resized(12, 9)).opacity.max() > 0
+    assert len(caplog.records) == 1
+    assert said in caplog.text
+
+
+@needs_kernel
+def test_a_compiled_kernel_is_kept_and_another_processor_gets_its_own(
+    fresh_build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = fresh_build / "calls"
+    compiler = script(fresh_build / "compiler", f'echo call >> {log}; exec g++ -O0 "$@"')
+    monkeypatch.setenv("CXX", compiler)
+    monkeypatch.setattr(build, "FLAGS", tuple(flag for flag in build.FLAGS if flag != "-O3"))
+    for features, calls in (("one", 1), ("one", 1), ("another", 2)):
+        monkeypatch.setattr(build, "_processor_features", lambda features=features: features)
+        build.library.cache_clear()
+        assert not isinstance(build.library(), NoKernel)
+        assert len(log.read_text().splitlines()) == calls
+    kept = list(build.cache_folder().iterdir())
+    assert len(kept) == 2 and all(file.suffix == ".so" for file in kept), "no partial files stay"
