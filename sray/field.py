@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,42 +14,17 @@ from sray.camera import Camera
 from sray.context import EncodedViews
 from sray.errors import ErrorCode, SrayError
 from sray.frames import SourceViews
+from sray.guidance import PixelGrid, Window
 from sray.label_space import VOID
-from sray.model import RaySamples, SemanticRay
+from sray.model import SemanticRay
+from sray.ray_engine import RayEngine, ray_engine
+from sray.render_config import RenderConfig
 from sray.sampling import ROOM_BOUNDS
+from sray.shaded import Shaded
+from sray.tile_renderer import TileRenderer
 
-
-@dataclass(frozen=True)
-class RenderConfig:
-    """How much work a render does, and which pixels it calls void."""
-
-    coarse_samples: int = 64
-    """Samples a ray, evenly over the bounds, that look for the surface."""
-    fine_samples: int = 64
-    """Samples a ray around what the coarse pass found."""
-    min_opacity: float = 0.3
-    """A pixel that stops less of the light than this is void."""
-    min_coverage: float = 0.5
-    """A pixel that fewer source views see (averaged along its ray) is void."""
-    min_confidence: float = 0.0
-    """A pixel whose class is less probable is void."""
-    chunk_rays: int = 256
-    """Rays at once. Does not change the result; small enough for the processor caches, a GPU wants more."""
-
-    @staticmethod
-    def preset(name: str) -> RenderConfig:
-        """`reference` (the paper's 64 + 64 samples), `high`, `balanced` or `fast`. Raises ValueError otherwise."""
-        if name not in _PRESETS:
-            raise ValueError(f"render quality is {name!r}; expected one of {', '.join(_PRESETS)}")
-        return _PRESETS[name]
-
-
-_PRESETS = {
-    "reference": RenderConfig(),
-    "high": RenderConfig(coarse_samples=48, fine_samples=32),
-    "balanced": RenderConfig(coarse_samples=32, fine_samples=16),
-    "fast": RenderConfig(coarse_samples=24, fine_samples=8),
-}
+MIN_WEIGHT = 0.05
+"""Colour is divided by the opacity, or by this where there is less: what is hardly seen stays dark."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +37,20 @@ class RenderedView:
     confidence: Float[Tensor, "height width"]
     """Probability of the chosen class; 0 where void."""
     color: Float[Tensor, "height width 3"]
-    """RGB in 0..1; darker where less is seen."""
+    """RGB in 0..1, of what is seen: what is composited (eq. 2), over the opacity. Black where nothing is."""
     depth: Float[Tensor, "height width"]
     """Camera z in metres; NaN where void."""
     opacity: Float[Tensor, "height width"]
     coverage: UInt8[Tensor, "height width"]
     """Source views that see the pixel's surface."""
+
+    @staticmethod
+    def blank(camera: Camera) -> RenderedView:
+        """A view of the camera's size, to be filled in."""
+        size = (camera.height, camera.width)
+        confidence, depth, opacity = torch.zeros(3, *size).unbind()
+        labels, coverage = torch.zeros(2, *size, dtype=torch.uint8).unbind()
+        return RenderedView(camera, labels, confidence, torch.zeros(*size, 3), depth, opacity, coverage)
 
 
 class SemanticField:
@@ -79,7 +62,8 @@ class SemanticField:
     def __init__(self, model: SemanticRay, config: RenderConfig | None = None) -> None:
         self.model = model.eval()
         self.config = config or RenderConfig()
-        self._views: EncodedViews | None = None
+        self._engine: RayEngine | None = None
+        self._views: SourceViews | None = None
         self._bounds = ROOM_BOUNDS
 
     @property
@@ -100,17 +84,24 @@ class SemanticField:
         features: Float[Tensor, "views channels rows columns"] | None = None,
         bounds: tuple[float, float] | None = None,
     ) -> None:
-        """Render from these views from now on.
+        """Render from these views, with the model's present weights, from now on.
 
-        `features`: stacked results of `encode`; None encodes here. `bounds`: near and far of the scene in metres
-        (camera z); None: 0.5 to 8. Raises ValueError unless 0 < near < far.
+        Views with depth guide the samples by it. `features`: stacked results of `encode`; None encodes here.
+        `bounds`: near and far of the scene in metres (camera z); None: 0.5 to 8.
+        Raises ValueError unless 0 < near < far.
         """
         near, far = bounds or ROOM_BOUNDS
         if not 0 < near < far or not math.isfinite(far):
             raise ValueError(f"bounds are {near} to {far} m; expected 0 < near < far")
         views = views.to(self.device)
         encoded = self.model.encoder(views.images) if features is None else features.to(self.device)
-        self._views = EncodedViews(views.images, views.camera, encoded)
+        self._engine = ray_engine(
+            self.model,
+            EncodedViews(views.images, views.camera, encoded),
+            compiled=self.config.compiled,
+            chunk_rays=self.config.chunk_rays if self.device.type == "cpu" else self._tile**2,
+        )
+        self._views = views
         self._bounds = (near, far)
 
     @torch.inference_mode()
@@ -122,51 +113,57 @@ class SemanticField:
         on_progress: Callable[[float], None] | None = None,
         canceled: Callable[[], bool] | None = None,
     ) -> RenderedView:
-        """What `camera` would see, at `scale` times its size.
+        """What `camera` would see, at `scale` times its size. Works tile by tile: memory does not grow with the size.
 
-        `on_progress` gets the finished fraction, `canceled` is asked, between chunks of rays.
+        `on_progress` gets the finished fraction, `canceled` is asked, between tiles.
         Raises SrayError(NO_KEYFRAMES) before `set_sources`, SrayError(CANCELED) if asked to stop, and ValueError for a
         scale that is not positive.
         """
-        if self._views is None:
+        if self._engine is None or self._views is None:
             raise SrayError(ErrorCode.NO_KEYFRAMES, "render() has no source views; call set_sources(views) first")
         if not scale > 0:
             raise ValueError(f"scale is {scale}; expected more than 0")
         if scale != 1:
             camera = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
-        device_camera = camera.to(self.device)
-        samples = RaySamples(self.config.coarse_samples, self.config.fine_samples)
-        pixels = device_camera.pixel_grid()
-        parts: list[tuple[Tensor, ...]] = []
-        for start in range(0, pixels.shape[0], self.config.chunk_rays):
-            if canceled is not None and canceled():
-                raise SrayError(ErrorCode.CANCELED, f"the render was canceled at {start} of {pixels.shape[0]} rays")
-            chunk = pixels[start : start + self.config.chunk_rays]
-            rays = self.model.infer(self._views, device_camera, chunk, self._bounds, samples)
-            confidence, labels = torch.softmax(rays.logits, dim=-1).max(-1)
-            parts.append((labels, confidence, rays.color, rays.depth, rays.opacity, rays.coverage))
-            if on_progress is not None:
-                on_progress((start + chunk.shape[0]) / pixels.shape[0])
-        return self._assemble(camera, *(torch.cat(part).cpu() for part in zip(*parts, strict=True)))
-
-    def _assemble(
-        self,
-        camera: Camera,
-        labels: Tensor,
-        confidence: Tensor,
-        color: Tensor,
-        depth: Tensor,
-        opacity: Tensor,
-        coverage: Tensor,
-    ) -> RenderedView:
-        config, shape = self.config, (camera.height, camera.width)
-        void = (opacity < config.min_opacity) | (coverage < config.min_coverage) | (confidence < config.min_confidence)
-        return RenderedView(
-            camera,
-            labels.to(torch.uint8).masked_fill(void, VOID).reshape(shape),
-            confidence.masked_fill(void, 0).reshape(shape),
-            color.clamp(0, 1).reshape(*shape, 3),
-            depth.masked_fill(void, math.nan).reshape(shape),
-            opacity.reshape(shape),
-            coverage.round().clamp(0, 255).to(torch.uint8).reshape(shape),
+        tiles = TileRenderer(
+            self._engine, self.config, camera.to(self.device), self._views, self._bounds, self.model.config.spacing
         )
+        windows = PixelGrid(camera.width, camera.height, 1).windows(self._tile)
+        view = RenderedView.blank(camera)
+        for done, window in enumerate(windows):
+            if canceled is not None and canceled():
+                raise SrayError(ErrorCode.CANCELED, f"the render was canceled at {done} of {len(windows)} tiles")
+            self._paste(tiles.render(window), window, view)
+            if on_progress is not None:
+                on_progress((done + 1) / len(windows))
+        return view
+
+    def render_path(self, cameras: Iterable[Camera]) -> Iterator[RenderedView]:
+        """Several viewpoints, or a whole trajectory, from the same sources; each when it is done."""
+        for camera in cameras:
+            yield self.render(camera)
+
+    @property
+    def _tile(self) -> int:
+        return self.config.tile if self.device.type == "cpu" else 4 * self.config.tile
+
+    def _paste(self, shaded: Shaded, window: Window, view: RenderedView) -> None:
+        """Take a tile into the view, and say which of its pixels are void."""
+        config = self.config
+        confidence, labels = shaded.probabilities.max(-1)
+        void = (
+            (shaded.opacity < config.min_opacity)
+            | (shaded.coverage < config.min_coverage)
+            | (confidence < config.min_confidence)
+        )
+        rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
+        for whole, part in (
+            (view.labels, labels.to(torch.uint8).masked_fill(void, VOID)),
+            (view.confidence, confidence.masked_fill(void, 0)),
+            # Light that nothing stopped is not black paint: left in, it costs 5 dB (docs/performance.md).
+            (view.color, (shaded.color / shaded.opacity.clamp_min(MIN_WEIGHT).unsqueeze(-1)).clamp(0, 1)),
+            (view.depth, shaded.depth.masked_fill(void, math.nan)),
+            (view.opacity, shaded.opacity),
+            (view.coverage, shaded.coverage.round().clamp(0, 255).to(torch.uint8)),
+        ):
+            whole[rows, columns] = part.reshape(*window.shape, *part.shape[1:]).to(whole.device)

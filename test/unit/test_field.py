@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -49,20 +50,77 @@ def test_a_render_has_the_cameras_size_and_sane_values(field: SemanticField, pla
     assert (view.coverage <= 4).all()
 
 
-@pytest.mark.parametrize("chunk", [1000, 7])
-def test_chunks_do_not_change_the_picture(views: SourceViews, plane_scene, chunk: int) -> None:
-    camera = plane_scene.camera((0, 0, 0)).resized(24, 18)
+COARSER = {"coarse_stride": 4, "wide_samples": 9}
+HALF = {**COARSER, "label_stride": 2}
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("strides", [{}, COARSER, HALF], ids=["each", "coarser", "half"])
+@pytest.mark.parametrize("depth", [True, False])
+def test_tiles_and_chunks_do_not_change_the_picture(
+    views: SourceViews, plane_scene, compiled: bool, strides: dict[str, float], depth: bool
+) -> None:
+    """Sizes that no tile, stride or chunk divides."""
+    camera = plane_scene.camera((0, 0, 0), yaw_degrees=20).resized(31, 23)
     pictures = []
-    for rays in (24 * 18, chunk):
-        field = make_field(chunk_rays=rays)
-        field.set_sources(views)
+    for tile, rays in ((64, 1000), (10, 7)):
+        field = make_field(chunk_rays=rays, tile=tile, compiled=compiled, **strides)
+        field.set_sources(views if depth else replace(views, depth=None))
         pictures.append(field.render(camera))
     whole, parts = pictures
-    assert torch.equal(whole.labels, parts.labels)
-    assert torch.equal(whole.coverage, parts.coverage)
-    # Matrix products of other sizes round otherwise; fine samples fall where coarse weights, so rounded, say.
+    # Matrix products of other sizes round otherwise; fine samples fall where guides, so rounded, say.
     for name in ("confidence", "color", "depth", "opacity"):
-        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), atol=1e-4, rtol=1e-4, equal_nan=True)
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), atol=2e-4, rtol=2e-4, equal_nan=True)
+    assert (whole.labels != parts.labels).float().mean() < 0.01, "but for ties"
+    assert (whole.coverage != parts.coverage).float().mean() < 0.01
+
+
+def test_compiled_or_plain_is_the_same_picture(views: SourceViews, plane_scene) -> None:
+    camera = plane_scene.camera((0, 0, 0), yaw_degrees=20)
+    pictures = []
+    for compiled in (True, False):
+        field = make_field(compiled=compiled, **HALF)
+        field.set_sources(replace(views, depth=None))
+        pictures.append(field.render(camera))
+    for name in ("confidence", "color", "depth", "opacity"):
+        torch.testing.assert_close(
+            *(getattr(picture, name) for picture in pictures), atol=1e-3, rtol=1e-3, equal_nan=True
+        )
+
+
+def test_depth_of_the_sources_puts_the_surface_where_it_is(views: SourceViews, plane_scene) -> None:
+    """An untrained network finds no wall; the sensor does, and the light ends there."""
+    camera = plane_scene.camera((0.1, 0, 0))
+    errors = {}
+    for depth in (True, False):
+        field = make_field(coarse_samples=32, fine_samples=8)
+        field.set_sources(views if depth else replace(views, depth=None))
+        view = field.render(camera)
+        errors[depth] = (view.depth - plane_scene.wall_z).abs().nanmedian()
+        if depth:
+            torch.testing.assert_close(view.opacity, torch.ones_like(view.opacity), atol=1e-3, rtol=0)
+    assert errors[True] < 0.15 * plane_scene.wall_z, "a bin is 9 % of the depth"
+    assert errors[True] < errors[False] / 2
+
+
+def test_a_path_is_its_views_one_by_one(field: SemanticField, plane_scene) -> None:
+    cameras = [plane_scene.camera((x, 0, 0)).resized(16, 12) for x in (0.0, 0.1, 0.2)]
+    views = field.render_path(iter(cameras))
+    for camera in cameras:
+        assert torch.equal(next(views).color, field.render(camera).color)
+    assert next(views, None) is None
+
+
+def test_new_weights_count_from_the_next_sources_on(views: SourceViews, plane_scene) -> None:
+    """Whoever tunes the model in place sets the sources again."""
+    field, camera = make_field(), plane_scene.camera((0, 0, 0)).resized(16, 12)
+    field.set_sources(views)
+    before = field.render(camera)
+    with torch.no_grad():
+        field.model.fine.classifier.bias.copy_(torch.tensor([0.0, 0, 0, 0, 50]))
+    field.set_sources(views)
+    assert not torch.equal(field.render(camera).labels, before.labels)
+    assert (field.render(camera).labels[before.labels != VOID] == 4).all()
 
 
 def test_rendering_twice_gives_the_same(field: SemanticField, plane_scene) -> None:
@@ -126,17 +184,17 @@ def test_rendering_before_sources_names_the_missing_call(plane_scene, views: Sou
 
 
 def test_progress_rises_to_one(views: SourceViews, plane_scene) -> None:
-    field, heard = make_field(chunk_rays=100), []
+    field, heard = make_field(tile=12), []
     field.set_sources(views)
     field.render(plane_scene.camera((0, 0, 0)).resized(24, 18), on_progress=heard.append)
-    assert heard == pytest.approx([100 / 432, 200 / 432, 300 / 432, 400 / 432, 1.0])
+    assert heard == pytest.approx([0.25, 0.5, 0.75, 1.0])
 
 
-def test_canceling_stops_between_chunks_and_the_field_still_works(views: SourceViews, plane_scene) -> None:
-    field, heard = make_field(chunk_rays=100), []
+def test_canceling_stops_between_tiles_and_the_field_still_works(views: SourceViews, plane_scene) -> None:
+    field, heard = make_field(tile=12), []
     field.set_sources(views)
     camera = plane_scene.camera((0, 0, 0)).resized(24, 18)
-    with pytest.raises(SrayError) as caught:
+    with pytest.raises(SrayError, match="canceled at 2 of 4 tiles") as caught:
         field.render(camera, on_progress=heard.append, canceled=lambda: len(heard) == 2)
     assert caught.value.code == ErrorCode.CANCELED
     assert len(heard) == 2
@@ -185,13 +243,23 @@ def test_impossible_bounds_are_refused_and_the_old_sources_stay(
 def test_presets() -> None:
     reference = RenderConfig.preset("reference")
     assert (reference.coarse_samples, reference.fine_samples) == (64, 64), "the paper's"
-    work = [
-        RenderConfig.preset(name).coarse_samples + RenderConfig.preset(name).fine_samples
-        for name in ("fast", "balanced", "high", "reference")
-    ]
-    assert work == sorted(set(work)), "each does more than the one before it"
+    assert (reference.coarse_stride, reference.label_stride) == (1, 1)
+    work = []
+    for name in ("fast", "balanced", "high", "reference"):
+        level = RenderConfig.preset(name)
+        looking, shading = level.coarse_samples / level.coarse_stride**2, level.fine_samples / level.label_stride**2
+        work.append(looking + shading)
+    assert work == sorted(set(work)), "samples a pixel: each does more than the one before it"
     with pytest.raises(ValueError, match="expected one of reference, high, balanced, fast"):
         RenderConfig.preset("best")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"coarse_samples": 1}, {"fine_samples": 0}, {"coarse_stride": 0}, {"label_stride": 3}, {"tile": 0}]
+)
+def test_impossible_work_is_refused_by_name(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} is {next(iter(wrong.values()))}"):
+        RenderConfig(**wrong)
 
 
 def test_the_field_evaluates_the_model_and_learns_nothing() -> None:

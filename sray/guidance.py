@@ -1,0 +1,148 @@
+"""Guided sampling: where a ray's few samples belong, found on a coarser grid of rays or in the sources' depth.
+
+A cell of the grid holds a distribution over equal bins of the normalised ray coordinate. A ray takes the bilinear mix
+of the cells around it: at an edge in depth the mix has two peaks, and both surfaces get samples.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sray.camera import Camera
+from sray.frames import SourceViews
+from sray.sampling import Spacing, coordinate_of
+
+
+@dataclass(frozen=True)
+class PixelGrid:
+    """Every `stride`-th pixel of an image both ways; cell i is centred at pixel stride i + (stride - 1) / 2."""
+
+    width: int
+    """Of the image, pixels."""
+    height: int
+    stride: int
+
+    @property
+    def columns(self) -> int:
+        return -(-self.width // self.stride)
+
+    @property
+    def rows(self) -> int:
+        return -(-self.height // self.stride)
+
+    def windows(self, edge: int) -> list[Window]:
+        """All cells, in windows of at most `edge` cells a side, row by row."""
+        return [
+            Window(self, top, min(top + edge, self.rows), left, min(left + edge, self.columns))
+            for top in range(0, self.rows, edge)
+            for left in range(0, self.columns, edge)
+        ]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of a grid's cells; ends are exclusive."""
+
+    grid: PixelGrid
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bottom - self.top, self.right - self.left
+
+    def pixels(self, device: torch.device | str = "cpu") -> Float[Tensor, "cells 2"]:
+        """Cell centres, row by row (column, row), in pixels of the image."""
+        return torch.cartesian_prod(*self._axes(device)).flip(-1)
+
+    def around(self, grid: PixelGrid) -> Window:
+        """The cells of another grid of the same image whose mix reaches every cell of this window."""
+        step, offset = self.grid.stride, (self.grid.stride - grid.stride) / 2
+
+        def reach(first: int, end: int, cells: int) -> tuple[int, int]:
+            low, high = (step * first + offset) / grid.stride, (step * (end - 1) + offset) / grid.stride
+            return min(max(math.floor(low), 0), cells - 1), min(max(math.ceil(high) + 1, 1), cells)
+
+        return Window(grid, *reach(self.top, self.bottom, grid.rows), *reach(self.left, self.right, grid.columns))
+
+    def mix(
+        self, coarse: Window, values: Float[Tensor, "rows columns channels"]
+    ) -> Float[Tensor, "new_rows new_columns channels"]:
+        """Bilinear mix of a coarser window's values at this window's cells; outside its centres: the outermost."""
+        vertical, horizontal = (
+            _hat(fine, start, count, coarse.grid.stride)
+            for fine, start, count in zip(
+                self._axes(values.device), (coarse.top, coarse.left), coarse.shape, strict=True
+            )
+        )
+        # Two small dense products: a few nonzeros a row, but no gathering of whole distributions.
+        rows = (vertical @ values.flatten(1)).reshape(-1, *values.shape[1:])
+        mixed: Tensor = horizontal @ rows
+        return mixed
+
+    def _axes(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
+        """Rows and columns of the cell centres, in pixels of the image."""
+        step, centre = self.grid.stride, (self.grid.stride - 1) / 2
+        return (
+            torch.arange(self.top, self.bottom, device=device, dtype=torch.float32) * step + centre,
+            torch.arange(self.left, self.right, device=device, dtype=torch.float32) * step + centre,
+        )
+
+
+def _hat(pixels: Tensor, start: int, cells: int, stride: int) -> Float[Tensor, "pixels cells"]:
+    """Weights of linear interpolation from cells start, start + 1, ... to pixels."""
+    place = ((pixels - (stride - 1) / 2) / stride - start).clamp(0, cells - 1)
+    return (1 - (place[:, None] - torch.arange(cells, device=pixels.device)).abs()).clamp_min(0)
+
+
+def nearest_depth(sources: SourceViews, target: Camera, grid: PixelGrid) -> Float[Tensor, "rows columns"]:
+    """The sources' depth images as the target sees them: camera z in metres per cell, the nearest; NaN where none.
+
+    A cell between known ones takes the nearest of them: sources seen from closer leave gaps.
+    Raises ValueError if the sources have no depth.
+    """
+    if sources.depth is None:
+        raise ValueError("the source views have no depth images")
+    cells = torch.full((grid.rows * grid.columns,), torch.inf, device=sources.depth.device)
+    pixels = sources.camera[0].pixel_grid()
+    for index in range(sources.count):
+        camera, depth = sources.camera[index], sources.depth[index].reshape(-1)
+        known = torch.isfinite(depth) & (depth > 0)
+        points = camera.centre + depth[known].unsqueeze(-1) * camera.ray_directions(pixels[known])
+        seen = target.project(points)
+        columns, rows = ((seen.pixels[seen.seen] + 0.5) / grid.stride).floor().long().unbind(-1)
+        cells.scatter_reduce_(0, rows * grid.columns + columns, seen.depth[seen.seen], "amin")
+    nearness = torch.where(cells.isinf(), 0.0, 1 / cells).reshape(1, 1, grid.rows, grid.columns)
+    around = F.avg_pool2d((nearness > 0).float(), 3, stride=1, padding=1, divisor_override=1)
+    filled = torch.where((nearness == 0) & (around >= 4), F.max_pool2d(nearness, 3, stride=1, padding=1), nearness)
+    return torch.where(filled > 0, 1 / filled, torch.nan)[0, 0]
+
+
+def distribution_around(
+    depth: Float[Tensor, "cells"], bins: int, bounds: tuple[float, float], spacing: Spacing
+) -> tuple[Float[Tensor, "cells bins"], Bool[Tensor, "cells"]]:
+    """A peak two bins to either side of each depth (metres), and whether there is one: known and within bounds."""
+    coordinate = coordinate_of(depth, *bounds, spacing)
+    known = (coordinate >= 0) & (coordinate <= 1)
+    centres = (torch.arange(bins, device=depth.device) + 0.5) / bins
+    peak = (2 - bins * (coordinate.unsqueeze(-1) - centres).abs()).clamp_min(0)
+    peak = peak / peak.sum(-1, keepdim=True).clamp_min(1e-6)
+    return torch.where(known.unsqueeze(-1), peak, 0.0), known
+
+
+def spread(weights: Float[Tensor, "rays bins"]) -> Float[Tensor, " rays"]:
+    """Standard deviation of the normalised coordinate under each distribution; 0 where there is none."""
+    bins = weights.shape[-1]
+    centres = (torch.arange(bins, device=weights.device) + 0.5) / bins
+    share = weights / weights.sum(-1, keepdim=True).clamp_min(1e-6)
+    mean = share @ centres
+    return (share @ centres**2 - mean**2).clamp_min(0).sqrt()

@@ -1,0 +1,57 @@
+"""RenderConfig: how much work a render does. The quality levels, as docs/performance.md measures them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """How much work a render does, and which pixels it calls void."""
+
+    coarse_samples: int = 64
+    """Samples a ray, evenly over the bounds, that look for the surface."""
+    fine_samples: int = 64
+    """Samples a ray around what was found."""
+    wide_samples: int = 64
+    """The same where the surface may be in several places: at edges, and where the views disagree."""
+    coarse_stride: int = 1
+    """Pixels between the rays that look for the surface; those between take the mix of their neighbours' findings."""
+    label_stride: int = 1
+    """Pixels between the rays that are shaded; labels and depth between are upsampled along edges of the colour."""
+    min_opacity: float = 0.3
+    """A pixel that stops less of the light than this is void."""
+    min_coverage: float = 0.5
+    """A pixel that fewer source views see (averaged along its ray) is void."""
+    min_confidence: float = 0.0
+    """A pixel whose class is less probable is void."""
+    tile: int = 64
+    """Edge, in pixels, of what is rendered at once; four times as much on a GPU. Does not change the result."""
+    chunk_rays: int = 256
+    """Rays at once in plain PyTorch on a CPU; on a GPU a tile is one chunk. Does not change the result."""
+    compiled: bool = True
+    """Use the kernel compiled for this CPU where there is one. Changes the result by rounding."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("coarse_samples", 2), ("fine_samples", 2), ("wide_samples", 2), ("coarse_stride", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}")
+        if self.label_stride not in (1, 2):
+            raise ValueError(f"label_stride is {self.label_stride}; expected 1 or 2")
+        if self.tile < self.label_stride or self.chunk_rays < 1:
+            raise ValueError(f"tile is {self.tile} and chunk_rays {self.chunk_rays}; expected more")
+
+    @staticmethod
+    def preset(name: str) -> RenderConfig:
+        """`reference` (the paper's 64 + 64 samples), `high`, `balanced` or `fast`. Raises ValueError otherwise."""
+        if name not in _PRESETS:
+            raise ValueError(f"render quality is {name!r}; expected one of {', '.join(_PRESETS)}")
+        return _PRESETS[name]
+
+
+_PRESETS = {
+    "reference": RenderConfig(tile=32),
+    "high": RenderConfig(coarse_samples=48, fine_samples=16, wide_samples=32, coarse_stride=2),
+    "balanced": RenderConfig(coarse_samples=32, fine_samples=8, wide_samples=16, coarse_stride=4),
+    "fast": RenderConfig(coarse_samples=32, fine_samples=8, wide_samples=12, coarse_stride=4, label_stride=2),
+}

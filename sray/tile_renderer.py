@@ -1,0 +1,99 @@
+"""TileRenderer: one camera's picture, tile by tile. Guide the samples, shade, and upsample where that was left out."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sray.camera import Camera
+from sray.frames import SourceViews
+from sray.guidance import PixelGrid, Window, distribution_around, nearest_depth, spread
+from sray.ray_engine import RayEngine
+from sray.render_config import RenderConfig
+from sray.sampling import Spacing, coordinate_of, importance_samples, uniform_samples
+from sray.shaded import Shaded
+from sray.upsampling import upsample_along_colors
+
+WIDE = 0.12
+"""Spread of the guide, in normalised coordinates, above which the surface may be in several places."""
+
+
+class TileRenderer:
+    """Renders windows of one camera's pixels; the result does not depend on how the picture is cut into windows."""
+
+    def __init__(
+        self,
+        engine: RayEngine,
+        config: RenderConfig,
+        camera: Camera,
+        sources: SourceViews,
+        bounds: tuple[float, float],
+        spacing: Spacing,
+    ) -> None:
+        self._engine = engine
+        self._config = config
+        self._camera = camera
+        self._bounds = bounds
+        self._spacing = spacing
+        self._cells = PixelGrid(camera.width, camera.height, config.label_stride)
+        stride, self._depth = config.coarse_stride, None
+        if sources.depth is not None:
+            # A cell about as large as a pixel of the sources: finer than their depth is nothing to be had.
+            finest = max(config.label_stride, round(camera.width / sources.camera.width))
+            stride = min(stride, finest)
+        self._guides = PixelGrid(camera.width, camera.height, stride)
+        if sources.depth is not None:
+            self._depth = nearest_depth(sources, camera, self._guides)
+
+    def render(self, window: Window) -> Shaded:
+        """Every pixel of the window."""
+        if self._config.label_stride == 1:
+            return self._shade(window)
+        cells = window.around(self._cells)
+        return upsample_along_colors(window, cells, self._shade(cells), self._tint)
+
+    def _tint(self, pixels: Float[Tensor, "rays 2"], depth: Float[Tensor, " rays"]) -> Float[Tensor, "rays 3"]:
+        coordinates = coordinate_of(depth.clamp(*self._bounds), *self._bounds, self._spacing)
+        return self._engine.tint(self._camera, pixels, coordinates.unsqueeze(-1), self._bounds)
+
+    def _shade(self, window: Window) -> Shaded:
+        """Every cell of the window, with as many samples as its guide asks for, and none where nothing is."""
+        config, guide = self._config, self._guide(window)
+        pixels = window.pixels(guide.device)
+        seen = guide.sum(-1) > 1e-6
+        wide = spread(guide) > WIDE
+        shaded: Shaded | None = None
+        for samples, group in ((config.fine_samples, seen & ~wide), (config.wide_samples, seen & wide)):
+            index = torch.nonzero(group).squeeze(-1)
+            rays = self._engine.shade(
+                self._camera, pixels[index], importance_samples(guide[index], samples), self._bounds
+            )
+            # A sensor saw the surface: the light ends there, however short the stretch that was sampled.
+            part = Shaded.of(rays if self._depth is None else rays.opaque(guide[index].sum(-1) > 0.99))
+            shaded = shaded or part.blank(len(pixels))
+            shaded.put(index, part)
+        assert shaded is not None
+        return shaded
+
+    def _guide(self, window: Window) -> Float[Tensor, "cells bins"]:
+        """For each cell of the window, where along its ray surfaces are."""
+        around = window.around(self._guides)
+        found = self._find(around)
+        if around.grid.stride == window.grid.stride:
+            return found
+        return window.mix(around, found.reshape(*around.shape, -1)).flatten(0, 1)
+
+    def _find(self, window: Window) -> Float[Tensor, "cells bins"]:
+        """From the sources' depth where they have some, else from the network."""
+        bins, pixels = self._config.coarse_samples, window.pixels(self._camera.intrinsics.device)
+        if self._depth is None:
+            return self._look(pixels)
+        depth = self._depth[window.top : window.bottom, window.left : window.right].flatten()
+        found, known = distribution_around(depth, bins, self._bounds, self._spacing)
+        found[~known] = self._look(pixels[~known])
+        return found
+
+    def _look(self, pixels: Float[Tensor, "rays 2"]) -> Float[Tensor, "rays bins"]:
+        coordinates = uniform_samples(pixels.shape[0], self._config.coarse_samples, device=pixels.device)
+        return self._engine.look(self._camera, pixels, coordinates, self._bounds)
