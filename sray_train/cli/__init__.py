@@ -12,6 +12,7 @@ from typing import Protocol
 import tyro
 
 from sray.errors import SrayError
+from sray_train.cli.bench import Bench
 from sray_train.cli.evaluate import Evaluate
 from sray_train.cli.rooms import Rooms
 from sray_train.cli.train import Train
@@ -23,7 +24,7 @@ class Command(Protocol):
     def main(self) -> None: ...
 
 
-COMMANDS: dict[str, Callable[..., Command]] = {"rooms": Rooms, "train": Train, "evaluate": Evaluate}
+COMMANDS: dict[str, Callable[..., Command]] = {"rooms": Rooms, "train": Train, "evaluate": Evaluate, "bench": Bench}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -43,7 +44,7 @@ def _parse(arguments: list[str] | None) -> Command:
     try:
         with contextlib.redirect_stderr(complaint):
             command: Command = tyro.extras.subcommand_cli_from_dict(
-                COMMANDS, prog="sray", description="Semantic-Ray: make rooms, train, evaluate.", args=arguments
+                COMMANDS, prog="sray", description="Semantic-Ray: make rooms, train, evaluate, measure.", args=arguments
             )
     except SystemExit as stop:
         if stop.code == 2:

@@ -1,0 +1,123 @@
+"""Figures of a bench record, as PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+RGB, RGBD, OTHER = "#2b6cb0", "#c05621", "#4a5568"
+SHADES = {"rgb": RGB, "depth": RGBD}
+
+
+def plot(record: dict[str, Any], folder: Path) -> list[Path]:
+    """Draw what the record holds; the files written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scaling = record.get("scaling") or {}
+    drawn = [_trade_off(record, folder / "levels.png")]
+    labels = {
+        "resolution": "image width (pixels, 4:3)",
+        "views": "source views",
+        "fine_samples": "fine samples a ray",
+        "keyframes": "keyframes to choose from",
+    }
+    for sweep, label in labels.items():
+        if scaling.get(sweep):
+            drawn.append(_sweep(record, sweep, label, folder / f"{sweep}.png"))
+    return drawn
+
+
+def _trade_off(record: dict[str, Any], path: Path) -> Path:
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    reference = record["reference"]
+    entries = [("reference", 1.0, reference, OTHER)]
+    entries += [
+        (name, level["ratio"], level, RGBD if name.endswith("_depth") else RGB)
+        for name, level in record["levels"].items()
+    ]
+    for name, ratio, entry, colour in entries:
+        low, high = entry["miou_interval"]
+        miou = entry["strict_miou"]
+        axes.plot([ratio, ratio], [low, high], color=colour, linewidth=1.2, alpha=0.6)
+        axes.plot([ratio], [miou], "o", color=colour, markersize=6)
+        axes.annotate(
+            name.removesuffix("_depth"),
+            (ratio, miou),
+            xytext=(6, 4),
+            textcoords="offset points",
+            fontsize=9,
+            color=colour,
+        )
+    axes.axhline(reference["strict_miou"], color=OTHER, linewidth=0.8, linestyle=":")
+    axes.set_xscale("log")
+    _plain_ticks(axes)
+    axes.set_xlabel("times as fast as the reference")
+    axes.set_ylabel("strict mIoU, bar: 95 % over views")
+    for name, colour in (("RGB", RGB), ("RGB-D", RGBD)):
+        axes.plot([], [], "o", color=colour, label=name)
+    axes.legend(frameon=False)
+    axes.margins(x=0.12)
+    _title(figure, f"Quality levels on {record['device']}")
+    return _save(figure, path)
+
+
+def _sweep(record: dict[str, Any], sweep: str, label: str, path: Path) -> Path:
+    points = record["scaling"][sweep]
+    horizontal = "width" if sweep == "resolution" else "x"
+    panels: list[tuple[str, list[tuple[str, str, str]]]] = [
+        ("seconds an image", [("seconds", "RGB", RGB), ("seconds_depth", "RGB-D", RGBD)])
+    ]
+    if any(point.get("peak_mb") is not None for point in points):
+        panels.append(
+            (
+                "peak memory, MB",
+                [("peak_mb", "whole", OTHER), ("peak_mb_without_picture", "without the picture handed over", RGB)],
+            )
+        )
+    if any("select_seconds" in point for point in points):
+        panels.append(("of which choosing sources, seconds", [("select_seconds", "choosing", OTHER)]))
+    figure, row = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3.6), layout="constrained", squeeze=False)
+    for axes, (unit, series) in zip(row[0], panels, strict=True):
+        for key, name, colour in series:
+            known = [(point[horizontal], point[key]) for point in points if point.get(key) is not None]
+            if known:
+                axes.plot(*zip(*known, strict=True), "o-", color=colour, label=name, markersize=4)
+        if sweep in ("resolution", "keyframes"):
+            axes.set_xscale("log")
+            ticks = [point[horizontal] for point in points]
+            axes.set_xticks(ticks if sweep == "resolution" else [tick for tick in ticks if str(tick).strip("0") == "1"])
+            _plain_ticks(axes)
+        else:
+            axes.set_xticks([point[horizontal] for point in points])
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(label)
+        axes.set_title(unit, fontsize=10, loc="left")
+        if len(series) > 1:
+            axes.legend(frameon=False, fontsize=9)
+    _title(figure, f"{record['scaling']['level']} on {record['device']}")
+    return _save(figure, path)
+
+
+def _plain_ticks(axes: Axes) -> None:
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.minorticks_off()
+
+
+def _title(figure: Any, text: str) -> None:
+    figure.suptitle(text, fontsize=11, x=0.01, ha="left")
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+
+
+def _save(figure: Any, path: Path) -> Path:
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+    return path

@@ -1,0 +1,104 @@
+"""`sray bench`: the quality levels beside the paper's form, speed and accuracy, on held-out rooms."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from sray.checkpoint import load_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import ROOMS
+from sray_train.bench.report import table
+from sray_train.bench.run import IMAGE, BenchPlan, run_bench
+from sray_train.bench.scenes import held_out_rooms
+from sray_train.datasets.rooms import parse_seeds
+
+
+@dataclass
+class Bench:
+    """Compare the quality levels with the paper's form: seconds, memory, strict mIoU, PSNR, in one process."""
+
+    checkpoint: Path = Path("models/sray_rooms.safetensors")
+    """A .safetensors file written by `sray train`, for the procedural rooms."""
+    seeds: str = "9000:9010"
+    """Rooms to render; held-out seeds are 9000 and up."""
+    targets: int = 2
+    """Pictures rendered a room, 320x240."""
+    pixels: int = 1024
+    """Scored pixels a picture, the same for every renderer."""
+    views: int = 8
+    """Source views a picture."""
+    source_width: int = 160
+    """Source views are resized to this before encoding: the size the model was trained at."""
+    source_height: int = 120
+    frames: int = 24
+    """Frames a room."""
+    memory: bool = True
+    """Measure peak memory, each in a process of its own."""
+    scaling: bool = True
+    """Measure cost against resolution, views, samples, keyframes."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+    """Torch threads; 0 takes all cores."""
+    json: Path = Path("results/bench.json")
+    """Where the record goes. An existing file is kept unless --overwrite."""
+    plots: Path | None = None
+    """Folder for figures; none are drawn without it."""
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        parse_seeds(self.seeds)  # raises ValueError
+        if not (self.targets >= 1 and self.pixels >= 1 and 1 <= self.views < self.frames):
+            raise ValueError(
+                f"{self.targets} targets, {self.pixels} pixels, {self.views} views, {self.frames} frames; expected at "
+                "least 1 of each, and more frames than views"
+            )
+        if self.source_width < 16 or self.source_height < 16:
+            raise ValueError(
+                f"source views of {self.source_width}x{self.source_height}; expected at least 16 pixels a side"
+            )
+
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device is cuda, but there is none; expected cpu or auto")
+
+    def main(self) -> None:
+        if self.json.exists() and not self.overwrite:
+            raise SrayError(ErrorCode.BAD_FILE, f"{self.json} exists; pass --overwrite or another --json")
+        began = time.monotonic()
+        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        checkpoint = load_checkpoint(self.checkpoint)
+        if checkpoint.label_space.names != ROOMS.names:
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"{self.checkpoint} knows label space {checkpoint.label_space.name}; the bench scores on {ROOMS.name}",
+            )
+
+        def say(text: str) -> None:
+            print(f"[{time.monotonic() - began:4.0f} s] {text}", flush=True)
+
+        rooms = held_out_rooms(self.seeds, *IMAGE, self.frames)
+        plan = BenchPlan(
+            self.targets,
+            self.views,
+            self.pixels,
+            (self.source_width, self.source_height),
+            memory=self.memory,
+            scaling=self.scaling,
+        )
+        record = run_bench(checkpoint, self.checkpoint, rooms, plan, device, say)
+        record |= {"seeds": self.seeds, "total_seconds": time.monotonic() - began}
+        self.json.parent.mkdir(parents=True, exist_ok=True)
+        self.json.write_text(json.dumps(record, indent=2) + "\n")
+        print(f"\n{table(record)}")
+        if self.plots is not None:
+            from sray_train.bench.plots import plot  # matplotlib takes a second to load
+
+            plot(record, self.plots)
+        print(f"see {self.json}{f' and {self.plots}' if self.plots else ''}")

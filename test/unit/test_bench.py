@@ -1,0 +1,254 @@
+"""`sray bench`: its formulas, its intervals, its reference, and the whole of it on a scene that is known exactly."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import PlaneScene
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from sray.attention import AttentionVariant, CrossReprojectionAttention
+from sray.camera import Camera
+from sray.checkpoint import load_checkpoint, save_checkpoint
+from sray.field import RenderConfig, SemanticField
+from sray.frames import SourceViews
+from sray.label_space import VOID, LabelSpace
+from sray.model import RayOutput, RaySamples, SemanticRay, SemanticRayConfig
+from sray_train.bench import levels as bench_levels
+from sray_train.bench import run as bench_run
+from sray_train.bench.flops import cra_flops, ray_flops
+from sray_train.bench.levels import void_where_unsure
+from sray_train.bench.memory import peak_mb
+from sray_train.bench.plots import plot
+from sray_train.bench.reference import ReferenceRenderer, ShortAttention
+from sray_train.bench.report import table
+from sray_train.bench.run import BenchPlan, run_bench
+from sray_train.bench.scaling import crowd
+from sray_train.bench.scenes import bench_views
+from sray_train.bench.scores import ViewScore, miou_interval, strict_miou
+from sray_train.bench.timing import matmul_rate
+from sray_train.cli import main
+from sray_train.datasets.scene import Scene
+
+SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def model() -> SemanticRay:
+    torch.manual_seed(0)
+    model = SemanticRay(SemanticRayConfig(3))
+    with torch.no_grad():  # attention starts as the identity, which would hide how it attends
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn_like(parameter))
+    return model.eval()
+
+
+@pytest.fixture
+def scene() -> Scene:
+    plane = PlaneScene()
+    frames = tuple(plane.frame((0.15 * index - 0.4, 0.0, 0.0)) for index in range(6))
+    return Scene("wall", frames, Camera.stack([frame.camera for frame in frames]))
+
+
+def counted(call: object) -> int:
+    """FLOPs as torch counts them; on the plain path, since it does not see into the fused kernels of the CPU."""
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        call()  # type: ignore[operator]
+    return int(counter.get_total_flops())
+
+
+@pytest.mark.parametrize("variant", ["none", "radial", "cross_view", "full", "dense"])
+def test_the_formula_of_cra_is_what_torch_counts(variant: AttentionVariant) -> None:
+    attention = CrossReprojectionAttention(32, variant, residual=True)
+    tokens, valid = torch.randn(5, 3, 7, 32), torch.ones(5, 3, 7, dtype=torch.bool)
+    found = counted(lambda: attention(tokens, valid, torch.rand(3, 7)))
+    assert found == cra_flops(variant, rays=3, samples=7, views=5)
+
+
+def test_the_formula_of_cra_at_the_size_of_table_6() -> None:
+    """Worked by hand: T = 524288; radial 2 T (4096 + 4096), cross-view 2 T (4096 + 512), dense 2 T (4096 + 32768)."""
+    assert cra_flops("radial") == 8_589_934_592
+    assert cra_flops("cross_view") == 4_831_838_208
+    assert cra_flops("full") == cra_flops("radial") + cra_flops("cross_view")
+    assert cra_flops("dense") == 38_654_705_664
+
+
+def test_the_formula_of_a_ray_is_what_torch_counts(model: SemanticRay, scene: Scene) -> None:
+    views = model.encode(SourceViews.from_frames(scene.frames[:4]))
+    pixels, samples = scene.cameras[5].pixel_grid()[:11], RaySamples(6, 9)
+    found = counted(lambda: model(views, scene.cameras[5], pixels, (0.5, 8.0), samples))
+    by_formula = 11 * sum(ray_flops(model.config, samples, 4).values())
+    # The target's ray directions, a 3x3 product a ray, are in no part of the formula.
+    assert found == pytest.approx(by_formula, rel=2e-3)
+
+
+def test_the_reference_renders_what_the_model_does(model: SemanticRay, scene: Scene) -> None:
+    """Written-out attention and chunks change rounding alone: float32 sums of at most 128 terms."""
+    views = model.encode(SourceViews.from_frames(scene.frames[:4]))
+    pixels = scene.cameras[5].pixel_grid()[::13]
+    reference = ReferenceRenderer(model, RaySamples(12, 8), chunk_rays=50)
+    assert isinstance(reference.model.fine.attention.steps["cross_view"], ShortAttention)
+    found = reference.render(views, scene.cameras[5], pixels)
+    with torch.inference_mode():
+        expected = model(views, scene.cameras[5], pixels, (0.5, 8.0), RaySamples(12, 8))[1]
+    assert found.logits.abs().max() > 0.01
+    for name in ("logits", "color", "depth", "opacity", "coverage"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=1e-3, atol=1e-4)
+
+
+def test_written_out_attention_with_absent_tokens(model: SemanticRay) -> None:
+    fused = model.fine.attention.steps["cross_view"]
+    written = ShortAttention(32)
+    written.load_state_dict(fused.state_dict())
+    torch.manual_seed(1)
+    tokens, valid = torch.randn(40, 8, 32), torch.rand(40, 8) < 0.4
+    valid[:3] = False
+    with torch.inference_mode():
+        found = written(tokens, valid)
+        torch.testing.assert_close(found, fused(tokens, valid), rtol=1e-4, atol=1e-5)
+    assert (found[:3] == 0).all()
+
+
+def test_the_reference_is_void_where_the_field_would_be() -> None:
+    limits = RenderConfig(min_opacity=0.3, min_coverage=0.5)
+    rays = RayOutput(
+        logits=torch.tensor([[2.0, 0, 0], [0, 2, 0], [0, 0, 2]]),
+        color=torch.zeros(3, 3),
+        depth=torch.ones(3),
+        opacity=torch.tensor([0.9, 0.2, 0.9]),
+        coverage=torch.tensor([4.0, 4.0, 0.4]),
+        weights=torch.zeros(3, 2),
+        coordinates=torch.zeros(3, 2),
+    )
+    assert void_where_unsure(rays, limits).tolist() == [0, VOID, VOID]
+
+
+def score_of(right: int, wrong: int) -> ViewScore:
+    """One class, of whose pixels some are answered void: IoU = right / (right + wrong)."""
+    return ViewScore(np.array([[right, wrong]]), 20.0)
+
+
+def test_equal_views_have_no_spread() -> None:
+    scores = [score_of(60, 40)] * 5
+    assert strict_miou(scores) == pytest.approx(0.6)
+    assert miou_interval(scores) == pytest.approx((0.6, 0.6))
+
+
+def test_the_interval_of_known_views() -> None:
+    """100 views, half of them right: the IoU is a mean of 100 coins, 0.5 with standard deviation 0.05."""
+    low, high = miou_interval([score_of(10, 0), score_of(0, 10)] * 50)
+    assert low == pytest.approx(0.5 - 1.96 * 0.05, abs=0.015)
+    assert high == pytest.approx(0.5 + 1.96 * 0.05, abs=0.015)
+
+
+def test_a_difference_is_paired() -> None:
+    """Views differ by far more than the two renderers do, by the same 0.1 in each view."""
+    baseline = [score_of(right, 100 - right) for right in (20, 50, 80, 30)]
+    better = [score_of(right + 10, 90 - right) for right in (20, 50, 80, 30)]
+    assert miou_interval(better, baseline) == pytest.approx((0.1, 0.1))
+    low, high = miou_interval(better)
+    assert high - low > 0.2
+    with pytest.raises(ValueError, match="same views"):
+        miou_interval(better, baseline[:2])
+
+
+def test_more_keyframes_are_copies_moved_a_little(scene: Scene) -> None:
+    pool = crowd(scene.cameras, 20)
+    assert pool.world_from_camera.shape == (20, 4, 4)
+    moved = (pool.centre - scene.cameras.centre[torch.arange(20) % 6]).norm(dim=-1)
+    assert 0.1 < moved.max() <= 1.001
+    torch.testing.assert_close(crowd(scene.cameras, 4).centre, scene.cameras.centre[:4])
+
+
+def test_peak_memory_is_what_a_call_allocates() -> None:
+    found = peak_mb(lambda: torch.ones(25_000_000).sum(), CPU)
+    if found is None:
+        pytest.skip("only Linux tells the peak of a call")
+    assert found == pytest.approx(100, rel=0.1)
+    assert peak_mb(lambda: None, CPU) == pytest.approx(0, abs=2)
+
+
+def test_the_whole_bench(model: SemanticRay, scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every entry that scripts read is there, consistent in itself; and can be printed, stored and drawn."""
+    path = tmp_path / "tiny.safetensors"
+    save_checkpoint(path, model, SPACE)
+    monkeypatch.setattr(bench_run, "render_memory", lambda *_, **__: 12.0)  # a process each: its own test is above
+    monkeypatch.setattr(bench_run, "cra_memory", lambda *_: {"peak_mb": 7.0, "rays_measured": 1024})
+    monkeypatch.setattr(bench_levels, "CHUNKS", (64,))
+    monkeypatch.setattr(bench_levels, "matmul_rate", lambda device: matmul_rate(device, size=256))
+    plan = BenchPlan(2, 3, 64, (48, 36), levels=("balanced", "fast"), scaling=False)
+    said: list[str] = []
+    record = run_bench(load_checkpoint(path), path, [scene], plan, CPU, said.append)
+    assert set(record["levels"]) == {"balanced", "balanced_depth", "fast", "fast_depth"}
+    for level in record["levels"].values():
+        assert {"seconds", "ratio", "strict_miou", "miou_interval", "psnr", "peak_mb"} <= set(level)
+        assert level["seconds"] > 0 and level["ratio"] > 0 and math.isfinite(level["psnr"])
+        low, high = level["miou_interval"]
+        assert 0 <= low <= level["strict_miou"] <= high <= 1
+    reference = record["reference"]
+    assert {"seconds", "strict_miou", "psnr", "peak_mb", "matmul_share"} <= set(reference)
+    rate = reference["matmul_gflops_per_second"] * 1e9
+    share = reference["flops_per_ray"]["total"] * reference["rays_per_second"] / rate
+    assert reference["matmul_share"] == pytest.approx(share, rel=0.5)
+    assert (record["pictures"], record["pixels"]) == (2, 128)
+    assert sum(line.startswith("view ") for line in said) == 2
+
+    stored = json.loads(json.dumps(record))
+    assert "balanced_depth" in table(stored)
+    point = {"x": 1, "seconds": 0.5, "seconds_depth": 0.4}
+    unmeasured = {"x": 3, "width": 2, "height": 2, "seconds": None, "seconds_depth": None, "peak_mb": 3.0}
+    stored["scaling"] = {
+        "level": "balanced",
+        "resolution": [point | {"width": 1, "height": 1, "peak_mb": 3.0}, unmeasured],
+        "views": [point],
+        "fine_samples": [point],
+        "keyframes": [point | {"select_seconds": 0.1}],
+    }
+    names = {drawn.name for drawn in plot(stored, tmp_path / "plots")}
+    assert names == {"levels.png", "resolution.png", "views.png", "fine_samples.png", "keyframes.png"}
+    assert all((tmp_path / "plots" / name).stat().st_size > 5000 for name in names)
+
+
+def test_an_existing_record_is_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "bench.json"
+    kept.write_text("mine")
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "--json", str(kept)])
+    assert "pass --overwrite" in str(stop.value.code)
+    assert kept.read_text() == "mine"
+
+
+def test_a_checkpoint_for_other_classes_is_refused(model: SemanticRay, tmp_path: Path) -> None:
+    path = tmp_path / "stripes.safetensors"
+    save_checkpoint(path, model, SPACE)
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", "--checkpoint", str(path), "--json", str(tmp_path / "out.json")])
+    assert "MODEL_MISMATCH" in str(stop.value.code) and "stripes" in str(stop.value.code)
+
+
+@pytest.mark.parametrize("wrong", [["--views", "24"], ["--pixels", "0"], ["--source-width", "4"], ["--seeds", "x"]])
+def test_impossible_arguments_exit_2(wrong: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["bench", *wrong])
+    assert stop.value.code == 2
+
+
+def test_levels_see_depth_only_in_their_depth_variant(model: SemanticRay, scene: Scene) -> None:
+    view = bench_views(SemanticField(model), [scene], targets=1, views=3, pixels=10, source_size=(24, 18))[0]
+    assert view.source_views(depth=False).depth is None
+    depth = view.source_views(depth=True).depth
+    assert depth is not None and depth.shape == (3, 18, 24)
+    assert view.features.shape[0] == 3 and view.pixels.unique().shape == (10,)
+    again = bench_views(SemanticField(model), [scene], targets=1, views=3, pixels=10, source_size=(24, 18))[0]
+    assert torch.equal(again.pixels, view.pixels)
+    column, row = view.pixel_positions[0].tolist()
+    assert row * 48 + column == int(view.pixels[0])
+    assert replace(view).encoded.count == 3
