@@ -26,20 +26,30 @@ class MaskedAttention(nn.Module):
         self.output = nn.Linear(channels, channels, bias=bias)
 
     def forward(
-        self, tokens: Float[Tensor, "*batch tokens channels"], valid: Bool[Tensor, "*batch tokens"]
-    ) -> Float[Tensor, "*batch tokens channels"]:
-        """Rows that have no key left are zero (attention kernels differ there: NaN or 0)."""
+        self,
+        tokens: Float[Tensor, "*shape channels"],
+        valid: Bool[Tensor, "*shape"],
+        along: int = -1,
+    ) -> Float[Tensor, "*shape channels"]:
+        """Attend along one axis of `shape`, the last one unless told; the others are a batch.
+
+        Rows that have no key left are zero (attention kernels differ there: NaN or 0).
+        """
+        channels, length = tokens.shape[-1], tokens.shape[:-1][along]
+        # Projected where they lie, and only then viewed with the axis last: no copies of the tokens.
+        projected = self.project(tokens).chunk(3, dim=-1)
+        lined_up = [part.movedim(along if along >= 0 else along - 1, -2) for part in projected]
+        keys = valid.movedim(along, -1)
         # Exactly one batch dimension: with more of them the fused kernels are not chosen.
-        batch, (length, channels) = math.prod(tokens.shape[:-2]), tokens.shape[-2:]
+        batch = math.prod(keys.shape[:-1])
         query, key, value = (
-            part.reshape(batch, length, self.heads, channels // self.heads).transpose(1, 2)
-            for part in self.project(tokens).chunk(3, dim=-1)
+            part.reshape(batch, length, self.heads, channels // self.heads).transpose(1, 2) for part in lined_up
         )
-        any_key = valid.any(-1, keepdim=True)
-        mask = (valid | ~any_key).reshape(batch, 1, 1, length)
+        any_key = keys.any(-1, keepdim=True)
+        mask = (keys | ~any_key).reshape(batch, 1, 1, length)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        mixed: Tensor = self.output(attended.transpose(1, 2).reshape(tokens.shape))
-        return mixed * any_key.unsqueeze(-1)
+        mixed: Tensor = self.output(attended.transpose(1, 2).reshape(lined_up[0].shape))
+        return (mixed * any_key.unsqueeze(-1)).movedim(-2, along if along >= 0 else along - 1)
 
 
 class CrossReprojectionAttention(nn.Module):
@@ -89,8 +99,8 @@ def _radial(attention: nn.Module, tokens: Tensor, valid: Tensor) -> Tensor:
 
 def _cross_view(attention: nn.Module, tokens: Tensor, valid: Tensor) -> Tensor:
     """Eq. 10: the views of one sample attend to each other."""
-    attended: Tensor = attention(tokens.permute(1, 2, 0, 3), valid.permute(1, 2, 0))
-    return attended.permute(2, 0, 1, 3)
+    attended: Tensor = attention(tokens, valid, along=0)
+    return attended
 
 
 def _dense(attention: nn.Module, tokens: Tensor, valid: Tensor) -> Tensor:
