@@ -46,6 +46,8 @@ class Comparison:
     flops: dict[str, int]
     """Of one ray of the reference, by part."""
     levels: dict[str, Measured]
+    undarkened_psnr: list[float] = field(default_factory=list)
+    """Of the reference's colours divided by their opacity, as the levels' are: its colour's other fair reading."""
 
     def record(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """`reference` and `levels` of the JSON."""
@@ -59,6 +61,7 @@ class Comparison:
             "strict_miou": strict_miou(scores),
             "miou_interval": miou_interval(scores),
             "psnr": mean_psnr(scores),
+            "psnr_undarkened": statistics.fmean(self.undarkened_psnr),
             "matmul_share": statistics.median(shares),
             "matmul_gflops_per_second": statistics.median(self.rates) / 1e9,
             "flops_per_ray": self.flops | {"total": flops},
@@ -127,6 +130,8 @@ def compare(
         result.reference.seconds.append(seconds / view.pixels.shape[0])
         labels = void_where_unsure(rays, RenderConfig.preset("reference"))
         result.reference.scores.append(score(view, labels.cpu(), rays.color.clamp(0, 1).cpu(), classes))
+        undarkened = rays.color / rays.opacity.clamp_min(1e-6).unsqueeze(-1)
+        result.undarkened_psnr.append(score(view, labels.cpu(), undarkened.clamp(0, 1).cpu(), classes).psnr)
         for name, (level, depth) in variants.items():
             seconds, picture = timed(
                 partial(render_level, model, RenderConfig.preset(level), view, view.truth.camera, depth=depth),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,36 +21,38 @@ from sray.model import RayOutput, RaySamples, SemanticRay
 from sray.sampling import ROOM_BOUNDS
 
 SAMPLES = RaySamples(64, 64)
-CHUNKS = (32, 64, 128, 256)
+CHUNKS = (16, 32, 64, 128)
 """Rays at once that are tried on a CPU; a GPU wants more."""
 GPU_CHUNKS = (1024, 2048, 4096)
 
 
 class ShortAttention(MaskedAttention):
-    """The same attention for sequences of a few tokens, written out.
+    """The same attention for sequences of a few tokens, written out head by head.
 
-    PyTorch's fused kernel and its softmax over the last axis both take a call or a vector per row, which eight views
-    do not fill. Here the scores are transposed, so that the softmax runs over the queries in whole vectors.
+    PyTorch's fused kernel spends a call on every row of scores, and its softmax over the last axis a vector: eight
+    views fill neither. Here the scores are transposed, so that the softmax runs over the queries in whole vectors.
     """
 
     def forward(
-        self, tokens: Float[Tensor, "*batch tokens channels"], valid: Bool[Tensor, "*batch tokens"]
-    ) -> Float[Tensor, "*batch tokens channels"]:
+        self, tokens: Float[Tensor, "*shape channels"], valid: Bool[Tensor, "*shape"], along: int = -1
+    ) -> Float[Tensor, "*shape channels"]:
+        axis = along if along >= 0 else along - 1
+        tokens, valid = tokens.movedim(axis, -2), valid.movedim(along, -1)
         batch, (length, channels) = math.prod(tokens.shape[:-2]), tokens.shape[-2:]
-        width = channels // self.heads
-        query, key, value = (
-            self.project(tokens.contiguous())
-            .reshape(batch, length, 3, self.heads, width)
-            .permute(2, 0, 3, 1, 4)
-            .unbind(0)
-        )
         any_key = valid.any(-1, keepdim=True)
-        scores = key @ (query * width**-0.5).transpose(-1, -2)  # [key, query]
-        absent = ~(valid | ~any_key).reshape(batch, 1, length, 1)
-        weights = torch.softmax(scores.masked_fill_(absent, -torch.inf), dim=-2)
-        attended = weights.transpose(-1, -2) @ value
-        mixed: Tensor = self.output(attended.transpose(1, 2).reshape(tokens.shape))
-        return mixed * any_key.unsqueeze(-1)
+        absent = ~(valid | ~any_key).reshape(batch, length, 1)
+        bias = torch.zeros_like(absent, dtype=tokens.dtype).masked_fill_(absent, -torch.inf)
+        # A matrix product of a permuted tensor is several times as slow as the copy that avoids it.
+        projected = self.project(tokens.contiguous()).reshape(batch, length, 3 * channels)
+        heads = [part.split(channels // self.heads, dim=-1) for part in projected.chunk(3, dim=-1)]
+        attended = []
+        for query, key, value in zip(*heads, strict=True):
+            scores = torch.baddbmm(bias, key, query.transpose(1, 2), alpha=query.shape[-1] ** -0.5)  # [key, query]
+            attended.append(torch.softmax(scores, dim=1).transpose(1, 2) @ value)
+        mixed: Tensor = self.output(torch.cat(attended, dim=-1).reshape(tokens.shape))
+        # Rows that have no key are zero; there are none where all is seen.
+        mixed = mixed if any_key.all() else mixed * any_key.unsqueeze(-1)
+        return mixed.movedim(-2, axis)
 
 
 class ReferenceRenderer:
@@ -62,7 +65,6 @@ class ReferenceRenderer:
         for head in (self.model.coarse, self.model.fine):
             _write_out_short_attention(head.attention)
 
-    @torch.inference_mode()
     def render(
         self,
         views: EncodedViews,
@@ -71,10 +73,24 @@ class ReferenceRenderer:
         bounds: tuple[float, float] = ROOM_BOUNDS,
     ) -> RayOutput:
         """The fine result of the target's rays through `pixels`; the coarse one is computed and dropped."""
-        parts = [
-            self.model(views, target, chunk, bounds, self.samples)[1] for chunk in torch.split(pixels, self.chunk_rays)
-        ]
+        threads = torch.get_num_threads()
+        chunks = torch.split(pixels, self.chunk_rays)
+        if pixels.is_cuda or threads == 1:
+            parts = [self._chunk(views, target, chunk, bounds) for chunk in chunks]
+        else:
+            # One chunk a thread: no operation waits for the slower half of itself.
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                torch.set_num_threads(1)
+                try:
+                    parts = list(pool.map(lambda chunk: self._chunk(views, target, chunk, bounds), chunks))
+                finally:
+                    torch.set_num_threads(threads)
         return RayOutput(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
+    @torch.inference_mode()  # of each thread
+    def _chunk(self, views: EncodedViews, target: Camera, pixels: Tensor, bounds: tuple[float, float]) -> RayOutput:
+        result: RayOutput = self.model(views, target, pixels, bounds, self.samples)[1]
+        return result
 
 
 def _write_out_short_attention(attention: CrossReprojectionAttention) -> None:
