@@ -105,6 +105,8 @@ class Scaling:
         """x: keyframes to choose the sources from; `select_seconds` is the choice, `seconds` choice and render."""
         view, points = self._view(self.view_count), []
         camera = view.truth.camera
+        # The render does not know how many there were to choose from: it is measured once.
+        rendered = self._seconds(RenderConfig.preset(LEVEL), view, camera)
         for count in KEYFRAMES:
             pool = crowd(self.scene.cameras, count)
             select_views(camera, pool, self.view_count)  # warm up
@@ -113,9 +115,9 @@ class Scaling:
                 began = time.perf_counter()
                 select_views(camera, pool, self.view_count)
                 chosen.append(time.perf_counter() - began)
-            point = {"x": count, "select_seconds": statistics.median(chosen)}
-            rendered = self._seconds(RenderConfig.preset(LEVEL), view, camera)
-            points.append(point | {name: value + point["select_seconds"] for name, value in rendered.items()})
+            choice = statistics.median(chosen)
+            totals = {name: value + choice for name, value in rendered.items()}
+            points.append({"x": count, "select_seconds": choice} | totals)
             self._say("keyframes", str(count), points[-1])
         return points
 
