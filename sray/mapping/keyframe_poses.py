@@ -27,15 +27,48 @@ def pose_distances(
     return torch.maximum(translation / max(min_translation, 1e-9), rotation / max(min_rotation, 1e-9))
 
 
+class Rows:
+    """One row per keyframe, oldest first, in memory that doubles when it is full.
+
+    A new tensor for each keyframe would leave holes of all sizes in the heap, and every later allocation searches them:
+    with 10 000 keyframes the whole process took two to three times as long for anything.
+    """
+
+    def __init__(self, *shape: int, dtype: torch.dtype = torch.float32) -> None:
+        self._memory = torch.zeros(64, *shape, dtype=dtype)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def all(self) -> Tensor:
+        """The memory itself: it changes with the next keyframe that enters or leaves."""
+        return self._memory[: self._count]
+
+    def append(self, row: Tensor | float | int) -> None:
+        if self._count == len(self._memory):
+            self._memory = torch.cat([self._memory, torch.zeros_like(self._memory)])
+        self._memory[self._count] = row
+        self._count += 1
+
+    def keep(self, kept: Bool[Tensor, " views"]) -> None:
+        """Let all other rows leave."""
+        rows = self.all[kept]
+        self._count = len(rows)
+        self._memory[: self._count] = rows
+
+
 class KeyframePoses:
     """Cameras of one image size, oldest first; on the CPU."""
 
     def __init__(self, min_translation: float, min_rotation: float) -> None:
         self._units = (min_translation, min_rotation)
-        self._cameras: Camera | None = None
-        self._nearest = torch.zeros(0)
+        self._size = (0, 0)
+        self._intrinsics, self._world_from_camera = Rows(3, 3), Rows(4, 4)
+        self._nearest = Rows()
         """Distance of each to the nearest newer one, in units of the gate; infinite for the newest."""
-        self._nearest_newer = torch.zeros(0, dtype=torch.long)
+        self._nearest_newer = Rows(dtype=torch.long)
         """Which one that is; its own index for the newest."""
 
     def __len__(self) -> int:
@@ -43,10 +76,10 @@ class KeyframePoses:
 
     @property
     def cameras(self) -> Camera:
-        """All as one batch, not to be written to. Raises ValueError when there are none."""
-        if self._cameras is None:
+        """All as one batch, for use at once: it changes with the keyframes. Raises ValueError when there are none."""
+        if not len(self):
             raise ValueError("there are no keyframes, so there are no cameras; expected at least one keyframe")
-        return self._cameras
+        return Camera(self._intrinsics.all, self._world_from_camera.all, *self._size)
 
     def set_units(self, min_translation: float, min_rotation: float) -> None:
         """Measure distances in other units from now on: metres, degrees."""
@@ -56,50 +89,42 @@ class KeyframePoses:
 
     def distances(self, pose: Float[Tensor, "4 4"], first: int = 0) -> Float[Tensor, " views"]:
         """Of a pose to all from `first` on, in units of the gate."""
-        if self._cameras is None:
-            return torch.zeros(0)
-        return pose_distances(pose, self._cameras.world_from_camera[first:], *self._units)
+        return pose_distances(pose, self._world_from_camera.all[first:], *self._units)
 
     def append(self, camera: Camera) -> None:
         """One more, the newest. Raises ValueError if its size is not that of the others; nothing changes then."""
-        one, known = Camera.stack([camera]), self._cameras
-        if known is not None and (camera.width, camera.height) != (known.width, known.height):
+        newest, size = len(self), (camera.width, camera.height)
+        if newest and size != self._size:
             raise ValueError(
-                f"the frame has size {camera.width}x{camera.height}, the keyframes held {known.width}x{known.height}; "
+                f"the frame has size {size[0]}x{size[1]}, the keyframes held {self._size[0]}x{self._size[1]}; "
                 "expected one size, resize the frame first"
             )
-        newest = len(self)
+        self._size = size
         distances = self.distances(camera.world_from_camera)
-        is_nearer = distances < self._nearest
-        self._nearest = torch.cat([torch.where(is_nearer, distances, self._nearest), torch.tensor([torch.inf])])
-        self._nearest_newer = torch.cat([torch.where(is_nearer, newest, self._nearest_newer), torch.tensor([newest])])
-        self._cameras = (
-            one
-            if known is None
-            else Camera(
-                torch.cat([known.intrinsics, one.intrinsics]),
-                torch.cat([known.world_from_camera, one.world_from_camera]),
-                known.width,
-                known.height,
-            )
-        )
+        is_nearer = distances < self._nearest.all
+        self._nearest.all[is_nearer] = distances[is_nearer]
+        self._nearest_newer.all[is_nearer] = newest
+        self._nearest.append(torch.inf)
+        self._nearest_newer.append(newest)
+        self._intrinsics.append(camera.intrinsics)
+        self._world_from_camera.append(camera.world_from_camera)
 
     def keep(self, kept: Bool[Tensor, " views"]) -> None:
         """Let all others leave."""
-        widowed = ~kept[self._nearest_newer] & kept
+        widowed = ~kept[self._nearest_newer.all] & kept
         index_now = kept.cumsum(0) - 1
-        self._cameras = self.cameras[kept] if bool(kept.any()) else None
-        self._nearest = self._nearest[kept]
-        self._nearest_newer = index_now[self._nearest_newer[kept]]
+        self._nearest_newer.all[:] = index_now[self._nearest_newer.all]
+        for rows in (self._intrinsics, self._world_from_camera, self._nearest, self._nearest_newer):
+            rows.keep(kept)
         self._find_nearest_newer(index_now[widowed].tolist())
 
     def most_redundant(self) -> int:
         """The older one of the closest pair; the pair that has the oldest member first among equals. Needs two."""
-        return int(self._nearest[:-1].argmin())
+        return int(self._nearest.all[:-1].argmin())
 
     def _find_nearest_newer(self, indices: range | list[int]) -> None:
         for index in indices:
-            distances = self.distances(self.cameras.world_from_camera[index], index + 1)
+            distances = self.distances(self._world_from_camera.all[index], index + 1)
             nearest = int(distances.argmin()) if len(distances) else -1
-            self._nearest_newer[index] = index + 1 + nearest
-            self._nearest[index] = distances[nearest] if len(distances) else torch.inf
+            self._nearest_newer.all[index] = index + 1 + nearest
+            self._nearest.all[index] = distances[nearest] if len(distances) else torch.inf

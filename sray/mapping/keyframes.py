@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.frames import Frame
-from sray.mapping.keyframe_poses import KeyframePoses
+from sray.mapping.keyframe_poses import KeyframePoses, Rows
 
 MIB = 1 << 20
 
@@ -117,7 +117,7 @@ class KeyframeBuffer:
         self._numbers = itertools.count()
         self._keyframes: list[Keyframe] = []
         self._poses = KeyframePoses(self.config.min_translation, self.config.min_rotation)
-        self._stamps_ns = torch.zeros(0, dtype=torch.int64)
+        self._stamps_ns = Rows(dtype=torch.int64)
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -141,13 +141,13 @@ class KeyframeBuffer:
 
     @property
     def cameras(self) -> Camera:
-        """All cameras as one batch. Raises ValueError when empty."""
+        """All cameras as one batch, for use at once: it changes with the keyframes. Raises ValueError when empty."""
         return self._poses.cameras
 
     @property
     def stamps_ns(self) -> Int64[Tensor, " views"]:
-        """Stamps of all frames."""
-        return self._stamps_ns
+        """Stamps of all frames; for use at once, as `cameras`."""
+        return self._stamps_ns.all
 
     @property
     def bytes(self) -> int:
@@ -176,7 +176,7 @@ class KeyframeBuffer:
         self.revision += 1
         keyframe = Keyframe(next(self._numbers), frame, features)
         self._keyframes.append(keyframe)
-        self._stamps_ns = torch.cat([self._stamps_ns, torch.tensor([frame.stamp_ns])])
+        self._stamps_ns.append(frame.stamp_ns)
         self._bytes += keyframe.bytes
         left = []
         while self._is_too_full():
@@ -189,7 +189,7 @@ class KeyframeBuffer:
         """Let keyframes older than `max_age` leave; returns them."""
         if self.config.max_age <= 0:
             return []
-        stays = self._stamps_ns >= now_ns - round(self.config.max_age * 1e9)
+        stays = self.stamps_ns >= now_ns - round(self.config.max_age * 1e9)
         if bool(stays.all()):
             return []
         self.revision += 1
@@ -207,7 +207,7 @@ class KeyframeBuffer:
         """Let all others leave; returns them."""
         left = [self._keyframes[index] for index in torch.nonzero(~stays)[:, 0].tolist()]
         self._keyframes = [keyframe for keyframe, kept in zip(self._keyframes, stays.tolist(), strict=True) if kept]
-        self._stamps_ns = self._stamps_ns[stays]
+        self._stamps_ns.keep(stays)
         self._poses.keep(stays)
         self._bytes -= sum(keyframe.bytes for keyframe in left)
         return left

@@ -110,6 +110,20 @@ def test_what_leaves_is_what_a_look_at_all_pairs_says(
         assert buffer.stamps_ns.tolist() == [stamp * 10**9 for _, stamp in held]
 
 
+def test_hundreds_of_keyframes_keep_their_cameras_and_stamps() -> None:
+    """More than the first memory holds, and then fewer."""
+    buffer = KeyframeBuffer(KeyframeConfig(capacity=300))
+    for x in range(200):
+        buffer.add(frame_at(float(x), seconds=x), FEATURES)
+    buffer.config = KeyframeConfig(capacity=300, max_age=50.0)
+    buffer.expire(199 * 10**9)
+    assert buffer.cameras.centre[:, 0].tolist() == [*range(149, 200)]
+    assert buffer.stamps_ns.tolist() == [second * 10**9 for second in range(149, 200)]
+    torch.testing.assert_close(buffer.cameras.intrinsics, frame_at().camera.intrinsics.expand(51, 3, 3))
+    assert buffer.judge(frame_at(100.0)) is Verdict.ENTERS
+    assert buffer.judge(frame_at(150.0)) is Verdict.TOO_CLOSE
+
+
 def test_new_units_of_the_gate_change_what_is_redundant() -> None:
     buffer = KeyframeBuffer(KeyframeConfig(capacity=4, min_translation=0.1, min_rotation=90.0))
     for x, degrees in ((0.0, 0.0), (1.0, 0.0), (5.0, 40.0), (5.3, 0.0)):
