@@ -1,0 +1,184 @@
+"""The steps of the mapping loop, one round of them for each line read: {"step": milliseconds} out. See mapping_loop.py.
+
+A process of its own, so that another version of the code can be measured in turn with this one: it uses only what both
+have.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import torch
+from builtin_interfaces.msg import Time
+from measuring import milliseconds, one_thread
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from sray.camera import Camera
+from sray.field import RenderedView
+from sray.frames import Frame
+from sray.label_space import ROOMS
+from sray.mapping.cloud import cloud_of_view
+from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig, Verdict
+from sray.mapping.mapper import Mapper, MapperConfig
+from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
+from sray_ros.conversions import image_message, read_depth, read_image
+from sray_ros.publications import Publications
+from sray_ros.rectification import Rectifier, check_size, read_camera_info
+
+WIDTH, HEIGHT, VOXELS, STRIDE = 640, 480, 500_000, 2
+K = np.array([[525.0, 0, 319.5], [0, 525.0, 239.5], [0, 0, 1]])
+RNG = np.random.default_rng(0)
+Steps = dict[str, Callable[[], object]]
+
+
+class Node:
+    """Stands in for the node: a publisher that everybody listens to, and that turns messages into bytes."""
+
+    def create_lifecycle_publisher(self, *_: object) -> SimpleNamespace:
+        return SimpleNamespace(publish=serialize_message, get_subscription_count=lambda: 1)
+
+    def get_clock(self) -> SimpleNamespace:
+        return SimpleNamespace(now=lambda: SimpleNamespace(to_msg=Time))
+
+
+def conversion_steps() -> Steps:
+    picture = cv2.GaussianBlur(RNG.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8), (5, 5), 0)
+    image = image_message(Header(), picture, "rgb8")
+    depth = image_message(Header(), RNG.integers(500, 4000, (HEIGHT, WIDTH), np.uint16), "16UC1")
+    info = CameraInfo(width=WIDTH, height=HEIGHT, distortion_model="plumb_bob")
+    info.k, info.d = K.reshape(-1).tolist(), [-0.2, 0.05, 0.0, 0.0, 0.0]
+    rectifier = Rectifier()
+
+    def color() -> None:
+        calibration = read_camera_info(info, False)
+        read = read_image(image)
+        check_size(calibration, read)
+        rectifier.picture(calibration, read)
+
+    return {
+        "frame: picture read, undistorted": color,
+        "frame: depth read, undistorted": lambda: rectifier.depth(read_camera_info(info, False), read_depth(depth)),
+    }
+
+
+def keyframe_steps(keyframes: int) -> Steps:
+    """With so many keyframes in a flat of 10 by 10 metres; all with depth."""
+    picture = torch.from_numpy(cv2.resize(RNG.integers(0, 256, (60, 80, 3), np.uint8), (WIDTH, HEIGHT)))
+    depth = torch.full((HEIGHT, WIDTH), 3.0)
+    features = torch.zeros(32, HEIGHT // 4, WIDTH // 4)
+    poses = level_poses(keyframes + 1000)
+    numbers = iter(range(len(poses)))
+
+    def frame(index: int) -> Frame:
+        return Frame(
+            picture, Camera(torch.from_numpy(K).float(), poses[index].clone(), WIDTH, HEIGHT), depth, None, index
+        )
+
+    mapper = Mapper(None, ROOMS.classes, MapperConfig(KeyframeConfig(capacity=keyframes)))  # type: ignore[arg-type]
+    buffer: KeyframeBuffer = mapper.keyframes
+    for _ in range(keyframes):
+        buffer.add(frame(next(numbers)), features)
+    publications = Publications(Node(), ROOMS, "map")  # type: ignore[arg-type]
+    camera = buffer[keyframes // 2].camera
+    fresh = frame(keyframes // 2)
+    fresh.camera.world_from_camera[0, 3] = 100.0
+
+    def judge(what: Frame, verdict: Verdict) -> None:
+        assert buffer.judge(what) is verdict
+
+    def enter() -> None:
+        assert buffer.add(frame(next(numbers)), features)
+
+    of = f"of {keyframes} keyframes"
+    return {
+        f"frame: gate {of}, too close": lambda: judge(buffer[keyframes - 1].frame, Verdict.TOO_CLOSE),
+        f"frame: gate {of}, enters": lambda: judge(fresh, Verdict.ENTERS),
+        f"keyframe: one {of} leaves for it": enter,
+        f"keyframe: all {of} published": lambda: publications.keyframes(mapper),
+        f"render: near and far {of}": lambda: mapper.bounds(camera),
+        f"render: 8 sources {of}": lambda: mapper._sources(camera, keyframes // 2, (0.5, 8.0)),
+    }
+
+
+def map_steps() -> Steps:
+    """With a full map; each new place lets as many voxels leave."""
+    voxel_map = VoxelMap(ROOMS.classes, VoxelMapConfig(max_voxels=VOXELS))
+    while len(voxel_map) < VOXELS:
+        voxel_map.integrate(cloud_of_view(view(new_place())))
+    known = cloud_of_view(view(torch.eye(4)), STRIDE)
+    voxel_map.integrate(known)
+    publications = Publications(Node(), ROOMS, "map")  # type: ignore[arg-type]
+    mapper = SimpleNamespace(map=voxel_map)
+    rendered = view(torch.eye(4))
+    new = itertools.cycle(
+        [cloud_of_view(view(new_place()), STRIDE) for _ in range(100)]
+    )  # forgotten when it starts over
+
+    def publish_map() -> None:
+        voxel_map.revision += 1  # an unchanged map is not published again
+        publications.map(mapper)
+
+    return {
+        "render: cloud of the view": lambda: cloud_of_view(rendered, STRIDE),
+        "render: fused, at a known place": lambda: voxel_map.integrate(known),
+        "render: fused, at a new place": lambda: voxel_map.integrate(next(new)),
+        "render: all images and the cloud published": lambda: publications.view(Header(), rendered, lambda: known),
+        "second: the whole map published": publish_map,
+    }
+
+
+def view(pose: torch.Tensor) -> RenderedView:
+    """A view of something blocky, 1 to 4 metres away."""
+    labels = cv2.resize(RNG.integers(0, 16, (12, 16), np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+    depth = torch.from_numpy(cv2.resize(RNG.uniform(1, 4, (12, 16)).astype(np.float32), (WIDTH, HEIGHT)))
+    share = torch.from_numpy(RNG.random((HEIGHT, WIDTH), np.float32))
+    color = torch.from_numpy(RNG.random((HEIGHT, WIDTH, 3), np.float32))
+    camera = Camera(torch.from_numpy(K).float(), pose, WIDTH, HEIGHT)
+    coverage = torch.full((HEIGHT, WIDTH), 5, dtype=torch.uint8)
+    return RenderedView(camera, torch.from_numpy(labels), share, color, depth, share, coverage)
+
+
+def new_place() -> torch.Tensor:
+    pose = torch.eye(4)
+    pose[:3, 3] = torch.from_numpy(RNG.uniform(-12, 12, 3)).float()
+    return pose
+
+
+def level_poses(count: int) -> torch.Tensor:
+    yaw = torch.from_numpy(RNG.uniform(0, 2 * np.pi, count)).float()
+    poses = torch.eye(4).repeat(count, 1, 1)
+    poses[:, 0, 0] = poses[:, 2, 2] = yaw.cos()
+    poses[:, 0, 2], poses[:, 2, 0] = yaw.sin(), -yaw.sin()
+    poses[:, :3, 3] = torch.from_numpy(RNG.uniform(0, (10, 0.4, 10), (count, 3))).float()
+    return poses
+
+
+def typical(step: Callable[[], object]) -> float:
+    """Milliseconds, the median of three: the first one finds the caches full of the step before."""
+    return statistics.median(milliseconds(step) for _ in range(3))
+
+
+def main() -> None:
+    one_thread()
+    cv2.setNumThreads(1)
+    # A node has rendered before: after a block as large as a render's sources was freed, glibc keeps blocks of a
+    # picture's or a map's size for the next step. Fetching them anew takes longer than some steps.
+    sources = torch.ones(8, 3, HEIGHT, WIDTH)
+    del sources
+    steps = conversion_steps() | keyframe_steps(64) | keyframe_steps(10_000) | map_steps()
+    print(json.dumps(list(steps)), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps({name: typical(step) for name, step in steps.items()}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
