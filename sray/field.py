@@ -98,7 +98,7 @@ class SemanticField:
         self._engine = ray_engine(
             self.model,
             EncodedViews(views.images, views.camera, encoded),
-            compiled=self.config.compiled,
+            self.config,
             chunk_rays=self.config.chunk_rays if self.device.type == "cpu" else self._tile**2,
         )
         self._views = views

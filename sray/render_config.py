@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Engine = Literal["auto", "plain", "torch_compile"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,19 @@ class RenderConfig:
     """Edge, in pixels, of what is rendered at once; four times as much on a GPU. Does not change the result."""
     chunk_rays: int = 256
     """Rays at once in plain PyTorch on a CPU; on a GPU a tile is one chunk. Does not change the result."""
-    compiled: bool = True
-    """Use the kernel compiled for this CPU where there is one. Changes the result by rounding."""
+    engine: Engine = "auto"
+    """What runs the network along rays. `auto`: the kernel compiled for this CPU where there is one, else `plain`
+    PyTorch. `torch_compile`: plain PyTorch through torch.compile, which takes minutes at first. Differ by rounding."""
+    precision: Precision = "float32"
+    """Of plain PyTorch's matrix products; `bfloat16` is worth it on a GPU. The kernel works in float32."""
 
     def __post_init__(self) -> None:
         for name, least in (("coarse_samples", 2), ("fine_samples", 2), ("wide_samples", 2), ("coarse_stride", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}")
+        for name, known in (("engine", Engine), ("precision", Precision)):
+            if getattr(self, name) not in get_args(known):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(get_args(known))}")
         if self.label_stride not in (1, 2):
             raise ValueError(f"label_stride is {self.label_stride}; expected 1 or 2")
         if self.tile < self.label_stride or self.chunk_rays < 1:

@@ -1,0 +1,119 @@
+"""Ray engines: which one serves, half precision, and torch.compile with its way back."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sray.field import RenderConfig, SemanticField
+from sray.frames import SourceViews
+from sray.kernel import NativeRays, NoKernel, build
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.ray_engine import PlainRays, ray_engine, through_torch_compile
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+SMALL = {"coarse_samples": 12, "fine_samples": 6, "wide_samples": 6}
+
+
+def picture(plane_scene, **config: Any):
+    torch.manual_seed(0)
+    field = SemanticField(SemanticRay(SemanticRayConfig(5)), RenderConfig(**{**SMALL, **config}))
+    field.set_sources(SourceViews.from_frames(plane_scene.ring(3)))
+    return field.render(plane_scene.camera((0, 0, 0)))
+
+
+def test_auto_takes_the_kernel_where_there_is_one(plane_scene) -> None:
+    torch.manual_seed(0)
+    model = SemanticRay(SemanticRayConfig(5)).eval()
+    with torch.inference_mode():
+        views = model.encode(SourceViews.from_frames(plane_scene.ring(2)))
+        fastest = PlainRays if isinstance(build.library(), NoKernel) else NativeRays
+        assert isinstance(ray_engine(model, views, RenderConfig(), chunk_rays=9), fastest)
+        for engine in ("plain", "torch_compile"):
+            assert isinstance(ray_engine(model, views, RenderConfig(engine=engine), chunk_rays=9), PlainRays)
+        dense = SemanticRay(SemanticRayConfig(5, attention="dense")).eval()
+        assert isinstance(ray_engine(dense, views, RenderConfig(), chunk_rays=9), PlainRays)
+
+
+def test_half_precision_shows_the_same_picture(plane_scene) -> None:
+    """bfloat16 keeps 8 bits: values agree to a few hundredths."""
+    full, half = (picture(plane_scene, engine="plain", precision=precision) for precision in ("float32", "bfloat16"))
+    assert half.color.dtype == half.depth.dtype == torch.float32
+    assert not torch.equal(half.color, full.color), "it was asked for"
+    assert (half.color - full.color).abs().mean() < 0.01
+    assert ((half.depth - full.depth).abs() / full.depth).nanmean() < 0.02
+    assert (half.labels != full.labels).float().mean() < 0.05
+
+
+def test_a_failing_torch_compile_is_said_once_and_done_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = []
+
+    def broken(function: Any, **_: Any) -> Any:
+        def call(*_: Any) -> Any:
+            tries.append(function)
+            raise RuntimeError("no back end")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", broken)
+    double = through_torch_compile(lambda x: 2 * x)
+    with caplog.at_level(logging.WARNING):
+        assert [double(3), double(4)] == [6, 8]
+    assert len(tries) == 1
+    assert "going on without it: no back end" in caplog.text
+
+
+WITHOUT_SHAPE_CHECKS = """
+import logging, sys
+import torch
+sys.path.insert(0, "test")
+from conftest import PlaneScene
+from sray.frames import SourceViews
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.ray_engine import ray_engine
+from sray.render_config import RenderConfig
+
+logging.basicConfig()
+for wrong in ({"engine": "steam"}, {"precision": "float8"}):
+    try:
+        RenderConfig(**wrong)
+    except ValueError as error:
+        print("refused:", error)
+scene, colors = PlaneScene(), []
+camera = scene.camera((0, 0, 0)).resized(24, 18)
+pixels = camera.pixel_grid()
+for engine in ("plain", "torch_compile"):
+    torch.manual_seed(0)
+    model = SemanticRay(SemanticRayConfig(5)).eval()
+    with torch.inference_mode():
+        views = model.encode(SourceViews.from_frames(scene.ring(3)))
+        rays = ray_engine(model, views, RenderConfig(engine=engine), chunk_rays=100)
+        colors.append(rays.tint(camera, pixels, torch.full((len(pixels), 1), 0.5), (0.5, 8.0)))
+torch.testing.assert_close(colors[1], colors[0], atol=1e-4, rtol=0)
+print("the same colours")
+"""
+
+
+@pytest.mark.slow
+def test_torch_compile_finds_the_same() -> None:
+    """In a process of its own: torch.compile cannot look through the run-time checks of shapes that tests have on.
+
+    On the smallest of the three chains: the largest takes a minute to compile.
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SHAPE_CHECKS], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "refused: engine is 'steam'; expected one of auto, plain, torch_compile" in ran.stdout
+    assert "refused: precision is 'float8'; expected one of float32, bfloat16" in ran.stdout
+    assert "the same colours" in ran.stdout
+    assert "torch.compile failed" not in ran.stderr
