@@ -49,7 +49,7 @@ def _trade_off(record: dict[str, Any], path: Path) -> Path:
         axes.annotate(
             name.removesuffix("_depth"),
             (ratio, miou),
-            xytext=(6, 4),
+            xytext=(5, 5 if name.endswith("_depth") else -13),
             textcoords="offset points",
             fontsize=9,
             color=colour,
@@ -81,7 +81,8 @@ def _sweep(record: dict[str, Any], sweep: str, label: str, path: Path) -> Path:
             )
         )
     if any("select_seconds" in point for point in points):
-        panels.append(("of which choosing sources, seconds", [("select_seconds", "choosing", OTHER)]))
+        points = [point | {"select_ms": 1000 * point["select_seconds"]} for point in points]
+        panels.append(("of which choosing sources, milliseconds", [("select_ms", "choosing", OTHER)]))
     figure, row = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3.6), layout="constrained", squeeze=False)
     for axes, (unit, series) in zip(row[0], panels, strict=True):
         for key, name, colour in series:
@@ -95,7 +96,11 @@ def _sweep(record: dict[str, Any], sweep: str, label: str, path: Path) -> Path:
             _plain_ticks(axes)
         else:
             axes.set_xticks([point[horizontal] for point in points])
-        axes.set_ylim(bottom=0)
+        if sweep == "resolution" and unit.startswith("seconds"):
+            axes.set_yscale("log")  # as the widths are: proportional to the pixels is a straight line
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        else:
+            axes.set_ylim(bottom=0)
         axes.set_xlabel(label)
         axes.set_title(unit, fontsize=10, loc="left")
         if len(series) > 1:
