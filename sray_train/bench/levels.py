@@ -150,6 +150,7 @@ def compare(
 
 def void_where_unsure(rays: RayOutput, config: RenderConfig) -> torch.Tensor:
     """(rays) uint8 labels by the limits of a RenderConfig, as `SemanticField.render` applies them."""
+    assert rays.logits is not None  # of rays that were asked for their colour alone
     confidence, labels = torch.softmax(rays.logits, dim=-1).max(-1)
     void = (
         (rays.opacity < config.min_opacity)
