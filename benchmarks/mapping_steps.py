@@ -1,5 +1,7 @@
 """The steps of the mapping loop, one round of them for each line read: {"step": milliseconds} out. See mapping_loop.py.
 
+A step runs three times in a round, and the median counts: the first finds the caches full of the step before.
+
 A process of its own, so that another version of the code can be measured in turn with this one: it uses only what both
 have.
 """
@@ -8,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import statistics
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 from builtin_interfaces.msg import Time
-from measuring import milliseconds, one_thread
+from measuring import one_thread, three_times
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -162,11 +163,6 @@ def level_poses(count: int) -> torch.Tensor:
     return poses
 
 
-def typical(step: Callable[[], object]) -> float:
-    """Milliseconds, the median of three: the first one finds the caches full of the step before."""
-    return statistics.median(milliseconds(step) for _ in range(3))
-
-
 def main() -> None:
     one_thread()
     cv2.setNumThreads(1)
@@ -177,7 +173,7 @@ def main() -> None:
     steps = conversion_steps() | keyframe_steps(64) | keyframe_steps(10_000) | map_steps()
     print(json.dumps(list(steps)), flush=True)
     for _ in sys.stdin:
-        print(json.dumps({name: typical(step) for name, step in steps.items()}), flush=True)
+        print(json.dumps({name: sorted(three_times(step))[1] for name, step in steps.items()}), flush=True)
 
 
 if __name__ == "__main__":
