@@ -45,9 +45,13 @@ def total_loss(
     bounds: tuple[float, float],
     spacing: Spacing,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Eq. 16 summed over the coarse and the fine pass (eq. 15), and each term by itself (unweighted)."""
+    """Eq. 16 summed over the coarse and the fine pass (eq. 15), and each term by itself (unweighted).
+
+    A pass without logits has no semantic term.
+    """
+    logits = [output.logits for output in outputs if output.logits is not None]
     terms = {
-        "semantic": torch.stack([semantic_loss(output.logits, targets.labels) for output in outputs]).sum(),
+        "semantic": torch.stack([semantic_loss(each, targets.labels) for each in logits]).sum(),
         "color": torch.stack([F.mse_loss(output.color, targets.color) for output in outputs]).sum(),
     }
     if targets.depth is not None:

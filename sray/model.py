@@ -63,8 +63,8 @@ class SemanticRayConfig:
 class RayOutput:
     """What was found along rays."""
 
-    logits: Float[Tensor, "rays classes"]
-    """Classified semantic rays (eq. 13); zero where nothing is seen."""
+    logits: Float[Tensor, "rays classes"] | None
+    """Classified semantic rays (eq. 13); zero where nothing is seen. None where only geometry was asked for."""
     color: Float[Tensor, "rays 3"]
     """0..1, black where nothing is seen."""
     depth: Float[Tensor, "rays"]
@@ -85,7 +85,7 @@ class RayOutput:
         scale = torch.where(rays & (self.opacity > 1e-3), 1 / self.opacity.clamp_min(1e-3), 1.0)
         return replace(
             self,
-            logits=self.logits * scale.unsqueeze(-1),  # linear in the weights, bias included
+            logits=None if self.logits is None else self.logits * scale.unsqueeze(-1),  # linear, bias included
             color=self.color * scale.unsqueeze(-1),
             opacity=self.opacity * scale,
             weights=self.weights * scale.unsqueeze(-1),
@@ -109,15 +109,15 @@ class RayHead(nn.Module):
         context: ContextSpace,
         coordinates: Float[Tensor, "rays samples"],
         depths: Float[Tensor, "rays samples"],
+        *,
+        semantics: bool = True,
     ) -> RayOutput:
         geometry = self.geometry(context)
         weights = compositing_weights(geometry.density, step_lengths(coordinates))
         opacity = weights.sum(-1)
-        refined = self.attention(context.tokens, context.valid, coordinates)
-        semantics = (self.view_weights(context).unsqueeze(-1) * refined).sum(0)  # eq. 11
         seen_by = context.valid.sum(0).to(weights)
         return RayOutput(
-            logits=self.classify(self.classifier, composite(weights, semantics), opacity),
+            logits=self._logits(context, coordinates, weights) if semantics else None,
             color=composite(weights, geometry.color),
             depth=(weights * depths).sum(-1) / opacity.clamp_min(1e-6),
             opacity=opacity,
@@ -125,6 +125,11 @@ class RayHead(nn.Module):
             weights=weights,
             coordinates=coordinates,
         )
+
+    def _logits(self, context: ContextSpace, coordinates: Tensor, weights: Tensor) -> Tensor:
+        refined = self.attention(context.tokens, context.valid, coordinates)
+        semantics = (self.view_weights(context).unsqueeze(-1) * refined).sum(0)  # eq. 11
+        return self.classify(self.classifier, composite(weights, semantics), weights.sum(-1))
 
     @staticmethod
     def classify(
@@ -175,13 +180,17 @@ class SemanticRay(nn.Module):
         bounds: tuple[float, float],
         samples: RaySamples,
         generator: torch.Generator | None = None,
+        *,
+        coarse_semantics: bool = True,
     ) -> tuple[RayOutput, RayOutput]:
         """Coarse and fine result along the target's rays through `pixels`, for training (eq. 15 needs both).
 
-        `bounds`: near and far, camera z in metres. With a generator samples are jittered.
+        `bounds`: near and far, camera z in metres. With a generator samples are jittered. `coarse_semantics=False`
+        leaves out the coarse logits: no render shows them, and they are half the work.
         """
         coordinates = uniform_samples(pixels.shape[0], samples.coarse, device=pixels.device, generator=generator)
-        coarse = self.coarse(*self._gather(views, target, pixels, coordinates, bounds))
+        gathered = self._gather(views, target, pixels, coordinates, bounds)
+        coarse = self.coarse(*gathered, semantics=coarse_semantics)
         coordinates = importance_samples(coarse.weights, samples.fine, generator=generator)
         return coarse, self.fine(*self._gather(views, target, pixels, coordinates, bounds))
 

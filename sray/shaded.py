@@ -24,6 +24,7 @@ class Shaded:
 
     @staticmethod
     def of(rays: RayOutput) -> Shaded:
+        assert rays.logits is not None, "shading asks for semantics"
         return Shaded(torch.softmax(rays.logits, -1), rays.color, rays.depth, rays.opacity, rays.coverage)
 
     def blank(self, cells: int) -> Shaded:

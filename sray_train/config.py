@@ -82,6 +82,8 @@ class RayStage:
     """Fewest and most source views of a step."""
     coarse_samples: int = 32
     fine_samples: int = 16
+    coarse_semantics: bool = True
+    """Whether the coarse pass learns labels too (eq. 15). No render shows them: without, a step takes half the time."""
     learning_rate: float = 1e-3
     final_learning_rate: float = 5e-5
     encoder_learning_rate: float = 1e-4

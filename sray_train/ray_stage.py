@@ -53,7 +53,15 @@ class RayTraining:
         if labels is None:
             raise ValueError(f"scene {scene.name} has no labels; training on rays needs them")
         views = self._encode(chosen, sources)
-        outputs = self.model(views, frame.camera, pixels, self.bounds, self._samples, generator)
+        outputs = self.model(
+            views,
+            frame.camera,
+            pixels,
+            self.bounds,
+            self._samples,
+            generator,
+            coarse_semantics=self.config.coarse_semantics,
+        )
         total, terms = total_loss(
             outputs, RayTargets(color, labels, depth), self._weights, self.bounds, self.model.config.spacing
         )
@@ -78,6 +86,7 @@ class RayTraining:
             rays = self.model.infer(views, frame.camera, pixels, self.bounds, self._samples)
             decibels.append(psnr(rays.color, color))
             if labels is not None:
+                assert rays.logits is not None
                 matrix.update(rays.logits.argmax(-1).to(torch.uint8), labels)
             if depth is not None:
                 depth_errors.append((rays.depth - depth).abs().nanmedian())

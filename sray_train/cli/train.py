@@ -12,6 +12,7 @@ import torch
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
 from sray.model import SemanticRay
+from sray_train.allocator import keep_freed_memory
 from sray_train.config import DataConfig, load_config
 from sray_train.datasets.rooms import parse_seeds, room_folder
 from sray_train.datasets.scene import Scene
@@ -31,6 +32,7 @@ class Train:
 
     def main(self) -> None:
         config = load_config(self.experiment)
+        keep_freed_memory()
         torch.manual_seed(config.seed)
         torch.set_num_threads(config.threads or os.cpu_count() or 1)
         trainer = Trainer(

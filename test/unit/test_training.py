@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
 from sray_train.config import EncoderStage, RayStage, TrainConfig, load_config
 from sray_train.datasets.scene import Scene
+from sray_train.ray_stage import RayTraining
 from sray_train.trainer import Trainer
 
 SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
@@ -94,6 +97,43 @@ def test_frozen_rays_leave_the_encoder_alone(scene: Scene, tmp_path: Path) -> No
         if name.startswith("encoder."):
             assert torch.equal(tensor, before[name]), name
     assert not torch.equal(run.model.fine.classifier.weight, before["fine.classifier.weight"])
+
+
+def test_without_coarse_labels_the_fine_pass_learns_as_it_would(scene: Scene, tmp_path: Path) -> None:
+    """The same fine loss and gradients; the coarse pass has no semantic term and learns geometry alone."""
+    losses, gradients = [], []
+    for wanted in (True, False):
+        config = replace(TINY, frozen=replace(TINY.frozen, coarse_semantics=wanted))
+        stage = RayTraining("frozen", config.frozen, config.loss, trainer(scene, tmp_path).model, [scene])
+        loss, terms = stage.loss(torch.Generator().manual_seed(1))
+        loss.backward()
+        losses.append(terms)
+        gradients.append({name: p.grad for name, p in stage.model.named_parameters() if p.grad is not None})
+    with_labels, without = losses
+    assert without["color"] == pytest.approx(with_labels["color"], rel=1e-5)
+    assert 0 < without["semantic"] < with_labels["semantic"]
+    assert "coarse.geometry.gate.weight" in gradients[1], "surfaces are still learnt"
+    assert not any(name.startswith(("coarse.attention", "coarse.classifier")) for name in gradients[1])
+    for name, gradient in gradients[1].items():
+        if name.startswith("fine."):
+            torch.testing.assert_close(gradient, gradients[0][name], msg=name)
+
+
+def test_freed_memory_can_be_kept_on_this_c_library() -> None:
+    """In a process of its own: it cannot be undone. Peak memory stays resident after the tensor is gone."""
+    script = (
+        "import re, sys, torch; from sray_train.allocator import keep_freed_memory\n"
+        "kept = sys.argv[1] == 'keep' and keep_freed_memory()\n"
+        "block = torch.ones(40_000_000); del block\n"
+        "print(kept, int(re.search(r'VmRSS:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1024)"
+    )
+    resident = {}
+    for mode in ("keep", "leave"):
+        ran = subprocess.run([sys.executable, "-c", script, mode], capture_output=True, text=True, check=True)
+        kept, resident[mode] = ran.stdout.split()
+        if mode == "keep" and kept == "False":
+            pytest.skip("this C library has no mallopt")
+    assert int(resident["keep"]) - int(resident["leave"]) > 120, "of 160 MB"
 
 
 def test_a_target_is_never_its_own_source(scene: Scene) -> None:
