@@ -149,13 +149,8 @@ class SemanticField:
 
     def _paste(self, shaded: Shaded, window: Window, view: RenderedView) -> None:
         """Take a tile into the view, and say which of its pixels are void."""
-        config = self.config
         confidence, labels = shaded.probabilities.max(-1)
-        void = (
-            (shaded.opacity < config.min_opacity)
-            | (shaded.coverage < config.min_coverage)
-            | (confidence < config.min_confidence)
-        )
+        void = self.config.void(shaded.opacity, shaded.coverage, confidence)
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
         for whole, part in (
             (view.labels, labels.to(torch.uint8).masked_fill(void, VOID)),

@@ -61,7 +61,7 @@ class SourceViews:
     camera: Camera
     """Batch of `views` cameras."""
     depth: Float[Tensor, "views height width"] | None = None
-    """Camera z in metres, NaN where there is none; None if any view has none at all."""
+    """Camera z in metres, NaN where there is none; None if no view has any."""
 
     @staticmethod
     def from_frames(frames: Sequence[Frame]) -> SourceViews:
@@ -69,11 +69,12 @@ class SourceViews:
         if not frames:
             raise ValueError("there are no frames to make source views of; expected at least one")
         camera = Camera.stack([frame.camera for frame in frames])  # first: it says which sizes differ
-        depths = [frame.depth for frame in frames]
+        unknown = torch.full((camera.height, camera.width), torch.nan)
+        depths = [unknown if frame.depth is None else frame.depth for frame in frames]
         return SourceViews(
             torch.stack([frame.image for frame in frames]).permute(0, 3, 1, 2).float() / 255,
             camera,
-            torch.stack([depth for depth in depths if depth is not None]) if None not in depths else None,
+            None if all(frame.depth is None for frame in frames) else torch.stack(depths),
         )
 
     @property

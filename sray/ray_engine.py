@@ -113,6 +113,14 @@ def through_torch_compile(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def describe_engine(model: SemanticRay, config: RenderConfig) -> str:
+    """What will run the network, in words for a log. Compiles the kernel where it is to serve and is not there yet."""
+    if config.engine != "auto":
+        return f"{config.engine} in {config.precision}"
+    reason = NativeRays.unavailable(model)
+    return "compiled kernel" if reason is None else f"plain PyTorch in {config.precision} ({reason})"
+
+
 def ray_engine(model: SemanticRay, views: EncodedViews, config: RenderConfig, *, chunk_rays: int) -> RayEngine:
     """What `config.engine` asks for, as far as the model, where it stands, can have it."""
     if config.engine == "auto" and NativeRays.unavailable(model) is None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from jaxtyping import Bool, Float
+from torch import Tensor
+
 Engine = Literal["auto", "plain", "torch_compile"]
 Precision = Literal["float32", "bfloat16"]
 
@@ -50,6 +53,15 @@ class RenderConfig:
             raise ValueError(f"label_stride is {self.label_stride}; expected 1 or 2")
         if self.tile < self.label_stride or self.chunk_rays < 1:
             raise ValueError(f"tile is {self.tile} and chunk_rays {self.chunk_rays}; expected more")
+
+    def void(
+        self,
+        opacity: Float[Tensor, "*shape"],
+        coverage: Float[Tensor, "*shape"],
+        confidence: Float[Tensor, "*shape"],
+    ) -> Bool[Tensor, "*shape"]:
+        """Where too little is known to say anything."""
+        return (opacity < self.min_opacity) | (coverage < self.min_coverage) | (confidence < self.min_confidence)
 
     @staticmethod
     def preset(name: str) -> RenderConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from message_filters import ApproximateTimeSynchronizer, TimeSynchronizer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -55,7 +56,7 @@ class CameraInputs:
         self._refuse = refuse
         self._on_jump_back = on_jump_back
         self._depths: OrderedDict[int, Image] = OrderedDict()
-        self._last_stamp_ns = 0
+        self._last_stamps_ns: dict[TopicInput, int] = {}
         self.matched = 0
         """Images that found their camera_info."""
         group = MutuallyExclusiveCallbackGroup()
@@ -70,7 +71,8 @@ class CameraInputs:
         if parameters["depth.use"]:
             self.depth = TopicInput(node, Image, "depth", reliability, group)
             self.depth.registerCallback(self._on_depth)
-        self.image.on_stamp = self._watch_time
+        for topic in self._topics:
+            topic.on_stamp = partial(self._watch_time, topic)
         self._connect()
 
     def close(self) -> None:
@@ -84,7 +86,7 @@ class CameraInputs:
     def restart(self) -> None:
         """Forget what waits to be matched: after a jump back the synchroniser would prefer the old, larger stamps."""
         self._depths.clear()
-        self._last_stamp_ns = 0
+        self._last_stamps_ns.clear()
         self._connect()
 
     def why_silent(self) -> str | None:
@@ -116,11 +118,12 @@ class CameraInputs:
             self._synchroniser = ApproximateTimeSynchronizer(inputs, size, self._parameters["sync.slop"])
         self._synchroniser.registerCallback(self._on_image)
 
-    def _watch_time(self, stamp_ns: int) -> None:
-        if stamp_ns < self._last_stamp_ns - JUMP_BACK_NS:
-            back = (self._last_stamp_ns - stamp_ns) * 1e-9
-            self._on_jump_back(f"image stamps jumped back by {back:.1f} s")
-        self._last_stamp_ns = stamp_ns
+    def _watch_time(self, topic: TopicInput, stamp_ns: int) -> None:
+        """Each topic by itself: whichever comes first after a jump tells of it, and what follows is new already."""
+        back = self._last_stamps_ns.get(topic, 0) - stamp_ns
+        if back > JUMP_BACK_NS:
+            self._on_jump_back(f"the stamps of {topic.topic} jumped back by {back * 1e-9:.1f} s")
+        self._last_stamps_ns[topic] = stamp_ns
 
     def _on_depth(self, depth: Image) -> None:
         self._depths[nanoseconds(depth.header.stamp)] = depth

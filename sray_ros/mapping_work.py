@@ -20,6 +20,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.field import SemanticField
 from sray.frames import Frame
 from sray.mapping.mapper import Mapper, Rendering
+from sray.ray_engine import describe_engine
 from sray_ros.camera_inputs import Arrival
 from sray_ros.conversions import read_depth, read_image
 from sray_ros.health import Health
@@ -98,6 +99,8 @@ class MappingWork:
         self._parameters = parameters
         self._parameters_revision = parameters.revision
         self._render_config = parameters.render_config()
+        self.engine = describe_engine(self._model, self._render_config)
+        """What renders, in words. Asked for here: compiling is part of configuring, not of the first view."""
         self._inbox = inbox
         self._publications = publications
         self._health = health

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from sray.field import RenderConfig
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import CloudConfig, MapperConfig, ViewsConfig
 from sray.mapping.voxel_map import VoxelMapConfig
+from sray.render_config import Engine, Precision, RenderConfig
 
 Value = bool | int | float | str
 
@@ -101,7 +101,8 @@ PARAMETERS = (
     NodeParameter("render.height", 0, "rows of a rendered view; 0: the image's, or in proportion", (0, 8192)),
     NodeParameter("render.max_rate", 0.0, "renders per second by trigger at most; 0: no limit", (0.0, 1000.0)),
     NodeParameter(
-        "render.quality", "balanced", "samples per ray", choices=("fast", "balanced", "high", "reference")
+        "render.quality", "balanced", "rays and samples spent on a view: docs/performance.md",
+        choices=("fast", "balanced", "high", "reference"),
     ),
     NodeParameter("render.min_opacity", _RENDER.min_opacity, "a pixel with less is void", (0.0, 1.0)),
     NodeParameter(
@@ -124,6 +125,14 @@ PARAMETERS = (
         "model.path", "", "checkpoint (.safetensors); empty: the one this package brings", applies=ON_CONFIGURE
     ),
     NodeParameter("model.device", "auto", "auto, cpu, cuda or cuda:<number>", applies=ON_CONFIGURE),
+    NodeParameter(
+        "model.engine", _RENDER.engine, "auto: the kernel compiled for this CPU where there is one, else plain PyTorch",
+        choices=get_args(Engine),
+    ),
+    NodeParameter(
+        "model.precision", _RENDER.precision, "of plain PyTorch; bfloat16 is worth it on a GPU",
+        choices=get_args(Precision),
+    ),
     NodeParameter(
         "model.memory_budget", _KEYFRAMES.memory_budget,
         "MiB of the keyframes' pictures, depth and features held at most; 0: no limit", (0, 1_000_000),
@@ -200,6 +209,8 @@ def mapper_config(values: Mapping[str, Any]) -> MapperConfig:
 def render_config(values: Mapping[str, Any]) -> RenderConfig:
     return replace(
         RenderConfig.preset(values["render.quality"]),
+        engine=values["model.engine"],
+        precision=values["model.precision"],
         min_opacity=values["render.min_opacity"],
         min_coverage=values["render.min_coverage"],
         min_confidence=values["render.min_confidence"],

@@ -152,12 +152,7 @@ def void_where_unsure(rays: RayOutput, config: RenderConfig) -> torch.Tensor:
     """(rays) uint8 labels by the limits of a RenderConfig, as `SemanticField.render` applies them."""
     assert rays.logits is not None  # of rays that were asked for their colour alone
     confidence, labels = torch.softmax(rays.logits, dim=-1).max(-1)
-    void = (
-        (rays.opacity < config.min_opacity)
-        | (rays.coverage < config.min_coverage)
-        | (confidence < config.min_confidence)
-    )
-    return labels.to(torch.uint8).masked_fill(void, VOID)
+    return labels.to(torch.uint8).masked_fill(config.void(rays.opacity, rays.coverage, confidence), VOID)
 
 
 def _reference_rays(reference: ReferenceRenderer, view: BenchView, device: torch.device) -> RayOutput:

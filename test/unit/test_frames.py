@@ -69,10 +69,14 @@ def test_source_views_batch_frames() -> None:
     assert views[[2, 0]].count == 2
 
 
-def test_one_view_without_depth_leaves_all_without() -> None:
+def test_a_view_without_depth_knows_none_and_the_others_keep_theirs() -> None:
     with_depth = numbered(8, 6)
     without = Frame(with_depth.image, with_depth.camera)
-    assert SourceViews.from_frames([with_depth, without]).depth is None
+    mixed = SourceViews.from_frames([with_depth, without])
+    assert mixed.depth is not None
+    assert torch.equal(mixed.depth[0], with_depth.depth)
+    assert mixed.depth[1].isnan().all()
+    assert SourceViews.from_frames([without, without]).depth is None
 
 
 def test_source_views_refuse_nothing_and_mixed_sizes() -> None:

@@ -15,7 +15,7 @@ from sray.field import RenderConfig, SemanticField
 from sray.frames import SourceViews
 from sray.kernel import NativeRays, NoKernel, build
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.ray_engine import PlainRays, ray_engine, through_torch_compile
+from sray.ray_engine import PlainRays, describe_engine, ray_engine, through_torch_compile
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -40,6 +40,15 @@ def test_auto_takes_the_kernel_where_there_is_one(plane_scene) -> None:
             assert isinstance(ray_engine(model, views, RenderConfig(engine=engine), chunk_rays=9), PlainRays)
         dense = SemanticRay(SemanticRayConfig(5, attention="dense")).eval()
         assert isinstance(ray_engine(dense, views, RenderConfig(), chunk_rays=9), PlainRays)
+
+
+def test_what_serves_can_be_read() -> None:
+    model = SemanticRay(SemanticRayConfig(5, attention="dense"))
+    assert describe_engine(model, RenderConfig()) == "plain PyTorch in float32 (the kernel has no dense attention)"
+    asked = RenderConfig(engine="torch_compile", precision="bfloat16")
+    assert describe_engine(model, asked) == "torch_compile in bfloat16"
+    if not isinstance(build.library(), NoKernel):
+        assert describe_engine(SemanticRay(SemanticRayConfig(5)), RenderConfig()) == "compiled kernel"
 
 
 def test_half_precision_shows_the_same_picture(plane_scene) -> None:
