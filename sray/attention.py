@@ -37,8 +37,7 @@ class MaskedAttention(nn.Module):
         """
         channels, length = tokens.shape[-1], tokens.shape[:-1][along]
         # Projected where they lie, and only then viewed with the axis last: no copies of the tokens.
-        projected = self.project(tokens).chunk(3, dim=-1)
-        lined_up = [part.movedim(along if along >= 0 else along - 1, -2) for part in projected]
+        lined_up = [part.movedim(along if along >= 0 else along - 1, -2) for part in self.projected(tokens)]
         keys = valid.movedim(along, -1)
         # Exactly one batch dimension: with more of them the fused kernels are not chosen.
         batch = math.prod(keys.shape[:-1])
@@ -48,8 +47,26 @@ class MaskedAttention(nn.Module):
         any_key = keys.any(-1, keepdim=True)
         mask = (keys | ~any_key).reshape(batch, 1, 1, length)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        mixed: Tensor = self.output(attended.transpose(1, 2).reshape(lined_up[0].shape))
+        mixed = self.mixed(attended.transpose(1, 2).reshape(lined_up[0].shape))
         return (mixed * any_key.unsqueeze(-1)).movedim(-2, along if along >= 0 else along - 1)
+
+    def projected(self, tokens: Float[Tensor, "*shape channels"]) -> list[Tensor]:
+        """Queries, keys and values, but for the biases that need not be added to every token.
+
+        A key's bias adds the same to all scores of a query, so the softmax drops it; a value's bias passes the
+        attention unchanged, as the scores of a query sum to 1, and is added by `mixed`.
+        """
+        channels = tokens.shape[-1]
+        weight, bias = self.project.weight, self.project.bias
+        query = F.linear(tokens, weight[:channels], None if bias is None else bias[:channels])
+        return [query, *F.linear(tokens, weight[channels:]).chunk(2, dim=-1)]
+
+    def mixed(self, attended: Float[Tensor, "*shape channels"]) -> Float[Tensor, "*shape channels"]:
+        """What was gathered, through the output projection, the values' bias included."""
+        bias = self.output.bias
+        if self.project.bias is not None:
+            bias = bias + self.output.weight @ self.project.bias[2 * attended.shape[-1] :]
+        return F.linear(attended, self.output.weight, bias)
 
 
 class CrossReprojectionAttention(nn.Module):

@@ -92,4 +92,5 @@ def _gather(
 ) -> Float[Tensor, "views rays samples channels"]:
     # Unseen points have meaningless, possibly huge coordinates; border padding keeps them finite, masks drop them.
     sampled = F.grid_sample(images, grid.clamp(-2, 2), mode="bilinear", padding_mode="border", align_corners=False)
-    return sampled.permute(0, 2, 3, 1)
+    # Channels last in memory too: every layer that follows would make this copy for itself.
+    return sampled.permute(0, 2, 3, 1).contiguous()

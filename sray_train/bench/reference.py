@@ -21,7 +21,7 @@ from sray.model import RayOutput, RaySamples, SemanticRay
 from sray.sampling import ROOM_BOUNDS
 
 SAMPLES = RaySamples(64, 64)
-CHUNKS = (16, 32, 64, 128)
+CHUNKS = (16, 24, 32, 48)
 """Rays at once that are tried on a CPU; a GPU wants more."""
 GPU_CHUNKS = (1024, 2048, 4096)
 
@@ -43,13 +43,13 @@ class ShortAttention(MaskedAttention):
         absent = ~(valid | ~any_key).reshape(batch, length, 1)
         bias = torch.zeros_like(absent, dtype=tokens.dtype).masked_fill_(absent, -torch.inf)
         # A matrix product of a permuted tensor is several times as slow as the copy that avoids it.
-        projected = self.project(tokens.contiguous()).reshape(batch, length, 3 * channels)
-        heads = [part.split(channels // self.heads, dim=-1) for part in projected.chunk(3, dim=-1)]
+        projected = [part.reshape(batch, length, channels) for part in self.projected(tokens.contiguous())]
+        heads = [torch.split(part, channels // self.heads, dim=-1) for part in projected]
         attended = []
         for query, key, value in zip(*heads, strict=True):
             scores = torch.baddbmm(bias, key, query.transpose(1, 2), alpha=query.shape[-1] ** -0.5)  # [key, query]
             attended.append(torch.softmax(scores, dim=1).transpose(1, 2) @ value)
-        mixed: Tensor = self.output(torch.cat(attended, dim=-1).reshape(tokens.shape))
+        mixed = self.mixed(torch.cat(attended, dim=-1).reshape(tokens.shape))
         # Rows that have no key are zero; there are none where all is seen.
         mixed = mixed if any_key.all() else mixed * any_key.unsqueeze(-1)
         return mixed.movedim(-2, axis)
