@@ -63,7 +63,7 @@ class MaskedAttention(nn.Module):
 
     def mixed(self, attended: Float[Tensor, "*shape channels"]) -> Float[Tensor, "*shape channels"]:
         """What was gathered, through the output projection, the values' bias included."""
-        bias = self.output.bias
+        bias: Tensor = self.output.bias
         if self.project.bias is not None:
             bias = bias + self.output.weight @ self.project.bias[2 * attended.shape[-1] :]
         return F.linear(attended, self.output.weight, bias)

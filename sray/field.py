@@ -17,7 +17,7 @@ from sray.frames import SourceViews
 from sray.guidance import PixelGrid, Window
 from sray.label_space import VOID
 from sray.model import SemanticRay
-from sray.ray_engine import RayEngine, ray_engine
+from sray.ray_engine import PlainRays, RayEngine, ray_engine
 from sray.render_config import RenderConfig
 from sray.sampling import ROOM_BOUNDS
 from sray.shaded import Shaded
@@ -61,7 +61,7 @@ class SemanticField:
 
     def __init__(self, model: SemanticRay, config: RenderConfig | None = None) -> None:
         self.model = model.eval()
-        self.config = config or RenderConfig()
+        self.config = config or RenderConfig.preset("balanced")
         self._engine: RayEngine | None = None
         self._views: SourceViews | None = None
         self._bounds = ROOM_BOUNDS
@@ -99,7 +99,7 @@ class SemanticField:
             self.model,
             EncodedViews(views.images, views.camera, encoded),
             self.config,
-            chunk_rays=self.config.chunk_rays if self.device.type == "cpu" else self._tile**2,
+            chunk_rays=self.config.chunk_rays if self.device.type == "cpu" else (4 * self.config.tile) ** 2,
         )
         self._views = views
         self._bounds = (near, far)
@@ -145,7 +145,9 @@ class SemanticField:
 
     @property
     def _tile(self) -> int:
-        return self.config.tile if self.device.type == "cpu" else 4 * self.config.tile
+        if self.device.type != "cpu":
+            return 4 * self.config.tile
+        return max(2, self.config.tile // 2) if isinstance(self._engine, PlainRays) else self.config.tile
 
     def _paste(self, shaded: Shaded, window: Window, view: RenderedView) -> None:
         """Take a tile into the view, and say which of its pixels are void."""

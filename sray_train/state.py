@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from sray.checkpoint import write_atomically
+from sray.files import write_atomically
 from sray.errors import ErrorCode, SrayError
 
 

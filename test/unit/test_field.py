@@ -185,14 +185,14 @@ def test_rendering_before_sources_names_the_missing_call(plane_scene, views: Sou
 
 
 def test_progress_rises_to_one(views: SourceViews, plane_scene) -> None:
-    field, heard = make_field(tile=12), []
+    field, heard = make_field(tile=24, engine="plain"), []  # tiles of 12
     field.set_sources(views)
     field.render(plane_scene.camera((0, 0, 0)).resized(24, 18), on_progress=heard.append)
     assert heard == pytest.approx([0.25, 0.5, 0.75, 1.0])
 
 
 def test_canceling_stops_between_tiles_and_the_field_still_works(views: SourceViews, plane_scene) -> None:
-    field, heard = make_field(tile=12), []
+    field, heard = make_field(tile=24, engine="plain"), []  # tiles of 12
     field.set_sources(views)
     camera = plane_scene.camera((0, 0, 0)).resized(24, 18)
     with pytest.raises(SrayError, match="canceled at 2 of 4 tiles") as caught:
