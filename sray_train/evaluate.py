@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
@@ -40,28 +40,44 @@ class Rendering:
 
 
 def render_targets(
-    field: SemanticField, scene: Scene, targets: int, views: int, bounds: tuple[float, float] | None = None
+    field: SemanticField,
+    scene: Scene,
+    targets: int,
+    views: int,
+    bounds: tuple[float, float] | None = None,
+    *,
+    depth: bool = False,
 ) -> Iterator[Rendering]:
-    """Render evenly spread frames of a scene, each from its nearest other frames."""
+    """Render evenly spread frames of a scene, each from its nearest other frames. `depth`: RGB-D sources, not RGB."""
     count = len(scene.frames)
     for number in range(targets):
         target = (2 * number + 1) * count // (2 * targets)
         sources = [scene.frames[index] for index in scene.nearest(target, views)]
-        field.set_sources(SourceViews.from_frames(sources), bounds=bounds)
+        source_views = SourceViews.from_frames(sources)
+        field.set_sources(source_views if depth else replace(source_views, depth=None), bounds=bounds)
         truth = scene.frames[target]
         yield Rendering(scene.name, truth, field.render(truth.camera))
 
 
 def evaluate(
-    field: SemanticField, scenes: list[Scene], names: tuple[str, ...], targets: int, views: int
+    field: SemanticField,
+    scenes: list[Scene],
+    names: tuple[str, ...],
+    targets: int,
+    views: int,
+    *,
+    depth: bool = False,
 ) -> Iterator[Evaluation]:
-    """Score pictures of every scene; yields the scores so far after each scene. `names`: of the classes."""
+    """Score pictures of every scene; yields the scores so far after each scene.
+
+    `names`: of the classes. `depth`: the sources' depth guides the samples (RGB-D), which scores say of themselves.
+    """
     matrix = ConfusionMatrix(len(names))
     released, decibels, depth_errors, seconds = [], [], [], []
     for scene in scenes:
         pairs = []
         began = time.perf_counter()
-        for rendering in render_targets(field, scene, targets, views):
+        for rendering in render_targets(field, scene, targets, views, depth=depth):
             seconds.append(time.perf_counter() - began)
             truth, view = rendering.truth, rendering.view
             decibels.append(psnr(view.color, truth.image.float() / 255))

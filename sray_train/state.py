@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from sray.files import write_atomically
 from sray.errors import ErrorCode, SrayError
+from sray.files import write_atomically
 
 
 def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:

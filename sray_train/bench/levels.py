@@ -164,15 +164,14 @@ def _at(view: BenchView, image: torch.Tensor) -> torch.Tensor:
 
 
 def _fastest_chunk(reference: ReferenceRenderer, view: BenchView, device: torch.device) -> int:
-    """Two rounds over the candidates, so that a passing disturbance does not decide."""
+    """The candidates are tried on all rays of a view, after a round that warms up."""
     rays = view.pixel_positions.to(device)
     target = view.truth.camera.to(device)
     seconds: dict[int, float] = {}
     for warm in (False, True):
         for chunk in GPU_CHUNKS if device.type == "cuda" else CHUNKS:
             reference.chunk_rays = chunk
-            pixels = rays[: 2 * max(chunk, 128)]
-            spent, _ = timed(partial(reference.render, view.encoded, target, pixels), device)
+            spent, _ = timed(partial(reference.render, view.encoded, target, rays), device)
             if warm:
-                seconds[chunk] = min(seconds.get(chunk, float("inf")), spent / pixels.shape[0])
+                seconds[chunk] = spent
     return min(seconds, key=lambda chunk: seconds[chunk])

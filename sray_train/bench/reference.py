@@ -21,7 +21,7 @@ from sray.model import RayOutput, RaySamples, SemanticRay
 from sray.sampling import ROOM_BOUNDS
 
 SAMPLES = RaySamples(64, 64)
-CHUNKS = (16, 24, 32, 48)
+CHUNKS = (24, 32, 48)
 """Rays at once that are tried on a CPU; a GPU wants more."""
 GPU_CHUNKS = (1024, 2048, 4096)
 

@@ -32,7 +32,9 @@ class Evaluate:
     views: int = 8
     """Source views a picture."""
     quality: Literal["reference", "high", "balanced", "fast"] = "balanced"
-    """Samples a ray: RenderConfig.preset."""
+    """Rays and samples spent on a picture: RenderConfig.preset."""
+    depth: bool = False
+    """RGB-D: the sources' depth guides the samples. Without: RGB."""
     width: int = 160
     height: int = 120
     frames: int = 24
@@ -59,7 +61,9 @@ class Evaluate:
         field = SemanticField(checkpoint.model, RenderConfig.preset(self.quality))
         rooms = load_rooms(self.seeds, DataConfig(width=self.width, height=self.height, frames=self.frames))
         names = checkpoint.label_space.names
-        for done, result in enumerate(evaluate(field, rooms, names, self.targets, self.views), start=1):
+        for done, result in enumerate(
+            evaluate(field, rooms, names, self.targets, self.views, depth=self.depth), start=1
+        ):
             print(
                 f"scene {done}/{len(rooms)}  mIoU strict {result.strict_miou:.3f}  PSNR {result.psnr:.1f} dB so far  "
                 f"{result.seconds_per_render:.1f} s a picture",
@@ -68,6 +72,7 @@ class Evaluate:
         record = asdict(result) | {
             "seeds": self.seeds,
             "quality": self.quality,
+            "input": "RGB-D" if self.depth else "RGB",
             "views": self.views,
             "size": [self.width, self.height],
             "checkpoint": checkpoint.sha256,
@@ -77,6 +82,6 @@ class Evaluate:
         for name, iou in result.per_class_iou.items():
             print(f"  {name:12} {iou:.3f}")
         print(
-            f"strict mIoU {result.strict_miou:.3f} (commonest class {result.commonest_class_miou:.3f}), "
-            f"released-code mIoU {result.released_code_miou:.3f}, PSNR {result.psnr:.1f} dB; see {self.json}"
+            f"{record['input']}: strict mIoU {result.strict_miou:.3f} "
+            f"(commonest class {result.commonest_class_miou:.3f}), released-code mIoU {result.released_code_miou:.3f}, PSNR {result.psnr:.1f} dB; see {self.json}"
         )

@@ -16,10 +16,13 @@ from conftest import PlaneScene
 from sray.camera import Camera
 from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
+from sray.field import SemanticField
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
+from sray.render_config import RenderConfig
 from sray_train.config import EncoderStage, RayStage, TrainConfig, load_config
 from sray_train.datasets.scene import Scene
+from sray_train.evaluate import render_targets
 from sray_train.ray_stage import RayTraining
 from sray_train.trainer import Trainer
 
@@ -134,6 +137,18 @@ def test_freed_memory_can_be_kept_on_this_c_library() -> None:
         if mode == "keep" and kept == "False":
             pytest.skip("this C library has no mallopt")
     assert int(resident["keep"]) - int(resident["leave"]) > 120, "of 160 MB"
+
+
+@pytest.mark.parametrize("depth", [True, False])
+def test_scores_are_of_rgb_unless_depth_is_asked_for(
+    scene: Scene, depth: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A room's frames have depth, and a field uses what it is given."""
+    field, given = SemanticField(SemanticRay(SemanticRayConfig(3)), RenderConfig.preset("fast")), []
+    show = field.set_sources
+    monkeypatch.setattr(field, "set_sources", lambda views, **how: (given.append(views.depth), show(views, **how)))
+    assert len(list(render_targets(field, scene, targets=2, views=3, depth=depth))) == 2
+    assert [known is not None for known in given] == [depth, depth]
 
 
 def test_a_target_is_never_its_own_source(scene: Scene) -> None:
