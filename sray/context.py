@@ -70,11 +70,12 @@ class ContextBuilder(nn.Module):
         points: Float[Tensor, "rays samples 3"],
     ) -> ContextSpace:
         """Gather M at world points (metres) on rays from `origin`, the target camera's centre."""
-        projection = views.camera.project(points)
-        rows, columns = views.features.shape[-2:]
-        features = _gather(views.features, feature_grid(projection.pixels, columns, rows))
-        colors = _gather(views.images, image_grid(projection.pixels, views.camera.width, views.camera.height))
-        directions = direction_difference(views.camera.centre, origin, points)
+        with torch.autocast(points.device.type, enabled=False):  # half precision would move pixels by pixels
+            projection = views.camera.project(points)
+            rows, columns = views.features.shape[-2:]
+            features = _gather(views.features, feature_grid(projection.pixels, columns, rows))
+            colors = _gather(views.images, image_grid(projection.pixels, views.camera.width, views.camera.height))
+            directions = direction_difference(views.camera.centre, origin, points)
         return ContextSpace(features + self.direction_mlp(directions), features, directions, colors, projection.seen)
 
 

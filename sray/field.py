@@ -12,18 +12,19 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.context import EncodedViews
+from sray.encoder import FEATURE_CHANNELS
 from sray.errors import ErrorCode, SrayError
 from sray.frames import SourceViews
 from sray.guidance import PixelGrid, Window
 from sray.label_space import VOID
 from sray.model import SemanticRay
-from sray.ray_engine import PlainRays, RayEngine, ray_engine
+from sray.ray_engine import Chain, PlainRays, RayEngine, ray_engine
 from sray.render_config import RenderConfig
 from sray.sampling import ROOM_BOUNDS
 from sray.shaded import Shaded
 from sray.tile_renderer import TileRenderer
 
-MIN_WEIGHT = 0.05
+MIN_OPACITY = 0.05
 """Colour is divided by the opacity, or by this where there is less: what is hardly seen stays dark."""
 
 
@@ -62,6 +63,7 @@ class SemanticField:
     def __init__(self, model: SemanticRay, config: RenderConfig | None = None) -> None:
         self.model = model.eval()
         self.config = config or RenderConfig.preset("balanced")
+        self._chain = Chain.of(self.model, self.config)
         self._engine: RayEngine | None = None
         self._views: SourceViews | None = None
         self._bounds = ROOM_BOUNDS
@@ -88,19 +90,20 @@ class SemanticField:
 
         Views with depth guide the samples by it. `features`: stacked results of `encode`; None encodes here.
         `bounds`: near and far of the scene in metres (camera z); None: 0.5 to 8.
-        Raises ValueError unless 0 < near < far.
+        Raises ValueError unless 0 < near < far and the features are those of so many views.
         """
         near, far = bounds or ROOM_BOUNDS
         if not 0 < near < far or not math.isfinite(far):
             raise ValueError(f"bounds are {near} to {far} m; expected 0 < near < far")
         views = views.to(self.device)
         encoded = self.model.encoder(views.images) if features is None else features.to(self.device)
-        self._engine = ray_engine(
-            self.model,
-            EncodedViews(views.images, views.camera, encoded),
-            self.config,
-            chunk_rays=self.config.chunk_rays if self.device.type == "cpu" else (4 * self.config.tile) ** 2,
-        )
+        if encoded.shape[:2] != (views.count, FEATURE_CHANNELS):
+            raise ValueError(
+                f"features have shape {tuple(encoded.shape)}; expected "
+                f"({views.count}, {FEATURE_CHANNELS}, rows, columns), one for each view"
+            )
+        encoded_views = EncodedViews(views.images, views.camera, encoded)
+        self._engine = ray_engine(self.model, self._chain, encoded_views, self.config)
         self._views = views
         self._bounds = (near, far)
 
@@ -158,7 +161,7 @@ class SemanticField:
             (view.labels, labels.to(torch.uint8).masked_fill(void, VOID)),
             (view.confidence, confidence.masked_fill(void, 0)),
             # Light that nothing stopped is not black paint: left in, it costs 5 dB (docs/performance.md).
-            (view.color, (shaded.color / shaded.opacity.clamp_min(MIN_WEIGHT).unsqueeze(-1)).clamp(0, 1)),
+            (view.color, (shaded.color / shaded.opacity.clamp_min(MIN_OPACITY).unsqueeze(-1)).clamp(0, 1)),
             (view.depth, shaded.depth.masked_fill(void, math.nan)),
             (view.opacity, shaded.opacity),
             (view.coverage, shaded.coverage.round().clamp(0, 255).to(torch.uint8)),

@@ -60,6 +60,10 @@ class Window:
         """Rows and columns."""
         return self.bottom - self.top, self.right - self.left
 
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
     def pixels(self, device: torch.device | str = "cpu") -> Float[Tensor, "cells 2"]:
         """Cell centres, row by row (column, row), in pixels of the image."""
         return torch.cartesian_prod(*self._axes(device)).flip(-1)
@@ -89,6 +93,14 @@ class Window:
         mixed: Tensor = horizontal @ rows
         return mixed
 
+    def touched(self, fine: Window, cells: Bool[Tensor, "fine_rows fine_columns"]) -> Bool[Tensor, "rows columns"]:
+        """Which cells of this coarser window have a share in the mix of some of a finer window's cells."""
+        vertical, horizontal = (
+            _hat(places, start, count, self.grid.stride)
+            for places, start, count in zip(fine._axes(cells.device), (self.top, self.left), self.shape, strict=True)
+        )
+        return vertical.T @ cells.float() @ horizontal > 0
+
     def _axes(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
         """Rows and columns of the cell centres, in pixels of the image."""
         step, centre = self.grid.stride, (self.grid.stride - 1) / 2
@@ -104,10 +116,15 @@ def _hat(pixels: Tensor, start: int, cells: int, stride: int) -> Float[Tensor, "
     return (1 - (place[:, None] - torch.arange(cells, device=pixels.device)).abs()).clamp_min(0)
 
 
+GAP = 1.1
+"""A neighbour this much nearer belongs to another surface."""
+
+
 def nearest_depth(sources: SourceViews, target: Camera, grid: PixelGrid) -> Float[Tensor, "rows columns"]:
     """The sources' depth images as the target sees them: camera z in metres per cell, the nearest; NaN where none.
 
-    A cell between known ones takes the nearest of them: sources seen from closer leave gaps.
+    A camera closer than the sources sees gaps between their pixels, and through them what lies behind, or nothing: a
+    cell that opposite neighbours are well in front of takes the nearest of them. (At an edge one side is.)
     Raises ValueError if the sources have no depth.
     """
     if sources.depth is None:
@@ -122,9 +139,12 @@ def nearest_depth(sources: SourceViews, target: Camera, grid: PixelGrid) -> Floa
         columns, rows = ((seen.pixels[seen.seen] + 0.5) / grid.stride).floor().long().unbind(-1)
         cells.scatter_reduce_(0, rows * grid.columns + columns, seen.depth[seen.seen], "amin")
     nearness = torch.where(cells.isinf(), 0.0, 1 / cells).reshape(1, 1, grid.rows, grid.columns)
-    around = F.avg_pool2d((nearness > 0).float(), 3, stride=1, padding=1, divisor_override=1)
-    filled = torch.where((nearness == 0) & (around >= 4), F.max_pool2d(nearness, 3, stride=1, padding=1), nearness)
-    return torch.where(filled > 0, 1 / filled, torch.nan)[0, 0]
+    around = F.unfold(nearness, 3, padding=1).reshape(9, grid.rows, grid.columns)
+    nearness = nearness[0, 0]
+    front = around > GAP * nearness
+    is_gap = (front[3] & front[5]) | (front[1] & front[7]) | (front[0] & front[2] & front[6] & front[8])
+    filled = torch.where(is_gap, around.amax(0), nearness)
+    return torch.where(filled > 0, 1 / filled, torch.nan)
 
 
 def distribution_around(

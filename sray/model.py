@@ -251,7 +251,8 @@ class SemanticRay(nn.Module):
         coordinates: Tensor,
         bounds: tuple[float, float],
     ) -> tuple[ContextSpace, Tensor, Tensor]:
-        depths = depth_of(coordinates, *bounds, self.config.spacing)
-        directions = target.ray_directions(pixels)
-        points = target.centre + depths.unsqueeze(-1) * directions.unsqueeze(-2)
+        with torch.autocast(pixels.device.type, enabled=False):  # half precision would move points by centimetres
+            depths = depth_of(coordinates, *bounds, self.config.spacing)
+            directions = target.ray_directions(pixels)
+            points = target.centre + depths.unsqueeze(-1) * directions.unsqueeze(-2)
         return self.context(views, target.centre, points), coordinates, depths

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,8 @@ from sray.model import RayOutput, SemanticRay
 from sray.render_config import RenderConfig
 
 logger = logging.getLogger(__name__)
+
+MAX_SEQUENCES = 65_535
 
 
 @runtime_checkable
@@ -53,29 +55,40 @@ class RayEngine(Protocol):
     ) -> Float[Tensor, "rays 3"]: ...
 
 
+class Chain(NamedTuple):
+    """The model's three functions along rays, as they are or through torch.compile."""
+
+    look: Callable[..., Any]
+    shade: Callable[..., Any]
+    tint: Callable[..., Any]
+
+    @staticmethod
+    def of(model: SemanticRay, config: RenderConfig) -> Chain:
+        functions = (model.look, model.shade, model.tint)
+        return Chain(*(map(through_torch_compile, functions) if config.engine == "torch_compile" else functions))
+
+
 class PlainRays:
     """The model itself, a chunk of rays at a time, so that its activations stay small."""
 
-    def __init__(self, model: SemanticRay, views: EncodedViews, config: RenderConfig, chunk_rays: int) -> None:
+    def __init__(self, chain: Chain, views: EncodedViews, config: RenderConfig) -> None:
+        self._chain = chain
         self._views = views
-        self._chunk = chunk_rays
-        self._autocast = torch.autocast(
-            views.features.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"
-        )
-        wrap = through_torch_compile if config.engine == "torch_compile" else _as_it_is
-        self._look, self._shade, self._tint = wrap(model.look), wrap(model.shade), wrap(model.tint)
+        self._chunk_rays = config.chunk_rays
+        self._device = views.features.device.type
+        self._autocast = torch.autocast(self._device, torch.bfloat16, enabled=config.precision == "bfloat16")
 
     def look(self, target: Camera, pixels: Tensor, coordinates: Tensor, bounds: tuple[float, float]) -> Tensor:
-        return torch.cat(self._run(self._look, target, pixels, coordinates, bounds)).float()
+        return torch.cat(self._run(self._chain.look, target, pixels, coordinates, bounds)).float()
 
     def shade(self, target: Camera, pixels: Tensor, coordinates: Tensor, bounds: tuple[float, float]) -> RayOutput:
-        parts = self._run(self._shade, target, pixels, coordinates, bounds)
+        parts = self._run(self._chain.shade, target, pixels, coordinates, bounds)
         return RayOutput(
             **{f.name: torch.cat([getattr(part, f.name) for part in parts]).float() for f in fields(RayOutput)}
         )
 
     def tint(self, target: Camera, pixels: Tensor, coordinates: Tensor, bounds: tuple[float, float]) -> Tensor:
-        return torch.cat(self._run(self._tint, target, pixels, coordinates, bounds)).float()
+        return torch.cat(self._run(self._chain.tint, target, pixels, coordinates, bounds)).float()
 
     def _run(
         self,
@@ -85,15 +98,15 @@ class PlainRays:
         coordinates: Tensor,
         bounds: tuple[float, float],
     ) -> list[Any]:
+        size = self._chunk_rays
+        if self._device != "cpu":
+            # As large as attention on a GPU takes them: its grids have 65 535 sequences at most.
+            size = max(1, MAX_SEQUENCES // max(coordinates.shape[1], self._views.count))
         with self._autocast:
             return [
                 function(self._views, target, *chunk, bounds)
-                for chunk in zip(torch.split(pixels, self._chunk), torch.split(coordinates, self._chunk), strict=True)
+                for chunk in zip(torch.split(pixels, size), torch.split(coordinates, size), strict=True)
             ]
-
-
-def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function
 
 
 def through_torch_compile(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,6 +118,8 @@ def through_torch_compile(function: Callable[..., Any]) -> Callable[..., Any]:
         if compiled is not None:
             try:
                 return compiled(*arguments)
+            except (MemoryError, torch.OutOfMemoryError):
+                raise
             except Exception as error:  # whatever the compiler or its back end raises
                 logger.warning("torch.compile failed, going on without it: %s", str(error).strip()[:400])
                 compiled = None
@@ -121,8 +136,8 @@ def describe_engine(model: SemanticRay, config: RenderConfig) -> str:
     return "compiled kernel" if reason is None else f"plain PyTorch in {config.precision} ({reason})"
 
 
-def ray_engine(model: SemanticRay, views: EncodedViews, config: RenderConfig, *, chunk_rays: int) -> RayEngine:
+def ray_engine(model: SemanticRay, chain: Chain, views: EncodedViews, config: RenderConfig) -> RayEngine:
     """What `config.engine` asks for, as far as the model, where it stands, can have it."""
     if config.engine == "auto" and NativeRays.unavailable(model) is None:
         return NativeRays(model, views)
-    return PlainRays(model, views, config, chunk_rays)
+    return PlainRays(chain, views, config)

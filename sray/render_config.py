@@ -36,7 +36,7 @@ class RenderConfig:
     """Edge, in pixels, of what is rendered at once, between two looks at whether to go on: half of it where plain
     PyTorch renders on a CPU, four times as much on a GPU. Does not change the result."""
     chunk_rays: int = 256
-    """Rays at once in plain PyTorch on a CPU; on a GPU a tile is one chunk. Does not change the result."""
+    """Rays at once in plain PyTorch on a CPU; a GPU takes as many as it can. Does not change the result."""
     engine: Engine = "auto"
     """What runs the network along rays. `auto`: the kernel compiled for this CPU where there is one, else `plain`
     PyTorch. `torch_compile`: plain PyTorch through torch.compile, which takes minutes at first. Differ by rounding."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sray.camera import Camera
@@ -34,17 +34,17 @@ class TileRenderer:
         self._engine = engine
         self._config = config
         self._camera = camera
+        self._device = camera.intrinsics.device
         self._bounds = bounds
         self._spacing = spacing
         self._cells = PixelGrid(camera.width, camera.height, config.label_stride)
-        stride, self._depth = config.coarse_stride, None
+        self._looked_at = PixelGrid(camera.width, camera.height, config.coarse_stride)
+        self._measured: PixelGrid | None = None
         if sources.depth is not None:
             # A cell about as large as a pixel of the sources: finer than their depth is nothing to be had.
-            finest = max(config.label_stride, round(camera.width / sources.camera.width))
-            stride = min(stride, finest)
-        self._guides = PixelGrid(camera.width, camera.height, stride)
-        if sources.depth is not None:
-            self._depth = nearest_depth(sources, camera, self._guides)
+            stride = max(config.label_stride, round(camera.width / sources.camera.width))
+            self._measured = PixelGrid(camera.width, camera.height, stride)
+            self._depth = nearest_depth(sources, camera, self._measured)
 
     def render(self, window: Window) -> Shaded:
         """Every pixel of the window."""
@@ -59,7 +59,7 @@ class TileRenderer:
 
     def _shade(self, window: Window) -> Shaded:
         """Every cell of the window, with as many samples as its guide asks for, and none where nothing is."""
-        config, guide = self._config, self._guide(window)
+        config, (guide, measured) = self._config, self._guide(window)
         pixels = window.pixels(guide.device)
         seen = guide.sum(-1) > 1e-6
         wide = spread(guide) > WIDE
@@ -70,29 +70,38 @@ class TileRenderer:
                 self._camera, pixels[index], importance_samples(guide[index], samples), self._bounds
             )
             # A sensor saw the surface: the light ends there, however short the stretch that was sampled.
-            part = Shaded.of(rays if self._depth is None else rays.opaque(guide[index].sum(-1) > 0.99))
+            part = Shaded.of(rays.opaque(measured[index]))
             shaded = shaded or part.blank(len(pixels))
             shaded.put(index, part)
         assert shaded is not None
         return shaded
 
-    def _guide(self, window: Window) -> Float[Tensor, "cells bins"]:
-        """For each cell of the window, where along its ray surfaces are."""
-        around = window.around(self._guides)
-        found = self._find(around)
+    def _guide(self, window: Window) -> tuple[Float[Tensor, "cells bins"], Bool[Tensor, " cells"]]:
+        """Where along each cell's ray surfaces are, and whether a sensor says so; the network says the rest."""
+        if self._measured is None:
+            return self._found(window), torch.zeros(window.count, dtype=torch.bool, device=self._device)
+        around = window.around(self._measured)
+        depth = self._depth[around.top : around.bottom, around.left : around.right].flatten()
+        peaks, known = distribution_around(depth, self._config.coarse_samples, self._bounds, self._spacing)
+        guide = window.mix(around, peaks.reshape(*around.shape, -1)).flatten(0, 1)
+        share = window.mix(around, known.float().reshape(*around.shape, 1)).flatten()
+        measured = share > 0.99
+        if not measured.all():
+            guide = guide + (1 - share.unsqueeze(-1)) * self._found(window, ~measured)
+        return guide, measured
+
+    def _found(self, window: Window, wanted: Bool[Tensor, " cells"] | None = None) -> Float[Tensor, "cells bins"]:
+        """What the network finds for the cells, all of them or those wanted; looked for on the coarser grid."""
+        around = window.around(self._looked_at)
+        pixels = around.pixels(self._device)
+        found = torch.zeros(len(pixels), self._config.coarse_samples, device=self._device)
+        needed = torch.ones(len(pixels), dtype=torch.bool, device=self._device)
+        if wanted is not None:
+            needed = around.touched(window, wanted.reshape(window.shape)).flatten()
+        found[needed] = self._look(pixels[needed])
         if around.grid.stride == window.grid.stride:
             return found
         return window.mix(around, found.reshape(*around.shape, -1)).flatten(0, 1)
-
-    def _find(self, window: Window) -> Float[Tensor, "cells bins"]:
-        """From the sources' depth where they have some, else from the network."""
-        bins, pixels = self._config.coarse_samples, window.pixels(self._camera.intrinsics.device)
-        if self._depth is None:
-            return self._look(pixels)
-        depth = self._depth[window.top : window.bottom, window.left : window.right].flatten()
-        found, known = distribution_around(depth, bins, self._bounds, self._spacing)
-        found[~known] = self._look(pixels[~known])
-        return found
 
     def _look(self, pixels: Float[Tensor, "rays 2"]) -> Float[Tensor, "rays bins"]:
         coordinates = uniform_samples(pixels.shape[0], self._config.coarse_samples, device=pixels.device)

@@ -16,6 +16,9 @@ COLOR_TOLERANCE = 0.08
 SAME_SURFACE = 0.1
 """Cells whose depths differ by less than this fraction lie on one surface, and depth between them is interpolated."""
 
+NOTHING = 1e-3
+"""A cell less opaque than this shows nothing."""
+
 Tint = Callable[[Float[Tensor, "pixels 2"], Float[Tensor, " pixels"]], Float[Tensor, "pixels 3"]]
 """Colour of pixels (column, row) at given depths (camera z, metres)."""
 
@@ -26,7 +29,13 @@ def upsample_along_colors(pixels: Window, cells: Window, shaded: Shaded, tint: T
     The pixel's colour is that of the sources at its interpolated depth, so edges are as sharp as the sources show them.
     """
     corners, nearness = _corners(pixels, cells, shaded.depth.device)
-    depths = shaded.depth[corners]
+    opacity = (nearness * shaded.opacity[corners]).sum(-1)
+    # Cells on which nothing is found have neither depth nor colour to give.
+    found = shaded.opacity[corners] > NOTHING
+    nearness = nearness * (found + 1e-6)  # where none of the four shows anything, the pixel is as empty as they are
+    nearness = nearness / nearness.sum(-1, keepdim=True)
+    depths = shaded.depth[corners].masked_fill(~found, 0)
+    depths = torch.where(found, depths, depths.amax(-1, keepdim=True))
     smooth = (nearness * depths).sum(-1)
     nearest = depths.gather(-1, nearness.argmax(-1, keepdim=True)).squeeze(-1)
     on_edge = depths.amax(-1) - depths.amin(-1) > SAME_SURFACE * depths.amin(-1)
@@ -36,7 +45,6 @@ def upsample_along_colors(pixels: Window, cells: Window, shaded: Shaded, tint: T
     # A little for every corner: where no colour is alike, nearness decides.
     weights = nearness * (torch.exp(difference / (-2 * COLOR_TOLERANCE**2)) + 1e-3)
     weights = weights / weights.sum(-1, keepdim=True)
-    opacity = (weights * shaded.opacity[corners]).sum(-1)
     alike = depths.gather(-1, weights.argmax(-1, keepdim=True)).squeeze(-1)
     return Shaded(
         probabilities=(weights.unsqueeze(-1) * shaded.probabilities[corners]).sum(-2),

@@ -278,6 +278,10 @@ class MappingWork:
         config = replace(self._parameters.mapper_config(), map=self.mapper.config.map)
         before, self._render_config = self._render_config, self._parameters.render_config()
         self.mapper.configure(config, SemanticField(self._model, self._render_config))
+        now = self._render_config
+        if (now.engine, now.precision) != (before.engine, before.precision):
+            self.engine = describe_engine(self._model, now)
+            self._logger.info(f"from now on rendered by: {self.engine}")
         if self._render_config.min_confidence != before.min_confidence:
             self._publications.label_space(self._render_config.min_confidence)
 

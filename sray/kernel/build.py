@@ -11,8 +11,11 @@ import hashlib
 import logging
 import os
 import platform
+import shlex
 import shutil
 import subprocess
+import tempfile
+import threading
 from pathlib import Path
 
 SOURCES = Path(__file__).parent
@@ -26,48 +29,82 @@ class NoKernel(Exception):
     """Why there is no compiled kernel, in words for a user."""
 
 
-@functools.cache
+_lock = threading.Lock()
+
+
 def library() -> ctypes.CDLL | NoKernel:
-    """The compiled kernel, or why there is none. Compiles on first use (about ten seconds)."""
+    """The compiled kernel, or why there is none. Compiles on first use (some seconds)."""
+    with _lock:  # two threads that ask at once wait for one compiler
+        return _library()
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | NoKernel:
     try:
-        return ctypes.CDLL(str(_compiled()))
-    except (NoKernel, OSError) as error:
-        reason = error if isinstance(error, NoKernel) else NoKernel(f"the compiled kernel cannot be loaded ({error})")
+        return _loaded()
+    except NoKernel as reason:
         logger.warning("rendering with plain PyTorch, about ten times slower: %s", reason)
         return reason
 
 
+def forget() -> None:
+    """Look again at the next call of `library`."""
+    _library.cache_clear()
+
+
 def cache_folder() -> Path:
     """Where compiled kernels are kept: SRAY_CACHE, else the user's cache folder."""
-    return Path(os.environ.get("SRAY_CACHE") or Path.home() / ".cache" / "sray") / "kernel"
+    root = os.environ.get("SRAY_CACHE")
+    return (Path(root) if root else Path.home() / ".cache" / "sray") / "kernel"
 
 
-def _compiled() -> Path:
+def _loaded() -> ctypes.CDLL:
     if os.environ.get("SRAY_KERNEL") == "0":
         raise NoKernel("SRAY_KERNEL=0 asks for it")
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
+    found = shutil.which("g++") or shutil.which("clang++")
+    compiler = shlex.split(os.environ.get("CXX", "")) or ([found] if found else [])
+    if not compiler:
         raise NoKernel("there is no C++ compiler; install g++ (Debian, Ubuntu: apt install g++)")
-    target = cache_folder() / f"rays-{_identity(compiler)}.so"
-    if target.exists():
-        return target
-    # Two processes may compile at once: each into a file of its own, and the rename is atomic.
-    partial = target.with_suffix(f".{os.getpid()}.partial")
-    command = [compiler, *FLAGS, "-o", str(partial), str(SOURCES / "rays.cpp")]
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMPILE_SECONDS)
-        partial.replace(target)
+        target = cache_folder() / f"rays-{_identity(compiler)}.so"
+        if target.exists():
+            try:
+                return _checked(target)
+            except OSError:  # cut short, say: made anew
+                target.unlink()
+        _compile(compiler, target)
+        return _checked(target)
     except subprocess.CalledProcessError as error:
-        raise NoKernel(f"`{' '.join(command)}` failed: {error.stderr.strip()[:400]}") from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoKernel(f"compiling failed: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+        raise NoKernel(f"`{shlex.join(error.cmd)}` failed: {error.stderr.strip()[:400]}") from error
+    except subprocess.TimeoutExpired as error:
+        raise NoKernel(f"compiling took more than {COMPILE_SECONDS} s; SRAY_KERNEL=0 does without") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder
+        raise NoKernel(f"the kernel cannot be made or loaded ({error}); SRAY_CACHE may name another folder") from error
 
 
-def _identity(compiler: str) -> str:
+def _compile(compiler: list[str], target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # In a folder of its own: two processes may compile at once, and the rename is atomic.
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="partial-") as folder:
+        made = Path(folder) / target.name
+        command = [*compiler, *FLAGS, "-o", str(made), str(SOURCES / "rays.cpp")]
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMPILE_SECONDS)
+        with made.open("rb") as file:
+            os.fsync(file.fileno())
+        made.replace(target)
+
+
+def _checked(path: Path) -> ctypes.CDLL:
+    """Raises OSError if the file is no library with our function."""
+    kernel = ctypes.CDLL(str(path))
+    try:
+        kernel.sray_render.restype = ctypes.c_int32
+    except AttributeError as error:
+        raise OSError(f"{path} has no sray_render") from error
+    return kernel
+
+
+def _identity(compiler: list[str]) -> str:
     """Changes with the source, the compiler and the processor: a home folder may be shared by several machines."""
     digest = hashlib.sha256(repr((compiler, FLAGS, platform.machine(), _processor_features())).encode())
     for source in sorted(SOURCES.glob("*.[ch]pp")):

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <exception>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -33,9 +35,9 @@ struct Scene {
 };
 
 struct Network {
-    int32_t radial, cross_view, residual, statistics;
+    int32_t count, radial, cross_view, residual, statistics;
     float tau;
-    const float *weights;
+    const float *weights;  // (count)
 };
 
 struct Rays {
@@ -85,7 +87,9 @@ struct Layers {
         view_in.read(cursor), view_middle.read(cursor), view_out.read(cursor);
         if (network.radial) read_step(cursor, network, radial_norm, radial);
         if (network.cross_view) read_step(cursor, network, cross_norm, cross);
+        fits = cursor.at == network.weights + network.count;
     }
+    bool fits;  // as many weights were read as there are
     static void read_step(Cursor &cursor, const Network &network, LayerNorm<CHANNELS> &norm,
                           Attention<CHANNELS> &attention) {
         if (network.residual) norm.read(cursor);
@@ -206,7 +210,7 @@ private:
         gated_spread.clear(), feature_spread.clear(), color_spread.clear();
         Lanes seen_by = all(0);
         for (int v = 0; v < views; ++v) {
-            Lanes feature[CHANNELS], color[LANES > 4 ? LANES : 4], gated[CHANNELS + DIRECTIONS];
+            Lanes feature[CHANNELS], color[4], gated[CHANNELS + DIRECTIONS];
             Lanes *token = &tokens[(v * samples + s) * CHANNELS];
             const Lanes is_valid = sample(v, point, feature, color);
             valid[v * samples + s] = is_valid;
@@ -494,17 +498,29 @@ private:
 
 }  // namespace sray
 
-extern "C" void sray_render(const Scene *scene, const Network *network, const Rays *rays, const Found *found,
-                            int32_t threads) {
+// 0; 1: the weights are not those of such a network; 2: out of memory.
+extern "C" int32_t sray_render(const Scene *scene, const Network *network, const Rays *rays, const Found *found,
+                               int32_t threads) {
     const sray::Layers layers(*network);
-    std::atomic<int> next{0};
+    if (!layers.fits) return 1;
+    std::atomic<int> next{0}, status{0};
     auto work = [&] {
-        sray::Block block(*scene, *network, layers, rays->samples);
-        for (int first; (first = next.fetch_add(sray::LANES)) < rays->rays;) block.render(*rays, first, *found);
+        try {
+            sray::Block block(*scene, *network, layers, rays->samples);
+            for (int first; status == 0 && (first = next.fetch_add(sray::LANES)) < rays->rays;)
+                block.render(*rays, first, *found);
+        } catch (const std::bad_alloc &) {
+            status = 2;
+        }
     };
     const int blocks = (rays->rays + sray::LANES - 1) / sray::LANES;
     std::vector<std::thread> helpers;
-    for (int i = 1; i < std::min<int>(threads, blocks); ++i) helpers.emplace_back(work);
+    try {
+        for (int i = 1; i < std::min<int>(threads, blocks); ++i) helpers.emplace_back(work);
+    } catch (const std::exception &) {
+        // No more threads are to be had: those there are do all the work.
+    }
     work();
     for (auto &helper : helpers) helper.join();
+    return status;
 }

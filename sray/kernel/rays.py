@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sray.kernel.weights import pack
 from sray.model import RayHead, RayOutput, SemanticRay
 from sray.sampling import depth_of
 
+_OUT_OF_MEMORY = 2
 _Floats = ctypes.POINTER(ctypes.c_float)
 
 
@@ -36,7 +38,7 @@ class _Scene(ctypes.Structure):
 
 class _Network(ctypes.Structure):
     _fields_ = [
-        *_fields(ctypes.c_int32, "radial cross_view residual statistics"),
+        *_fields(ctypes.c_int32, "count radial cross_view residual statistics"),
         ("tau", ctypes.c_float),
         ("weights", _Floats),
     ]
@@ -70,21 +72,23 @@ class _Packed:
 
 
 class NativeRays:
-    """The compiled chain for one model and one set of source views; both are read at construction.
+    """The compiled chain for one model and one set of source views; both are copied at construction.
 
-    `available` says whether it can serve a model; float32 results differ from the plain version's by rounding.
+    `unavailable` says why it cannot serve a model; float32 results differ from the plain version's by rounding.
     """
 
     def __init__(self, model: SemanticRay, views: EncodedViews) -> None:
-        """Raises NoKernel if `available` would have been false."""
+        """Raises NoKernel for what `unavailable` says, and ValueError if features and views do not belong together."""
         reason = self.unavailable(model)
         if reason is not None:
             raise reason
         self._config = model.config
+        if views.features.shape[:2] != (views.count, FEATURE_CHANNELS):
+            raise ValueError(f"features are {tuple(views.features.shape)}; expected {views.count} x {FEATURE_CHANNELS}")
         self._packed = _Packed.of(views)
         self._coarse = pack(model.context, model.coarse)
         self._fine = pack(model.context, model.fine)
-        self._classifier = model.fine.classifier
+        self._classifier = copy.deepcopy(model.fine.classifier)
 
     @staticmethod
     def unavailable(model: SemanticRay) -> NoKernel | None:
@@ -148,7 +152,11 @@ class NativeRays:
     ) -> None:
         kernel = library()
         assert isinstance(kernel, ctypes.CDLL)
-        if not pixels.shape[0]:
+        if pixels.shape[0] != coordinates.shape[0]:
+            raise ValueError(
+                f"{pixels.shape[0]} pixels and {coordinates.shape[0]} rows of coordinates; expected as many"
+            )
+        if not coordinates.numel():
             return
         config, packed = self._config, self._packed
         views, rows, columns = packed.features.shape[:3]
@@ -162,19 +170,25 @@ class NativeRays:
             *map(_pointer, (packed.features, packed.images, packed.projection, packed.centres, origin)),
         )  # fmt: skip
         network = _Network(
+            weights.numel(),
             config.attention in ("radial", "full"), config.attention in ("cross_view", "full"),
             config.residual_attention, config.density_statistics, config.tau, _pointer(weights),
         )  # fmt: skip
         batch = _Rays(*coordinates.shape, *map(_pointer, (directions, coordinates, depths)))
         threads = ctypes.c_int32(torch.get_num_threads())
-        kernel.sray_render(
+        status = kernel.sray_render(
             ctypes.byref(scene), ctypes.byref(network), ctypes.byref(batch),
             ctypes.byref(_Found(*map(_pointer, found))), threads,
         )  # fmt: skip
+        if status == _OUT_OF_MEMORY:
+            raise MemoryError("the kernel got no memory for its activations")
+        if status:
+            raise ValueError(f"the kernel refused {weights.numel()} weights; expected those of this network")
 
 
 def _pointer(tensor: Tensor | None) -> ctypes._Pointer[ctypes.c_float] | None:
     if tensor is None:
         return None
-    assert tensor.dtype == torch.float32 and tensor.is_contiguous() and tensor.device.type == "cpu"
+    if tensor.dtype != torch.float32 or not tensor.is_contiguous() or tensor.device.type != "cpu":
+        raise ValueError(f"the kernel reads contiguous float32 on the CPU, not {tensor.dtype} on {tensor.device}")
     return ctypes.cast(tensor.data_ptr(), _Floats)

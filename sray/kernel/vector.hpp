@@ -18,11 +18,8 @@ constexpr int LANES = 4;
 
 typedef float Lanes __attribute__((vector_size(4 * LANES)));
 typedef int32_t Mask __attribute__((vector_size(4 * LANES)));  // -1 where true
-typedef float Loose __attribute__((vector_size(4 * LANES), aligned(4)));
 
 inline Lanes all(float value) { return Lanes{} + value; }
-inline Lanes load(const float *from) { return *reinterpret_cast<const Loose *>(from); }
-inline void store(float *to, Lanes value) { *reinterpret_cast<Loose *>(to) = value; }
 inline Lanes max(Lanes a, Lanes b) { return a > b ? a : b; }
 // A NaN becomes the bound, which is what a coordinate that means nothing should be.
 inline Lanes clamp(Lanes x, float low, float high) {

@@ -37,11 +37,18 @@ TABLE_7 = {"rays": 1024, "samples": 64, "views": 8}
 
 
 def render_memory(
-    checkpoint: Path, view: BenchView, level: str, device: torch.device, *, depth: bool = False, size: tuple[int, int]
+    checkpoint: Path,
+    view: BenchView,
+    level: str,
+    device: torch.device,
+    *,
+    depth: bool = False,
+    size: tuple[int, int],
+    chunk_rays: int = 0,
 ) -> float | None:
     """Megabytes (1e6) that rendering one image of (width, height) takes; None where it cannot be measured.
 
-    `level`: a quality level, or `reference_form` for some chunks of the reference renderer.
+    `level`: a quality level, or `reference_form` for some chunks of `chunk_rays` of the reference renderer.
     """
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(folder) / "view.pt"
@@ -56,7 +63,13 @@ def render_memory(
             },
             saved,
         )
-        request = {"render": level, "depth": depth, "checkpoint": str(checkpoint), "view": str(saved)}
+        request = {
+            "render": level,
+            "depth": depth,
+            "checkpoint": str(checkpoint),
+            "view": str(saved),
+            "chunk_rays": chunk_rays,
+        }
         return _measured_elsewhere(request | {"device": str(device)})
 
 
@@ -143,7 +156,7 @@ def _answer_render(request: dict[str, Any], device: torch.device) -> float | Non
     view = BenchView("", blank, sources, saved["features"].to(device), torch.arange(0))
     small = target.resized(32, 24)
     if request["render"] == "reference_form":
-        reference = ReferenceRenderer(model)
+        reference = ReferenceRenderer(model, chunk_rays=request["chunk_rays"])
         pixels = target.pixel_grid().to(device)[: 4 * reference.chunk_rays]
         reference.render(view.encoded, target.to(device), pixels[:16])  # warm up
         return peak_mb(lambda: reference.render(view.encoded, target.to(device), pixels), device)

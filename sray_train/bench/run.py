@@ -102,7 +102,8 @@ def _add_memory(
         quality = name.removesuffix("_depth")
         level["peak_mb"] = render_memory(path, view, quality, device, depth=quality != name, size=IMAGE)
         on_progress(f"memory of {name}: {_megabytes(level['peak_mb'])}")
-    reference = render_memory(path, view, "reference_form", device, size=IMAGE)
+    chunk = record["reference"]["chunk_rays"]
+    reference = render_memory(path, view, "reference_form", device, size=IMAGE, chunk_rays=chunk)
     record["reference"]["peak_mb"] = reference
     on_progress(f"memory of the reference: {_megabytes(reference)}")
     measured = {variant: cra_memory(variant, device) for variant in CRA_VARIANTS}

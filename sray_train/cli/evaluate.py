@@ -82,6 +82,6 @@ class Evaluate:
         for name, iou in result.per_class_iou.items():
             print(f"  {name:12} {iou:.3f}")
         print(
-            f"{record['input']}: strict mIoU {result.strict_miou:.3f} "
-            f"(commonest class {result.commonest_class_miou:.3f}), released-code mIoU {result.released_code_miou:.3f}, PSNR {result.psnr:.1f} dB; see {self.json}"
+            f"{record['input']}: strict mIoU {result.strict_miou:.3f} (commonest {result.commonest_class_miou:.3f}), "
+            f"released-code mIoU {result.released_code_miou:.3f}, PSNR {result.psnr:.1f} dB; see {self.json}"
         )

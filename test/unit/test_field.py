@@ -12,11 +12,15 @@ import torch
 from sray.errors import ErrorCode, SrayError
 from sray.field import RenderConfig, SemanticField
 from sray.frames import SourceViews
+from sray.kernel import NoKernel
+from sray.kernel.build import library
 from sray.label_space import VOID
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sampling import ROOM_BOUNDS
 
 SMALL = {"coarse_samples": 12, "fine_samples": 6}
+COARSER = {"coarse_stride": 4, "wide_samples": 9}
+HALF = {**COARSER, "label_stride": 2}
 
 
 def make_field(**config: float | str) -> SemanticField:
@@ -51,10 +55,6 @@ def test_a_render_has_the_cameras_size_and_sane_values(field: SemanticField, pla
     assert (view.coverage <= 4).all()
 
 
-COARSER = {"coarse_stride": 4, "wide_samples": 9}
-HALF = {**COARSER, "label_stride": 2}
-
-
 @pytest.mark.parametrize("engine", ["auto", "plain"])
 @pytest.mark.parametrize("strides", [{}, COARSER, HALF], ids=["each", "coarser", "half"])
 @pytest.mark.parametrize("depth", [True, False])
@@ -76,6 +76,7 @@ def test_tiles_and_chunks_do_not_change_the_picture(
     assert (whole.coverage != parts.coverage).float().mean() < 0.01
 
 
+@pytest.mark.skipif(isinstance(library(), NoKernel), reason=f"no compiled kernel: {library()}")
 def test_compiled_or_plain_is_the_same_picture(views: SourceViews, plane_scene) -> None:
     camera = plane_scene.camera((0, 0, 0), yaw_degrees=20)
     pictures = []
@@ -102,6 +103,31 @@ def test_depth_of_the_sources_puts_the_surface_where_it_is(views: SourceViews, p
             torch.testing.assert_close(view.opacity, torch.ones_like(view.opacity), atol=1e-3, rtol=0)
     assert errors[True] < 0.15 * plane_scene.wall_z, "a bin is 9 % of the depth"
     assert errors[True] < errors[False] / 2
+
+
+def test_only_what_a_sensor_measured_is_opaque(views: SourceViews, plane_scene) -> None:
+    """Depth on the left half of the wall: right of it the network's doubt stays."""
+    assert views.depth is not None
+    columns = torch.arange(plane_scene.width)
+    half = views.depth.masked_fill(columns >= plane_scene.width // 2, torch.nan)
+    camera = plane_scene.camera((0, 0, 0))
+    field = make_field(coarse_samples=32, fine_samples=8)
+    with torch.no_grad():
+        field.model.fine.geometry.density_mlp[2].bias.fill_(0.02)
+    pictures = []
+    for depth in (half, None):
+        field.set_sources(replace(views, depth=depth))
+        pictures.append(field.render(camera))
+    mixed, unaided = pictures
+    torch.testing.assert_close(mixed.opacity[:, :12], torch.ones(36, 12), atol=1e-3, rtol=0)
+    torch.testing.assert_close(mixed.opacity[:, -8:], unaided.opacity[:, -8:], atol=1e-3, rtol=0)
+    assert unaided.opacity[:, -8:].max() < 0.9
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 9, 12), (4, 16, 9, 12)])
+def test_features_of_other_views_are_refused(field: SemanticField, views: SourceViews, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="one for each view"):
+        field.set_sources(views, torch.zeros(shape))
 
 
 def test_a_path_is_its_views_one_by_one(field: SemanticField, plane_scene) -> None:
@@ -141,13 +167,17 @@ def test_a_camera_turned_away_sees_only_void(field: SemanticField, plane_scene) 
     assert (view.color == 0).all()
 
 
-def test_half_in_view_is_half_void(field: SemanticField, plane_scene) -> None:
+@pytest.mark.parametrize("strides", [{}, HALF], ids=["each", "half"])
+def test_half_in_view_is_half_void(views: SourceViews, plane_scene, strides: dict[str, float]) -> None:
     """Turned 60 degrees to the right, the left of the picture still shows what the sources saw."""
+    field = make_field(**strides)
+    field.set_sources(replace(views, depth=None))
     view = field.render(plane_scene.camera((0, 0, 0), yaw_degrees=60))
     assert (view.labels[:, -5:] == VOID).all()
     assert (view.labels[:, :5] != VOID).any()
     assert torch.equal(view.depth.isnan(), view.labels == VOID)
     assert torch.equal(view.confidence == 0, view.labels == VOID)
+    assert view.depth[view.labels != VOID].min() >= ROOM_BOUNDS[0]
 
 
 @pytest.mark.parametrize("limits", [{"min_opacity": 1.1}, {"min_coverage": 4.5}, {"min_confidence": 1.1}])

@@ -99,6 +99,31 @@ def test_what_is_in_front_hides_what_is_behind(plane_scene) -> None:
     torch.testing.assert_close(depth[:, :24], torch.full((36, 24), 2.0))
 
 
+def test_a_closer_camera_does_not_look_through_the_gaps(plane_scene) -> None:
+    """At half the distance a surface's pixels lie two apart; another source sees the wall behind, through the gaps."""
+    frame = plane_scene.frame((0, 0, 0))
+    board = replace(frame, depth=torch.full((36, 48), 1.5))
+    closer = plane_scene.camera((0, 0, 0.75))
+    depth = nearest_depth(SourceViews.from_frames([frame, board]), closer, PixelGrid(48, 36, 1))
+    inner = depth[4:-4, 4:-4]
+    assert inner.isfinite().all()
+    assert (inner < 0.8).float().mean() > 0.97, "the board is 0.75 m away, the wall 1.25 m"
+
+
+def test_the_cells_that_a_mix_needs_are_those_it_changes_with() -> None:
+    grid, guides = PixelGrid(23, 17, 1), PixelGrid(23, 17, 4)
+    window = grid.windows(10)[4]
+    around = window.around(guides)
+    wanted = torch.zeros(window.shape, dtype=torch.bool)
+    wanted[2, 3] = wanted[6, 9] = True
+    needed = around.touched(window, wanted)
+    for index in range(around.count):
+        bump = torch.zeros(around.count)
+        bump[index] = 1
+        changes = window.mix(around, bump.reshape(*around.shape, 1))[..., 0][wanted].abs().sum() > 0
+        assert bool(needed.flatten()[index]) == bool(changes)
+
+
 def test_unknown_depth_stays_unknown_but_for_gaps(plane_scene) -> None:
     frame = plane_scene.frame((0, 0, 0))
     holes = frame.depth.clone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import logging
+import platform
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -162,9 +163,14 @@ def test_what_it_cannot_do_it_leaves_to_the_plain_version() -> None:
 def fresh_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache, and no memory of what was compiled before."""
     monkeypatch.setenv("SRAY_CACHE", str(tmp_path / "cache"))
-    build.library.cache_clear()
+    build.forget()
     yield tmp_path
-    build.library.cache_clear()
+    build.forget()
+
+
+def quick(flags: tuple[str, ...]) -> tuple[str, ...]:
+    """To compile fast what need not run fast."""
+    return tuple("-O0" if flag == "-O3" else flag for flag in flags)
 
 
 def script(path: Path, text: str) -> str:
@@ -178,9 +184,10 @@ def script(path: Path, text: str) -> str:
     [
         ("SRAY_KERNEL", "0", "SRAY_KERNEL=0"),
         ("PATH", "/nowhere", "there is no C++ compiler; install g++"),
-        ("CXX", "/nowhere/g++", "compiling failed"),
+        ("CXX", "/nowhere/g++", "No such file"),
+        ("SRAY_CACHE", "/proc/nowhere", "SRAY_CACHE may name another folder"),
         ("CXX", "echo 'no such target' >&2; exit 1", "no such target"),
-        ("CXX", "echo rubbish > \"$(echo $* | sed 's/.*-o \\([^ ]*\\).*/\\1/')\"", "cannot be loaded"),
+        ("CXX", "echo rubbish > \"$(echo $* | sed 's/.*-o \\([^ ]*\\).*/\\1/')\"", "cannot be made or loaded"),
     ],
 )
 def test_without_a_kernel_the_reason_is_said_once_and_rendering_goes_on(
@@ -207,17 +214,90 @@ def test_without_a_kernel_the_reason_is_said_once_and_rendering_goes_on(
     assert said in caplog.text
 
 
+def test_without_a_home_folder_there_is_a_reason_too(fresh_build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("SRAY_CACHE")
+    monkeypatch.setattr(Path, "home", nobody)
+    assert "SRAY_CACHE may name another folder" in str(build.library())
+
+
+@needs_kernel
+def test_a_damaged_cache_is_made_anew(fresh_build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "env g++")  # a command of two words
+    monkeypatch.setattr(build, "FLAGS", quick(build.FLAGS))
+    kept = build.cache_folder() / f"rays-{build._identity(['env', 'g++'])}.so"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"cut sh")
+    assert not isinstance(build.library(), NoKernel)
+    assert kept.stat().st_size > 10_000
+
+
+@needs_kernel
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="other processors have one width")
+@pytest.mark.parametrize("narrower", ["-mno-avx512f", "-mno-avx"])
+def test_other_lane_widths_find_the_same(
+    fresh_build: Path, monkeypatch: pytest.MonkeyPatch, plane_scene, target: Camera, narrower: str
+) -> None:
+    """Eight lanes, as on most laptops, and four."""
+    model = stirred(SemanticRayConfig(5))
+    sources = encoded(model, SourceViews.from_frames(plane_scene.ring(3)))
+    pixels = target.pixel_grid()[::37]
+    coordinates = uniform_samples(len(pixels), 8, device=pixels.device)
+    with torch.inference_mode():
+        plain = model.shade(sources, target, pixels, coordinates, BOUNDS)
+        monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, narrower))
+        build.forget()
+        narrow = NativeRays(model, sources).shade(target, pixels, coordinates, BOUNDS)
+    for name in ("weights", "opacity", "color", "logits", "depth", "coverage"):
+        torch.testing.assert_close(getattr(narrow, name), getattr(plain, name), atol=1e-3, rtol=1e-3)
+
+
+@needs_kernel
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (7, 5)])
+@pytest.mark.parametrize("views", [2, 32])
+def test_small_odd_and_many_sources(plane_scene, target: Camera, size: tuple[int, int], views: int) -> None:
+    model = stirred(SemanticRayConfig(5))
+    frames = [frame.resized(*size) for frame in plane_scene.ring(views)]
+    batch = SourceViews.from_frames(frames)
+    features = torch.randn(views, 32, -(-size[1] // 4), -(-size[0] // 4), generator=torch.Generator().manual_seed(0))
+    sources = EncodedViews(batch.images, batch.camera, features)
+    pixels = target.pixel_grid()[::97]
+    coordinates = uniform_samples(len(pixels), 4, device=pixels.device)
+    with torch.inference_mode():
+        plain = model.shade(sources, target, pixels, coordinates, BOUNDS)
+        found = NativeRays(model, sources).shade(target, pixels, coordinates, BOUNDS)
+    for name in ("opacity", "color", "logits", "coverage"):
+        torch.testing.assert_close(getattr(found, name), getattr(plain, name), atol=1e-3, rtol=1e-3)
+
+
+@needs_kernel
+def test_what_does_not_belong_together_is_refused(plane_scene, target: Camera) -> None:
+    """The kernel reads memory by the sizes it is told."""
+    model = stirred(SemanticRayConfig(5))
+    views = encoded(model, SourceViews.from_frames(plane_scene.ring(3)))
+    with pytest.raises(ValueError, match="expected 3 x 32"):
+        NativeRays(model, replace(views, features=views.features[:, :16]))
+    kernel = NativeRays(model, views)
+    with pytest.raises(ValueError, match="5 pixels and 4 rows"):
+        kernel._run(kernel._fine, target, target.pixel_grid()[:5], torch.rand(4, 8), BOUNDS, [None] * 6)
+    kernel._fine = kernel._fine[:-1]
+    with pytest.raises(ValueError, match="the kernel refused"):
+        kernel.shade(target, target.pixel_grid()[:5], torch.rand(5, 8), BOUNDS)
+
+
 @needs_kernel
 def test_a_compiled_kernel_is_kept_and_another_processor_gets_its_own(
     fresh_build: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = fresh_build / "calls"
-    compiler = script(fresh_build / "compiler", f'echo call >> {log}; exec g++ -O0 "$@"')
+    compiler = script(fresh_build / "compiler", f'echo call >> {log}; exec g++ "$@"')
     monkeypatch.setenv("CXX", compiler)
-    monkeypatch.setattr(build, "FLAGS", tuple(flag for flag in build.FLAGS if flag != "-O3"))
+    monkeypatch.setattr(build, "FLAGS", quick(build.FLAGS))
     for features, calls in (("one", 1), ("one", 1), ("another", 2)):
         monkeypatch.setattr(build, "_processor_features", lambda features=features: features)
-        build.library.cache_clear()
+        build.forget()
         assert not isinstance(build.library(), NoKernel)
         assert len(log.read_text().splitlines()) == calls
     kept = list(build.cache_folder().iterdir())

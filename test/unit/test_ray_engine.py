@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from sray.context import EncodedViews
 from sray.field import RenderConfig, SemanticField
 from sray.frames import SourceViews
 from sray.kernel import NativeRays, NoKernel, build
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.ray_engine import PlainRays, describe_engine, ray_engine, through_torch_compile
+from sray.ray_engine import Chain, PlainRays, describe_engine, ray_engine, through_torch_compile
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -29,17 +31,21 @@ def picture(plane_scene, **config: Any):
     return field.render(plane_scene.camera((0, 0, 0)))
 
 
+def engine_of(model: SemanticRay, views: EncodedViews, config: RenderConfig):
+    return ray_engine(model, Chain.of(model, config), views, config)
+
+
 def test_auto_takes_the_kernel_where_there_is_one(plane_scene) -> None:
     torch.manual_seed(0)
     model = SemanticRay(SemanticRayConfig(5)).eval()
     with torch.inference_mode():
         views = model.encode(SourceViews.from_frames(plane_scene.ring(2)))
         fastest = PlainRays if isinstance(build.library(), NoKernel) else NativeRays
-        assert isinstance(ray_engine(model, views, RenderConfig(), chunk_rays=9), fastest)
+        assert isinstance(engine_of(model, views, RenderConfig()), fastest)
         for engine in ("plain", "torch_compile"):
-            assert isinstance(ray_engine(model, views, RenderConfig(engine=engine), chunk_rays=9), PlainRays)
+            assert isinstance(engine_of(model, views, RenderConfig(engine=engine)), PlainRays)
         dense = SemanticRay(SemanticRayConfig(5, attention="dense")).eval()
-        assert isinstance(ray_engine(dense, views, RenderConfig(), chunk_rays=9), PlainRays)
+        assert isinstance(engine_of(dense, views, RenderConfig()), PlainRays)
 
 
 def test_what_serves_can_be_read() -> None:
@@ -59,6 +65,58 @@ def test_half_precision_shows_the_same_picture(plane_scene) -> None:
     assert (half.color - full.color).abs().mean() < 0.01
     assert ((half.depth - full.depth).abs() / full.depth).nanmean() < 0.02
     assert (half.labels != full.labels).float().mean() < 0.05
+
+
+@pytest.mark.parametrize("engine", ["plain", "auto"])
+def test_half_precision_keeps_places_exact(plane_scene, engine: str) -> None:
+    """20 m from the origin, 640 pixels wide: eight bits would move points by 6 cm and pixels by two."""
+    far = torch.eye(4)
+    far[:3, 3] = torch.tensor([20.0, -12.0, 9.0])
+
+    def moved(camera):
+        return replace(camera, world_from_camera=far @ camera.world_from_camera)
+
+    frames = [replace(frame, camera=moved(frame.camera)).resized(640, 480) for frame in plane_scene.ring(3)]
+    target = moved(plane_scene.camera((0, 0, 0))).resized(640, 480)
+    torch.manual_seed(0)
+    model = SemanticRay(SemanticRayConfig(5)).eval()
+    pixels = target.pixel_grid()[::4001]
+    found = {}
+    with torch.inference_mode():
+        views = model.encode(SourceViews.from_frames(frames))
+        for precision in ("float32", "bfloat16"):
+            config = RenderConfig(engine=engine, precision=precision)
+            rays = ray_engine(model, Chain.of(model, config), views, config)
+            found[precision] = rays.tint(target, pixels, torch.full((len(pixels), 1), 0.5), (0.5, 8.0))
+    assert (found["bfloat16"] - found["float32"]).abs().mean() < 0.005
+
+
+def test_a_failing_torch_compile_is_said_once_for_all_sources(
+    plane_scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(function: Any, **_: Any) -> Any:
+        def call(*_: Any) -> Any:
+            raise RuntimeError("no back end")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", broken)
+    field = SemanticField(SemanticRay(SemanticRayConfig(5)), RenderConfig(**SMALL, engine="torch_compile"))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            field.set_sources(replace(SourceViews.from_frames(plane_scene.ring(2)), depth=None))
+            field.render(plane_scene.camera((0, 0, 0)).resized(12, 9))
+    assert len(caplog.records) == 2, "looking and shading, once each"
+
+
+def test_no_memory_is_not_taken_for_a_failing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+
+    def greedy() -> None:
+        raise torch.OutOfMemoryError("16 GiB")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        through_torch_compile(greedy)()
 
 
 def test_a_failing_torch_compile_is_said_once_and_done_without(
@@ -88,7 +146,7 @@ sys.path.insert(0, "test")
 from conftest import PlaneScene
 from sray.frames import SourceViews
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.ray_engine import ray_engine
+from sray.ray_engine import Chain, ray_engine
 from sray.render_config import RenderConfig
 
 logging.basicConfig()
@@ -105,7 +163,8 @@ for engine in ("plain", "torch_compile"):
     model = SemanticRay(SemanticRayConfig(5)).eval()
     with torch.inference_mode():
         views = model.encode(SourceViews.from_frames(scene.ring(3)))
-        rays = ray_engine(model, views, RenderConfig(engine=engine), chunk_rays=100)
+        config = RenderConfig(engine=engine, chunk_rays=100)
+        rays = ray_engine(model, Chain.of(model, config), views, config)
         colors.append(rays.tint(camera, pixels, torch.full((len(pixels), 1), 0.5), (0.5, 8.0)))
 torch.testing.assert_close(colors[1], colors[0], atol=1e-4, rtol=0)
 print("the same colours")

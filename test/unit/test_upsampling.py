@@ -73,3 +73,30 @@ def test_where_no_colour_is_alike_nearness_decides() -> None:
     full = upsample_along_colors(pixels, cells, shaded, lambda places, depth: torch.ones(len(places), 3))
     assert full.probabilities.reshape(2, 4, 2)[0].argmax(-1).tolist() == [0, 0, 1, 1]
     assert full.probabilities.isfinite().all()
+
+
+def test_cells_without_a_finding_lend_neither_depth_nor_colour() -> None:
+    """Left half seen, right half empty: what is opaque enough to be shown lies on the surface."""
+    pixels, cells = (PixelGrid(WIDTH, HEIGHT, stride).windows(100)[0] for stride in (1, 2))
+    seen = cells.pixels()[:, 0] < EDGE
+    shaded = Shaded(
+        torch.where(seen[:, None], torch.tensor([[0.9, 0.1]]), torch.zeros(1, 2)),
+        torch.where(seen[:, None], torch.full((1, 3), 0.5), torch.zeros(1, 3)),
+        torch.where(seen, 2.0, 0.0),
+        seen.float(),
+        torch.where(seen, 4.0, 0.0),
+    )
+    asked: list[Tensor] = []
+
+    def tint(places: Tensor, depth: Tensor) -> Tensor:
+        asked.append(depth)
+        return torch.full((len(places), 3), 0.5)
+
+    full = upsample_along_colors(pixels, cells, shaded, tint)
+    shown = full.opacity > 0
+    assert 0.4 < shown.float().mean() < 0.7
+    torch.testing.assert_close(full.depth[shown], torch.full((int(shown.sum()),), 2.0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(asked[0][shown], full.depth[shown])
+    torch.testing.assert_close(full.probabilities[shown][:, 0], torch.full((int(shown.sum()),), 0.9), atol=1e-4, rtol=0)
+    torch.testing.assert_close(full.coverage[shown], torch.full((int(shown.sum()),), 4.0), atol=1e-3, rtol=0)
+    assert full.depth.isfinite().all() and full.probabilities.isfinite().all()
