@@ -153,5 +153,5 @@ def test_a_peak_lies_around_its_depth(depth: float, bins: int, spacing) -> None:
     assert float(peak[0].sum()) == pytest.approx(1.0, abs=1e-5)
     place = float(coordinate_of(torch.tensor(depth), *bounds, spacing)) * bins
     touched = torch.nonzero(peak[0]).squeeze(-1)
-    assert (touched + 0.5 - place).abs().max() < 2
+    assert (touched + 0.5 - place).abs().max() < 2 + 1e-4, "rounding may touch the next bin"
     assert spread(peak[:1]) < 1.0 / bins
