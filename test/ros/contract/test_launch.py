@@ -222,6 +222,8 @@ def generate_launch_description():
     )
     try:
         output = read_until(launch, "NOW ACTIVE")
+        if "ACTIVATED managed" not in output:  # one comes over DDS, the other through a pipe
+            output += read_until(launch, "ACTIVATED managed")
         assert output.index("CONFIGURED managed") < output.index("ACTIVATED managed")
         started = [int(pid) for pid in re.findall(r"process started with pid \[(\d+)\]", output)]
         assert len(started) == 1
