@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import lifecycle_msgs.msg
@@ -35,25 +36,30 @@ class LifecycleNode(Node):
             event = StateTransition(action=self, msg=message)
             loop.call_soon_threadsafe(context.emit_event_sync, event)
 
-        node.create_subscription(
-            lifecycle_msgs.msg.TransitionEvent, f"{self.node_name}/transition_event", on_transition, 10
-        )
+        topic = f"{self.node_name}/transition_event"
+        node.create_subscription(lifecycle_msgs.msg.TransitionEvent, topic, on_transition, 10)
+
+        def told() -> bool:
+            return bool(node.count_publishers(topic))
+
         client = node.create_client(lifecycle_msgs.srv.ChangeState, f"{self.node_name}/change_state")
         context.register_event_handler(
             EventHandler(
                 matcher=lambda event: isinstance(event, ChangeState) and event.lifecycle_node_matcher(self),
-                entities=lambda event, context: context.keep_alive(self._change(context, client, event)) and None,
+                entities=lambda event, context: context.keep_alive(self._change(context, client, event, told)) and None,
             )
         )
 
-    async def _change(self, context: LaunchContext, client: Client, event: ChangeState) -> None:
-        """Ask for a transition; give up when the node or the launch ends."""
+    async def _change(
+        self, context: LaunchContext, client: Client, event: ChangeState, told: Callable[[], bool]
+    ) -> None:
+        """Ask for a transition, once its event can be `told` here; give up when the node or the launch ends."""
         await asyncio.sleep(POLL)  # a process started by the same event may not be there yet
 
         def given_up() -> bool:
             return context.is_shutdown or self.running is None
 
-        while not client.service_is_ready():
+        while not (client.service_is_ready() and told()):
             if given_up():
                 return
             await asyncio.sleep(POLL)
