@@ -271,8 +271,7 @@ def chosen(sequence: Sequence, most: int) -> range:
     length = len(sequence)
     stride = max(1, -(-length // most))
     if stride > 1:
-        poses = [np.loadtxt(sequence.folder / "pose" / f"{number}.txt") for number in sequence.indices[:SAMPLED_POSES]]
-        steps = np.linalg.norm(np.diff([pose[:3, 3] for pose in poses], axis=0), axis=1)
+        steps = np.linalg.norm(np.diff(sequence.poses[:SAMPLED_POSES, :3, 3], axis=0), axis=1)
         stride = max(1, min(stride, int(WIDEST_STEP / max(1e-6, float(np.median(steps))))))
     return range(0, min(length, most * stride), stride)
 

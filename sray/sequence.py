@@ -8,7 +8,9 @@ Depth and labels are optional. Depth or labels of another size than the colour a
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +43,19 @@ class Sequence:
     """File numbers in playing order."""
     intrinsics: NDArray[np.float64]
     """K (3, 3) of the colour images."""
+    poses: NDArray[np.float64]
+    """world_from_camera (frames, 4, 4)."""
     has_depth: bool
     has_labels: bool
     skipped: dict[str, list[int]] = field(default_factory=dict)
     """Reason -> file numbers left out."""
+    nyu40_of: NDArray[np.uint8] | None = None
+    """NYU40 id of each of the 65536 ids a label picture may hold; None: they are NYU40 ids already."""
 
     @staticmethod
-    def open(folder: Path | str, label_space: LabelSpace = ROOMS) -> Sequence:
+    def open(
+        folder: Path | str, label_space: LabelSpace = ROOMS, nyu40_of: NDArray[np.uint8] | None = None
+    ) -> Sequence:
         """Look through a folder without reading its pictures.
 
         Raises SrayError(BAD_FILE), naming the path, if the folder, its intrinsics or every usable frame is missing.
@@ -63,15 +71,19 @@ class Sequence:
         if intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0 or not np.isfinite(intrinsics).all():
             raise _bad(folder / "intrinsic" / "intrinsic_color.txt", "is not a calibration", "focal lengths above 0")
         usable: list[int] = []
+        poses: list[NDArray[np.float64]] = []
         skipped: dict[str, list[int]] = {}
         for number in numbers:
             path = folder / "pose" / f"{number}.txt"
             if not path.is_file():
                 skipped.setdefault("no pose file", []).append(number)
-            elif not np.isfinite(_read_matrix(path)).all():
+            elif not np.isfinite(pose := _read_matrix(path)).all():
                 skipped.setdefault("pose is not finite", []).append(number)
+            elif not _is_rigid(pose):
+                skipped.setdefault("pose is no rotation and translation", []).append(number)
             else:
                 usable.append(number)
+                poses.append(pose)
         if not usable:
             reasons = ", ".join(f"{len(found)} frames: {reason}" for reason, found in skipped.items())
             raise _bad(folder / "pose", f"leaves no usable frame ({reasons})", "4x4 poses with finite numbers")
@@ -80,21 +92,47 @@ class Sequence:
             label_space,
             tuple(usable),
             intrinsics,
+            np.stack(poses),
             has_depth=(folder / "depth").is_dir(),
             has_labels=(folder / "label-filt").is_dir(),
             skipped=skipped,
+            nyu40_of=nyu40_of,
         )
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures: the first readable one's. Raises SrayError(BAD_FILE) if none is."""
+        for number in self.indices:
+            picture = cv2.imread(str(self._picture(number)), cv2.IMREAD_COLOR)
+            if picture is not None:
+                return picture.shape[1], picture.shape[0]
+        raise _bad(self.folder / "color", "holds no picture that can be decoded", "readable N.jpg")
+
+    @property
+    def cameras(self) -> Camera:
+        """The frames' cameras as one batch."""
+        intrinsics = torch.from_numpy(self.intrinsics).float().expand(len(self), 3, 3)
+        return Camera(intrinsics, torch.from_numpy(self.poses).float(), *self.size)
+
+    def _picture(self, number: int) -> Path:
+        return self.folder / "color" / f"{number}.jpg"
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> Frame:
-        """Read one frame. Raises SrayError(BAD_FILE), naming the file, if a picture cannot be read."""
+        """Read one frame. Raises SrayError(BAD_FILE), naming the file, if a picture is damaged or of another size."""
         number = self.indices[position]
-        bgr = _read_image(self.folder / "color" / f"{number}.jpg", cv2.IMREAD_COLOR)
+        bgr = _read_image(self._picture(number), cv2.IMREAD_COLOR)
         image = torch.from_numpy(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
         height, width = image.shape[:2]
-        pose = _read_matrix(self.folder / "pose" / f"{number}.txt")
+        if (width, height) != self.size:
+            found = f"is {width}x{height}, others {self.size[0]}x{self.size[1]}"
+            raise _bad(self._picture(number), found, "pictures of one camera and one size; export the sequence again")
         depth = labels = None
         if self.has_depth:
             raw = _read_image(self.folder / "depth" / f"{number}.png", cv2.IMREAD_UNCHANGED)
@@ -107,8 +145,10 @@ class Sequence:
             ids = _read_image(self.folder / "label-filt" / f"{number}.png", cv2.IMREAD_UNCHANGED)
             if ids.ndim != 2:
                 raise _bad(self.folder / "label-filt" / f"{number}.png", f"has shape {ids.shape}", "one channel of ids")
-            labels = torch.from_numpy(_sized(self.label_space.from_nyu40(ids), width, height))
-        camera = Camera(torch.from_numpy(self.intrinsics).float(), torch.from_numpy(pose).float(), width, height)
+            nyu40 = ids if self.nyu40_of is None else self.nyu40_of[ids]
+            labels = torch.from_numpy(_sized(self.label_space.from_nyu40(nyu40), width, height))
+        pose = torch.from_numpy(self.poses[position]).float()
+        camera = Camera(torch.from_numpy(self.intrinsics).float(), pose, width, height)
         return Frame(image, camera, depth, labels, stamp_of(number), f"{self.folder.name}/{number}")
 
 
@@ -153,12 +193,20 @@ def _bad(path: Path, found: str, expected: str) -> SrayError:
 
 def _read_matrix(path: Path) -> NDArray[np.float64]:
     try:
-        matrix = np.loadtxt(path, dtype=np.float64)
-    except (OSError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # an empty file is only a warning to numpy
+            matrix = np.loadtxt(path, dtype=np.float64)
+    except (OSError, ValueError, UserWarning) as error:
         raise _bad(path, f"cannot be read ({error})", "a text file with a 4x4 matrix") from error
     if matrix.shape != (4, 4):
         raise _bad(path, f"holds an array of shape {matrix.shape}", "a 4x4 matrix")
     return matrix
+
+
+def _is_rigid(pose: NDArray[np.float64]) -> bool:
+    rotation = pose[:3, :3]
+    # Text files round, trackers drift: two hundredths still is a rotation, a scaled or transposed pose is not.
+    return bool(np.abs(rotation @ rotation.T - np.eye(3)).max() < 0.02 and np.linalg.det(rotation) > 0)
 
 
 def _read_image(path: Path, flags: int) -> NDArray[Any]:

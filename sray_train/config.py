@@ -11,24 +11,47 @@ import yaml
 
 from sray.attention import AttentionVariant
 from sray.errors import ErrorCode, SrayError
+from sray.label_space import LABEL_SPACES
 from sray.losses import LossWeights
 from sray.model import RaySamples, SemanticRayConfig
 
 Preset = Literal["default", "paper"]
+Dataset = Literal["rooms", "scannet", "replica", "blender", "llff", "folder"]
+LabelIds = Literal["auto", "nyu40", "scannet"]
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """Which scenes, at which size."""
 
+    dataset: Dataset = "rooms"
+    """`rooms` are made here; `folder` is any recording in ScanNet layout, such as the node's own."""
+    root: str = ""
+    """Folder of the dataset, holding a folder (or .sens file) a scene. Rooms need none."""
     train: str = "0:400"
-    """Seeds of the procedural rooms to train on, first:end, within 0-7999."""
+    """Scenes to train on: `split:part` of a named split (sray_train/datasets/splits), or names apart by commas; rooms by
+    their seeds, first:end, within 0-7999."""
     validation: str = "8000:8020"
-    """Seeds to score on while training, within 8000-8999."""
+    """Scenes to score on while training; of rooms seeds within 8000-8999."""
+    test: str = "9000:9020"
+    """Scenes that `sray evaluate` scores; of rooms seeds from 9000 up."""
+    label_space: str = "rooms"
+    """What the classes mean: one of sray.label_space.LABEL_SPACES."""
+    label_ids: LabelIds = "auto"
+    """What the label pictures hold: NYU40 ids, or raw ScanNet ids to be looked up in scannetv2-labels.combined.tsv."""
     width: int = 160
     height: int = 120
     frames: int = 24
-    """Frames a room."""
+    """Frames a scene: so many are made of a room, a recording is thinned to so many. 0: all of a recording."""
+
+    def __post_init__(self) -> None:
+        for name, kind in (("dataset", Dataset), ("label_ids", LabelIds)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"data.{name} is {getattr(self, name)!r}; expected one of {', '.join(get_args(kind))}")
+        if self.label_space not in LABEL_SPACES:
+            raise ValueError(f"data.label_space is {self.label_space!r}; expected one of {', '.join(LABEL_SPACES)}")
+        if self.dataset != "rooms" and not self.root:
+            raise ValueError(f"data.root is empty; expected the folder of the {self.dataset} dataset")
 
 
 @dataclass(frozen=True)
@@ -96,6 +119,24 @@ class RayStage:
 
 
 @dataclass(frozen=True)
+class EvaluationConfig:
+    """What `sray evaluate` renders, so that two figures of one config mean the same."""
+
+    targets: int = 2
+    """Pictures rendered a scene, evenly spread over its frames."""
+    views: int = 8
+    """Source views a picture, the nearest; the target itself is never among them."""
+    quality: Literal["reference", "high", "balanced", "fast"] = "balanced"
+    """Rays and samples spent on a picture: RenderConfig.preset."""
+    depth: bool = False
+    """RGB-D: the sources' depth guides the samples. Without: RGB."""
+
+    def __post_init__(self) -> None:
+        if self.targets < 1 or self.views < 1:
+            raise ValueError(f"{self.targets} targets of {self.views} views a scene; expected at least 1 of each")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A run: the encoder on 2D labels, then rays on frozen features, then a short joint stretch."""
 
@@ -105,6 +146,7 @@ class TrainConfig:
     encoder: EncoderStage = field(default_factory=EncoderStage)
     frozen: RayStage = field(default_factory=lambda: RayStage(steps=3000, train_encoder=False))
     joint: RayStage = field(default_factory=lambda: RayStage(steps=500, train_encoder=True, learning_rate=2e-4))
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     seed: int = 0
     threads: int = 0
     """Torch threads; 0 takes all cores."""

@@ -14,7 +14,8 @@ from sray.metrics import ConfusionMatrix, psnr
 from sray.model import RaySamples, SemanticRay
 from sray.sampling import ROOM_BOUNDS
 from sray_train.config import RayStage
-from sray_train.datasets.scene import Scene, pick, target_rays
+from sray_train.datasets.scene import Scene, target_rays
+from sray_train.datasets.source_views import draw_views
 
 VALIDATION_RAYS = 1024
 
@@ -45,9 +46,9 @@ class RayTraining:
             }
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        chosen = pick(self._scenes, generator)
+        chosen = int(torch.randint(0, len(self._scenes), (1,), generator=generator))
         scene = self._scenes[chosen]
-        target, sources = scene.draw(self.config.views, generator)
+        target, sources = draw_views(scene, self.config.views, generator)
         frame = scene.frames[target]
         pixels, color, labels, depth = target_rays(frame, self.config.rays, generator)
         if labels is None:

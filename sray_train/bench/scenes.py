@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,8 +12,6 @@ from sray.context import EncodedViews
 from sray.errors import ErrorCode, SrayError
 from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
-from sray.label_space import ROOMS
-from sray_train.datasets.rooms import make_rooms, parse_seeds
 from sray_train.datasets.scene import Scene
 
 SEED = 20_230
@@ -46,23 +43,6 @@ class BenchView:
         """Column and row."""
         width = self.truth.camera.width
         return torch.stack([self.pixels % width, self.pixels // width], dim=-1).float()
-
-
-def held_out_rooms(seeds: str, width: int, height: int, frames: int) -> list[Scene]:
-    """The rooms of a range of seeds, made where they are not cached yet."""
-    try:
-        chosen = parse_seeds(seeds)
-    except ValueError as error:
-        raise SrayError(ErrorCode.BAD_FILE, f"seeds: {error}") from error
-    folders = make_rooms(
-        chosen,
-        width=width,
-        height=height,
-        frames=frames,
-        workers=min(len(chosen), os.cpu_count() or 1),
-        on_progress=lambda done, total: print(f"rooms {done}/{total}", flush=True),
-    )
-    return [Scene.load(folder, ROOMS) for folder in folders]
 
 
 def bench_views(

@@ -16,7 +16,8 @@ from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
 from sray_train.bench.report import table
 from sray_train.bench.run import IMAGE, BenchPlan, run_bench
-from sray_train.bench.scenes import held_out_rooms
+from sray_train.config import DataConfig
+from sray_train.datasets.catalog import load_scenes
 from sray_train.datasets.rooms import parse_seeds
 
 
@@ -83,7 +84,8 @@ class Bench:
         def say(text: str) -> None:
             print(f"[{time.monotonic() - began:4.0f} s] {text}", flush=True)
 
-        rooms = held_out_rooms(self.seeds, *IMAGE, self.frames)
+        width, height = IMAGE
+        rooms = load_scenes(DataConfig(width=width, height=height, frames=self.frames), self.seeds)
         plan = BenchPlan(
             self.targets,
             self.views,

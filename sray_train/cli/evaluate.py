@@ -13,8 +13,8 @@ import torch
 from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.field import RenderConfig, SemanticField
-from sray_train.cli.train import load_rooms
 from sray_train.config import DataConfig
+from sray_train.datasets.catalog import load_scenes
 from sray_train.datasets.rooms import parse_seeds
 from sray_train.evaluate import evaluate
 
@@ -59,7 +59,7 @@ class Evaluate:
         torch.set_num_threads(self.threads or os.cpu_count() or 1)
         checkpoint = load_checkpoint(self.checkpoint)
         field = SemanticField(checkpoint.model, RenderConfig.preset(self.quality))
-        rooms = load_rooms(self.seeds, DataConfig(width=self.width, height=self.height, frames=self.frames))
+        rooms = load_scenes(DataConfig(width=self.width, height=self.height, frames=self.frames), self.seeds)
         names = checkpoint.label_space.names
         for done, result in enumerate(
             evaluate(field, rooms, names, self.targets, self.views, depth=self.depth), start=1

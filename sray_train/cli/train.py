@@ -9,13 +9,11 @@ from pathlib import Path
 
 import torch
 
-from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
 from sray.model import SemanticRay
 from sray_train.allocator import keep_freed_memory
-from sray_train.config import DataConfig, load_config
-from sray_train.datasets.rooms import parse_seeds, room_folder
-from sray_train.datasets.scene import Scene
+from sray_train.config import load_config
+from sray_train.datasets.catalog import load_scenes
 from sray_train.trainer import Trainer
 
 
@@ -39,8 +37,8 @@ class Train:
             config,
             SemanticRay(config.model.network(ROOMS.classes)),
             ROOMS,
-            load_rooms(config.data.train, config.data),
-            load_rooms(config.data.validation, config.data),
+            load_scenes(config.data, config.data.train),
+            load_scenes(config.data, config.data.validation),
             self.run_folder,
             self.max_hours * 3600,
         )
@@ -48,18 +46,3 @@ class Train:
             print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
         finished = trainer.run()
         print(f"{'finished' if finished else 'stopped, run again to go on'}; see {self.run_folder}", flush=True)
-
-
-def load_rooms(seeds: str, data: DataConfig) -> list[Scene]:
-    """The rooms of a range of seeds, made where they are not cached yet."""
-    scenes = []
-    try:
-        chosen = parse_seeds(seeds)
-    except ValueError as error:
-        raise SrayError(ErrorCode.BAD_FILE, f"seeds: {error}") from error
-    for count, seed in enumerate(chosen):
-        folder = room_folder(seed, width=data.width, height=data.height, frames=data.frames)
-        scenes.append(Scene.load(folder, ROOMS))
-        if count % 50 == 0:
-            print(f"rooms {count + 1}/{len(chosen)}", flush=True)
-    return scenes

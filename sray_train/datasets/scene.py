@@ -1,68 +1,136 @@
-"""Scenes: sequences held in memory, and which of their frames serve as target and sources."""
+"""Scenes: recordings at one size, their pictures read when asked for and kept while there is room."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Sized
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol, overload
 
 import torch
 from torch import Tensor
 
 from sray.camera import Camera
 from sray.frames import Frame
-from sray.label_space import LabelSpace
-from sray.sequence import Sequence
 from sray.view_selection import select_views
+
+
+class Recording(Protocol):
+    """A recorded scene as its dataset's reader gives it: every camera known at once, pictures read one by one.
+
+    Frames without a usable pose are left out of the recording, and counted.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def cameras(self) -> Camera:
+        """One batch, at the recorded size."""
+        ...
+
+    @property
+    def skipped(self) -> dict[str, list[int]]:
+        """Reason -> numbers of the frames left out."""
+        ...
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, position: int) -> Frame:
+        """Raises SrayError(BAD_FILE), naming the file, if it cannot be read or has another size than the others."""
+        ...
+
+
+class FrameCache:
+    """Frames read before, the longest unused dropped first. Shared by scenes and threads."""
+
+    def __init__(self, megabytes: int = 6000) -> None:
+        self._room = megabytes * 1_000_000
+        self._frames: OrderedDict[tuple[int, int], Frame] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[int, int]) -> Frame | None:
+        with self._lock:
+            if key in self._frames:
+                self._frames.move_to_end(key)
+            return self._frames.get(key)
+
+    def put(self, key: tuple[int, int], frame: Frame) -> None:
+        with self._lock:
+            if key in self._frames:
+                return
+            self._frames[key] = frame
+            self._room -= _size_of(frame)
+            while self._room < 0 and len(self._frames) > 1:
+                _, dropped = self._frames.popitem(last=False)
+                self._room += _size_of(dropped)
+
+
+class RecordedFrames(Sequence[Frame]):
+    """Chosen frames of a recording, at one size, read when asked for."""
+
+    def __init__(
+        self, recording: Recording, positions: Sequence[int], size: tuple[int, int] | None, cache: FrameCache
+    ) -> None:
+        self._recording = recording
+        self._positions = positions
+        self._size = size
+        self._cache = cache
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Frame]: ...
+    def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(len(self))[index]]
+        key = (id(self), range(len(self))[index])
+        frame = self._cache.get(key)
+        if frame is None:
+            frame = self._recording[self._positions[index]]
+            if self._size is not None:
+                frame = frame.resized(*self._size)
+            self._cache.put(key, frame)
+        return frame
 
 
 @dataclass(frozen=True)
 class Scene:
-    """All frames of one scene, at one size."""
+    """Posed pictures of one place, at one size."""
 
     name: str
-    frames: tuple[Frame, ...]
+    frames: Sequence[Frame]
     cameras: Camera
     """The frames' cameras as one batch."""
 
     @staticmethod
-    def load(folder: Path, label_space: LabelSpace, size: tuple[int, int] | None = None) -> Scene:
-        """Read a folder in ScanNet layout, resized to (width, height) if given.
+    def of(
+        recording: Recording, size: tuple[int, int] | None = None, most: int = 0, cache: FrameCache | None = None
+    ) -> Scene:
+        """A recording, resized to (width, height) if given, thinned evenly to `most` frames if it has more (0: all)."""
+        count = len(recording)
+        kept = min(most or count, count)
+        positions = [(2 * number + 1) * count // (2 * kept) for number in range(kept)]
+        cameras = recording.cameras[positions]
+        return Scene(
+            recording.name,
+            RecordedFrames(recording, positions, size, cache or FrameCache()),
+            cameras if size is None else cameras.resized(*size),
+        )
 
-        Raises SrayError(BAD_FILE) naming the file that cannot be read.
+    def nearest(self, target: int, count: int, among: Sequence[int] | None = None) -> list[int]:
+        """The frames that see most of what frame `target` sees, best first; never the target itself.
+
+        `among`: only these frames.
         """
-        sequence = Sequence.open(folder, label_space)
-        frames = [sequence[position] for position in range(len(sequence))]
-        if size is not None:
-            frames = [frame.resized(*size) for frame in frames]
-        return Scene(folder.name, tuple(frames), Camera.stack([frame.camera for frame in frames]))
-
-    def nearest(self, target: int, count: int) -> list[int]:
-        """The frames that see most of what frame `target` sees, best first; never the target itself."""
         excluded = torch.zeros(len(self.frames), dtype=torch.bool)
+        if among is not None:
+            excluded[:] = True
+            excluded[list(among)] = False
         excluded[target] = True
         return select_views(self.cameras[target], self.cameras, count, excluded)
-
-    def draw(self, views: tuple[int, int], generator: torch.Generator) -> tuple[int, list[int]]:
-        """A random target and random sources among its nearest, as the paper draws them.
-
-        The number of sources, and how many neighbours they are drawn from (up to half as many again), vary, so that
-        the model meets dense and sparse views.
-        """
-        target = _integer(0, len(self.frames), generator)
-        count = _integer(views[0], views[1] + 1, generator)
-        pool = self.nearest(target, min(count + _integer(0, count // 2 + 1, generator), len(self.frames) - 1))
-        chosen = torch.randperm(len(pool), generator=generator)[:count]
-        return target, [pool[int(index)] for index in chosen]
-
-
-def _integer(low: int, high: int, generator: torch.Generator) -> int:
-    return int(torch.randint(low, high, (1,), generator=generator))
-
-
-def pick(scenes: Sized[Scene], generator: torch.Generator) -> int:
-    """A random index into the scenes."""
-    return _integer(0, len(scenes), generator)
 
 
 def target_rays(
@@ -78,3 +146,8 @@ def target_rays(
         None if frame.labels is None else frame.labels.reshape(-1)[index],
         None if frame.depth is None else frame.depth.reshape(-1)[index],
     )
+
+
+def _size_of(frame: Frame) -> int:
+    parts = (frame.image, frame.depth, frame.labels)
+    return sum(part.numel() * part.element_size() for part in parts if part is not None)

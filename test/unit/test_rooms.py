@@ -230,7 +230,16 @@ def test_pictures_are_neither_black_nor_burnt_out():
         assert contrast.mean() > 15
 
 
-@pytest.mark.parametrize(("text", "seeds"), [("7", range(7, 8)), ("0:3", range(3)), ("8000:8002", range(8000, 8002))])
+@pytest.mark.parametrize(
+    ("text", "seeds"),
+    [
+        ("7", [7]),
+        ("0:3", [0, 1, 2]),
+        ("8000:8002", [8000, 8001]),
+        ("9000 9004,9001", [9000, 9004, 9001]),
+        ("1 0:3", [1, 0, 2]),
+    ],
+)
 def test_seeds_are_read(text, seeds):
     assert parse_seeds(text) == seeds
 

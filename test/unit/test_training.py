@@ -22,6 +22,7 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray.render_config import RenderConfig
 from sray_train.config import EncoderStage, RayStage, TrainConfig, load_config
 from sray_train.datasets.scene import Scene
+from sray_train.datasets.source_views import draw_views
 from sray_train.evaluate import render_targets
 from sray_train.ray_stage import RayTraining
 from sray_train.trainer import Trainer
@@ -153,7 +154,7 @@ def test_scores_are_of_rgb_unless_depth_is_asked_for(
 
 def test_a_target_is_never_its_own_source(scene: Scene) -> None:
     for seed in range(50):
-        target, sources = scene.draw((2, 4), torch.Generator().manual_seed(seed))
+        target, sources = draw_views(scene, (2, 4), torch.Generator().manual_seed(seed))
         assert target not in sources
         assert 2 <= len(set(sources)) == len(sources) <= 4
 
