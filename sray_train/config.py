@@ -29,8 +29,8 @@ class DataConfig:
     root: str = ""
     """Folder of the dataset, holding a folder (or .sens file) a scene. Rooms need none."""
     train: str = "0:400"
-    """Scenes to train on: `split:part` of a named split (sray_train/datasets/splits), or names apart by commas; rooms by
-    their seeds, first:end, within 0-7999."""
+    """Scenes to train on: `split:part` of a named split (sray_train/datasets/splits), or names apart by commas; rooms
+    by their seeds, first:end, within 0-7999."""
     validation: str = "8000:8020"
     """Scenes to score on while training; of rooms seeds within 8000-8999."""
     test: str = "9000:9020"
