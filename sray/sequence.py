@@ -23,6 +23,7 @@ from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import ROOMS, LabelSpace
+from sray.sampling import ROOM_BOUNDS
 
 FRAME_PERIOD_NS = 1_000_000_000 // 30
 """The layout holds no stamps: file number N is taken at 1 s + N / 30 s."""
@@ -102,6 +103,11 @@ class Sequence:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Near and far, camera z in metres: the layout does not say, so those of a room."""
+        return ROOM_BOUNDS
 
     @cached_property
     def size(self) -> tuple[int, int]:

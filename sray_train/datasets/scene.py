@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.frames import Frame
+from sray.sampling import ROOM_BOUNDS
 from sray.view_selection import select_views
 
 
@@ -27,6 +28,11 @@ class Recording(Protocol):
     @property
     def cameras(self) -> Camera:
         """One batch, at the recorded size."""
+        ...
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Near and far, camera z in metres (or the dataset's own unit); ROOM_BOUNDS where it does not say."""
         ...
 
     @property
@@ -104,6 +110,8 @@ class Scene:
     frames: Sequence[Frame]
     cameras: Camera
     """The frames' cameras as one batch."""
+    bounds: tuple[float, float] = ROOM_BOUNDS
+    """Near and far, camera z in metres."""
 
     @staticmethod
     def of(
@@ -118,6 +126,7 @@ class Scene:
             recording.name,
             RecordedFrames(recording, positions, size, cache or FrameCache()),
             cameras if size is None else cameras.resized(*size),
+            recording.bounds,
         )
 
     def nearest(self, target: int, count: int, among: Sequence[int] | None = None) -> list[int]:
