@@ -87,16 +87,34 @@ _CLASSES = {
     "bookshelf": (10, (148, 103, 189)),
     "picture": (11, (196, 156, 148)),
     "counter": (12, (23, 190, 207)),
+    "blinds": (13, (178, 76, 76)),
     "desk": (14, (247, 182, 210)),
+    "shelves": (15, (66, 188, 102)),
     "curtain": (16, (219, 219, 141)),
+    "dresser": (17, (140, 57, 197)),
+    "pillow": (18, (202, 185, 52)),
+    "mirror": (19, (51, 176, 203)),
+    "floor mat": (20, (200, 54, 131)),
+    "clothes": (21, (92, 193, 61)),
     "ceiling": (22, (78, 71, 183)),
+    "books": (23, (172, 114, 82)),
     "refrigerator": (24, (255, 127, 14)),
+    "television": (25, (91, 163, 138)),
+    "paper": (26, (153, 98, 156)),
+    "towel": (27, (140, 153, 101)),
     "shower curtain": (28, (158, 218, 229)),
+    "box": (29, (100, 125, 154)),
+    "whiteboard": (30, (178, 127, 135)),
+    "person": (31, (120, 185, 128)),
+    "night stand": (32, (146, 111, 194)),
     "toilet": (33, (44, 160, 44)),
     "sink": (34, (112, 128, 144)),
     "lamp": (35, (255, 221, 51)),
     "bathtub": (36, (227, 119, 194)),
+    "bag": (37, (213, 92, 176)),
+    "otherstructure": (38, (94, 106, 211)),
     "otherfurniture": (39, (82, 84, 163)),
+    "otherprop": (40, (100, 85, 144)),
     "other": (40, (110, 110, 110)),
 }
 """NYU40 id and colour; the colours of ScanNet's benchmark where it has the class."""
@@ -118,6 +136,17 @@ ROOMS = _space(
     "desk", "curtain", "ceiling", "lamp", "other",
 )
 """The 16 classes of the procedural rooms (`sray_train.datasets.rooms`); "other" is NYU40's otherprop."""
+
+REPLICA = _space(
+    "replica", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "picture", "blinds",
+    "desk", "shelves", "pillow", "clothes", "ceiling", "books", "television", "box", "night stand", "lamp", "otherstructure",
+    "otherfurniture", "otherprop",
+)
+"""The NYU40 classes of Replica's rooms and offices (`sray_train.datasets.replica`): 24, where published tables score
+Replica's own 51, most of which are small props."""
 # fmt: on
 
-LABEL_SPACES = {space.name: space for space in (ROOMS, SCANNET20)}
+NYU40 = _space("nyu40", *(name for name in _CLASSES if name != "other"))
+"""All 40 classes."""
+
+LABEL_SPACES = {space.name: space for space in (ROOMS, SCANNET20, REPLICA, NYU40)}
