@@ -1,108 +1,104 @@
-"""Scores of a model on scenes it never saw: whole pictures rendered from their nearest frames."""
+"""Scores of a model on pictures it never saw: each rendered from other frames of its scene, and compared.
+
+    queries = [query for scene in scenes for query in spread_queries(scene, targets=2, views=8)]
+    evaluation = evaluate(field, queries, label_space)
+
+`evaluate` takes any (scene, target, sources), so that fine-tuning scores its own split with the same code.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from sray.errors import ErrorCode, SrayError
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
-from sray.metrics import ConfusionMatrix, psnr, released_code_miou
+from sray.label_space import LabelSpace
 from sray_train.datasets.scene import Scene
+from sray_train.image_quality import Lpips
+from sray_train.scores import Evaluation, Scoreboard
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Scores over all scenes; fractions in 0..1, dB, seconds."""
+class Query:
+    """A picture to render: frame `target` of a scene, from its frames `sources`, best first."""
 
-    pictures: int
-    strict_miou: float
-    released_code_miou: float
-    commonest_class_miou: float
-    total_accuracy: float
-    average_accuracy: float
-    psnr: float
-    """Mean over the pictures."""
-    depth_error: float
-    """Median absolute error, metres, mean over the pictures; NaN without true depth."""
-    seconds_per_render: float
-    per_class_iou: dict[str, float]
+    scene: Scene
+    target: int
+    sources: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError(f"{self.scene.name}: frame {self.target} has no sources; expected at least one")
+        if self.target in self.sources:
+            raise ValueError(f"{self.scene.name}: frame {self.target} is among its own sources; no score may use it")
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """One evaluated picture."""
+    """A query, answered."""
 
-    scene: str
+    query: Query
     truth: Frame
     view: RenderedView
+    seconds: float
+    """Of encoding the sources and rendering."""
+
+
+def spread_queries(scene: Scene, targets: int, views: int) -> list[Query]:
+    """At most `targets` frames, evenly over the scene, each from the `views` others that see most of what it sees.
+
+    Raises SrayError(TOO_FEW_VIEWS) if the scene has fewer than two frames.
+    """
+    count = len(scene.frames)
+    if count < 2:
+        raise SrayError(
+            ErrorCode.TOO_FEW_VIEWS,
+            f"{scene.name} has {count} usable frame; expected at least 2, one to render and one to render it from",
+        )
+    chosen = dict.fromkeys((2 * number + 1) * count // (2 * targets) for number in range(targets))
+    return [Query(scene, target, tuple(scene.nearest(target, views))) for target in chosen]
+
+
+def render_queries(field: SemanticField, queries: Iterable[Query], *, depth: bool = False) -> Iterator[Rendering]:
+    """Render whole pictures, each when it is done. `depth`: the sources' guides the samples (RGB-D); without, RGB."""
+    for query in queries:
+        truth = query.scene.frames[query.target]
+        sources = SourceViews.from_frames([query.scene.frames[index] for index in query.sources])
+        began = time.perf_counter()
+        field.set_sources(sources if depth else replace(sources, depth=None), bounds=query.scene.bounds)
+        view = field.render(truth.camera)
+        yield Rendering(query, truth, view, time.perf_counter() - began)
 
 
 def render_targets(
-    field: SemanticField,
-    scene: Scene,
-    targets: int,
-    views: int,
-    bounds: tuple[float, float] | None = None,
-    *,
-    depth: bool = False,
+    field: SemanticField, scene: Scene, targets: int, views: int, *, depth: bool = False
 ) -> Iterator[Rendering]:
     """Render evenly spread frames of a scene, each from its nearest other frames. `depth`: RGB-D sources, not RGB."""
-    count = len(scene.frames)
-    for number in range(targets):
-        target = (2 * number + 1) * count // (2 * targets)
-        sources = [scene.frames[index] for index in scene.nearest(target, views)]
-        source_views = SourceViews.from_frames(sources)
-        field.set_sources(source_views if depth else replace(source_views, depth=None), bounds=bounds)
-        truth = scene.frames[target]
-        yield Rendering(scene.name, truth, field.render(truth.camera))
+    return render_queries(field, spread_queries(scene, targets, views), depth=depth)
 
 
 def evaluate(
     field: SemanticField,
-    scenes: list[Scene],
-    names: tuple[str, ...],
-    targets: int,
-    views: int,
+    queries: Sequence[Query],
+    label_space: LabelSpace,
     *,
     depth: bool = False,
-) -> Iterator[Evaluation]:
-    """Score pictures of every scene; yields the scores so far after each scene.
+    lpips: Lpips | None = None,
+    on_picture: Callable[[Rendering, Scoreboard], None] | None = None,
+) -> Evaluation:
+    """Score every query. A target without labels, or without depth, counts for what it has.
 
-    `names`: of the classes. `depth`: the sources' depth guides the samples (RGB-D), which scores say of themselves.
+    `on_picture` gets each picture when it is scored, with the scores so far. Raises ValueError if there is no query or
+    a label is outside the label space.
     """
-    matrix = ConfusionMatrix(len(names))
-    released, decibels, depth_errors, seconds = [], [], [], []
-    for scene in scenes:
-        pairs = []
-        began = time.perf_counter()
-        for rendering in render_targets(field, scene, targets, views, depth=depth):
-            seconds.append(time.perf_counter() - began)
-            truth, view = rendering.truth, rendering.view
-            decibels.append(psnr(view.color, truth.image.float() / 255))
-            if truth.labels is not None:
-                matrix.update(view.labels, truth.labels)
-                pairs.append((view.labels, truth.labels))
-            if truth.depth is not None:
-                depth_errors.append(float((view.depth - truth.depth).abs().nanmedian()))
-            began = time.perf_counter()
-        released.append(released_code_miou(pairs, len(names)))
-        scores = matrix.strict()
-        yield Evaluation(
-            pictures=len(decibels),
-            strict_miou=scores.miou,
-            released_code_miou=_mean(released),
-            commonest_class_miou=matrix.commonest_class().miou,
-            total_accuracy=scores.total_accuracy,
-            average_accuracy=scores.average_accuracy,
-            psnr=_mean(decibels),
-            depth_error=_mean(depth_errors),
-            seconds_per_render=_mean(seconds),
-            per_class_iou=dict(zip(names, scores.per_class_iou, strict=True)),
-        )
-
-
-def _mean(values: list[float]) -> float:
-    known = [value for value in values if value == value]
-    return sum(known) / len(known) if known else float("nan")
+    if not queries:
+        raise ValueError("there is no picture to score; expected at least one query")
+    board = Scoreboard(label_space, lpips)
+    for rendering in render_queries(field, queries, depth=depth):
+        board.add(rendering.query.scene.name, rendering.truth, rendering.view, rendering.seconds)
+        if on_picture is not None:
+            on_picture(rendering, board)
+    return board.evaluation()

@@ -1,87 +1,141 @@
-"""`sray evaluate`: strict and released-code mIoU, accuracies, PSNR of a checkpoint on held-out rooms."""
+"""`sray evaluate`: labels, colour and depth of a checkpoint on scenes it never saw; a record and a page."""
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
+from rich.console import Console
 
-from sray.checkpoint import load_checkpoint
-from sray.errors import ErrorCode, SrayError
-from sray.field import RenderConfig, SemanticField
-from sray_train.config import DataConfig
-from sray_train.datasets.catalog import load_scenes
+from sray.checkpoint import Checkpoint, load_checkpoint
+from sray.field import SemanticField
+from sray.label_space import LABEL_SPACES
+from sray.render_config import RenderConfig
+from sray_train.chosen_scenes import chosen_scenes
+from sray_train.config import DataConfig, EvaluationConfig, LabelIds, TrainConfig, load_config
 from sray_train.datasets.rooms import parse_seeds
-from sray_train.evaluate import evaluate
+from sray_train.evaluate import evaluate, spread_queries
+from sray_train.evaluation_watch import Watch, say_result
+from sray_train.image_quality import find_lpips
+from sray_train.records import refuse_existing, write_record
 
 
 @dataclass
 class Evaluate:
-    """Score a checkpoint on procedural rooms it was not trained on."""
+    """Score a checkpoint: strict and released-code mIoU, accuracies, PSNR, SSIM, depth, on held-out scenes."""
 
     checkpoint: Path = Path("models/sray_rooms.safetensors")
     """A .safetensors file written by `sray train`."""
-    seeds: str = "9000:9010"
-    """Rooms to score on; held-out seeds are 9000 and up."""
-    targets: int = 2
-    """Pictures rendered a room."""
-    views: int = 8
+    config: Path | None = None
+    """An experiment's YAML: its data.test scenes and its evaluation section. Without: the defaults of both."""
+    seeds: tuple[str, ...] = ()
+    """Other rooms: 9000 9001, or 9000:9010. Held-out seeds are 9000 and up."""
+    sequence: Path | None = None
+    """A folder in ScanNet layout instead, with or without label-filt/."""
+    label_ids: LabelIds = "auto"
+    """What the folder's label pictures hold: NYU40 ids, or raw ScanNet ids (scannetv2-labels.combined.tsv)."""
+    targets: int | None = None
+    """Pictures rendered a scene. None, here and below: what the config says."""
+    views: int | None = None
     """Source views a picture."""
-    quality: Literal["reference", "high", "balanced", "fast"] = "balanced"
+    quality: Literal["reference", "high", "balanced", "fast"] | None = None
     """Rays and samples spent on a picture: RenderConfig.preset."""
     depth: bool = False
-    """RGB-D: the sources' depth guides the samples. Without: RGB."""
-    width: int = 160
-    height: int = 120
-    frames: int = 24
-    """Frames a room."""
+    """RGB-D: the sources' depth guides the samples. Without, and without it in the config: RGB."""
+    width: int | None = None
+    height: int | None = None
+    """A folder's pictures keep their aspect instead."""
+    frames: int | None = None
+    """Frames a scene; a recording is thinned to so many. 0: all."""
+    bounds: tuple[float, float] | None = None
+    """Near and far of the scenes, metres; None: their own."""
+    lpips: bool = False
+    """Fetch the weights of LPIPS if they are not on this machine. Without, it is given where they are."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
     """Torch threads; 0 takes all cores."""
     json: Path = Path("results/evaluation.json")
     """Where the record goes. An existing file is kept unless --overwrite."""
+    report: Path | None = None
+    """Where a page with pictures goes, one HTML file; none is written without."""
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        parse_seeds(self.seeds)  # raises ValueError
-        if not (self.targets >= 1 and 1 <= self.views < self.frames):
-            raise ValueError(
-                f"{self.targets} targets, {self.views} views, {self.frames} frames; expected at least 1 target, and "
-                "more frames than views"
-            )
+        if self.seeds:
+            parse_seeds(" ".join(self.seeds))  # raises ValueError
+        if self.seeds and self.sequence:
+            raise ValueError("both --seeds and --sequence are given; expected one of them")
+        for name in ("targets", "views", "width", "height"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; expected at least 1")
+        if self.bounds is not None and not 0 < self.bounds[0] < self.bounds[1]:
+            raise ValueError(f"bounds are {self.bounds[0]} to {self.bounds[1]} m; expected 0 < near < far")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device is cuda, but there is none; expected cpu or auto")
 
     def main(self) -> None:
-        if self.json.exists() and not self.overwrite:
-            raise SrayError(ErrorCode.BAD_FILE, f"{self.json} exists; pass --overwrite or another --json")
+        began = time.monotonic()
+        for path, option in ((self.json, "--json"), (self.report, "--report")):
+            if path is not None:
+                refuse_existing(path, option, overwrite=self.overwrite)
         torch.set_num_threads(self.threads or os.cpu_count() or 1)
         checkpoint = load_checkpoint(self.checkpoint)
-        field = SemanticField(checkpoint.model, RenderConfig.preset(self.quality))
-        rooms = load_scenes(DataConfig(width=self.width, height=self.height, frames=self.frames), self.seeds)
-        names = checkpoint.label_space.names
-        for done, result in enumerate(
-            evaluate(field, rooms, names, self.targets, self.views, depth=self.depth), start=1
-        ):
-            print(
-                f"scene {done}/{len(rooms)}  mIoU strict {result.strict_miou:.3f}  PSNR {result.psnr:.1f} dB so far  "
-                f"{result.seconds_per_render:.1f} s a picture",
-                flush=True,
-            )
-        record = asdict(result) | {
-            "seeds": self.seeds,
-            "quality": self.quality,
-            "input": "RGB-D" if self.depth else "RGB",
-            "views": self.views,
-            "size": [self.width, self.height],
-            "checkpoint": checkpoint.sha256,
-        }
-        self.json.parent.mkdir(parents=True, exist_ok=True)
-        self.json.write_text(json.dumps(record, indent=2) + "\n")
-        for name, iou in result.per_class_iou.items():
-            print(f"  {name:12} {iou:.3f}")
-        print(
-            f"{record['input']}: strict mIoU {result.strict_miou:.3f} (commonest {result.commonest_class_miou:.3f}), "
-            f"released-code mIoU {result.released_code_miou:.3f}, PSNR {result.psnr:.1f} dB; see {self.json}"
+        data, plan = self.settings(checkpoint)
+        lpips, no_lpips = find_lpips(download=self.lpips)
+        scenes = chosen_scenes(
+            data, checkpoint.label_space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds
         )
+        queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views)]
+        device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        field = SemanticField(checkpoint.model.to(device), RenderConfig.preset(plan.quality))
+        console = Console()
+        watch = Watch(console, queries)
+        with watch.progress:
+            try:
+                evaluation = evaluate(
+                    field, queries, checkpoint.label_space, depth=plan.depth, lpips=lpips, on_picture=watch.see
+                )
+            except KeyboardInterrupt:
+                watch.say_so_far()
+                raise
+        record = evaluation.record() | {
+            "lpips_missing": no_lpips or None,
+            "semantics_missing": None if evaluation.labelled else "no pixel of the scored pictures has a label",
+            "input": "RGB-D" if plan.depth else "RGB",
+            "seconds": time.monotonic() - began,
+            "scored": self._what(data),
+            "size": [scenes[0].cameras.width, scenes[0].cameras.height],
+            "config": {"data": asdict(data), "evaluation": asdict(plan)},
+            "label_space": checkpoint.label_space.name,
+            "checkpoint": checkpoint.sha256,
+            "checkpoint_file": self.checkpoint,
+        }
+        write_record(self.json, record)
+        say_result(console, evaluation, record)
+        print(f"see {self.json}")
+
+    def settings(self, checkpoint: Checkpoint) -> tuple[DataConfig, EvaluationConfig]:
+        """The config with this command's own options in place."""
+        config = load_config(self.config) if self.config else TrainConfig()
+        data, plan = config.data, config.evaluation
+        if self.config is None and checkpoint.label_space.name in LABEL_SPACES:
+            data = replace(data, label_space=checkpoint.label_space.name)
+        given = {name: getattr(self, name) for name in ("width", "height", "frames")}
+        data = replace(data, **{name: value for name, value in given.items() if value is not None})
+        if self.label_ids != "auto":
+            data = replace(data, label_ids=self.label_ids)
+        given = {name: getattr(self, name) for name in ("targets", "views", "quality")}
+        plan = replace(plan, **{name: value for name, value in given.items() if value is not None})
+        return data, replace(plan, depth=plan.depth or self.depth)
+
+    def _what(self, data: DataConfig) -> str:
+        if self.sequence:
+            return f"recording {self.sequence.name}"
+        if self.seeds:
+            return f"rooms {' '.join(self.seeds)}"
+        return f"{data.dataset} {data.test}"
