@@ -139,8 +139,8 @@ ROOMS = _space(
 
 REPLICA = _space(
     "replica", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "picture", "blinds",
-    "desk", "shelves", "pillow", "clothes", "ceiling", "books", "television", "box", "night stand", "lamp", "otherstructure",
-    "otherfurniture", "otherprop",
+    "desk", "shelves", "pillow", "clothes", "ceiling", "books", "television", "box", "night stand", "lamp",
+    "otherstructure", "otherfurniture", "otherprop",
 )
 """The NYU40 classes of Replica's rooms and offices (`sray_train.datasets.replica`): 24, where published tables score
 Replica's own 51, most of which are small props."""
