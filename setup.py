@@ -56,6 +56,9 @@ setup(
             "tqdm",
             "rosbags",
             "pyyaml",
+            "lightning-fabric",
+            "torchmetrics",
+            "tensorboard",
         ],
         "dev": [
             "pytest",

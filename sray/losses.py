@@ -37,6 +37,10 @@ class RayTargets:
     depth: Float[Tensor, "rays"] | None = None
     """Camera z in metres; NaN rays teach no depth."""
 
+    def to(self, device: torch.device | str) -> RayTargets:
+        depth = None if self.depth is None else self.depth.to(device)
+        return RayTargets(self.color.to(device), self.labels.to(device), depth)
+
 
 def total_loss(
     outputs: tuple[RayOutput, ...],

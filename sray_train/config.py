@@ -17,6 +17,7 @@ from sray.model import RaySamples, SemanticRayConfig
 
 Preset = Literal["default", "paper"]
 Dataset = Literal["rooms", "scannet", "replica", "blender", "llff", "folder"]
+Precision = Literal["32-true", "bf16-mixed"]
 LabelIds = Literal["auto", "nyu40", "scannet"]
 
 
@@ -99,8 +100,10 @@ class RayStage:
     steps: int
     train_encoder: bool
     """False: the encoder is frozen and its features of every frame are computed once."""
+    targets: int = 1
+    """Targets a step, spread over the processes."""
     rays: int = 256
-    """Rays a step; the paper's 1024 take about 10 s a step on two cores."""
+    """Rays a target; the paper's 1024 take about 10 s a step on two cores."""
     views: tuple[int, int] = (4, 8)
     """Fewest and most source views of a step."""
     coarse_samples: int = 32
@@ -114,6 +117,8 @@ class RayStage:
 
     def __post_init__(self) -> None:
         RaySamples(self.coarse_samples, self.fine_samples)  # raises ValueError for too few
+        if self.targets < 1 or self.rays < 1:
+            raise ValueError(f"{self.targets} targets of {self.rays} rays a step; expected at least 1 of each")
         if not 1 <= self.views[0] <= self.views[1]:
             raise ValueError(f"views is {self.views}; expected fewest and most source views, at least 1")
 
@@ -148,11 +153,25 @@ class TrainConfig:
     joint: RayStage = field(default_factory=lambda: RayStage(steps=500, train_encoder=True, learning_rate=2e-4))
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     seed: int = 0
+    precision: Precision = "32-true"
+    """`bf16-mixed`: the networks' products in bfloat16, two thirds of the time on a CPU that has them."""
     threads: int = 0
     """Torch threads; 0 takes all cores."""
+    loader_workers: int = 0
+    """Processes that read and augment ahead; 0: the training process does. On two cores they would only compete."""
     validate_every: int = 500
     """Steps between scores on the validation scenes."""
+    keep_best: int = 3
+    """Checkpoints kept of each stage, the best by validation."""
     save_every_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision is {self.precision!r}; expected one of {', '.join(get_args(Precision))}")
+        if self.validate_every < 1 or self.keep_best < 1:
+            raise ValueError(
+                f"validate_every is {self.validate_every}, keep_best {self.keep_best}; expected at least 1 of each"
+            )
 
 
 def load_config(path: Path) -> TrainConfig:

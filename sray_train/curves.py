@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -11,9 +11,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 
-def draw_curves(log: Path, picture: Path) -> None:
-    """Losses (above) and validation scores (below) of every stage in a run's log.jsonl."""
-    records = [json.loads(line) for line in log.read_text().splitlines()]
+def draw_curves(records: list[dict[str, Any]], picture: Path) -> None:
+    """Losses (above) and validation scores (below) of every stage in the records of a run's log.jsonl."""
     stages = list(dict.fromkeys(record["stage"] for record in records))
     figure, grid = plt.subplots(2, len(stages), figsize=(5 * len(stages), 6), squeeze=False, layout="constrained")
     for column, stage in enumerate(stages):
@@ -26,7 +25,7 @@ def draw_curves(log: Path, picture: Path) -> None:
 
 
 def _plot(axes: plt.Axes, rows: list[dict[str, float]], title: str, hide: tuple[str, ...] = ()) -> None:
-    names = [name for name in (rows[0] if rows else {}) if name not in ("step", "stage", *hide)]
+    names = [name for name in (rows[0] if rows else {}) if name not in ("step", "stage", "loss", *hide)]
     for name in names:
         axes.plot([row["step"] for row in rows], [row[name] for row in rows], label=name)
     axes.set_title(title)

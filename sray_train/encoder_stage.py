@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from sray.camera import feature_grid
+from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID
 from sray.metrics import ConfusionMatrix
 from sray.model import SemanticRay
+from sray_train.augmentation import augment
 from sray_train.config import EncoderStage
 from sray_train.datasets.scene import Scene
+
+
+@dataclass(frozen=True)
+class PictureBatch:
+    """Augmented pictures, and the pixels of them whose labels count."""
+
+    images: Float[Tensor, "pictures 3 height width"]
+    """0..1."""
+    pixels: Float[Tensor, "pictures pixels 2"]
+    """Column and row."""
+    labels: UInt8[Tensor, "pictures pixels"]
+
+    def to(self, device: torch.device) -> PictureBatch:
+        return PictureBatch(self.images.to(device), self.pixels.to(device), self.labels.to(device))
 
 
 class EncoderTraining:
@@ -24,31 +43,48 @@ class EncoderTraining:
     def __init__(self, config: EncoderStage, model: SemanticRay, scenes: list[Scene]) -> None:
         self.config = config
         self.model = model
-        self._frames = [
-            (frame.image, frame.labels) for scene in scenes for frame in scene.frames if frame.labels is not None
-        ]
-        if not self._frames:
-            raise ValueError("no training picture has labels; the encoder stage needs some (or set encoder.steps to 0)")
+        self._scenes = [scene for scene in scenes if scene.frames[0].labels is not None]
+        if not self._scenes:
+            raise SrayError(
+                ErrorCode.BAD_FILE, "no training scene has labels; the encoder stage needs some, or set encoder.steps 0"
+            )
+        self._frames = [(scene, index) for scene in self._scenes for index in range(len(scene.frames))]
         self._class_weights = self._balance()
 
-    def parameter_groups(self) -> Iterator[dict[str, object]]:
+    @property
+    def shares(self) -> int:
+        return self.config.batch
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
         parameters = [*self.model.encoder.parameters(), *self.model.fine.classifier.parameters()]
         yield {"params": parameters, "lr": self.config.learning_rate, "weight_decay": self.config.weight_decay}
 
-    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        drawn = torch.randint(0, len(self._frames), (self.config.batch,), generator=generator)
-        pairs = [_augment(*self._frames[int(index)], generator) for index in drawn]
-        images, labels = torch.stack([pair[0] for pair in pairs]), torch.stack([pair[1] for pair in pairs])
-        height, width = labels.shape[1:]
-        index = torch.randint(0, height * width, (len(pairs), self.config.pixels), generator=generator)
-        logits = pixel_logits(self.model, images, torch.stack([index % width, index // width], dim=-1).float())
+    def draw(self, generators: list[torch.Generator]) -> PictureBatch:
+        images, pixels, labels = [], [], []
+        for generator in generators:
+            scene, index = self._frames[int(torch.randint(0, len(self._frames), (1,), generator=generator))]
+            frame = scene.frames[index]
+            truth = torch.full(frame.image.shape[:2], VOID, dtype=torch.uint8) if frame.labels is None else frame.labels
+            image, truth = augment(frame.image, truth, generator)
+            height, width = truth.shape
+            chosen = torch.randint(0, height * width, (self.config.pixels,), generator=generator)
+            images.append(image)
+            pixels.append(torch.stack([chosen % width, chosen // width], dim=-1).float())
+            labels.append(truth.flatten()[chosen])
+        return PictureBatch(torch.stack(images), torch.stack(pixels), torch.stack(labels))
+
+    def forward(self, batch: PictureBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = pixel_logits(self.model, batch.images, batch.pixels).float()
+        # A plain mean over the pixels drawn: a weighted one would depend on how pictures are spread over processes.
         loss = F.cross_entropy(
             logits.flatten(0, 1),
-            labels.flatten(1).gather(1, index).flatten().long(),
-            weight=self._class_weights,
+            batch.labels.flatten().long(),
+            weight=self._class_weights.to(logits),
             ignore_index=VOID,
+            reduction="sum",
         )
-        return loss, {"semantic": float(loss.detach())}
+        loss = loss / batch.labels.numel()
+        return loss, {"semantic": loss.detach()}
 
     def finish(self) -> None:
         """Both heads of the ray stages start from what the 2D classifier learned."""
@@ -58,14 +94,14 @@ class EncoderTraining:
     def validate(self, scenes: list[Scene]) -> dict[str, float]:
         """Strict mIoU of the 2D labels of every fourth picture of the validation scenes."""
         self.model.eval()
+        device = next(self.model.parameters()).device
         matrix = ConfusionMatrix(self.model.config.classes)
         for scene in scenes:
-            frames = [frame for frame in scene.frames[::4] if frame.labels is not None]
-            pixels = scene.cameras.pixel_grid().expand(len(frames), -1, -1)
-            images = torch.stack([frame.image for frame in frames]).permute(0, 3, 1, 2).float() / 255
-            predicted = pixel_logits(self.model, images, pixels).argmax(-1).to(torch.uint8)
-            truth = torch.stack([frame.labels.flatten() for frame in frames if frame.labels is not None])
-            matrix.update(predicted, truth)
+            for frame in scene.frames[::4]:
+                if frame.labels is not None:
+                    image = frame.image.permute(2, 0, 1).unsqueeze(0).to(device).float() / 255
+                    logits = pixel_logits(self.model, image, frame.camera.pixel_grid().unsqueeze(0).to(device))
+                    matrix.update(logits.argmax(-1).flatten().to(torch.uint8).cpu(), frame.labels.flatten())
         self.model.train()
         scores = matrix.strict()
         return {"strict_miou": scores.miou, "total_accuracy": scores.total_accuracy}
@@ -73,39 +109,22 @@ class EncoderTraining:
     def _balance(self) -> Tensor:
         classes = self.model.config.classes
         counts = torch.zeros(256, dtype=torch.long)
-        for _, labels in self._frames[:: max(1, len(self._frames) // 500)]:
-            counts += torch.bincount(labels.flatten().int(), minlength=256)
+        for scene, index in self._frames[:: max(1, len(self._frames) // 500)]:
+            labels = scene.frames[index].labels
+            if labels is not None:
+                counts += torch.bincount(labels.flatten().int(), minlength=256)
         frequency = (counts[:classes] + 1) / (counts[:classes].sum() + classes)
         weights = frequency**-self.config.balance
         return weights / (weights * frequency).sum()
 
 
-def pixel_logits(model: SemanticRay, images: Tensor, pixels: Tensor) -> Tensor:
-    """2D class scores (pictures, pixels, classes) at given pixels, through the grid that rays read features by."""
+def pixel_logits(
+    model: SemanticRay, images: Float[Tensor, "pictures 3 height width"], pixels: Float[Tensor, "pictures pixels 2"]
+) -> Float[Tensor, "pictures pixels classes"]:
+    """2D class scores at given pixels, through the grid that rays read features by."""
     features = model.encoder(images)
     rows, columns = features.shape[-2:]
     grid = feature_grid(pixels, columns, rows).unsqueeze(1)
-    sampled = F.grid_sample(features, grid, padding_mode="border", align_corners=False)
+    sampled = F.grid_sample(features.float(), grid, padding_mode="border", align_corners=False)
     logits: Tensor = model.fine.classifier(sampled.squeeze(2).transpose(1, 2))
     return logits
-
-
-def _augment(image: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A picture as another camera might have taken it: mirrored, cropped, in other light."""
-    height, width = labels.shape
-    random = torch.rand(7, generator=generator)
-    picture = image.permute(2, 0, 1).float() / 255
-    if random[0] < 0.5:
-        picture, labels = picture.flip(-1), labels.flip(-1)
-    scale = float(1 - 0.4 * random[1])
-    rows, columns = round(height * scale), round(width * scale)
-    top, left = int(random[2] * (height - rows + 1)), int(random[3] * (width - columns + 1))
-    picture = picture[:, top : top + rows, left : left + columns].unsqueeze(0)
-    picture = F.interpolate(picture, (height, width), mode="bilinear", align_corners=False)[0]
-    cropped = labels[top : top + rows, left : left + columns]
-    labels = F.interpolate(cropped[None, None].float(), (height, width), mode="nearest-exact")[0, 0].to(torch.uint8)
-    gains = 1 + 0.12 * torch.randn(3, 1, 1, generator=generator)
-    gamma = float(torch.exp(0.5 * (random[4] - 0.5)))
-    picture = (picture.clamp(1e-4, 1) ** gamma * gains * (0.75 + 0.5 * random[5])).clamp(0, 1)
-    noise = 0.02 * random[6] * torch.randn(picture.shape, generator=generator)
-    return (picture + noise).clamp(0, 1), labels

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from sray.camera import Camera
 from sray.context import EncodedViews
-from sray.frames import Frame, SourceViews
+from sray.frames import SourceViews
+from sray.label_space import VOID
 from sray.losses import LossWeights, RayTargets, total_loss
 from sray.metrics import ConfusionMatrix, psnr
 from sray.model import RaySamples, SemanticRay
-from sray.sampling import ROOM_BOUNDS
 from sray_train.config import RayStage
 from sray_train.datasets.scene import Scene, target_rays
 from sray_train.datasets.source_views import draw_views
@@ -20,8 +24,41 @@ from sray_train.datasets.source_views import draw_views
 VALIDATION_RAYS = 1024
 
 
+@dataclass(frozen=True)
+class TargetRays:
+    """Random rays of one target, the views they are rendered from, and their truth."""
+
+    sources: SourceViews
+    source_names: tuple[tuple[int, int], ...]
+    """(scene, frame) of each source: what its features are remembered by."""
+    camera: Camera
+    """The target's."""
+    pixels: Float[Tensor, "rays 2"]
+    truth: RayTargets
+    bounds: tuple[float, float]
+    seed: int
+    """Of the samples' jitter."""
+
+    def to(self, device: torch.device) -> TargetRays:
+        return replace(
+            self,
+            sources=self.sources.to(device),
+            camera=self.camera.to(device),
+            pixels=self.pixels.to(device),
+            truth=self.truth.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class RayBatch:
+    targets: tuple[TargetRays, ...]
+
+    def to(self, device: torch.device) -> RayBatch:
+        return RayBatch(tuple(target.to(device) for target in self.targets))
+
+
 class RayTraining:
-    """Random rays of a random target, rendered from random nearby sources, against the target's picture."""
+    """Random rays of random targets, rendered from random nearby sources, against the targets' pictures."""
 
     def __init__(
         self, name: str, config: RayStage, weights: LossWeights, model: SemanticRay, scenes: list[Scene]
@@ -33,9 +70,12 @@ class RayTraining:
         self._scenes = scenes
         self._samples = RaySamples(config.coarse_samples, config.fine_samples)
         self._features: dict[tuple[int, int], Tensor] = {}
-        self.bounds = ROOM_BOUNDS
 
-    def parameter_groups(self) -> Iterator[dict[str, object]]:
+    @property
+    def shares(self) -> int:
+        return self.config.targets
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
         heads = [parameter for name, parameter in self.model.named_parameters() if not name.startswith("encoder.")]
         yield {"params": heads, "lr": self.config.learning_rate, "weight_decay": 0.0}
         if self.config.train_encoder:
@@ -45,28 +85,26 @@ class RayTraining:
                 "weight_decay": 0.0,
             }
 
-    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        chosen = int(torch.randint(0, len(self._scenes), (1,), generator=generator))
-        scene = self._scenes[chosen]
-        target, sources = draw_views(scene, self.config.views, generator)
-        frame = scene.frames[target]
-        pixels, color, labels, depth = target_rays(frame, self.config.rays, generator)
-        if labels is None:
-            raise ValueError(f"scene {scene.name} has no labels; training on rays needs them")
-        views = self._encode(chosen, sources)
-        outputs = self.model(
-            views,
-            frame.camera,
-            pixels,
-            self.bounds,
-            self._samples,
-            generator,
-            coarse_semantics=self.config.coarse_semantics,
-        )
-        total, terms = total_loss(
-            outputs, RayTargets(color, labels, depth), self._weights, self.bounds, self.model.config.spacing
-        )
-        return total, {name: float(term.detach()) for name, term in terms.items()}
+    def draw(self, generators: list[torch.Generator]) -> RayBatch:
+        return RayBatch(tuple(self._draw_target(generator) for generator in generators))
+
+    def forward(self, batch: RayBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        losses, terms = [], []
+        for rays in batch.targets:
+            outputs = self.model(
+                self._encode(rays),
+                rays.camera,
+                rays.pixels,
+                rays.bounds,
+                self._samples,
+                torch.Generator(rays.pixels.device).manual_seed(rays.seed),
+                coarse_semantics=self.config.coarse_semantics,
+            )
+            loss, parts = total_loss(outputs, rays.truth, self._weights, rays.bounds, self.model.config.spacing)
+            losses.append(loss)
+            terms.append({name: term.detach() for name, term in parts.items()})
+        means = {name: torch.stack([part[name] for part in terms if name in part]).mean() for name in terms[0]}
+        return torch.stack(losses).mean(), means
 
     def finish(self) -> None:
         """Nothing to hand on: the next stage trains the same heads."""
@@ -75,6 +113,7 @@ class RayTraining:
     def validate(self, scenes: list[Scene]) -> dict[str, float]:
         """Strict mIoU, PSNR and depth error on fixed random rays of one target a scene, from its 8 nearest frames."""
         self.model.eval()
+        device = next(self.model.parameters()).device
         generator = torch.Generator().manual_seed(0)
         matrix = ConfusionMatrix(self.model.config.classes)
         decibels, depth_errors = [], []
@@ -83,14 +122,14 @@ class RayTraining:
             frame = scene.frames[target]
             pixels, color, labels, depth = target_rays(frame, VALIDATION_RAYS, generator)
             sources = SourceViews.from_frames([scene.frames[index] for index in scene.nearest(target, 8)])
-            views = self.model.encode(sources)
-            rays = self.model.infer(views, frame.camera, pixels, self.bounds, self._samples)
-            decibels.append(psnr(rays.color, color))
+            views = self.model.encode(sources.to(device))
+            rays = self.model.infer(views, frame.camera.to(device), pixels.to(device), scene.bounds, self._samples)
+            decibels.append(psnr(rays.color.cpu(), color))
             if labels is not None:
                 assert rays.logits is not None
-                matrix.update(rays.logits.argmax(-1).to(torch.uint8), labels)
+                matrix.update(rays.logits.argmax(-1).to(torch.uint8).cpu(), labels)
             if depth is not None:
-                depth_errors.append((rays.depth - depth).abs().nanmedian())
+                depth_errors.append((rays.depth.cpu() - depth).abs().nanmedian())
         self.model.train()
         scores = matrix.strict()
         return {
@@ -100,21 +139,38 @@ class RayTraining:
             "depth_error": float(torch.stack(depth_errors).mean()) if depth_errors else float("nan"),
         }
 
-    def _encode(self, scene: int, sources: list[int]) -> EncodedViews:
-        views = SourceViews.from_frames([self._scenes[scene].frames[index] for index in sources])
+    def _draw_target(self, generator: torch.Generator) -> TargetRays:
+        chosen = int(torch.randint(0, len(self._scenes), (1,), generator=generator))
+        scene = self._scenes[chosen]
+        target, sources = draw_views(scene, self.config.views, generator)
+        frame = scene.frames[target]
+        pixels, color, labels, depth = target_rays(frame, self.config.rays, generator)
+        if labels is None:
+            labels = torch.full((len(pixels),), VOID, dtype=torch.uint8)  # teaches colour alone
+        return TargetRays(
+            SourceViews.from_frames([scene.frames[index] for index in sources]),
+            tuple((chosen, index) for index in sources),
+            frame.camera,
+            pixels,
+            RayTargets(color, labels, depth),
+            scene.bounds,
+            int(torch.randint(0, 2**31, (1,), generator=generator)),
+        )
+
+    def _encode(self, rays: TargetRays) -> EncodedViews:
         if self.config.train_encoder:
-            return self.model.encode(views)
-        for index in sources:
-            if (scene, index) not in self._features:
-                self._features[scene, index] = self._features_of(self._scenes[scene].frames[index])
-        features = torch.stack([self._features[scene, index].float() for index in sources])
-        return EncodedViews(views.images, views.camera, features)
+            return self.model.encode(rays.sources)
+        for name, image in zip(rays.source_names, rays.sources.images, strict=True):
+            if name not in self._features:
+                self._features[name] = self._features_of(image)
+        features = torch.stack([self._features[name].float() for name in rays.source_names])
+        return EncodedViews(rays.sources.images, rays.sources.camera, features)
 
     @torch.no_grad()
-    def _features_of(self, frame: Frame) -> Tensor:
-        """Features of one frame by itself: in a batch they would differ in the last bit, and a resumed run with them.
+    def _features_of(self, image: Tensor) -> Tensor:
+        """Features of one picture by itself: in a batch they would differ in the last bit, and a resumed run with them.
 
         Half precision halves the memory; features are normalised, so nothing overflows.
         """
-        encoded: Tensor = self.model.encoder(frame.image.permute(2, 0, 1).unsqueeze(0).float() / 255)
+        encoded: Tensor = self.model.encoder(image.unsqueeze(0))
         return encoded[0].half()

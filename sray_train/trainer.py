@@ -1,27 +1,29 @@
-"""The training loop: stages one after another, with progress, curves, scores, and resuming at any moment."""
+"""The training loop: stages one after another, on one process or many, resuming at any moment to the same curve."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 
-from sray.checkpoint import save_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay
-from sray_train.config import EncoderStage, RayStage, TrainConfig
-from sray_train.curves import draw_curves
+from sray_train.best_checkpoints import BestCheckpoints
+from sray_train.config import TrainConfig
 from sray_train.datasets.scene import Scene
 from sray_train.encoder_stage import EncoderTraining
+from sray_train.logbook import Logbook
 from sray_train.ray_stage import RayTraining
+from sray_train.stage import Stage, StageModule, Steps, StepSeeds, prefetched
 from sray_train.state import load_state, restore_optimizer, save_state
 
 CLIP_NORM = 10.0
@@ -29,17 +31,21 @@ WARM_UP = 100
 """Steps over which the learning rate rises at the start of a stage."""
 
 
-class Stage(Protocol):
-    """One part of a training run."""
-
-    name: str
-
-    @property
-    def config(self) -> EncoderStage | RayStage: ...
-    def parameter_groups(self) -> Iterator[dict[str, Any]]: ...
-    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]: ...
-    def validate(self, scenes: list[Scene]) -> dict[str, float]: ...
-    def finish(self) -> None: ...
+def make_fabric(
+    precision: str = "32-true", *, accelerator: str = "auto", devices: int | str = "auto", nodes: int = 1
+) -> Fabric:
+    """Devices, precision and processes of a run; reads what `torchrun` says of its processes."""
+    # A stage need not train every head: DDP must not wait for gradients that never come.
+    several = DDPStrategy(find_unused_parameters=True)
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        precision=precision,  # type: ignore[arg-type]
+        strategy=several if nodes > 1 or devices not in (1, "1") else "auto",
+    )
+    fabric.launch()
+    return fabric
 
 
 @dataclass
@@ -52,7 +58,9 @@ class Progress:
     seconds: float = 0.0
     """Time trained, over all resumptions."""
     best: dict[str, float] = field(default_factory=dict)
-    """Best validation mIoU of each stage."""
+    """Best validation score of each stage: strict mIoU, or dB where nothing is labelled."""
+    averages: dict[str, float] = field(default_factory=dict)
+    """Running means of the loss terms."""
 
 
 class Trainer:
@@ -67,22 +75,22 @@ class Trainer:
         validation: list[Scene],
         folder: Path,
         max_seconds: float = math.inf,
+        fabric: Fabric | None = None,
     ) -> None:
         self.config = config
-        self.model = model
+        self.fabric = fabric or make_fabric(config.precision, accelerator="cpu", devices=1)
+        self.model = model.to(self.fabric.device)
         self.label_space = label_space
         self.validation = validation
         self.folder = folder
         self.progress = Progress()
         self._deadline = time.monotonic() + max_seconds
-        self._moments: dict[int, dict[str, Tensor]] = {}
-        self._builders: list[tuple[int, Callable[[], Stage]]] = [
-            (config.encoder.steps, lambda: EncoderTraining(config.encoder, model, train)),
-            (config.frozen.steps, lambda: RayTraining("frozen", config.frozen, config.loss, model, train)),
-            (config.joint.steps, lambda: RayTraining("joint", config.joint, config.loss, model, train)),
+        self._moments: dict[int, dict[str, torch.Tensor]] = {}
+        self._builders: list[tuple[str, int, Callable[[], Stage]]] = [
+            ("encoder", config.encoder.steps, lambda: EncoderTraining(config.encoder, model, train)),
+            ("frozen", config.frozen.steps, lambda: RayTraining("frozen", config.frozen, config.loss, model, train)),
+            ("joint", config.joint.steps, lambda: RayTraining("joint", config.joint, config.loss, model, train)),
         ]
-        folder.mkdir(parents=True, exist_ok=True)
-        self._log = folder / "log.jsonl"
 
     @property
     def state_file(self) -> Path:
@@ -110,58 +118,75 @@ class Trainer:
 
     def run(self) -> bool:
         """Train until done (True), or until the time is up or interrupted (False); saved either way."""
-        while self.progress.stage < len(self._builders):
-            steps, build = self._builders[self.progress.stage]
-            if steps:
-                stage = build()
-                if self.progress.step < steps and not self._run_stage(stage):
-                    return False
-                # Not part of the last step: a run killed right after it finishes the stage when resumed.
-                stage.finish()
-            self.progress.stage += 1
-            self.progress.step = 0
-            self._moments = {}
-        return True
+        logbook = Logbook(self.folder) if self.fabric.is_global_zero else None
+        if logbook is not None:
+            logbook.rewind([name for name, _, _ in self._builders], self.progress.stage, self.progress.step)
+        try:
+            while self.progress.stage < len(self._builders):
+                _, steps, build = self._builders[self.progress.stage]
+                if steps:
+                    stage = build()
+                    if self.progress.step < steps and not self._run_stage(stage, logbook):
+                        return False
+                    # Not part of the last step: a run killed right after it finishes the stage when resumed.
+                    stage.finish()
+                self.progress.stage += 1
+                self.progress.step = 0
+                self.progress.averages = {}
+                self._moments = {}
+            return True
+        finally:
+            if logbook is not None:
+                logbook.close()
 
-    def _run_stage(self, stage: Stage) -> bool:
+    def _run_stage(self, stage: Stage, logbook: Logbook | None) -> bool:
         optimizer = torch.optim.AdamW(list(stage.parameter_groups()))
         base_rates = [group["lr"] for group in optimizer.param_groups]
         if self._moments:
             restore_optimizer(optimizer, self._moments)
+        trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(id(parameter) in trained)
         self.model.train()
+        module, prepared = self.fabric.setup(StageModule(stage, self.model), optimizer)
         total, first = stage.config.steps, self.progress.step
+        seeds = StepSeeds(self.config.seed, self.progress.stage)
+        steps = Steps(stage, seeds, self.fabric.global_rank, self.fabric.world_size)
+        best = BestCheckpoints(self.folder, stage.name, self.config.keep_best)
+        if logbook is not None:
+            logbook.begin(stage.name, first, total)
         began = started = saved = time.monotonic()
-        averages: dict[str, float] = {}
         try:
-            while self.progress.step < total:
+            for batch in prefetched(steps, range(first, total), self.config.loader_workers):
                 self._set_rates(optimizer, base_rates, stage)
-                # One generator a step, seeded by it: a resumed run draws what an uninterrupted one would.
-                seed = (self.config.seed * 1_000_003 + self.progress.stage) * 10_000_019 + self.progress.step
-                loss, terms = stage.loss(torch.Generator().manual_seed(seed))
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                for group in optimizer.param_groups:
-                    torch.nn.utils.clip_grad_norm_(group["params"], CLIP_NORM)
-                optimizer.step()
+                loss, terms = module(batch.to(self.fabric.device))
+                prepared.zero_grad(set_to_none=True)
+                self.fabric.backward(loss)
+                self.fabric.clip_gradients(module, prepared, max_norm=CLIP_NORM, error_if_nonfinite=False)
+                prepared.step()
                 self.progress.step += 1
-                for name, value in terms.items():
-                    averages[name] = 0.98 * averages.get(name, value) + 0.02 * value
+                self._average(terms)
                 now = time.monotonic()
-                if self.progress.step % 50 == 0:
+                if logbook is not None:
                     left = (now - began) / (self.progress.step - first) * (total - self.progress.step)
-                    self._report(stage, averages, left)
+                    averages = self.progress.averages
+                    logbook.losses(stage.name, self.progress.step, total, float(loss.detach()), averages, left)
                 if self.progress.step % self.config.validate_every == 0 or self.progress.step == total:
-                    self._validate(stage)
-                if now > self._deadline:
+                    if logbook is not None:
+                        self._validate(stage, best, logbook)
+                    self.fabric.barrier()
+                # All processes stop at the same step: the others would wait for this one's gradients.
+                if self.fabric.broadcast(now > self._deadline):
                     break
-                if now - saved > self.config.save_every_seconds:
+                if logbook is not None and now - saved > self.config.save_every_seconds:
                     self.progress.seconds += now - started
                     started = saved = now
                     save_state(self.state_file, self.model, optimizer, self.lineage)
         finally:
             # Reached by an interrupt as well: what was learned is kept.
             self.progress.seconds += time.monotonic() - started
-            save_state(self.state_file, self.model, optimizer, self.lineage)
+            if logbook is not None:
+                save_state(self.state_file, self.model, optimizer, self.lineage)
         return self.progress.step == total
 
     def _set_rates(self, optimizer: torch.optim.Optimizer, base_rates: list[float], stage: Stage) -> None:
@@ -172,47 +197,37 @@ class Trainer:
         for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
             group["lr"] = rate * decay * warm
 
-    def _report(self, stage: Stage, averages: dict[str, float], seconds_left: float) -> None:
-        done = self.progress.step
-        self._append({"stage": stage.name, "step": done, **averages})
-        losses = "  ".join(f"{name} {value:.3f}" for name, value in averages.items())
-        print(f"{stage.name}  step {done}/{stage.config.steps}  {losses}  {_clock(seconds_left)} left", flush=True)
+    def _average(self, terms: dict[str, torch.Tensor]) -> None:
+        averages = self.progress.averages
+        for name, term in terms.items():
+            value = float(term)
+            averages[name] = 0.98 * averages.get(name, value) + 0.02 * value
 
-    def _validate(self, stage: Stage) -> None:
+    def _validate(self, stage: Stage, best: BestCheckpoints, logbook: Logbook) -> None:
         scores = stage.validate(self.validation)
-        self._append({"stage": stage.name, "step": self.progress.step, "validation": scores})
-        print(f"{stage.name}  validation  " + "  ".join(f"{k} {v:.3f}" for k, v in scores.items()), flush=True)
-        best = self.progress.best
-        if scores["strict_miou"] > best.get(stage.name, -1):
-            best[stage.name] = scores["strict_miou"]
-            save_checkpoint(self.folder / f"best_{stage.name}.safetensors", self.model, self.label_space, self.lineage)
-        draw_curves(self._log, self.folder / "curves.png")
+        score = scores["strict_miou"] if math.isfinite(scores["strict_miou"]) else scores["psnr"]
+        is_best = score > self.progress.best.get(stage.name, -math.inf)
+        if is_best:
+            self.progress.best[stage.name] = score
+        best.offer(self.progress.step, score, self.model, self.label_space, self.lineage)
+        logbook.scores(stage.name, self.progress.step, scores, is_best)
 
     @property
     def lineage(self) -> dict[str, Any]:
         """What a checkpoint of this run says of itself."""
         return {"config": asdict(self.config), **asdict(self.progress)}
 
-    def _append(self, record: dict[str, Any]) -> None:
-        with self._log.open("a") as file:
-            file.write(json.dumps(record) + "\n")
 
-
-WORKING_CONDITIONS = ("threads", "validate_every", "save_every_seconds")
+WORKING_CONDITIONS = ("threads", "loader_workers", "validate_every", "keep_best", "save_every_seconds")
 """Settings that do not change what is learned; a resumed run may have others."""
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
-    """A config as flat names, without the working conditions."""
+    """A config as flat names, without the working conditions and what only `sray evaluate` reads."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, dict):
-            flat |= {f"{name}.{inner}": setting for inner, setting in value.items()}
+            flat |= {f"{name}.{inner}": setting for inner, setting in value.items() if name != "evaluation"}
         elif name not in WORKING_CONDITIONS:
             flat[name] = value
     return flat
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

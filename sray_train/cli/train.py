@@ -6,43 +6,51 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
-from sray.label_space import ROOMS
+from sray.label_space import LABEL_SPACES
 from sray.model import SemanticRay
 from sray_train.allocator import keep_freed_memory
 from sray_train.config import load_config
 from sray_train.datasets.catalog import load_scenes
-from sray_train.trainer import Trainer
+from sray_train.trainer import Trainer, make_fabric
 
 
 @dataclass
 class Train:
-    """Train a model on procedural rooms. Run again with the same --run-folder, it goes on where it stopped."""
+    """Train a model. Run again with the same --run-folder, it goes on where it stopped.
 
-    experiment: Path = Path("config/experiments/rooms.yaml")
+    Several processes or machines: `torchrun --nproc-per-node 2 -m sray_train.cli train --devices 2 ...`.
+    """
+
+    config: Path = Path("config/experiments/rooms.yaml")
     """What to train: a YAML of the fields of sray_train.config.TrainConfig."""
-    run_folder: Path = Path("results/train")
-    """State, log, curves and the best checkpoint of each stage."""
+    run_folder: Path | None = None
+    """State, log, curves and checkpoints; default results/<name of the config>."""
     max_hours: float = math.inf
     """Stop (and save) after this long."""
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = 1
+    """Processes on this machine, one a device."""
+    nodes: int = 1
+    """Machines; each starts the same command through torchrun."""
 
     def main(self) -> None:
-        config = load_config(self.experiment)
+        config = load_config(self.config)
+        folder = self.run_folder or Path("results") / self.config.stem
         keep_freed_memory()
+        fabric = make_fabric(config.precision, accelerator=self.accelerator, devices=self.devices, nodes=self.nodes)
         torch.manual_seed(config.seed)
-        torch.set_num_threads(config.threads or os.cpu_count() or 1)
-        trainer = Trainer(
-            config,
-            SemanticRay(config.model.network(ROOMS.classes)),
-            ROOMS,
-            load_scenes(config.data, config.data.train),
-            load_scenes(config.data, config.data.validation),
-            self.run_folder,
-            self.max_hours * 3600,
-        )
+        torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 1) // self.devices))
+        space = LABEL_SPACES[config.data.label_space]
+        with fabric.rank_zero_first():  # rooms are made by one process, found by the others
+            train = load_scenes(config.data, config.data.train)
+            validation = load_scenes(config.data, config.data.validation)
+        model = SemanticRay(config.model.network(space.classes))
+        trainer = Trainer(config, model, space, train, validation, folder, self.max_hours * 3600, fabric)
         if trainer.resume():
-            print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
+            fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
         finished = trainer.run()
-        print(f"{'finished' if finished else 'stopped, run again to go on'}; see {self.run_folder}", flush=True)
+        fabric.print(f"{'finished' if finished else 'stopped, run again to go on'}; see {folder}", flush=True)

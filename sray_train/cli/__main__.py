@@ -1,0 +1,5 @@
+"""`python -m sray_train.cli`, for `torchrun -m`."""
+
+from sray_train.cli import main
+
+main()
