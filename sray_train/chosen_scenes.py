@@ -76,7 +76,7 @@ def _check_labels(recording: recorded.Sequence) -> None:
         shown = ", ".join(str(each) for each in sorted(strange)[:8]) + (" and more" if len(strange) > 8 else "")
         raise SrayError(
             ErrorCode.MODEL_MISMATCH,
-            f"{recording.folder / 'label-filt'} holds ids {shown}, none of them a class of the checkpoint's label space "
+            f"{recording.folder / 'label-filt'} holds ids {shown}, none of them of the checkpoint's label space "
             f"{space.name} (NYU40 ids {', '.join(map(str, space.nyu40))}); expected ids it knows. Say what they are "
             "with --label-ids, or take a checkpoint of that label space",
         )

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from numpy.typing import NDArray
 
 from sray.label_space import LabelSpace
 from sray.metrics import ConfusionMatrix
 from sray_train.report import pictures
 from sray_train.report.demo_run import DemoRun, RecordedView
+from sray_train.report.page import ClassBar, class_bars, confusion_rows, css, legend, percent, render_template
 
 PICTURES = "pictures"
 SHOWN_VIEWS = 6
@@ -40,44 +40,26 @@ class ShownView:
     pictures: tuple[Shown, ...]
 
 
-@dataclass(frozen=True)
-class ClassBar:
-    """One class of the label space, on the chart and in the legend."""
-
-    name: str
-    colour: str
-    share: float
-    """Of the ground truth's pixels, or of the labels' without ground truth; 0..1."""
-    iou: float | None
-    """None: not in the ground truth."""
-
-
 def write_page(run: DemoRun, folder: Path) -> Path:
     """Write `index.html` and `pictures/` into a folder; returns the page."""
     matrix = run.confusion
     space = run.label_space
     views = [_show(run, view, folder) for view in spread(run.views, SHOWN_VIEWS)]
-    environment = Environment(
-        loader=PackageLoader("sray_train.report", "."),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("demo_page.html.jinja").render(
+    page = render_template(
+        "demo_page.html.jinja",
         run=run,
         tiles=_tiles(run),
         views=views,
         classes=_classes(run, matrix),
         legend=_legend(run),
         scored=matrix is not None,
-        confusion=_confusion_rows(matrix, space) if matrix else [],
+        confusion=confusion_rows(space, matrix) if matrix else [],
         maps=_maps(run, folder),
         renders=_renders(run.seconds_per_render),
         error_colours=[
-            ("right", _css(pictures.RIGHT)),
-            ("wrong", _css(pictures.WRONG)),
-            ("left void", _css(pictures.UNANSWERED)),
+            ("right", css(pictures.RIGHT)),
+            ("wrong", css(pictures.WRONG)),
+            ("left void", css(pictures.UNANSWERED)),
         ],
     )
     path = folder / "index.html"
@@ -136,9 +118,9 @@ def _tiles(run: DemoRun) -> list[tuple[str, str, str]]:
     matrix = run.confusion
     if matrix:
         scores, floor = matrix.strict(), matrix.commonest_class().miou
-        tiles.append((_percent(scores.miou), "strict mIoU", f"commonest class everywhere: {_percent(floor)}"))
-        tiles.append((_percent(scores.total_accuracy), "pixels right", "void counts as wrong"))
-    tiles.append((_percent(run.labelled_fraction), "pixels labelled", f"{len(run.views)} label images"))
+        tiles.append((percent(scores.miou), "strict mIoU", f"commonest class everywhere: {percent(floor)}"))
+        tiles.append((percent(scores.total_accuracy), "pixels right", "void counts as wrong"))
+    tiles.append((percent(run.labelled_fraction), "pixels labelled", f"{len(run.views)} label images"))
     if not math.isnan(run.psnr_color):
         tiles.append((f"{run.psnr_color:.1f} dB", "colour PSNR", "against real frames that were no sources"))
     if run.seconds_per_render:
@@ -150,18 +132,15 @@ def _tiles(run: DemoRun) -> list[tuple[str, str, str]]:
 def _classes(run: DemoRun, matrix: ConfusionMatrix | None) -> list[ClassBar]:
     space = run.label_space
     if matrix:
-        counts: NDArray[np.int64] = matrix.counts.sum(1)
-        iou = [None if math.isnan(value) else value for value in matrix.strict().per_class_iou]
-    else:
-        counts = sum(
-            (np.bincount(view.labels.reshape(-1), minlength=256)[: space.classes] for view in run.views),
-            np.zeros(space.classes, np.int64),
-        )
-        iou = [None] * space.classes
+        return class_bars(space, matrix)
+    counts: NDArray[np.int64] = sum(
+        (np.bincount(view.labels.reshape(-1), minlength=256)[: space.classes] for view in run.views),
+        np.zeros(space.classes, np.int64),
+    )
     shares = counts / max(1, counts.sum())
     bars = [
-        ClassBar(name, _css(colour), float(share), value)
-        for name, colour, share, value in zip(space.names, space.colours, shares, iou, strict=True)
+        ClassBar(name, css(colour), float(share), None)
+        for name, colour, share in zip(space.names, space.colours, shares, strict=True)
     ]
     return sorted(bars, key=lambda bar: -bar.share)
 
@@ -170,22 +149,7 @@ def _legend(run: DemoRun) -> list[tuple[str, str]]:
     """Name and colour of every class that some picture shows, in the label space's order."""
     pictured = [view.labels for view in run.views] + [view.truth for view in run.views if view.truth is not None]
     present = set(np.unique(np.concatenate([labels.reshape(-1) for labels in pictured]))) if pictured else set()
-    space = run.label_space
-    return [
-        (name, _css(colour))
-        for index, (name, colour) in enumerate(zip(space.names, space.colours, strict=True))
-        if index in present
-    ]
-
-
-def _confusion_rows(matrix: ConfusionMatrix, space: LabelSpace) -> list[tuple[str, list[tuple[str, float]]]]:
-    """Rows of true classes that occur: per column its text and its share of the row, 0..1. The last column is void."""
-    rows = []
-    for name, counts in zip(space.names, matrix.counts, strict=True):
-        if counts.sum():
-            shares = counts / counts.sum()
-            rows.append((name, [(f"{100 * share:.0f}" if share >= 0.005 else "", float(share)) for share in shares]))
-    return rows
+    return legend(run.label_space, present)
 
 
 def _maps(run: DemoRun, folder: Path) -> list[Shown]:
@@ -206,11 +170,3 @@ def _renders(seconds: tuple[float, ...]) -> list[tuple[float, float]]:
     """Height 0..1 of each render's bar, and its seconds."""
     longest = max(seconds, default=1.0) or 1.0
     return [(value / longest, value) for value in seconds]
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def _css(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
