@@ -11,6 +11,7 @@ from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
 from sray.metrics import ConfusionMatrix, psnr
+from sray_train.bench.scores import ViewScore, miou_interval
 from sray_train.image_quality import Lpips, ssim
 
 
@@ -80,6 +81,7 @@ class Summary:
 
 
 PICTURE_MEANS = ("psnr", "ssim", "lpips", "depth_error", "void")
+LEAST_SCENES = 5
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,16 @@ class Evaluation:
         """Mean over the pictures of a scene, then over scenes, as published tables have it."""
         return mean(scene.released_miou for scene in self.scenes)
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % bootstrap interval of the strict mIoU: how much other scenes like these would change it.
+
+        NaN for fewer than five scenes, which say nothing of others.
+        """
+        if not self.labelled or len(self.scenes) < LEAST_SCENES:
+            return math.nan, math.nan
+        return miou_interval([ViewScore(scene.confusion.counts, math.nan) for scene in self.scenes])
+
     def record(self) -> dict[str, Any]:
         """The content of a JSON record; NaN where nothing could be scored (`records.write_record` makes it null)."""
         total = self.total
@@ -110,6 +122,7 @@ class Evaluation:
         names = self.label_space.names
         counts = confusion.counts.sum(1)
         return total.record() | {
+            "strict_miou_interval": self.interval,
             "released_miou": self.released_miou,
             "seconds_per_render": mean(picture.seconds for picture in total.pictures),
             "per_class": dict(zip(names, confusion.strict().per_class_iou, strict=True)),

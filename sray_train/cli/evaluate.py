@@ -18,10 +18,13 @@ from sray.render_config import RenderConfig
 from sray_train.chosen_scenes import chosen_scenes
 from sray_train.config import DataConfig, EvaluationConfig, LabelIds, TrainConfig, load_config
 from sray_train.datasets.rooms import parse_seeds
-from sray_train.evaluate import evaluate, spread_queries
+from sray_train.evaluate import Rendering, evaluate, spread_queries
 from sray_train.evaluation_watch import Watch, say_result
 from sray_train.image_quality import find_lpips
 from sray_train.records import refuse_existing, write_record
+from sray_train.report.evaluation_page import write_evaluation_page
+from sray_train.report.evaluation_pictures import Gallery
+from sray_train.scores import Scoreboard
 
 
 @dataclass
@@ -94,11 +97,17 @@ class Evaluate:
         device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
         field = SemanticField(checkpoint.model.to(device), RenderConfig.preset(plan.quality))
         console = Console()
-        watch = Watch(console, queries)
+        watch, gallery = Watch(console, queries), Gallery(checkpoint.label_space)
+
+        def see(rendering: Rendering, board: Scoreboard) -> None:
+            watch.see(rendering, board)
+            if self.report is not None:
+                gallery.see(rendering)
+
         with watch.progress:
             try:
                 evaluation = evaluate(
-                    field, queries, checkpoint.label_space, depth=plan.depth, lpips=lpips, on_picture=watch.see
+                    field, queries, checkpoint.label_space, depth=plan.depth, lpips=lpips, on_picture=see
                 )
             except KeyboardInterrupt:
                 watch.say_so_far()
@@ -117,7 +126,9 @@ class Evaluate:
         }
         write_record(self.json, record)
         say_result(console, evaluation, record)
-        print(f"see {self.json}")
+        if self.report is not None:
+            write_evaluation_page(self.report, evaluation, gallery, record)
+        print(f"see {self.json}{f' and {self.report}' if self.report else ''}")
 
     def settings(self, checkpoint: Checkpoint) -> tuple[DataConfig, EvaluationConfig]:
         """The config with this command's own options in place."""

@@ -14,7 +14,16 @@ from sray.label_space import LabelSpace
 from sray.metrics import ConfusionMatrix
 from sray_train.report import pictures
 from sray_train.report.demo_run import DemoRun, RecordedView
-from sray_train.report.page import ClassBar, class_bars, confusion_rows, css, legend, percent, render_template
+from sray_train.report.page import (
+    ClassBar,
+    class_bars,
+    confusion_rows,
+    css,
+    error_key,
+    legend,
+    percent,
+    render_template,
+)
 
 PICTURES = "pictures"
 SHOWN_VIEWS = 6
@@ -56,11 +65,7 @@ def write_page(run: DemoRun, folder: Path) -> Path:
         confusion=confusion_rows(space, matrix) if matrix else [],
         maps=_maps(run, folder),
         renders=_renders(run.seconds_per_render),
-        error_colours=[
-            ("right", css(pictures.RIGHT)),
-            ("wrong", css(pictures.WRONG)),
-            ("left void", css(pictures.UNANSWERED)),
-        ],
+        error_colours=error_key(),
     )
     path = folder / "index.html"
     path.write_text(page, encoding="utf-8")

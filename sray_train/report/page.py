@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from sray.label_space import LabelSpace
 from sray.metrics import ConfusionMatrix
+from sray_train.report import pictures
 
 ConfusionRow = tuple[str, list[tuple[str, float]]]
 """A true class's name; per predicted class (void last) its text in percent and its share of the row, 0..1."""
@@ -67,6 +68,16 @@ def legend(space: LabelSpace, present: set[int]) -> list[tuple[str, str]]:
         (name, css(colour))
         for index, (name, colour) in enumerate(zip(space.names, space.colours, strict=True))
         if index in present
+    ]
+
+
+def error_key() -> list[tuple[str, str]]:
+    """What the colours of `pictures.error` mean."""
+    return [
+        ("right", css(pictures.RIGHT)),
+        ("wrong", css(pictures.WRONG)),
+        ("left void", css(pictures.UNANSWERED)),
+        ("no ground truth", css(pictures.UNSCORED)),
     ]
 
 
