@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -11,8 +12,23 @@ from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.sequence import Sequence
 from sray_train.config import DataConfig
+from sray_train.datasets.blender import PARTS, BlenderRecording
+from sray_train.datasets.llff import LlffRecording
+from sray_train.datasets.named_splits import scene_names
+from sray_train.datasets.recording import bad_file
+from sray_train.datasets.replica import SEQUENCES, ReplicaRecording
 from sray_train.datasets.rooms import make_rooms, parse_seeds
+from sray_train.datasets.scannet import open_folder, open_scannet
 from sray_train.datasets.scene import FrameCache, Recording, Scene
+
+EXPECTED = {
+    "scannet": "{0}/ in ScanNet's exported layout or with {0}.sens in it, or {0}.sens (scans/ may stand before each)",
+    "folder": "{0}/ in ScanNet's layout: color/N.jpg pose/N.txt intrinsic/intrinsic_color.txt",
+    "replica": "{0}/Sequence_1/ or {0}/Sequence_2/ with rgb/rgb_N.png and traj_w_c.txt; one alone: {0}/Sequence_1",
+    "blender": "{0}/transforms_train.json; the other parts: {0}/val, {0}/test",
+    "llff": "{0}/poses_bounds.npy",
+}
+"""Dataset -> what a scene of a given name is, in the dataset's root."""
 
 
 def load_scenes(data: DataConfig, which: str) -> list[Scene]:
@@ -26,7 +42,68 @@ def load_scenes(data: DataConfig, which: str) -> list[Scene]:
 
 
 def recordings(data: DataConfig, which: str) -> Iterator[Recording]:
-    """The same as they are on disk."""
+    """The same as they are on disk. A scene of Replica gives a recording for each of its sequences."""
+    if data.dataset == "rooms":
+        yield from _rooms(data, which)
+    else:
+        for name in scene_names(which, data.dataset):
+            yield from _recordings_of(data, name)
+
+
+def _recordings_of(data: DataConfig, name: str) -> list[Recording]:
+    root = Path(data.root).expanduser()
+    if not root.is_dir():
+        raise bad_file(root, "is no folder", f"the {data.dataset} dataset; set data.root")
+    if not (found := OPEN[data.dataset](data, root, name)):
+        raise bad_file(root, f"has no scene {name}", f"{EXPECTED[data.dataset].format(name)}. There is {_there(root)}")
+    return found
+
+
+def _scannet(data: DataConfig, root: Path, name: str) -> list[Recording]:
+    places = (root / name, root / f"{name}.sens", root / "scans" / name, root / "scans" / f"{name}.sens")
+    there = [path for path in places if path.exists()]
+    return [open_scannet(path, LABEL_SPACES[data.label_space], data.label_ids, root) for path in there[:1]]
+
+
+def _folder(data: DataConfig, root: Path, name: str) -> list[Recording]:
+    there = (root / name).is_dir()
+    return [open_folder(root / name, LABEL_SPACES[data.label_space], data.label_ids, root)] if there else []
+
+
+def _replica(data: DataConfig, root: Path, name: str) -> list[Recording]:
+    scene = root / name
+    folders = [scene] if scene.name in SEQUENCES else [scene / sequence for sequence in SEQUENCES]
+    there = [folder for folder in folders if folder.is_dir()]
+    return [ReplicaRecording.open(folder, LABEL_SPACES[data.label_space]) for folder in there]
+
+
+def _blender(data: DataConfig, root: Path, name: str) -> list[Recording]:
+    scene, _, part = name.partition("/")
+    there = (root / scene).is_dir()
+    return [BlenderRecording.open(root / scene, known) for known in PARTS if there and known == (part or "train")]
+
+
+def _llff(data: DataConfig, root: Path, name: str) -> list[Recording]:
+    return [LlffRecording.open(root / name, data.width)] if (root / name).is_dir() else []
+
+
+OPEN: dict[str, Callable[[DataConfig, Path, str], list[Recording]]] = {
+    "scannet": _scannet,
+    "folder": _folder,
+    "replica": _replica,
+    "blender": _blender,
+    "llff": _llff,
+}
+"""Dataset -> what gives the recordings of a scene, none if it is not there."""
+
+
+def _there(root: Path) -> str:
+    names = sorted(child.name for child in root.iterdir() if child.is_dir() or child.suffix == ".sens")
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return (", ".join(names[:8]) or "nothing") + more
+
+
+def _rooms(data: DataConfig, which: str) -> Iterator[Recording]:
     space = LABEL_SPACES[data.label_space]
     try:
         seeds = parse_seeds(which)
