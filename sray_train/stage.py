@@ -48,6 +48,13 @@ class Stage(Protocol):
     def finish(self) -> None: ...
 
 
+class Work:
+    """A batch as one closed parcel: a wrapped module would take dataclasses apart, and frozen ones stay in pieces."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+
 class StageModule(nn.Module):
     """A stage as a module whose call is its loss."""
 
@@ -56,8 +63,8 @@ class StageModule(nn.Module):
         self.model = model
         self._stage = [stage]  # in a list: not a submodule
 
-    def forward(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        return self._stage[0].forward(batch)
+    def forward(self, work: Work) -> tuple[Tensor, dict[str, Tensor]]:
+        return self._stage[0].forward(work.batch)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from sray_train.datasets.scene import Scene
 from sray_train.encoder_stage import EncoderTraining
 from sray_train.logbook import Logbook
 from sray_train.ray_stage import RayTraining
-from sray_train.stage import Stage, StageModule, Steps, StepSeeds, prefetched
+from sray_train.stage import Stage, StageModule, Steps, StepSeeds, Work, prefetched
 from sray_train.state import load_state, restore_optimizer, save_state
 
 CLIP_NORM = 10.0
@@ -159,7 +159,7 @@ class Trainer:
         try:
             for batch in prefetched(steps, range(first, total), self.config.loader_workers):
                 self._set_rates(optimizer, base_rates, stage)
-                loss, terms = module(batch.to(self.fabric.device))
+                loss, terms = module(Work(batch.to(self.fabric.device)))
                 prepared.zero_grad(set_to_none=True)
                 self.fabric.backward(loss)
                 self.fabric.clip_gradients(module, prepared, max_norm=CLIP_NORM, error_if_nonfinite=False)

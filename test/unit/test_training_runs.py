@@ -1,0 +1,205 @@
+"""Whole training runs as a user starts them: on several processes, killed, on a full disk, from one seed twice."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from conftest import PlaneScene
+
+from sray.checkpoint import load_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import ROOMS
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.sequence import SequenceWriter
+from sray_train.best_checkpoints import BestCheckpoints
+from sray_train.config import DataConfig, EncoderStage, RayStage, TrainConfig, load_config
+from sray_train.datasets.catalog import load_scenes
+from sray_train.logbook import read_records
+from sray_train.trainer import Trainer
+
+TINY = TrainConfig(
+    encoder=EncoderStage(steps=30, batch=4, pixels=64),
+    frozen=RayStage(steps=20, train_encoder=False, targets=2, rays=32, views=(2, 3), coarse_samples=8, fine_samples=4),
+    joint=RayStage(steps=6, train_encoder=True, targets=2, rays=32, views=(2, 3), coarse_samples=8, fine_samples=4),
+    validate_every=10,
+    save_every_seconds=0.0,
+    threads=1,
+)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """A tiny run on a recorded wall."""
+    root = tmp_path_factory.mktemp("data")
+    writer = SequenceWriter(root / "wall")
+    for number, frame in enumerate(PlaneScene().ring(6)):
+        writer.add(number, frame)
+    data = DataConfig("folder", str(root), "wall", "wall", "wall", width=48, height=36, frames=0)
+    return replace(TINY, data=data)
+
+
+def written(config: TrainConfig, path: Path) -> Path:
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(asdict(config)))))
+    return path
+
+
+def command(config: Path, folder: Path, *more: str) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "sray_train.cli",
+        "train",
+        "--config",
+        str(config),
+        "--run-folder",
+        str(folder),
+        *more,
+    ]
+
+
+def curve(folder: Path) -> list[dict[str, Any]]:
+    return [record for record in read_records(folder / "log.jsonl") if "loss" in record]
+
+
+def trainer(config: TrainConfig, folder: Path) -> Trainer:
+    torch.manual_seed(config.seed)
+    scenes = load_scenes(config.data, config.data.train)
+    return Trainer(config, SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS, scenes, scenes, folder)
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_one_others(config: TrainConfig, tmp_path: Path) -> None:
+    short = replace(config, frozen=replace(config.frozen, steps=0), joint=replace(config.joint, steps=0))
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        trainer(replace(short, seed=seed), tmp_path / name).run()
+    first = [[record["loss"] for record in curve(tmp_path / name)[:20]] for name in "abc"]
+    assert len(first[0]) == 20 and first[0] == first[1] != first[2]
+
+
+def test_work_drawn_ahead_is_the_same_work(config: TrainConfig, tmp_path: Path) -> None:
+    runs = {workers: trainer(replace(config, loader_workers=workers), tmp_path / str(workers)) for workers in (0, 2)}
+    assert all(run.run() for run in runs.values())
+    for name, tensor in runs[0].model.state_dict().items():
+        torch.testing.assert_close(runs[2].model.state_dict()[name], tensor, rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["encoder", "frozen", "joint"])
+def test_two_processes_take_the_steps_of_one(config: TrainConfig, tmp_path: Path, stage: str) -> None:
+    """Gradients averaged over processes that share a step's work are those of one process doing all of it.
+
+    Adam divides by the gradient's size: a difference would not stay small. Tolerance: float32 sums in another order.
+    """
+    steps = {name: 3 if name == stage else 0 for name in ("encoder", "frozen", "joint")}
+    stages = {name: replace(getattr(config, name), steps=count) for name, count in steps.items()}
+    file = written(replace(config, **stages), tmp_path / "config.yaml")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29611"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command(file, tmp_path / "one"), check=True, env=environment, timeout=200)
+    two = command(file, tmp_path / "two", "--devices", "2", "--accelerator", "cpu")[1:]
+    subprocess.run([*torchrun, *two], check=True, env=environment, timeout=200)
+    one_losses, two_losses = ([r["loss"] for r in curve(tmp_path / name)] for name in ("one", "two"))
+    assert len(one_losses) == len(two_losses) == 3
+    one, two_ = (load_checkpoint(tmp_path / name / f"best_{stage}.safetensors").model for name in ("one", "two"))
+    before = SemanticRay(SemanticRayConfig(ROOMS.classes)).state_dict()
+    for name, tensor in one.state_dict().items():
+        torch.testing.assert_close(two_.state_dict()[name], tensor, rtol=1e-4, atol=2e-5, msg=name)
+    assert any(not torch.allclose(before[name], tensor, atol=1e-4) for name, tensor in one.state_dict().items())
+
+
+def test_a_step_that_cannot_be_shared_evenly_is_refused(config: TrainConfig) -> None:
+    from sray_train.encoder_stage import EncoderTraining
+    from sray_train.stage import Steps, StepSeeds
+
+    model, scenes = SemanticRay(SemanticRayConfig(ROOMS.classes)), load_scenes(config.data, config.data.train)
+    stage = EncoderTraining(config.encoder, model, scenes)
+    with pytest.raises(ValueError, match="4 shares, which 3 processes cannot share"):
+        Steps(stage, StepSeeds(0, 0), 0, 3)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_along_the_same_curve(config: TrainConfig, tmp_path: Path) -> None:
+    whole = trainer(config, tmp_path / "whole")
+    assert whole.run()
+    file, folder = written(config, tmp_path / "config.yaml"), tmp_path / "killed"
+    for _ in range(2):
+        run = subprocess.Popen(command(file, folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        before = len(curve(folder)) if (folder / "log.jsonl").exists() else 0
+        deadline = time.monotonic() + 100
+        while run.poll() is None and time.monotonic() < deadline:
+            if (folder / "log.jsonl").exists() and len(curve(folder)) >= before + 6:
+                break
+            time.sleep(0.02)
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+    ended = subprocess.run(command(file, folder), capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "going on after" in ended.stdout
+    assert curve(folder) == curve(tmp_path / "whole"), "no step is missing, none is there twice"
+    best = (load_checkpoint(tmp_path / name / "best_joint.safetensors").model for name in ("killed", "whole"))
+    for one, other in zip(*(model.state_dict().items() for model in best), strict=True):
+        assert torch.equal(one[1], other[1]), one[0]
+
+
+def test_a_full_disk_ends_the_run_and_costs_no_checkpoint(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = trainer(replace(config, frozen=replace(config.frozen, steps=0)), tmp_path)
+    assert first.run()
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
+    assert len(files) >= 4
+    (tmp_path / "state.safetensors").unlink()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SrayError) as refused:
+        trainer(replace(config, seed=5), tmp_path).run()
+    assert refused.value.code == ErrorCode.DISK_FULL
+    del files[tmp_path / "state.safetensors"]
+    for path, content in files.items():
+        assert path.read_bytes() == content, path
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_the_best_are_kept_and_no_more(tmp_path: Path) -> None:
+    model, kept = SemanticRay(SemanticRayConfig(ROOMS.classes)), BestCheckpoints(tmp_path, "frozen", keep=2)
+    for step, score in ((1, 0.2), (2, 0.5), (3, 0.3), (4, 0.1), (5, 0.5)):
+        kept.offer(step, score, model, ROOMS, {"step": step})
+    assert [path.stem for _, path in kept.kept()] == ["frozen_step000002_score0.5000", "frozen_step000005_score0.5000"]
+    assert load_checkpoint(tmp_path / "best_frozen.safetensors").lineage == {"step": 2}
+
+
+def test_pictures_without_labels_teach_colour_alone(config: TrainConfig, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(config.data.root, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "wall" / "label-filt")
+    bare = replace(config, data=replace(config.data, root=str(tmp_path / "data")))
+    with pytest.raises(SrayError, match=r"encoder\.steps"):
+        trainer(bare, tmp_path / "run").run()
+    color = replace(bare, encoder=replace(bare.encoder, steps=0), joint=replace(bare.joint, steps=0))
+    run = trainer(color, tmp_path / "color")
+    classifier = run.model.fine.classifier.weight.clone()
+    assert run.run()
+    assert torch.equal(run.model.fine.classifier.weight, classifier)
+    assert {record["semantic"] for record in curve(tmp_path / "color")} == {0.0}
+    assert run.progress.best["frozen"] > 5, "dB: nothing else can be scored"
+
+
+@pytest.mark.parametrize("name", ["rooms", "overfit"])
+def test_the_shipped_experiments_read(name: str) -> None:
+    config = load_config(Path(__file__).parents[2] / "config" / "experiments" / f"{name}.yaml")
+    assert config.evaluation.views == 8
