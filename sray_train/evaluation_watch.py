@@ -49,6 +49,7 @@ class Watch:
                 f"scene {done}/{self._scenes} {name}: strict mIoU {_number(board.strict_miou)}, "
                 f"PSNR {_number(board.psnr, 1)} dB so far, {rendering.seconds:.1f} s a picture",
                 highlight=False,
+                soft_wrap=True,
             )
 
     def say_so_far(self) -> None:
@@ -58,6 +59,7 @@ class Watch:
                 f"stopped after {self._board.pictures} pictures: strict mIoU {_number(self._board.strict_miou)}, PSNR "
                 f"{_number(self._board.psnr, 1)} dB of these. Nothing was written",
                 highlight=False,
+                soft_wrap=True,
             )
 
 

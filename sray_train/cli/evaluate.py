@@ -38,9 +38,9 @@ class Evaluate:
     seeds: tuple[str, ...] = ()
     """Other rooms: 9000 9001, or 9000:9010. Held-out seeds are 9000 and up."""
     sequence: Path | None = None
-    """A folder in ScanNet layout instead, with or without label-filt/."""
+    """A recording instead: a folder in ScanNet's layout, or a .sens file; with or without labels."""
     label_ids: LabelIds = "auto"
-    """What the folder's label pictures hold: NYU40 ids, or raw ScanNet ids (scannetv2-labels.combined.tsv)."""
+    """What the recording's label pictures hold: NYU40 ids, or raw ScanNet ids (scannetv2-labels.combined.tsv)."""
     targets: int | None = None
     """Pictures rendered a scene. None, here and below: what the config says."""
     views: int | None = None
@@ -51,9 +51,9 @@ class Evaluate:
     """RGB-D: the sources' depth guides the samples. Without, and without it in the config: RGB."""
     width: int | None = None
     height: int | None = None
-    """A folder's pictures keep their aspect instead."""
+    """Of rooms; the pictures of --sequence keep their aspect."""
     frames: int | None = None
-    """Frames a scene; a recording is thinned to so many. 0: all."""
+    """Frames a scene; a recording is thinned to so many. 0, and --sequence without --config: all."""
     bounds: tuple[float, float] | None = None
     """Near and far of the scenes, metres; None: their own."""
     lpips: bool = False
@@ -136,6 +136,8 @@ class Evaluate:
         data, plan = config.data, config.evaluation
         if self.config is None and checkpoint.label_space.name in LABEL_SPACES:
             data = replace(data, label_space=checkpoint.label_space.name)
+        if self.config is None and self.sequence:
+            data = replace(data, frames=0)
         given = {name: getattr(self, name) for name in ("width", "height", "frames")}
         data = replace(data, **{name: value for name, value in given.items() if value is not None})
         if self.label_ids != "auto":

@@ -126,9 +126,7 @@ def _tiles(evaluation: Evaluation, record: dict[str, Any]) -> list[tuple[str, st
         spread = f"95 % interval over scenes: {100 * low:.0f} to {percent(high, 0)}; " if math.isfinite(low) else ""
         floor = percent(record["commonest_class_miou"])
         tiles.append((percent(record["strict_miou"]), "strict mIoU", f"{spread}commonest class everywhere: {floor}"))
-        tiles.append(
-            (percent(record["released_miou"]), "released-code mIoU", "per picture, as published tables")
-        )
+        tiles.append((percent(record["released_miou"]), "released-code mIoU", "per picture, as published tables"))
         by_class = percent(record["average_accuracy"])
         tiles.append((percent(record["total_accuracy"]), "pixels right", f"{by_class} as a mean over classes"))
     lpips = "LPIPS unknown" if record["lpips_missing"] else f"LPIPS {number(record['lpips'], 3)}"
