@@ -170,7 +170,8 @@ class SemanticRay(nn.Module):
 
     def encode(self, views: SourceViews) -> EncodedViews:
         """Run the encoder over the source pictures: once per picture is enough."""
-        return EncodedViews(views.images, views.camera, self.encoder(views.images))
+        # Under autocast features come in half precision, pixels do not; they are sampled alike.
+        return EncodedViews(views.images, views.camera, self.encoder(views.images).to(views.images))
 
     def forward(
         self,

@@ -27,7 +27,7 @@ from sray_train.best_checkpoints import BestCheckpoints
 from sray_train.config import DataConfig, EncoderStage, RayStage, TrainConfig, load_config
 from sray_train.datasets.catalog import load_scenes
 from sray_train.logbook import read_records
-from sray_train.trainer import Trainer
+from sray_train.trainer import Trainer, make_fabric
 
 TINY = TrainConfig(
     encoder=EncoderStage(steps=30, batch=4, pixels=64),
@@ -116,6 +116,20 @@ def test_two_processes_take_the_steps_of_one(config: TrainConfig, tmp_path: Path
     for name, tensor in one.state_dict().items():
         torch.testing.assert_close(two_.state_dict()[name], tensor, rtol=1e-4, atol=2e-5, msg=name)
     assert any(not torch.allclose(before[name], tensor, atol=1e-4) for name, tensor in one.state_dict().items())
+
+
+def test_mixed_precision_learns_too(config: TrainConfig, tmp_path: Path) -> None:
+    mixed = replace(config, precision="bf16-mixed")
+    fabric = make_fabric("bf16-mixed", accelerator="cpu", devices=1)
+    scenes = load_scenes(config.data, config.data.train)
+    torch.manual_seed(0)
+    run = Trainer(mixed, SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS, scenes, scenes, tmp_path, fabric=fabric)
+    assert run.run()
+    exact = trainer(config, tmp_path / "exact")
+    assert exact.run()
+    for stage, score in exact.progress.best.items():
+        assert run.progress.best[stage] == pytest.approx(score, abs=0.1), stage
+    assert {tensor.dtype for tensor in run.model.state_dict().values()} == {torch.float32}
 
 
 def test_a_step_that_cannot_be_shared_evenly_is_refused(config: TrainConfig) -> None:
