@@ -152,6 +152,8 @@ class TrainConfig:
     frozen: RayStage = field(default_factory=lambda: RayStage(steps=3000, train_encoder=False))
     joint: RayStage = field(default_factory=lambda: RayStage(steps=500, train_encoder=True, learning_rate=2e-4))
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    start_from: str = ""
+    """A checkpoint whose weights the run starts from; its classifiers only where it knows the same label space."""
     seed: int = 0
     precision: Precision = "32-true"
     """`bf16-mixed`: the networks' products in bfloat16, two thirds of the time on a CPU that has them."""

@@ -10,7 +10,9 @@ from typing import Literal
 
 import torch
 
-from sray.label_space import LABEL_SPACES
+from sray.checkpoint import load_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.model import SemanticRay
 from sray_train.allocator import keep_freed_memory
 from sray_train.config import load_config
@@ -49,8 +51,30 @@ class Train:
             train = load_scenes(config.data, config.data.train)
             validation = load_scenes(config.data, config.data.validation)
         model = SemanticRay(config.model.network(space.classes))
+        if config.start_from:
+            start_from(Path(config.start_from), model, space)
         trainer = Trainer(config, model, space, train, validation, folder, self.max_hours * 3600, fabric)
         if trainer.resume():
             fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
         finished = trainer.run()
         fabric.print(f"{'finished' if finished else 'stopped, run again to go on'}; see {folder}", flush=True)
+
+
+def start_from(path: Path, model: SemanticRay, space: LabelSpace) -> None:
+    """Give a new model a checkpoint's weights; its classifiers stay new if the checkpoint has another label space.
+
+    Raises SrayError(MODEL_MISMATCH) if the networks differ.
+    """
+    checkpoint = load_checkpoint(path)
+    weights = checkpoint.model.state_dict()
+    if checkpoint.label_space.names != space.names:
+        weights = {name: tensor for name, tensor in weights.items() if ".classifier." not in name}
+    own = model.state_dict()
+    for name, tensor in weights.items():
+        if name not in own or own[name].shape != tensor.shape:
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"start_from: {path} has another network (first difference: {name}); expected the one of `model` in "
+                "this config. Set model.preset as that checkpoint has it, or start_from to nothing",
+            )
+    model.load_state_dict(weights, strict=False)

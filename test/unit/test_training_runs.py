@@ -18,12 +18,13 @@ import torch
 import yaml
 from conftest import PlaneScene
 
-from sray.checkpoint import load_checkpoint
+from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.errors import ErrorCode, SrayError
-from sray.label_space import ROOMS
+from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import SequenceWriter
 from sray_train.best_checkpoints import BestCheckpoints
+from sray_train.cli.train import start_from
 from sray_train.config import DataConfig, EncoderStage, RayStage, TrainConfig, load_config
 from sray_train.datasets.catalog import load_scenes
 from sray_train.logbook import read_records
@@ -194,6 +195,24 @@ def test_the_best_are_kept_and_no_more(tmp_path: Path) -> None:
         kept.offer(step, score, model, ROOMS, {"step": step})
     assert [path.stem for _, path in kept.kept()] == ["frozen_step000002_score0.5000", "frozen_step000005_score0.5000"]
     assert load_checkpoint(tmp_path / "best_frozen.safetensors").lineage == {"step": 2}
+
+
+def test_a_run_may_start_from_a_checkpoint_of_other_classes(tmp_path: Path) -> None:
+    given = SemanticRay(SemanticRayConfig(ROOMS.classes))
+    save_checkpoint(tmp_path / "given.safetensors", given, ROOMS)
+    same, other = SemanticRay(SemanticRayConfig(ROOMS.classes)), SemanticRay(SemanticRayConfig(SCANNET20.classes))
+    fresh = other.fine.classifier.weight.clone()
+    start_from(tmp_path / "given.safetensors", same, ROOMS)
+    start_from(tmp_path / "given.safetensors", other, SCANNET20)
+    for name, tensor in given.state_dict().items():
+        assert torch.equal(same.state_dict()[name], tensor), name
+        if ".classifier." not in name:
+            assert torch.equal(other.state_dict()[name], tensor), name
+    assert torch.equal(other.fine.classifier.weight, fresh)
+    paper = SemanticRay(SemanticRayConfig.paper(ROOMS.classes))
+    with pytest.raises(SrayError, match=r"model\.preset") as refused:
+        start_from(tmp_path / "given.safetensors", paper, ROOMS)
+    assert refused.value.code == ErrorCode.MODEL_MISMATCH
 
 
 def test_pictures_without_labels_teach_colour_alone(config: TrainConfig, tmp_path: Path) -> None:
