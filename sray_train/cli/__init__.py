@@ -13,7 +13,9 @@ import tyro
 
 from sray.errors import SrayError
 from sray_train.cli.bench import Bench
+from sray_train.cli.data import Data
 from sray_train.cli.evaluate import Evaluate
+from sray_train.cli.render import Render
 from sray_train.cli.rooms import Rooms
 from sray_train.cli.train import Train
 
@@ -24,7 +26,14 @@ class Command(Protocol):
     def main(self) -> None: ...
 
 
-COMMANDS: dict[str, Callable[..., Command]] = {"rooms": Rooms, "train": Train, "evaluate": Evaluate, "bench": Bench}
+COMMANDS: dict[str, Callable[..., Command]] = {
+    "rooms": Rooms,
+    "data": Data,
+    "train": Train,
+    "evaluate": Evaluate,
+    "render": Render,
+    "bench": Bench,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
