@@ -1,0 +1,163 @@
+"""`sray render`: a path through a scene as pictures, a video, a labelled cloud."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from sray.checkpoint import Checkpoint, load_checkpoint
+from sray.field import SemanticField
+from sray.label_space import LABEL_SPACES, LabelSpace
+from sray.mapping.cloud import cloud_of_view, write_ply
+from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
+from sray.render_config import RenderConfig
+from sray_train.camera_path import PathRenderer, Stop, fly_through, recorded_path
+from sray_train.chosen_scenes import chosen_scenes
+from sray_train.config import DataConfig
+from sray_train.datasets.rooms import parse_seeds
+from sray_train.datasets.scene import Scene
+from sray_train.path_video import write_video
+from sray_train.render_folder import RenderFolder
+
+
+@dataclass
+class Render:
+    """Render a path through a scene: colour, labels and depth of every place on it. Stopped, it goes on when run again.
+
+    Without --frames-between, the path is the recorded cameras, each rendered from other frames than its own.
+    """
+
+    checkpoint: Path = Path("models/sray_rooms.safetensors")
+    """A .safetensors file written by `sray train`."""
+    sequence: Path | None = None
+    """A recording: a folder in ScanNet's layout, or a .sens file."""
+    seeds: tuple[str, ...] = ()
+    """Procedural rooms instead: 9000 9001, or 9000:9010."""
+    frames_between: int | None = None
+    """Fly smoothly through the recorded cameras, with so many pictures between each and the next."""
+    output: Path = Path("results/render")
+    """A folder a scene in it: color/ labels/ label_colors/ depth/ render.json. Pictures that are there are kept."""
+    video: bool = False
+    """Also video.mp4: colour, labels and depth side by side."""
+    rate: float = 10.0
+    """Pictures a second of the video."""
+    ply: bool = False
+    """Also cloud.ply: the labelled points of all pictures, fused into voxels."""
+    voxel_size: float = 0.03
+    """Metres."""
+    scale: float = 1.0
+    """Size of the pictures over that of the sources."""
+    quality: Literal["reference", "high", "balanced", "fast"] = "balanced"
+    """Rays and samples spent on a picture: RenderConfig.preset."""
+    views: int = 8
+    """Source views a picture."""
+    include_own: bool = False
+    """A recorded camera may use its own frame: a smoother flight, and no test of anything."""
+    depth: bool = False
+    """RGB-D: the sources' depth guides the samples. Without: RGB."""
+    width: int = 160
+    height: int = 120
+    """Of the sources; of a recording, the width alone counts, and its pictures keep their aspect."""
+    frames: int | None = None
+    """Frames a scene: a room is recorded from so many places (24), a recording thinned to so many (0: all of them)."""
+    bounds: tuple[float, float] | None = None
+    """Near and far of the scene, metres; None: its own."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+    """Torch threads; 0 takes all cores."""
+    overwrite: bool = False
+    """Remove pictures of other settings from the output."""
+
+    def __post_init__(self) -> None:
+        if self.seeds:
+            parse_seeds(" ".join(self.seeds))  # raises ValueError
+        if bool(self.seeds) == bool(self.sequence):
+            raise ValueError("expected either --sequence or --seeds")
+        if self.frames_between is not None and self.frames_between < 0:
+            raise ValueError(f"frames-between is {self.frames_between}; expected 0 or more")
+        for name in ("scale", "views", "width", "height", "rate", "voxel_size"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
+        if self.bounds is not None and not 0 < self.bounds[0] < self.bounds[1]:
+            raise ValueError(f"bounds are {self.bounds[0]} to {self.bounds[1]} m; expected 0 < near < far")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device is cuda, but there is none; expected cpu or auto")
+
+    def main(self) -> None:
+        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        checkpoint = load_checkpoint(self.checkpoint)
+        data = DataConfig(width=self.width, height=self.height)
+        if checkpoint.label_space.name in LABEL_SPACES:
+            data = replace(data, label_space=checkpoint.label_space.name)
+        frames = self.frames if self.frames is not None else (0 if self.sequence else data.frames)
+        data = replace(data, frames=frames)
+        scenes = chosen_scenes(
+            data, checkpoint.label_space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds
+        )
+        device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        field = SemanticField(checkpoint.model.to(device), RenderConfig.preset(self.quality))
+        for scene in scenes:
+            self._render(field, checkpoint, scene)
+
+    def _render(self, field: SemanticField, checkpoint: Checkpoint, scene: Scene) -> None:
+        stops = recorded_path(scene) if self.frames_between is None else fly_through(scene, self.frames_between)
+        renderer = PathRenderer(field, scene, self.views, depth=self.depth, include_own=self.include_own)
+        settings = self._settings(checkpoint, scene, stops)
+        folder = RenderFolder.prepare(
+            self.output / scene.name, checkpoint.label_space, settings, overwrite=self.overwrite
+        )
+        waiting = [number for number in range(len(stops)) if not folder.has(number)]
+        console = Console()
+        if len(waiting) < len(stops):
+            console.print(f"{scene.name}: {len(stops) - len(waiting)} of {len(stops)} pictures are there already")
+        for number in track(waiting, f"render {scene.name}", console=console, transient=True):
+            folder.write(number, renderer.render(stops[number], self.scale))
+        made = ["color/ labels/ label_colors/ depth/"]
+        if self.video:
+            write_video(folder.path / "video.mp4", folder, range(len(stops)), self.rate)
+            made.append("video.mp4")
+        if self.ply:
+            points = _write_cloud(folder, stops, self.scale, self.voxel_size)
+            made.append(f"cloud.ply ({points} points)")
+        console.print(f"{folder.path}: {len(stops)} pictures; {', '.join(made)}", highlight=False, soft_wrap=True)
+
+    def _settings(self, checkpoint: Checkpoint, scene: Scene, stops: list[Stop]) -> dict[str, Any]:
+        """All that decides what the pictures show."""
+        return {
+            "checkpoint": checkpoint.sha256,
+            "scene": scene.name,
+            "source_frames": len(scene.frames),
+            "source_size": [scene.cameras.width, scene.cameras.height],
+            "views": self.views,
+            "include_own": self.include_own,
+            "input": "RGB-D" if self.depth else "RGB",
+            "quality": self.quality,
+            "scale": self.scale,
+            "bounds": list(scene.bounds),
+            "classes": list(checkpoint.label_space.names),
+            "cameras": [
+                {
+                    "own_frame": stop.own,
+                    "intrinsics": stop.camera.intrinsics.tolist(),
+                    "world_from_camera": stop.camera.world_from_camera.tolist(),
+                }
+                for stop in stops
+            ],
+        }
+
+
+def _write_cloud(folder: RenderFolder, stops: list[Stop], scale: float, voxel_size: float) -> int:
+    space: LabelSpace = folder.label_space
+    fused = VoxelMap(space.classes, VoxelMapConfig(voxel_size=voxel_size))
+    for number, stop in enumerate(stops):
+        size = (max(1, round(stop.camera.width * scale)), max(1, round(stop.camera.height * scale)))
+        fused.integrate(cloud_of_view(folder.read(number, stop.camera.resized(*size))))
+    cloud = fused.to_cloud()
+    write_ply(folder.path / "cloud.ply", cloud, space)
+    return len(cloud)
