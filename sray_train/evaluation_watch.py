@@ -22,6 +22,7 @@ class Watch:
         self._console = console
         self._waiting = Counter(query.scene.name for query in queries)
         self._scenes = len(self._waiting)
+        self._pictures = len(queries)
         self._board: Scoreboard | None = None
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -56,7 +57,7 @@ class Watch:
         """Interrupted: the numbers so far, which no file will hold."""
         if self._board is not None:
             self._console.print(
-                f"stopped after {self._board.pictures} pictures: strict mIoU {_number(self._board.strict_miou)}, PSNR "
+                f"stopped after {self._board.pictures} of {self._pictures} pictures: strict mIoU {_number(self._board.strict_miou)}, PSNR "
                 f"{_number(self._board.psnr, 1)} dB of these. Nothing was written",
                 highlight=False,
                 soft_wrap=True,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +14,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import scores as twin
+from reference import ssim as ssim_twin
 
 from sray.metrics import ConfusionMatrix, psnr, released_code_miou
+from sray_train import image_quality
+from sray_train.image_quality import find_lpips, ssim
 
 VOID = 255
 
@@ -112,3 +119,50 @@ def test_psnr_by_hand() -> None:
     assert psnr(off, truth, mask) == math.inf
     assert psnr(off, truth, ~mask) == pytest.approx(-20 * math.log10(0.5))
     assert math.isnan(psnr(off, truth, torch.zeros(4, 5, dtype=torch.bool)))
+
+
+def test_ssim_is_its_twin() -> None:
+    """Sums of 121 products in float64: the two differ by their order alone."""
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.rand(13, 16, 3, generator=generator)
+    for noise in (0.02, 0.3):
+        image = (truth + noise * torch.randn(13, 16, 3, generator=generator)).clamp(0, 1)
+        assert ssim(image, truth) == pytest.approx(ssim_twin.ssim(image.tolist(), truth.tolist()), abs=1e-9)
+
+
+def test_ssim_by_hand() -> None:
+    """Flat pictures differ in luminance alone: (2 a b + c1) / (a^2 + b^2 + c1) of 0.2 and 0.6, c1 = 0.0001."""
+    flat = torch.full((11, 12, 3), 0.2, dtype=torch.float64)
+    assert ssim(flat, flat) == pytest.approx(1)
+    assert ssim(flat, flat + 0.4) == pytest.approx(0.2401 / 0.4001)
+    assert math.isnan(ssim(flat[:10], flat[:10])), "no window fits"
+
+
+def test_ssim_is_of_windows_within_the_picture() -> None:
+    """One window fits into 11x11: a wrong border pixel counts by its small weight, not once more for its mirror."""
+    truth = torch.full((11, 11, 3), 0.5, dtype=torch.float64)
+    image = truth.clone()
+    image[0] = 1
+    assert ssim(image, truth) == pytest.approx(ssim_twin.ssim(image.tolist(), truth.tolist()), abs=1e-9)
+
+
+def test_without_its_backbone_lpips_is_unknown_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert find_lpips(download=True) == (None, "torchvision, which holds its backbone, is not installed")
+    monkeypatch.undo()
+
+    weights = SimpleNamespace(DEFAULT=SimpleNamespace(url="somewhere/alexnet-1234.pth"))
+    models = ModuleType("torchvision.models")
+    models.AlexNet_Weights = weights  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torchvision.models", models)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: SimpleNamespace(name=name))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    built: list[str] = []
+    monkeypatch.setattr(image_quality, "Lpips", lambda: built.append("fetched") or "distance")
+    found, reason = find_lpips()
+    assert found is None and "alexnet-1234.pth" in reason and "--lpips" in reason
+    assert not built, "nothing may be fetched unasked"
+    assert find_lpips(download=True) == ("distance", "")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "alexnet-1234.pth").touch()
+    assert find_lpips() == ("distance", "")

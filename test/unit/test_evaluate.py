@@ -1,0 +1,367 @@
+"""What `sray evaluate` says: scores against their twins, valid JSON, the right labels, and no picture of itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import PlaneScene
+from reference import scores as twin
+from reference import ssim as ssim_twin
+
+from sray.camera import Camera
+from sray.checkpoint import save_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.field import RenderedView, SemanticField
+from sray.frames import Frame
+from sray.label_space import ROOMS, VOID, LabelSpace
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.render_config import RenderConfig
+from sray.sequence import SequenceWriter
+from sray_train.chosen_scenes import chosen_scenes
+from sray_train.cli import main
+from sray_train.cli.evaluate import Evaluate
+from sray_train.config import DataConfig
+from sray_train.datasets.scene import Scene
+from sray_train.evaluate import Query, evaluate, render_queries, spread_queries
+from sray_train.records import with_nulls, write_record
+from sray_train.scores import Scoreboard
+
+SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
+REQUIRED = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr", "ssim", "lpips", "per_class")
+
+
+def make_scene(count: int = 5, name: str = "wall", plane: PlaneScene | None = None) -> Scene:
+    plane = plane or PlaneScene(width=32, height=24)
+    frames = tuple(
+        replace(plane.frame((0.15 * index - 0.4, 0.0, 0.0)), name=f"{name}/{index}") for index in range(count)
+    )
+    return Scene(name, frames, Camera.stack([frame.camera for frame in frames]))
+
+
+@pytest.fixture(scope="module")
+def field() -> SemanticField:
+    torch.manual_seed(1)
+    return SemanticField(SemanticRay(SemanticRayConfig(3)), RenderConfig.preset("fast"))
+
+
+# Which pictures, from which
+
+
+def test_targets_are_spread_and_no_more_than_there_are_frames() -> None:
+    scene = make_scene(10)
+    assert [query.target for query in spread_queries(scene, 2, 3)] == [2, 7]
+    assert [query.target for query in spread_queries(make_scene(3), 9, 2)] == [0, 1, 2]
+    with pytest.raises(SrayError) as caught:
+        spread_queries(make_scene(1), 1, 3)
+    assert caught.value.code == ErrorCode.TOO_FEW_VIEWS
+
+
+def test_sources_are_the_nearest_others() -> None:
+    (query,) = spread_queries(make_scene(7), 1, 4)
+    assert query.target == 3
+    assert set(query.sources) == {1, 2, 4, 5}
+
+
+def test_a_picture_is_never_rendered_from_itself(field: SemanticField, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = make_scene()
+    given: list[Camera] = []
+    show = field.set_sources
+    monkeypatch.setattr(field, "set_sources", lambda views, **how: (given.append(views.camera), show(views, **how)))
+    queries = spread_queries(scene, 5, 3)
+    evaluate(field, queries, SPACE)
+    assert len(given) == 5
+    for query, cameras in zip(queries, given, strict=True):
+        assert len(cameras.centre) == 3
+        assert (cameras.centre - scene.cameras[query.target].centre).norm(dim=-1).min() > 0.1
+    with pytest.raises(ValueError, match="among its own sources"):
+        Query(scene, 2, (1, 2))
+    with pytest.raises(ValueError, match="no sources"):
+        Query(scene, 2, ())
+
+
+def test_the_scenes_own_bounds_are_rendered(field: SemanticField, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    show = field.set_sources
+    monkeypatch.setattr(field, "set_sources", lambda views, bounds: (given.append(bounds), show(views, bounds=bounds)))
+    list(render_queries(field, spread_queries(replace(make_scene(), bounds=(1.0, 3.0)), 1, 2)))
+    assert given == [(1.0, 3.0)]
+
+
+# The scores
+
+
+def view_of(frame: Frame, **changes: Any) -> RenderedView:
+    """A perfect rendering of a frame, but for what is changed."""
+    assert frame.labels is not None and frame.depth is not None
+    blank = RenderedView.blank(frame.camera)
+    perfect = replace(blank, labels=frame.labels, color=frame.image.float() / 255, depth=frame.depth)
+    return replace(perfect, **changes)
+
+
+def test_a_perfect_picture_scores_one_and_knows_no_decibels() -> None:
+    frame = PlaneScene().frame((0.0, 0.0, 0.0))
+    board = Scoreboard(SPACE)
+    board.add("wall", frame, view_of(frame), 0.5)
+    record = board.evaluation().record()
+    for name in ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "ssim"):
+        assert record[name] == pytest.approx(1), name
+    assert record["depth_error"] == 0 and record["void"] == 0 and record["seconds_per_render"] == 0.5
+    assert with_nulls(record)["psnr"] is None, "no error at all: no finite number of decibels"
+
+
+def test_scores_of_pictures_by_hand() -> None:
+    """Void, half a metre too far, a tenth too bright: each shows where it should, and only there."""
+    frame = PlaneScene().frame((0.0, 0.0, 0.0))
+    assert frame.labels is not None and frame.depth is not None
+    board = Scoreboard(SPACE)
+    labels = frame.labels.clone()
+    labels[:9] = VOID  # a quarter of the rows; every stripe loses as much
+    scores = board.add("wall", frame, view_of(frame, labels=labels, depth=frame.depth + 0.5), 0.0)
+    assert scores.pixels_right == pytest.approx(3 / 4)
+    assert scores.strict_miou == pytest.approx(3 / 4)
+    assert scores.released_miou == pytest.approx(1), "void is dropped there"
+    assert scores.depth_error == pytest.approx(0.5, abs=1e-5)
+    assert scores.void == pytest.approx(1 / 4)
+    dark = replace(frame, image=torch.full_like(frame.image, 51))
+    brighter = board.add("wall", dark, view_of(dark, color=dark.image.float() / 255 + 0.1), 0.0)
+    assert brighter.psnr == pytest.approx(20, abs=1e-4)
+    total = board.evaluation().record()
+    assert total["total_accuracy"] == pytest.approx(7 / 8) and total["void"] == pytest.approx(1 / 8)
+
+
+def test_an_evaluation_is_what_its_twins_say(field: SemanticField) -> None:
+    """Two scenes, rendered again and scored pixel by pixel in the plain implementations."""
+    scenes = [make_scene(name="one"), make_scene(4, "two", PlaneScene(wall_z=1.5, width=32, height=24))]
+    queries = [query for scene in scenes for query in spread_queries(scene, 2, 2)]
+    evaluation = evaluate(field, queries, SPACE)
+    record = evaluation.record()
+    images: dict[str, list[list[tuple[int, int]]]] = {"one": [], "two": []}
+    similarity = []
+    for rendering in render_queries(field, queries):
+        truth, view = rendering.truth, rendering.view
+        assert truth.labels is not None
+        pairs = list(zip(view.labels.flatten().tolist(), truth.labels.flatten().tolist(), strict=True))
+        images[rendering.query.scene.name].append(pairs)
+        similarity.append(ssim_twin.ssim(view.color.tolist(), (truth.image.float() / 255).tolist()))
+    together = images["one"] + images["two"]
+    assert record["strict_miou"] == pytest.approx(twin.strict_miou(together, 3))
+    by_scene = [twin.released_miou(images[name], 3) for name in ("one", "two")]
+    assert record["released_miou"] == pytest.approx(sum(by_scene) / 2)
+    assert (record["total_accuracy"], record["average_accuracy"]) == pytest.approx(twin.accuracies(together, 3))
+    assert record["ssim"] == pytest.approx(sum(similarity) / 4, abs=1e-6)
+    assert [scene["scene"] for scene in record["per_scene"]] == ["one", "two"]
+    assert record["per_scene"][1]["strict_miou"] == pytest.approx(twin.strict_miou(images["two"], 3))
+    assert np.sum(record["confusion"]["pixels"]) == 4 * 32 * 24
+    assert sum(record["per_class_share"].values()) == pytest.approx(1)
+
+
+def test_no_interval_is_claimed_of_few_scenes() -> None:
+    frame = PlaneScene().frame((0.0, 0.0, 0.0))
+    assert frame.labels is not None
+    board = Scoreboard(SPACE)
+    for scene in range(4):
+        board.add(f"scene {scene}", frame, view_of(frame), 0.0)
+    assert all(math.isnan(end) for end in board.evaluation().interval)
+    board.add("wrong", frame, view_of(frame, labels=(frame.labels + 1) % 3), 0.0)
+    low, high = board.evaluation().interval
+    assert low < board.strict_miou < high == pytest.approx(1)
+
+
+# Records
+
+
+def test_numbers_that_json_does_not_know_are_null(tmp_path: Path) -> None:
+    assert with_nulls({"a": [math.nan, (1.0, math.inf)], "b": {"c": -math.inf, "d": 0}, "e": Path("x")}) == {
+        "a": [None, [1.0, None]],
+        "b": {"c": None, "d": 0},
+        "e": "x",
+    }
+    write_record(tmp_path / "new" / "record.json", {"a": math.nan})
+    assert (tmp_path / "new" / "record.json").read_text() == '{\n  "a": null\n}\n'
+
+
+# The command
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(2)
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_checkpoint(path, SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS)
+    return path
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """Five pictures of wall, floor and cabinet in stripes, as NYU40 ids 1, 2, 3."""
+    writer = SequenceWriter(tmp_path / "recording")
+    for number, frame in enumerate(make_scene().frames):
+        writer.add(number, frame)
+    return tmp_path / "recording"
+
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(checkpoint: Path, tmp_path: Path) -> Run:
+    def evaluated(*arguments: str) -> dict[str, Any]:
+        path = tmp_path / "out.json"
+        fixed = [
+            "--checkpoint",
+            str(checkpoint),
+            "--views",
+            "2",
+            "--quality",
+            "fast",
+            "--width",
+            "32",
+            "--threads",
+            "1",
+        ]
+        main(["evaluate", *fixed, "--json", str(path), "--overwrite", *arguments])
+
+        def refuse(constant: str) -> None:
+            raise AssertionError(f"{constant} is no JSON")
+
+        record: dict[str, Any] = json.loads(path.read_text(), parse_constant=refuse)
+        return record
+
+    return evaluated
+
+
+def test_the_record_has_its_keys_and_null_for_what_is_not_there(run: Run, recording: Path, checkpoint: Path) -> None:
+    record = run("--sequence", str(recording), "--targets", "2")
+    assert set(REQUIRED) <= record.keys()
+    assert record["pictures"] == 2 and record["size"] == [32, 24] and record["input"] == "RGB"
+    assert 0 <= record["strict_miou"] <= 1 and -1 < record["ssim"] < 1 and record["depth_error"] > 0
+    assert record["per_class"]["wall"] is not None and record["per_class"]["bed"] is None
+    assert list(record["per_class"]) == list(ROOMS.names)
+    assert record["lpips"] is None or record["lpips_missing"] is None
+    assert record["strict_miou_interval"] == [None, None], "one scene says nothing of others"
+    assert record["config"]["evaluation"]["views"] == 2 and record["label_space"] == "rooms"
+    assert len(record["checkpoint"]) == 64 and record["checkpoint_file"] == str(checkpoint)
+    assert record["scored"] == "recording recording"
+
+
+def test_depth_is_used_when_asked_for_and_said(run: Run, recording: Path, tmp_path: Path) -> None:
+    rgb = run("--sequence", str(recording), "--targets", "1")
+    rgbd = run("--sequence", str(recording), "--targets", "1", "--depth")
+    assert rgbd["input"] == "RGB-D" and rgbd["depth_error"] < rgb["depth_error"]
+    config = tmp_path / "rgbd.yaml"
+    config.write_text("evaluation: {depth: true, targets: 1}\n")
+    assert run("--sequence", str(recording), "--config", str(config))["input"] == "RGB-D"
+
+
+def test_raw_scannet_ids_score_as_the_nyu40_ids_they_stand_for(run: Run, recording: Path) -> None:
+    before = run("--sequence", str(recording), "--label-ids", "nyu40", "--targets", "2")
+    raw_of = np.array([0, 1100, 3, 57], np.uint16)  # by NYU40 id
+    (recording / "scannetv2-labels.combined.tsv").write_text(
+        "id\traw_category\tnyu40id\n1100\tplaster\t1\n3\tcarpet\t2\n57\tcupboard\t3\n"
+    )
+    for path in (recording / "label-filt").iterdir():
+        cv2.imwrite(str(path), raw_of[cv2.imread(str(path), cv2.IMREAD_UNCHANGED)])
+    for ids in ("scannet", "auto"):
+        after = run("--sequence", str(recording), "--label-ids", ids, "--targets", "2")
+        assert after["confusion"] == before["confusion"], ids
+    assert np.sum(before["confusion"]["pixels"]) == 2 * 32 * 24
+
+
+@pytest.mark.parametrize("how", ["no folder", "all zero"])
+def test_without_labels_colour_is_scored_and_semantics_are_null(run: Run, recording: Path, how: str) -> None:
+    for path in (recording / "label-filt").iterdir():
+        cv2.imwrite(str(path), np.zeros((24, 32), np.uint8)) if how == "all zero" else path.unlink()
+    if how == "no folder":
+        (recording / "label-filt").rmdir()
+    record = run("--sequence", str(recording), "--targets", "1")
+    for name in ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "commonest_class_miou"):
+        assert record[name] is None, name
+    assert set(record["per_class"].values()) == {None}
+    assert record["psnr"] > 0 and "label" in record["semantics_missing"]
+
+
+def test_labels_of_another_label_space_are_refused(run: Run, recording: Path, tmp_path: Path) -> None:
+    for path in (recording / "label-filt").iterdir():
+        cv2.imwrite(str(path), np.full((24, 32), 33, np.uint8))  # a toilet, which no room has
+    with pytest.raises(SystemExit) as stop:
+        run("--sequence", str(recording))
+    assert "MODEL_MISMATCH" in str(stop.value.code) and "holds ids 33" in str(stop.value.code)
+    config = tmp_path / "scannet.yaml"
+    config.write_text("data: {label_space: scannet20}\n")
+    with pytest.raises(SystemExit) as stop:
+        run("--config", str(config))
+    assert "scannet20" in str(stop.value.code) and "rooms" in str(stop.value.code)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_recording_keeps_its_aspect_and_may_be_thinned(recording: Path) -> None:
+    (scene,) = chosen_scenes(DataConfig(width=16, height=16, frames=2), ROOMS, sequence=recording)
+    assert (scene.cameras.width, scene.cameras.height) == (16, 12)
+    assert [frame.name for frame in scene.frames] == ["recording/1", "recording/3"]
+    (scene,) = chosen_scenes(DataConfig(frames=0), ROOMS, sequence=recording, bounds=(0.2, 4.0))
+    assert len(scene.frames) == 5 and scene.bounds == (0.2, 4.0)
+
+
+def test_the_config_says_what_is_rendered_and_options_go_before_it(checkpoint: Path, tmp_path: Path) -> None:
+    from sray.checkpoint import load_checkpoint
+
+    config = tmp_path / "a.yaml"
+    config.write_text("data: {test: '9500:9502', width: 80, frames: 12}\nevaluation: {targets: 5, quality: high}\n")
+    command = Evaluate(config=config, targets=3, frames=6)
+    data, plan = command.settings(load_checkpoint(checkpoint))
+    assert (data.test, data.width, data.height, data.frames) == ("9500:9502", 80, 120, 6)
+    assert (plan.targets, plan.views, plan.quality, plan.depth) == (3, 8, "high", False)
+    assert Evaluate(sequence=tmp_path).settings(load_checkpoint(checkpoint))[0].frames == 0, "all of a recording"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"seeds": ("9000", "x")}, "x"),
+        ({"seeds": ("9000",), "sequence": Path("a")}, "--sequence"),
+        ({"views": 0}, "views is 0"),
+        ({"bounds": (2.0, 1.0)}, "near < far"),
+    ],
+)
+def test_a_wrong_option_is_named(arguments: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        Evaluate(**arguments)
+
+
+def test_a_record_that_is_there_is_kept(run: Run, checkpoint: Path, recording: Path, tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    path.write_text("precious")
+    with pytest.raises(SrayError, match="kept.json exists"):
+        Evaluate(checkpoint=checkpoint, sequence=recording, json=path).main()
+    with pytest.raises(SrayError, match="kept.json exists"):
+        Evaluate(checkpoint=checkpoint, sequence=recording, json=tmp_path / "new.json", report=path).main()
+    assert path.read_text() == "precious" and not (tmp_path / "new.json").exists()
+
+
+def test_an_interrupted_evaluation_leaves_the_old_record_and_says_how_far_it_got(
+    run: Run, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out.json").write_text("of yesterday")
+    render, times = SemanticField.render, []
+
+    def interrupted(self: SemanticField, camera: Camera, **how: Any) -> RenderedView:
+        if times:
+            raise KeyboardInterrupt
+        times.append(1)
+        return render(self, camera, **how)
+
+    monkeypatch.setattr(SemanticField, "render", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        run("--sequence", str(recording), "--targets", "3")
+    assert stop.value.code == 130
+    assert (tmp_path / "out.json").read_text() == "of yesterday"
+    assert "stopped after 1 of 3 pictures" in capsys.readouterr().out
