@@ -1,0 +1,97 @@
+"""Every dataset by its name in a config, and a missing scene named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from dataset_fixtures.colour_only import write_blender, write_llff
+from dataset_fixtures.relief import POSES, pinhole, render, views
+from dataset_fixtures.replica import write_sequence
+from dataset_fixtures.scannet import NYU40_IDS, RAW_IDS, TABLE, sens_frame, sens_header, write_folder, write_table
+
+from sray.errors import ErrorCode, SrayError
+from sray_train.config import DataConfig
+from sray_train.datasets.catalog import EXPECTED, OPEN, load_scenes, recordings
+
+K = pinhole(48, 36, 24)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with a scene of each dataset."""
+    seen = views(K, 48, 36)
+    write_folder(tmp_path / "scene0000_00", seen, K, RAW_IDS)
+    write_table(tmp_path / TABLE)
+    (tmp_path / "scans" / "scene0001_00").mkdir(parents=True)
+    sens = sens_header(K, K, (48, 36), (48, 36), 2)
+    sens += b"".join(sens_frame(pose, (view := render(K, pose, 48, 36)).rgb, view.depth) for pose in POSES[:2])
+    (tmp_path / "scans" / "scene0001_00" / "scene0001_00.sens").write_bytes(sens)
+    (tmp_path / "scene0002_00.sens").write_bytes(sens)
+    write_folder(tmp_path / "recorded", seen, K, NYU40_IDS, np.uint8)
+    for number in (1, 2):
+        write_sequence(tmp_path / "room_0" / f"Sequence_{number}", seen)
+    write_blender(tmp_path / "lego", seen, 24)
+    write_blender(tmp_path / "lego", seen[:3], 24, "test")
+    write_llff(tmp_path / "fern", 192, 144, 96, [(1, 6)] * 4)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("dataset", "which", "found"),
+    [
+        ("scannet", "scene0000_00", {"scene0000_00": 4}),
+        ("scannet", "scene0001_00,scene0002_00", {"scene0001_00": 2, "scene0002_00": 2}),
+        ("folder", "recorded", {"recorded": 4}),
+        ("replica", "room_0", {"room_0/Sequence_1": 4, "room_0/Sequence_2": 4}),
+        ("replica", "room_0/Sequence_2", {"room_0/Sequence_2": 4}),
+        ("blender", "lego", {"lego": 4}),
+        ("blender", "lego/test, lego", {"lego/test": 3, "lego": 4}),
+        ("llff", "fern", {"fern": 4}),
+    ],
+)
+def test_scenes_by_name(root: Path, dataset, which: str, found: dict[str, int]) -> None:
+    data = DataConfig(dataset, str(root), label_space="nyu40", width=24, height=18, frames=0)
+    scenes = load_scenes(data, which)
+    assert {scene.name: len(scene.frames) for scene in scenes} == found
+    for scene in scenes:
+        frame = scene.frames[1]
+        assert frame.image.shape == (18, 24, 3)
+        assert torch.equal(scene.cameras.intrinsics[1], frame.camera.intrinsics)
+        assert torch.equal(scene.cameras.world_from_camera[1], frame.camera.world_from_camera)
+        labelled = dataset in ("folder", "replica") or scene.name == "scene0000_00"
+        assert (frame.labels is not None) == labelled
+    assert scenes[0].bounds == {"blender": (2, 6), "llff": (1, 6)}.get(dataset, scenes[0].bounds)
+
+
+def test_llff_reads_the_size_that_the_config_asks_for(root: Path) -> None:
+    (recording,) = recordings(DataConfig("llff", str(root), width=40, height=30), "fern")
+    assert (recording.cameras.width, recording.cameras.height) == (48, 36)
+
+
+def test_a_named_part_of_a_split(root: Path) -> None:
+    with pytest.raises(SrayError, match="scene0160_00"):
+        list(recordings(DataConfig("scannet", str(root)), "released_scannet:test"))
+
+
+@pytest.mark.parametrize("dataset", OPEN)
+def test_a_missing_scene_is_named_with_what_was_expected_and_what_there_is(root: Path, dataset) -> None:
+    with pytest.raises(SrayError) as caught:
+        load_scenes(DataConfig(dataset, str(root)), "nowhere")
+    assert caught.value.code == ErrorCode.BAD_FILE
+    for said in (str(root), "no scene nowhere", EXPECTED[dataset].format("nowhere"), "fern, lego, recorded, room_0"):
+        assert said in str(caught.value)
+
+
+def test_a_missing_part_is_named(root: Path) -> None:
+    with pytest.raises(SrayError, match="lego/all"):
+        load_scenes(DataConfig("blender", str(root)), "lego/all")
+    with pytest.raises(SrayError, match="transforms_val.json"):
+        load_scenes(DataConfig("blender", str(root)), "lego/val")
+
+
+def test_a_missing_root_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SrayError, match="set data.root"):
+        load_scenes(DataConfig("replica", str(tmp_path / "nowhere")), "room_0")
