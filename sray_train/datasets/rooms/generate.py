@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -86,24 +87,27 @@ def make_rooms(
 ) -> list[Path]:
     """The folders of many rooms, in the order of `seeds`; `on_progress(done, total)` after each."""
     wanted = list(seeds)
+    place = partial(room_path, width=width, height=height, frames=frames, cache=cache)
     make = partial(room_folder, width=width, height=height, frames=frames, cache=cache)
-    folders: dict[int, Path] = {}
-    if workers <= 1:
-        for seed in wanted:
-            folders[seed] = make(seed)
-            if on_progress:
-                on_progress(len(folders), len(wanted))
-        return [folders[seed] for seed in wanted]
+    cached = [seed for seed in wanted if place(seed).is_dir()]
+    missing = list(dict.fromkeys(seed for seed in wanted if not place(seed).is_dir()))
+    for done, _ in enumerate(chain(cached, _made(make, missing, workers)), start=1):
+        if on_progress:
+            on_progress(done, len(wanted))
+    return [place(seed) for seed in wanted]
+
+
+def _made(make: Callable[[int], Path], seeds: list[int], workers: int) -> Iterator[Path]:
+    """Each room when it is made."""
+    if workers <= 1 or len(seeds) <= 1:
+        yield from map(make, seeds)
+        return
     # Spawned, not forked: torch's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        pending = {pool.submit(make, seed): seed for seed in dict.fromkeys(wanted)}
         try:
-            for done in as_completed(pending):
-                folders[pending[done]] = done.result()
-                if on_progress:
-                    on_progress(len(folders), len(pending))
+            for done in as_completed([pool.submit(make, seed) for seed in seeds]):
+                yield done.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return [folders[seed] for seed in wanted]
