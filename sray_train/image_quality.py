@@ -45,7 +45,7 @@ class Lpips:
     @torch.inference_mode()
     def __call__(self, image: Float[Tensor, "height width 3"], truth: Float[Tensor, "height width 3"]) -> float:
         """Of colours in 0..1."""
-        return float(self._distance(_batch(image).float(), _batch(truth).float()))
+        return float(self._distance(_batch(image), _batch(truth)))
 
 
 def find_lpips(*, download: bool = False) -> tuple[Lpips | None, str]:
@@ -63,4 +63,5 @@ def find_lpips(*, download: bool = False) -> tuple[Lpips | None, str]:
 
 
 def _batch(image: Tensor) -> Tensor:
-    return image.double().clamp(0, 1).permute(2, 0, 1).unsqueeze(0)
+    # In float64 this convolution takes 4 GB and 20 s for a picture of 960x720.
+    return image.float().clamp(0, 1).permute(2, 0, 1).unsqueeze(0)

@@ -157,7 +157,7 @@ def test_an_evaluation_is_what_its_twins_say(field: SemanticField) -> None:
     by_scene = [twin.released_miou(images[name], 3) for name in ("one", "two")]
     assert record["released_miou"] == pytest.approx(sum(by_scene) / 2)
     assert (record["total_accuracy"], record["average_accuracy"]) == pytest.approx(twin.accuracies(together, 3))
-    assert record["ssim"] == pytest.approx(sum(similarity) / 4, abs=1e-6)
+    assert record["ssim"] == pytest.approx(sum(similarity) / 4, abs=2e-4)
     assert [scene["scene"] for scene in record["per_scene"]] == ["one", "two"]
     assert record["per_scene"][1]["strict_miou"] == pytest.approx(twin.strict_miou(images["two"], 3))
     assert np.sum(record["confusion"]["pixels"]) == 4 * 32 * 24
