@@ -250,7 +250,7 @@ def command(model: SemanticRay, tmp_path: Path) -> Command:
             "--output",
             tmp_path / "out",
         ]
-        fixed = "--quality fast --views 2 --width 32 --threads 1".split()
+        fixed = ["--quality", "fast", "--views", "2", "--width", "32", "--threads", "1"]
         main(["render", *map(str, files), *fixed, *arguments])
         return tmp_path / "out" / "walk"
 
