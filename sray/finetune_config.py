@@ -1,0 +1,69 @@
+"""FineTuneConfig: how a model is adapted to one scene. The defaults are the quickest of docs/finetuning.md."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from sray.losses import LossWeights
+from sray.model import RaySamples
+
+Mode = Literal["full", "heads"]
+
+
+@dataclass(frozen=True)
+class FineTuneConfig:
+    """How long, on what, and how fast."""
+
+    mode: Mode = "full"
+    """`full`: the encoder learns too. `heads`: it stays as it is, and every frame is encoded once."""
+    steps: int = 200
+    picture_steps: int = 60
+    """Of these the first so many are on the labels of single pictures: the encoder and the classifier alone, in a
+    sixth of the time of a step on rays. None in mode `heads`, nor where no labels teach."""
+    pictures: int = 4
+    """Pictures of such a step."""
+    pixels: int = 1024
+    """Labelled pixels of each picture."""
+    rays: int = 256
+    """Rays of every other step, all of one target."""
+    views: int = 8
+    """Source views of a target, the nearest; fewer where there are not so many."""
+    coarse_samples: int = 24
+    fine_samples: int = 8
+    learning_rate: float = 1e-3
+    """Of the heads, on rays."""
+    encoder_learning_rate: float = 1e-3
+    """Of the encoder, on rays, in mode `full`."""
+    picture_learning_rate: float = 2e-3
+    final_rate: float = 0.05
+    """Learning rates fall to this share of themselves, exponentially, over the picture steps and over the others."""
+    warm_up: int = 10
+    """Steps over which they rise at first, each time."""
+    balance: float = 0.3
+    """Classes count by their frequency to minus this: 0 all pixels alike, 1 all classes alike."""
+    loss: LossWeights = field(default_factory=LossWeights)
+    """Weights of labels, colour and depth; what a frame does not have teaches nothing. `LossWeights(semantic=0)`: the
+    pictures alone, without a label."""
+    validate_every: int = 50
+    """Steps between two looks at the held-out frames; the last step is always looked at."""
+    max_seconds: float = math.inf
+    """Stop after this long, though steps are left."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        RaySamples(self.coarse_samples, self.fine_samples)  # raises ValueError for too few
+        if self.mode not in get_args(Mode):
+            raise ValueError(f"mode is {self.mode!r}; expected one of {', '.join(get_args(Mode))}")
+        for name in ("steps", "pictures", "pixels", "rays", "views", "validate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+        for name in ("learning_rate", "encoder_learning_rate", "picture_learning_rate", "final_rate", "max_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
+        for name in ("picture_steps", "warm_up", "balance"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 0")
+        if not (self.loss.semantic > 0 or self.loss.color > 0 or self.loss.depth > 0):
+            raise ValueError("every loss weighs 0; expected labels, colour or depth to teach")

@@ -1,0 +1,68 @@
+"""Frames kept from learning, and how well a model renders them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from sray.camera import Camera
+from sray.field import SemanticField
+from sray.frames import Frame, SourceViews
+from sray.metrics import ConfusionMatrix, psnr
+from sray.model import SemanticRay
+from sray.render_config import RenderConfig
+from sray.view_selection import select_views
+
+MOST_PIXELS = 160 * 120
+"""Larger frames are scored at this many pixels: a look must cost a second or two, whatever the camera."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of all held-out frames together."""
+
+    strict_miou: float
+    """0..1; NaN if none of them is labelled."""
+    psnr: float
+    """dB, mean over the frames."""
+
+
+class HeldOut:
+    """Renders held-out frames from source frames, as the node would, from colour alone (RGB)."""
+
+    def __init__(
+        self, frames: Sequence[Frame], sources: Sequence[Frame], views: int, bounds: tuple[float, float]
+    ) -> None:
+        """Each frame is rendered from its `views` nearest sources; `bounds`: near and far, metres."""
+        self._frames = [_small(frame) for frame in frames]
+        self._sources = list(sources)
+        cameras = Camera.stack([frame.camera for frame in sources])
+        self._nearest = [sorted(select_views(frame.camera, cameras, views)) for frame in frames]
+        self._bounds = bounds
+
+    def score(self, model: SemanticRay) -> Score:
+        """Puts the model into eval mode."""
+        field = SemanticField(model, RenderConfig.preset("balanced"))
+        used = sorted({index for nearest in self._nearest for index in nearest})
+        features = {index: field.encode(self._sources[index].image) for index in used}
+        matrix = ConfusionMatrix(model.config.classes)
+        decibels = []
+        for frame, nearest in zip(self._frames, self._nearest, strict=True):
+            views = replace(SourceViews.from_frames([self._sources[index] for index in nearest]), depth=None)
+            field.set_sources(views, torch.stack([features[index] for index in nearest]), self._bounds)
+            view = field.render(frame.camera)
+            decibels.append(psnr(view.color, frame.image.float() / 255))
+            if frame.labels is not None:
+                matrix.update(view.labels, frame.labels)
+        return Score(matrix.strict().miou, sum(decibels) / len(decibels))
+
+
+def _small(frame: Frame) -> Frame:
+    camera = frame.camera
+    scale = math.sqrt(MOST_PIXELS / (camera.width * camera.height))
+    if scale >= 1:
+        return frame
+    return frame.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))

@@ -1,0 +1,104 @@
+"""The 8/8/4 split: who is a source, who is tuned on, who is only scored, and that the last stay out of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import PlaneScene
+
+from sray.camera import Camera
+from sray.errors import ErrorCode, SrayError
+from sray.finetune import FineTuner
+from sray.finetune_config import FineTuneConfig
+from sray.frames import Frame
+from sray.model import SemanticRay, SemanticRayConfig
+from sray_train.datasets.scene import Scene
+from sray_train.datasets.view_split import split_views
+
+PLANE = PlaneScene()
+
+
+class WatchedFrames(Sequence[Frame]):
+    """Frames that remember which of them anyone took: pictures, labels and depth are had in no other way."""
+
+    def __init__(self, frames: list[Frame]) -> None:
+        self._frames = frames
+        self.taken: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index):
+        self.taken |= set(range(len(self))[index] if isinstance(index, slice) else [range(len(self))[index]])
+        return self._frames[index]
+
+
+def walk(count: int) -> Scene:
+    """A camera that moves along the wall, 10 cm a frame."""
+    frames = [PLANE.frame((0.1 * index - 0.05 * count, 0.0, 0.0)) for index in range(count)]
+    return Scene("walk", WatchedFrames(frames), Camera.stack([frame.camera for frame in frames]), (1.0, 4.0))
+
+
+def test_twenty_nearby_frames_are_shared_out_in_turns() -> None:
+    split = split_views(walk(30))
+    assert [len(part) for part in (split.sources, split.tuning, split.test)] == [8, 8, 4]
+    chosen = sorted([*split.sources, *split.tuning, *split.test])
+    assert chosen == list(range(chosen[0], chosen[0] + 20)), "on a straight walk the nearest 20 are neighbours"
+    assert abs(chosen[0] + 9.5 - 15) <= 1, "around the middle frame"
+    for test in split.test:
+        assert min(split.sources) < test < max(split.sources)
+        assert min(abs(test - source) for source in split.sources) <= 2
+    assert [late - early for early, late in zip(split.test, split.test[1:], strict=False)] == [5, 5, 5]
+
+
+def test_the_split_follows_its_centre_and_is_the_same_every_time() -> None:
+    scene = walk(40)
+    assert split_views(scene, centre=5) == split_views(scene, centre=5)
+    assert max(split_views(scene, centre=5).sources) < 22 and min(split_views(scene, centre=34).sources) > 17
+    assert not scene.frames.taken, "poses alone decide: no picture is read"
+
+
+def test_frames_far_from_the_centre_are_left_out() -> None:
+    """Every other frame of the walk looks away from the wall."""
+    scene = walk(44)
+    poses = scene.cameras.world_from_camera.clone()
+    poses[1::2, :3, :3] = torch.diag(torch.tensor([-1.0, 1.0, -1.0]))
+    split = split_views(replace(scene, cameras=replace(scene.cameras, world_from_camera=poses)))
+    assert all(index % 2 == 0 for part in (split.sources, split.tuning, split.test) for index in part)
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1), (4, 2, 1), (3, 9, 5)])
+def test_other_counts_are_disjoint_too(counts) -> None:
+    split = split_views(walk(sum(counts)), counts)
+    parts = [split.sources, split.tuning, split.test]
+    assert tuple(map(len, parts)) == counts
+    assert sorted(index for part in parts for index in part) == list(range(sum(counts)))
+
+
+def test_too_few_frames_are_refused_with_how_many_it_takes() -> None:
+    with pytest.raises(SrayError, match="walk has 12 usable frames; expected at least 20: 8 sources, 8") as caught:
+        split_views(walk(12))
+    assert caught.value.code == ErrorCode.TOO_FEW_VIEWS
+    assert len(split_views(walk(12), (4, 4, 4)).test) == 4
+    for counts in ((0, 8, 4), (8, 8, 0)):
+        with pytest.raises(ValueError, match="at least 1 of each"):
+            split_views(walk(20), counts)
+    with pytest.raises(ValueError, match="no frame 20; expected 0 to 19"):
+        split_views(walk(20), centre=20)
+
+
+def test_no_test_frame_reaches_fine_tuning() -> None:
+    """Every frame whose picture, labels or depth is taken is written down; a tuner holds no other way to them."""
+    scene = walk(24)
+    split = split_views(scene)
+    torch.manual_seed(0)
+    model = SemanticRay(SemanticRayConfig(3))
+    sources, tuning = ([scene.frames[index] for index in part] for part in (split.sources, split.tuning))
+    config = FineTuneConfig(steps=12, picture_steps=6, pictures=3, pixels=8, rays=8, coarse_samples=4, fine_samples=2)
+    tuner = FineTuner(model, sources, tuning, config=config, bounds=scene.bounds)
+    assert len(list(tuner.run())) == 13
+    assert scene.frames.taken == {*split.sources, *split.tuning}
+    assert not scene.frames.taken & set(split.test)
