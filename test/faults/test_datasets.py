@@ -376,9 +376,10 @@ def test_a_file_that_is_no_scene_is_named(lego: Path, text: str) -> None:
     refused(lambda: BlenderRecording.open(lego), "transforms_train.json")
 
 
-def test_a_scaled_pose_is_skipped_and_counted(lego: Path) -> None:
-    scaled = (np.diag([2, 2, 2, 1]) @ VIEWS[1].pose).tolist()
-    changed(lego / "transforms_train.json", lambda r: r["frames"][1].update(transform_matrix=scaled))
+@pytest.mark.parametrize("factors", [(2, 2, 2, 1), (-1, 1, 1, 1), (0, 0, 0, 1)], ids=["scaled", "mirrored", "empty"])
+def test_a_pose_that_is_no_motion_is_skipped_and_counted(lego: Path, factors: tuple[int, ...]) -> None:
+    pose = (np.diag(factors) @ VIEWS[1].pose).tolist()
+    changed(lego / "transforms_train.json", lambda r: r["frames"][1].update(transform_matrix=pose))
     assert BlenderRecording.open(lego).skipped == {"pose is no rotation and translation": [1]}
 
 
