@@ -205,7 +205,7 @@ def test_of_one_picture_there_is_no_best_and_worst(tmp_path: Path) -> None:
 def test_large_pictures_are_shrunk_and_class_colours_stay_exact(tmp_path: Path) -> None:
     scene = make_scene("large")
     small = render(scene, 0, 0.5)
-    truth = small.truth.resized(960, 720)
+    truth = small.truth.resized(900, 675)
     assert truth.labels is not None and truth.depth is not None
     view = replace(
         RenderedView.blank(truth.camera), labels=truth.labels, depth=truth.depth, color=truth.image.float() / 255
