@@ -15,6 +15,7 @@ from sray.errors import SrayError
 from sray_train.cli.bench import Bench
 from sray_train.cli.data import Data
 from sray_train.cli.evaluate import Evaluate
+from sray_train.cli.finetune import Finetune
 from sray_train.cli.render import Render
 from sray_train.cli.rooms import Rooms
 from sray_train.cli.train import Train
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "train": Train,
     "evaluate": Evaluate,
     "render": Render,
+    "finetune": Finetune,
     "bench": Bench,
 }
 

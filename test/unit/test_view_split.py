@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from conftest import PlaneScene
 
 from sray.camera import Camera
+from sray.checkpoint import Checkpoint
 from sray.errors import ErrorCode, SrayError
-from sray.finetune import FineTuner
 from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame
+from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
+from sray_train.config import load_config
+from sray_train.datasets.rooms import parse_seeds
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import split_views
+from sray_train.scene_tuning import TuningPlan, make_tuner, tune_scene
 
 PLANE = PlaneScene()
 
@@ -90,15 +95,55 @@ def test_too_few_frames_are_refused_with_how_many_it_takes() -> None:
         split_views(walk(20), centre=20)
 
 
-def test_no_test_frame_reaches_fine_tuning() -> None:
-    """Every frame whose picture, labels or depth is taken is written down; a tuner holds no other way to them."""
+SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
+PLAN = TuningPlan(
+    FineTuneConfig(steps=6, picture_steps=3, pictures=3, pixels=8, rays=8, coarse_samples=4, fine_samples=2, views=3),
+    hold_out=2,
+    score_every=2,
+)
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    torch.manual_seed(0)
+    return Checkpoint(SemanticRay(SemanticRayConfig(3)).eval(), SPACE, {}, "0" * 64)
+
+
+def test_no_test_frame_is_taken_for_fine_tuning(checkpoint) -> None:
+    """Every frame whose picture, labels or depth anyone takes is written down."""
     scene = walk(24)
     split = split_views(scene)
-    torch.manual_seed(0)
-    model = SemanticRay(SemanticRayConfig(3))
-    sources, tuning = ([scene.frames[index] for index in part] for part in (split.sources, split.tuning))
-    config = FineTuneConfig(steps=12, picture_steps=6, pictures=3, pixels=8, rays=8, coarse_samples=4, fine_samples=2)
-    tuner = FineTuner(model, sources, tuning, config=config, bounds=scene.bounds)
-    assert len(list(tuner.run())) == 13
+    tuner = make_tuner(checkpoint.model, scene, split, PLAN)
+    assert len(list(tuner.run())) == 7
     assert scene.frames.taken == {*split.sources, *split.tuning}
     assert not scene.frames.taken & set(split.test)
+
+
+def test_what_test_frames_show_changes_no_weight(checkpoint) -> None:
+    """The whole of it, scoring included: test frames of noise and wrong labels change the scores, and only those."""
+    scene, split = walk(24), split_views(walk(24))
+    spoilt = [scene.frames[index] for index in range(24)]
+    for index in split.test:
+        noise = torch.randint(0, 256, spoilt[index].image.shape, dtype=torch.uint8)
+        spoilt[index] = replace(spoilt[index], image=noise, labels=2 - spoilt[index].labels)
+    clean, noisy = (tune_scene(checkpoint, each, split, PLAN) for each in (scene, replace(scene, frames=spoilt)))
+    assert clean.after.record()["psnr"] > noisy.after.record()["psnr"] + 3
+    assert [step.losses for step in clean.result.curve] == [step.losses for step in noisy.result.curve]
+    assert clean.result.best_step == noisy.result.best_step
+    for name, tensor in clean.result.model.state_dict().items():
+        assert torch.equal(tensor, noisy.result.model.state_dict()[name]), name
+
+
+def test_held_out_frames_choose_and_do_not_teach(checkpoint) -> None:
+    scene, split = walk(24), split_views(walk(24))
+    kept = [len(make_tuner(checkpoint.model, scene, split, replace(PLAN, hold_out=held))._frames) for held in (0, 2, 8)]
+    assert kept == [16, 14, 8]
+    with pytest.raises(ValueError, match="9 of 8 tuning frames"):
+        make_tuner(checkpoint.model, scene, split, replace(PLAN, hold_out=9))
+
+
+def test_rooms_to_train_on_are_never_scored_on() -> None:
+    config = load_config(Path(__file__).parents[2] / "config" / "experiments" / "rooms.yaml").data
+    seeds = {part: set(parse_seeds(getattr(config, part))) for part in ("train", "validation", "test")}
+    assert not seeds["train"] & seeds["test"] and not seeds["validation"] & seeds["test"]
+    assert min(seeds["test"]) >= 9000 > 8999 >= max(seeds["train"] | seeds["validation"])

@@ -1,0 +1,148 @@
+"""`sray finetune`: few-step adaptation of a checkpoint to a scene, with scores before and after."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.console import Console
+
+from sray.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sray.finetune_config import FineTuneConfig
+from sray.label_space import LABEL_SPACES
+from sray.losses import LossWeights
+from sray_train.allocator import keep_freed_memory
+from sray_train.chosen_scenes import chosen_scenes
+from sray_train.config import DataConfig, LabelIds
+from sray_train.datasets.rooms import parse_seeds
+from sray_train.datasets.view_split import PAPER_COUNTS, split_views
+from sray_train.records import refuse_existing, with_nulls, write_record
+from sray_train.scene_tuning import TunedScene, TuningPlan, tune_scene, tuned_lineage, tuning_record
+from sray_train.tuning_curve import draw_tuning_curve
+from sray_train.tuning_watch import Watch, interruption, say_tuned
+
+RECORDING_FRAMES = 100
+"""A longer recording is thinned to so many: neighbours at 30 Hz are one picture, and tuning on them proves nothing."""
+
+
+@dataclass
+class Finetune:
+    """Adapt a checkpoint to a scene in few steps: 8 sources, 8 frames to tune on, 4 to score on before and after."""
+
+    checkpoint: Path = Path("models/sray_rooms.safetensors")
+    """A .safetensors file written by `sray train`. It is not changed."""
+    sequence: Path | None = None
+    """A recording: a folder in ScanNet's layout, or a .sens file, labelled (or see --color-only)."""
+    label_ids: LabelIds = "auto"
+    """What the recording's label pictures hold: NYU40 ids, or raw ScanNet ids (scannetv2-labels.combined.tsv)."""
+    seeds: tuple[str, ...] = ()
+    """Rooms instead: 9000 9001, or 9000:9003. Each is tuned on by itself. Held-out seeds are 9000 and up."""
+    steps: int = FineTuneConfig.steps
+    mode: Literal["full", "heads"] = "full"
+    """`full`: the encoder learns too. `heads`: it stays as it is."""
+    color_only: bool = False
+    """The pictures alone teach: no label is used but to score."""
+    depth: bool = False
+    """RGB-D: depth teaches, and guides the rendering of the test frames. Without: RGB."""
+    split: tuple[int, int, int] = PAPER_COUNTS
+    """Source, tuning and test frames."""
+    centre: int | None = None
+    """The frame around which they are chosen; None: the middle one."""
+    hold_out: int = 0
+    """Of the tuning frames so many do not teach but choose the best weights; 0: the last weights are taken."""
+    seed: int = 0
+    max_seconds: float = float("inf")
+    """Stop fine-tuning a scene after this long."""
+    score_every: int = 50
+    """Steps between two renderings of the test frames, for the curve; not counted in the seconds. 0: none."""
+    width: int = 160
+    height: int = 120
+    """Of rooms; the pictures of --sequence keep their aspect."""
+    frames: int | None = None
+    """Frames of a scene to choose from; None: 24 of a room, and a recording thinned to 100. 0: all of a recording."""
+    bounds: tuple[float, float] | None = None
+    """Near and far of the scenes, metres; None: their own."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+    """Torch threads; 0 takes all cores."""
+    json: Path = Path("results/finetune.json")
+    """Where the record goes. An existing file is kept unless --overwrite."""
+    output: Path | None = None
+    """Where the tuned checkpoint of a single scene goes; none is written without."""
+    curve: Path | None = None
+    """Where the picture of the scores over steps goes; None: beside the record."""
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.sequence) == bool(self.seeds):
+            raise ValueError("expected one of --sequence and --seeds")
+        if self.seeds and self.output and len(parse_seeds(" ".join(self.seeds))) > 1:
+            raise ValueError("--output takes the model of one scene, but --seeds names several; expected one seed")
+        if min(self.split) < 1 or not 0 <= self.hold_out <= self.split[1]:
+            raise ValueError(
+                f"split is {self.split}, {self.hold_out} held out; expected at least 1 frame of each kind, and no more "
+                "held out than there are tuning frames"
+            )
+        if self.score_every < 0:
+            raise ValueError(f"score-every is {self.score_every}; expected at least 0")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device is cuda, but there is none; expected cpu or auto")
+        self.plan()  # raises ValueError
+
+    def plan(self) -> TuningPlan:
+        """What these options ask for, of each scene."""
+        loss = LossWeights()
+        if self.color_only:
+            loss = replace(loss, semantic=0.0)
+        config = FineTuneConfig(
+            mode=self.mode, steps=self.steps, seed=self.seed, max_seconds=self.max_seconds, loss=loss
+        )
+        return TuningPlan(config, hold_out=self.hold_out, depth=self.depth, score_every=self.score_every)
+
+    def main(self) -> None:
+        picture = self.curve or self.json.with_suffix(".png")
+        for path, option in ((self.json, "--json"), (self.output, "--output"), (picture, "--curve")):
+            if path is not None:
+                refuse_existing(path, option, overwrite=self.overwrite)
+        keep_freed_memory()
+        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        checkpoint = load_checkpoint(self.checkpoint)
+        checkpoint.model.to("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        scenes = chosen_scenes(
+            self.data(checkpoint), checkpoint.label_space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds
+        )
+        splits = [split_views(scene, self.split, self.centre) for scene in scenes]  # all, before time is spent on one
+        console = Console(highlight=False, soft_wrap=True)
+        tuned: list[TunedScene] = []
+        with interruption() as interrupted:
+            for scene, split in zip(scenes, splits, strict=True):
+                with Watch(console, scene.name, self.steps) as watch:
+                    plan = self.plan()
+                    tuned.append(tune_scene(checkpoint, scene, split, plan, on_step=watch.see, canceled=interrupted))
+                say_tuned(console, tuned[-1], len(tuned), len(scenes))
+                if interrupted():
+                    break
+        self.keep(checkpoint, tuned, picture)
+        print(f"see {self.json}, {picture}{f' and {self.output}' if self.output else ''}")
+
+    def data(self, checkpoint: Checkpoint) -> DataConfig:
+        """Where and how scenes are read."""
+        frames = self.frames if self.frames is not None else RECORDING_FRAMES if self.sequence else DataConfig.frames
+        data = DataConfig(width=self.width, height=self.height, frames=frames, label_ids=self.label_ids)
+        name = checkpoint.label_space.name
+        return replace(data, label_space=name) if name in LABEL_SPACES else data
+
+    def keep(self, checkpoint: Checkpoint, tuned: list[TunedScene], picture: Path) -> None:
+        """Write the record, the curve and the checkpoint."""
+        record = tuning_record(tuned, checkpoint, self.plan()) | {
+            "threads": torch.get_num_threads(),
+            "checkpoint_file": self.checkpoint,
+        }
+        write_record(self.json, record)
+        draw_tuning_curve({scene.scene.name: scene.curve for scene in tuned}, picture)
+        if self.output is not None:
+            lineage = with_nulls(tuned_lineage(tuned[0], checkpoint, self.plan()))
+            save_checkpoint(self.output, tuned[0].result.model, checkpoint.label_space, lineage)
