@@ -25,9 +25,9 @@ def label_png(view: View, ids: dict[str, int], dtype: type = np.uint16) -> bytes
 
 
 def write_table(path: Path, columns: tuple[str, ...] = ("id", "raw_category", "category", "count", "nyu40id")) -> Path:
-    """The table of ids with ScanNet's columns, and a row whose text has a quotation mark, as the real one's may."""
-    rows = [{"id": RAW_IDS[name], "raw_category": name, "nyu40id": NYU40_IDS[name]} for name in NAMES]
-    rows.append({"id": 1163, "raw_category": '24" object', "nyu40id": 40})
+    """The table of ids with ScanNet's columns. Quotation marks in it mean nothing: people typed the categories."""
+    rows = [{"id": 1163, "raw_category": '"object', "nyu40id": 40}]
+    rows += [{"id": RAW_IDS[name], "raw_category": name, "nyu40id": NYU40_IDS[name]} for name in NAMES]
     lines = ["\t".join(columns), *("\t".join(str(row.get(column, "")) for column in columns) for row in rows)]
     path.write_text("\n".join(lines) + "\n")
     return path

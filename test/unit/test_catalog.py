@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ from dataset_fixtures.replica import write_sequence
 from dataset_fixtures.scannet import NYU40_IDS, RAW_IDS, TABLE, sens_frame, sens_header, write_folder, write_table
 
 from sray.errors import ErrorCode, SrayError
-from sray_train.config import DataConfig
+from sray_train.config import DataConfig, load_config
 from sray_train.datasets.catalog import EXPECTED, OPEN, load_scenes, recordings
+from sray_train.datasets.named_splits import load_splits, scene_names
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 K = pinhole(48, 36, 24)
 
@@ -95,3 +99,24 @@ def test_a_missing_part_is_named(root: Path) -> None:
 def test_a_missing_root_is_named(tmp_path: Path) -> None:
     with pytest.raises(SrayError, match="set data.root"):
         load_scenes(DataConfig("replica", str(tmp_path / "nowhere")), "room_0")
+
+
+def blocks() -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "docs" / "datasets.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("block", blocks(), ids=lambda block: block.split()[2])
+def test_the_config_lines_of_the_documents(tmp_path: Path, block: str) -> None:
+    (tmp_path / "config.yaml").write_text(block)
+    config = load_config(tmp_path / "config.yaml")
+    for which in (config.data.train, config.data.validation, config.data.test):
+        assert scene_names(which, config.data.dataset)
+
+
+def test_the_documents_count_the_splits_as_they_are() -> None:
+    text = (REPOSITORY / "docs" / "datasets.md").read_text()
+    for name, split in load_splits().items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+        assert [int(number) for number in re.findall(r"\d+", row.split("|")[2])] == [
+            len(s) for s in split.parts.values()
+        ]
