@@ -55,10 +55,11 @@ class Watch:
 
     def say_so_far(self) -> None:
         """Interrupted: the numbers so far, which no file will hold."""
-        if self._board is not None:
+        board = self._board
+        if board is not None:
             self._console.print(
-                f"stopped after {self._board.pictures} of {self._pictures} pictures: strict mIoU {_number(self._board.strict_miou)}, PSNR "
-                f"{_number(self._board.psnr, 1)} dB of these. Nothing was written",
+                f"stopped after {board.pictures} of {self._pictures} pictures: strict mIoU "
+                f"{_number(board.strict_miou)}, PSNR {_number(board.psnr, 1)} dB of these. Nothing was written",
                 highlight=False,
                 soft_wrap=True,
             )
