@@ -165,7 +165,8 @@ class SensRecording(PictureRecording):
         if self.header.colour_codec == "raw":
             if len(payload) != width * height * 3:
                 raise self._bad_frame(position, f"has {len(payload)} bytes of raw colour", f"{width * height * 3}")
-            return np.frombuffer(payload, np.uint8).reshape(height, width, 3).copy()  # torch wants it writable
+            raw: NDArray[np.uint8] = np.frombuffer(payload, np.uint8).reshape(height, width, 3).copy()
+            return raw  # writable, as torch wants it
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         bgr = cv2.imdecode(np.frombuffer(payload, np.uint8), flags) if payload else None
         if bgr is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
 from pathlib import Path
 
@@ -236,6 +237,14 @@ def test_labels_beside_the_file(tmp_path: Path, place: str) -> None:
     labels = open_scannet(tmp_path / "a.sens", NYU40)[2].labels
     assert labels is not None
     assert np.array_equal(labels.numpy(), np.array([NYU40.names.index(name) for name in NAMES])[truths[2].classes])
+
+
+def test_a_scene_goes_to_another_process_with_its_archive_open(tmp_path: Path) -> None:
+    truths = write_sens(tmp_path / "a.sens")
+    write_table(tmp_path / TABLE)
+    write_label_archive(tmp_path / "a_2d-label-filt.zip", truths, RAW_IDS)
+    scene = open_scannet(tmp_path / "a.sens", NYU40)
+    assert torch.equal(scene[1].labels, pickle.loads(pickle.dumps(scene))[1].labels)
 
 
 def test_labels_in_a_folder_of_several_files_are_nobodys(tmp_path: Path) -> None:
