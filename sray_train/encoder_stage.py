@@ -11,14 +11,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from sray.camera import feature_grid
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID
 from sray.metrics import ConfusionMatrix
 from sray.model import SemanticRay
+from sray.supervision import balanced_weights, pixel_logits
 from sray_train.augmentation import augment
 from sray_train.config import EncoderStage
 from sray_train.datasets.scene import Scene
+
+BALANCE_FRAMES = 500
+"""Frames that say how frequent classes are."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,10 @@ class EncoderTraining:
                 ErrorCode.BAD_FILE, "no training scene has labels; the encoder stage needs some, or set encoder.steps 0"
             )
         self._frames = [(scene, index) for scene in self._scenes for index in range(len(scene.frames))]
-        self._class_weights = self._balance()
+        sample = self._frames[:: max(1, len(self._frames) // BALANCE_FRAMES)]
+        self._class_weights = balanced_weights(
+            [scene.frames[index] for scene, index in sample], model.config.classes, config.balance
+        )
 
     @property
     def shares(self) -> int:
@@ -74,7 +80,7 @@ class EncoderTraining:
         return PictureBatch(torch.stack(images), torch.stack(pixels), torch.stack(labels))
 
     def forward(self, batch: PictureBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = pixel_logits(self.model, batch.images, batch.pixels).float()
+        logits = pixel_logits(self.model, self.model.encoder(batch.images), batch.pixels).float()
         # A plain mean over the pixels drawn: a weighted one would depend on how pictures are spread over processes.
         loss = F.cross_entropy(
             logits.flatten(0, 1),
@@ -100,31 +106,9 @@ class EncoderTraining:
             for frame in scene.frames[::4]:
                 if frame.labels is not None:
                     image = frame.image.permute(2, 0, 1).unsqueeze(0).to(device).float() / 255
-                    logits = pixel_logits(self.model, image, frame.camera.pixel_grid().unsqueeze(0).to(device))
+                    pixels = frame.camera.pixel_grid().unsqueeze(0).to(device)
+                    logits = pixel_logits(self.model, self.model.encoder(image), pixels)
                     matrix.update(logits.argmax(-1).flatten().to(torch.uint8).cpu(), frame.labels.flatten())
         self.model.train()
         scores = matrix.strict()
         return {"strict_miou": scores.miou, "total_accuracy": scores.total_accuracy}
-
-    def _balance(self) -> Tensor:
-        classes = self.model.config.classes
-        counts = torch.zeros(256, dtype=torch.long)
-        for scene, index in self._frames[:: max(1, len(self._frames) // 500)]:
-            labels = scene.frames[index].labels
-            if labels is not None:
-                counts += torch.bincount(labels.flatten().int(), minlength=256)
-        frequency = (counts[:classes] + 1) / (counts[:classes].sum() + classes)
-        weights = frequency**-self.config.balance
-        return weights / (weights * frequency).sum()
-
-
-def pixel_logits(
-    model: SemanticRay, images: Float[Tensor, "pictures 3 height width"], pixels: Float[Tensor, "pictures pixels 2"]
-) -> Float[Tensor, "pictures pixels classes"]:
-    """2D class scores at given pixels, through the grid that rays read features by."""
-    features = model.encoder(images)
-    rows, columns = features.shape[-2:]
-    grid = feature_grid(pixels, columns, rows).unsqueeze(1)
-    sampled = F.grid_sample(features.float(), grid, padding_mode="border", align_corners=False)
-    logits: Tensor = model.fine.classifier(sampled.squeeze(2).transpose(1, 2))
-    return logits

@@ -13,12 +13,12 @@ from torch import Tensor
 from sray.camera import Camera
 from sray.context import EncodedViews
 from sray.frames import SourceViews
-from sray.label_space import VOID
 from sray.losses import LossWeights, RayTargets, total_loss
 from sray.metrics import ConfusionMatrix, psnr
 from sray.model import RaySamples, SemanticRay
+from sray.supervision import target_rays
 from sray_train.config import RayStage
-from sray_train.datasets.scene import Scene, target_rays
+from sray_train.datasets.scene import Scene
 from sray_train.datasets.source_views import draw_views
 
 VALIDATION_RAYS = 1024
@@ -120,16 +120,15 @@ class RayTraining:
         for scene in scenes:
             target = len(scene.frames) // 2
             frame = scene.frames[target]
-            pixels, color, labels, depth = target_rays(frame, VALIDATION_RAYS, generator)
+            pixels, truth = target_rays(frame, VALIDATION_RAYS, generator)
             sources = SourceViews.from_frames([scene.frames[index] for index in scene.nearest(target, 8)])
             views = self.model.encode(sources.to(device))
             rays = self.model.infer(views, frame.camera.to(device), pixels.to(device), scene.bounds, self._samples)
-            decibels.append(psnr(rays.color.cpu(), color))
-            if labels is not None:
-                assert rays.logits is not None
-                matrix.update(rays.logits.argmax(-1).to(torch.uint8).cpu(), labels)
-            if depth is not None:
-                depth_errors.append((rays.depth.cpu() - depth).abs().nanmedian())
+            decibels.append(psnr(rays.color.cpu(), truth.color))
+            assert rays.logits is not None
+            matrix.update(rays.logits.argmax(-1).to(torch.uint8).cpu(), truth.labels)
+            if truth.depth is not None:
+                depth_errors.append((rays.depth.cpu() - truth.depth).abs().nanmedian())
         self.model.train()
         scores = matrix.strict()
         return {
@@ -144,15 +143,13 @@ class RayTraining:
         scene = self._scenes[chosen]
         target, sources = draw_views(scene, self.config.views, generator)
         frame = scene.frames[target]
-        pixels, color, labels, depth = target_rays(frame, self.config.rays, generator)
-        if labels is None:
-            labels = torch.full((len(pixels),), VOID, dtype=torch.uint8)  # teaches colour alone
+        pixels, truth = target_rays(frame, self.config.rays, generator)
         return TargetRays(
             SourceViews.from_frames([scene.frames[index] for index in sources]),
             tuple((chosen, index) for index in sources),
             frame.camera,
             pixels,
-            RayTargets(color, labels, depth),
+            truth,
             scene.bounds,
             int(torch.randint(0, 2**31, (1,), generator=generator)),
         )

@@ -81,8 +81,7 @@ def nyu40_table(
 
 
 def read_table(path: Path | str) -> NDArray[np.uint8]:
-    """NYU40 id of each of 65536 raw ids, 0 where there is none. Rows that repeat an id: the last counts, as in
-    ScanNet's own tools.
+    """NYU40 id of each of 65536 raw ids, 0 where there is none. Rows that repeat an id: the last counts.
 
     Raises SrayError(BAD_FILE), naming the file and the line, if it has not the columns id and nyu40id, or no numbers.
     """

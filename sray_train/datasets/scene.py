@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Protocol, overload
 
 import torch
-from torch import Tensor
 
 from sray.camera import Camera
 from sray.frames import Frame
@@ -140,21 +139,6 @@ class Scene:
             excluded[list(among)] = False
         excluded[target] = True
         return select_views(self.cameras[target], self.cameras, count, excluded)
-
-
-def target_rays(
-    frame: Frame, count: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Random pixels of a frame: (rays, 2) pixels, (rays, 3) colours 0..1, labels, depth."""
-    height, width = frame.image.shape[:2]
-    index = torch.randint(0, height * width, (count,), generator=generator)
-    pixels = torch.stack([index % width, index // width], dim=-1).float()
-    return (
-        pixels,
-        frame.image.reshape(-1, 3)[index].float() / 255,
-        None if frame.labels is None else frame.labels.reshape(-1)[index],
-        None if frame.depth is None else frame.depth.reshape(-1)[index],
-    )
 
 
 def _size_of(frame: Frame) -> int:

@@ -53,6 +53,6 @@ def test_a_wrong_file_exits_1_and_is_named(capsys: pytest.CaptureFixture[str], t
         main(["evaluate", "--checkpoint", str(tmp_path / "none.safetensors"), "--json", str(tmp_path / "out.json")])
     assert "none.safetensors does not exist" in str(stop.value.code)
     with pytest.raises(SystemExit) as stop:
-        main(["train", "--experiment", str(tmp_path / "none.yaml"), "--run-folder", str(tmp_path / "run")])
+        main(["train", "--config", str(tmp_path / "none.yaml"), "--run-folder", str(tmp_path / "run")])
     assert "none.yaml" in str(stop.value.code)
     assert not (tmp_path / "run").exists()
