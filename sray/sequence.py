@@ -8,7 +8,6 @@ Depth and labels are optional. Depth or labels of another size than the colour a
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -199,10 +198,9 @@ def _bad(path: Path, found: str, expected: str) -> SrayError:
 
 def _read_matrix(path: Path) -> NDArray[np.float64]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # an empty file is only a warning to numpy
-            matrix = np.loadtxt(path, dtype=np.float64)
-    except (OSError, ValueError, UserWarning) as error:
+        rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
+        matrix = np.array(rows, dtype=np.float64)
+    except (OSError, ValueError) as error:
         raise _bad(path, f"cannot be read ({error})", "a text file with a 4x4 matrix") from error
     if matrix.shape != (4, 4):
         raise _bad(path, f"holds an array of shape {matrix.shape}", "a 4x4 matrix")
