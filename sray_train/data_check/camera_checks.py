@@ -73,6 +73,16 @@ class Geometry:
         """Under the reading that fits best."""
         return self.transfer(pair, self.poses, self.intrinsics)
 
+    def triangulated(self, pair: MatchedPair) -> tuple[NDArray[np.bool_], Array]:
+        """Which matches (matches,) move enough to be triangulated, and their depth (matches,) in the first frame."""
+        transfer = self.own(pair)
+        distance, depth = transfer.best(pair.pixels_second)
+        parallax = np.linalg.norm(pair.pixels_second - transfer.infinity, axis=1)
+        # A pixel of noise in 2 % of the width is a depth error of a few tenths at worst, and medians tame it.
+        width = self.camera.width
+        usable = (parallax > 0.02 * width) & (distance < max(1.0, 0.01 * width)) & np.isfinite(depth) & (depth > 0)
+        return usable, depth
+
     def error(self, poses: PoseReading, intrinsics: IntrinsicsReading) -> float:
         """Median over the telling pairs of their median free-depth error, pixels; at most the picture's width."""
         errors = [

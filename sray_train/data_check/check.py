@@ -84,9 +84,9 @@ def check_recording(
     depth_findings, figures = check_depth(geometry, fits)
     # Depth that fits the poses shows that both are metric, or that neither is: the median depth has told which.
     related = "depth_factor" in figures
-    trusted = related and not depth_findings and abs(math.log(figures["depth_factor"])) < SAME_UNIT
+    depth_fits = related and not depth_findings and abs(math.log(figures["depth_factor"])) < SAME_UNIT
     path_findings, path_figures = check_trajectory(sample, metric=related)
-    label_findings, labels = check_labels(geometry, space, trusted)
+    label_findings, labels = check_labels(geometry, space, depth_fits)
     on_progress("judging", 1, 1)
     figures |= path_figures
     if readings:

@@ -57,7 +57,7 @@ def carry(
 
 
 def points_of(
-    frame: Frame, pixels: NDArray[np.int64], depth: NDArray[np.float64], pose: NDArray[np.float64]
+    frame: Frame, pixels: NDArray[np.int64] | NDArray[np.float64], depth: NDArray[np.float64], pose: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """World points (pixels, 3), metres, of pixels (pixels, 2) at depths (pixels,), for a world_from_camera (4, 4)."""
     inverse = np.linalg.inv(frame.camera.intrinsics.double().numpy())

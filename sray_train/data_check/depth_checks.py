@@ -49,13 +49,8 @@ def relate_depth(geometry: Geometry) -> DepthRelation | None:
     """None if too few matched points have recorded depth and enough parallax to be triangulated."""
     triangulated, recorded = [], []
     for pair in geometry.pairs:
-        transfer = geometry.own(pair)
-        distance, depth = transfer.best(pair.pixels_second)
-        parallax = np.linalg.norm(pair.pixels_second - transfer.infinity, axis=1)
-        width = geometry.camera.width
-        # A pixel of noise in 2 % of the width is a depth error of a few tenths at worst, and the median tames it.
-        usable = (parallax > 0.02 * width) & (distance < max(1.0, 0.01 * width)) & np.isfinite(depth) & (depth > 0)
-        usable &= np.isfinite(pair.depth_first) & (pair.depth_first > 0)
+        usable, depth = geometry.triangulated(pair)
+        usable = usable & np.isfinite(pair.depth_first) & (pair.depth_first > 0)
         triangulated.append(depth[usable])
         recorded.append(pair.depth_first[usable])
     if sum(len(each) for each in triangulated) < FEWEST_POINTS:

@@ -44,22 +44,21 @@ def blame(factor: float, median_depth: float) -> UnitVerdict:
     """
     depth_unit, pose_unit = _known(DEPTH_UNITS, factor), _known(POSE_UNITS, factor)
     as_is, mended = _indoors(median_depth), _indoors(median_depth * factor)
-    depth_wrong = (mended and not as_is) or (mended == as_is and depth_unit is not None)
-    if depth_wrong:
-        unit = f"depth in {depth_unit}" if depth_unit else "depth in another unit"
-        return UnitVerdict(
-            "depth", f"The files hold {unit} instead of millimetres.", f"Multiply depth by {factor:.4g} when exporting."
-        )
+    if (mended and not as_is) or (mended == as_is and depth_unit is not None):
+        unit = f"depth in {DEPTH_UNITS[depth_unit]}" if depth_unit else "depth in another unit"
+        cause = f"The files hold {unit} instead of millimetres."
+        return UnitVerdict("depth", cause, f"Multiply depth by {depth_unit or factor:.4g} when exporting.")
     if pose_unit:
-        cause = f"The translations are in {pose_unit} instead of metres."
+        cause = f"The translations are in {POSE_UNITS[pose_unit]} instead of metres."
     else:
         cause = "The translations are not in metres (structure from motion has a scale of its own), or depth is not."
-    return UnitVerdict("poses", cause, f"Divide the translations of all poses by {factor:.4g}.")
+    return UnitVerdict("poses", cause, f"Divide the translations of all poses by {pose_unit or factor:.4g}.")
 
 
-def _known(units: dict[float, str], factor: float) -> str | None:
+def _known(units: dict[float, str], factor: float) -> float | None:
+    """The known factor that this one is, but for what triangulation errs."""
     nearest = min(units, key=lambda unit: abs(math.log(unit / factor)))
-    return units[nearest] if abs(math.log(nearest / factor)) < CLOSE else None
+    return nearest if abs(math.log(nearest / factor)) < CLOSE else None
 
 
 def _indoors(depth: float) -> bool:

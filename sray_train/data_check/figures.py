@@ -133,8 +133,8 @@ def depth_histogram(sample: Sample) -> Picture | None:
 
 
 def shown_pair(geometry: Geometry) -> MatchedPair | None:
-    """A pair that moves well and matches well."""
-    return max(geometry.telling, key=lambda pair: math.sqrt(len(pair)) * pair.motion, default=None)
+    """A pair that matches well and moves too."""
+    return max(geometry.telling, key=lambda pair: len(pair) * math.sqrt(pair.motion), default=None)
 
 
 def _pixel(point: NDArray[np.float64], scale: float) -> tuple[int, int]:

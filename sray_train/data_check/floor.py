@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,45 +13,63 @@ from sray_train.data_check.dense import points_of
 
 Array = NDArray[np.float64]
 
+PIXELS = 1500
+"""Looked at in each frame."""
+POINTS, FEWEST = 3000, 100
+"""Of an id: looked at, and needed to say something about it."""
 THICKNESS = 0.06
-"""Metres: points this near a plane belong to it (depth noise, rugs)."""
-POINTS = 3000
+"""Metres: points so near a plane belong to it (depth noise, rugs)."""
 TRIES = 150
 TILT = np.cos(np.radians(45))
 """Cameras look down a little, so their mean up is only so near the floor's normal."""
 
 
-def floor_likeness(geometry: Geometry, ids: dict[int, NDArray[Any]], candidates: list[int]) -> dict[int, float]:
-    """Share of each candidate id's points that lie in one plane below the cameras.
+@dataclass(frozen=True)
+class LabelledPoints:
+    """Points of the scene with the ids of their pixels, as stored in the label files."""
 
-    `ids`: position -> ids (height, width) as stored. Candidates with too few points are left out. Cameras are held
-    upright on average, which says where up is; the poses must fit.
+    points: Array
+    """(points, 3), metres."""
+    ids: NDArray[np.int64]
+    """(points,)."""
+
+
+def labelled_points(geometry: Geometry, ids: dict[int, NDArray[Any]]) -> LabelledPoints:
+    """Of evenly chosen pixels with depth. `ids`: position -> ids (height, width) as stored."""
+    points, labels = [np.zeros((0, 3))], [np.zeros(0, np.int64)]
+    for position, picture in ids.items():
+        frame = geometry.sample.frame(position)
+        if frame is None or frame.depth is None:
+            continue
+        depth = frame.depth.numpy()
+        rows, columns = np.nonzero(np.isfinite(depth))
+        if not len(rows):
+            continue
+        chosen = np.linspace(0, len(rows) - 1, min(len(rows), PIXELS)).round().astype(int)
+        pixels = np.stack([columns[chosen], rows[chosen]], axis=1)
+        pose = geometry.poses.convert(geometry.sample.poses[position])
+        points.append(points_of(frame, pixels, depth[rows[chosen], columns[chosen]].astype(np.float64), pose))
+        labels.append(_ids_at(picture, pixels.astype(np.float64), depth.shape))
+    return LabelledPoints(np.concatenate(points), np.concatenate(labels))
+
+
+def floor_likeness(geometry: Geometry, scene: LabelledPoints, candidates: list[int]) -> dict[int, float]:
+    """Share of each candidate id's points that lie in one plane below the cameras; ids with too few are left out.
+
+    Cameras are held upright on average, which says where up is; the poses must fit.
     """
-    poses = {position: geometry.poses.convert(geometry.sample.poses[position]) for position in ids}
-    up = -np.mean([pose[:3, 1] for pose in poses.values()], axis=0)
+    poses = np.stack([geometry.poses.convert(geometry.sample.poses[i]) for i in geometry.sample.frames])
+    up = -poses[:, :3, 1].mean(0)
     if np.linalg.norm(up) < 0.5:  # the cameras look every way
         return {}
     up /= np.linalg.norm(up)
+    centre = np.median(poses[:, :3, 3], axis=0)
     likeness = {}
     for candidate in candidates:
-        clouds = []
-        for position, picture in ids.items():
-            frame = geometry.sample.frame(position)
-            if frame is None or frame.depth is None:
-                continue
-            size = (frame.camera.width, frame.camera.height)
-            mask = cv2.resize((picture == candidate).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
-            depth = frame.depth.numpy()
-            rows, columns = np.nonzero((mask > 0) & np.isfinite(depth))
-            if len(rows) < 30:
-                continue
-            chosen = np.linspace(0, len(rows) - 1, min(len(rows), POINTS // len(ids) + 1)).round().astype(int)
-            pixels = np.stack([columns[chosen], rows[chosen]], axis=1)
-            points = points_of(frame, pixels, depth[rows[chosen], columns[chosen]].astype(np.float64), poses[position])
-            clouds.append(points)
-        if sum(len(each) for each in clouds) >= 200:
-            centre = np.median([pose[:3, 3] for pose in poses.values()], axis=0)
-            likeness[candidate] = _plane_share(np.concatenate(clouds) - centre, up)
+        points = scene.points[scene.ids == candidate]
+        if len(points) >= FEWEST:
+            points = points[np.linspace(0, len(points) - 1, min(len(points), POINTS)).round().astype(int)]
+            likeness[candidate] = _plane_share(points - centre, up)
     return likeness
 
 
@@ -68,3 +86,10 @@ def _plane_share(points: Array, up: Array) -> float:
         if normal @ up > TILT and a @ normal < -0.3:
             best = max(best, float((np.abs((points - a) @ normal) < THICKNESS).mean()))
     return best
+
+
+def _ids_at(picture: NDArray[Any], pixels: Array, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Ids (pixels,) of a label picture at pixels (pixels, 2) of a frame (height, width), nearest."""
+    scale = np.array([picture.shape[1] / shape[1], picture.shape[0] / shape[0]])
+    places = ((pixels + 0.5) * scale).astype(np.int64).clip(0, [picture.shape[1] - 1, picture.shape[0] - 1])
+    return np.asarray(picture[places[:, 1], places[:, 0]], np.int64)

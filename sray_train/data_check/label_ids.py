@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sray.errors import SrayError
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.sequence import Sequence
 from sray_train.data_check.sample import Sample
 from sray_train.datasets.scene import Recording
+from sray_train.datasets.sens import SensRecording
 
 LARGEST_NYU40 = 40
 UNLABELLED = (0, 255)
@@ -21,9 +23,11 @@ UNLABELLED = (0, 255)
 
 @dataclass(frozen=True)
 class IdReading:
-    """One meaning of the ids: which of them is the floor."""
+    """One meaning of the ids."""
 
     name: str
+    wall: int
+    """An id without which hardly any recording has this meaning."""
     floor: tuple[int, ...]
     remedy: str
 
@@ -31,24 +35,27 @@ class IdReading:
 def id_readings(recording: Recording, space: LabelSpace) -> list[IdReading]:
     """What ids may mean, the meaning they are read with first."""
     table = getattr(recording, "nyu40_of", None)
-    nyu40 = IdReading("NYU40 ids", (2,), "pass --label-ids nyu40")
-    scannet = IdReading("raw ScanNet ids", (3,), "pass --label-ids scannet, with scannetv2-labels.combined.tsv at hand")
+    nyu40 = IdReading("NYU40 ids", 1, (2,), "pass --label-ids nyu40")
+    scannet = IdReading(
+        "raw ScanNet ids", 1, (3,), "pass --label-ids scannet, with scannetv2-labels.combined.tsv at hand"
+    )
     if table is not None:
-        scannet = IdReading(scannet.name, tuple(np.flatnonzero(table == 2).tolist()) or (3,), scannet.remedy)
+        scannet = replace(scannet, floor=tuple(np.flatnonzero(table == 2).tolist()) or (3,))
     spaces = [space, *(other for other in LABEL_SPACES.values() if other != space)]
     indices = [
         IdReading(
             f"indices of the label space {each.name}",
+            each.names.index("wall"),
             (each.names.index("floor"),),
             "write NYU40 ids: sray.label_space converts (`to_nyu40`)",
         )
         for each in spaces
-        if "floor" in each.names
+        if {"wall", "floor"} <= set(each.names)
     ]
     others = [
         *indices,
-        IdReading("Replica's ids", (40,), "read the scene as a Replica dataset, or map the ids to NYU40's"),
-        IdReading("NYU13 ids", (5,), "export NYU40 ids"),
+        IdReading("Replica's ids", 93, (40,), "read the scene as a Replica dataset, or map the ids to NYU40's"),
+        IdReading("NYU13 ids", 12, (5,), "export NYU40 ids"),
     ]
     first = [scannet, nyu40] if table is not None else [nyu40, scannet]
     known: set[tuple[int, ...]] = set()
@@ -63,6 +70,11 @@ def id_readings(recording: Recording, space: LabelSpace) -> list[IdReading]:
 def stored_ids(sample: Sample, position: int) -> NDArray[Any] | None:
     """The ids (height, width) of a frame's label file as stored; None where the reader does not let us see them."""
     recording = sample.recording
+    if isinstance(recording, SensRecording) and recording.labels is not None:
+        try:
+            return recording.labels.read(recording.numbers[position])
+        except SrayError:  # the frame itself is reported as unreadable
+            return None
     if not isinstance(recording, Sequence) or not recording.has_labels:
         return None
     path = recording.folder / "label-filt" / f"{recording.indices[position]}.png"

@@ -14,6 +14,8 @@ FEWEST_FRAMES = 9
 """One target and its 8 source views."""
 FEWEST_TO_FINETUNE = 20
 """8 sources, 8 frames to fine-tune on, 4 to test on."""
+RUNS = 12
+"""Stretches of equal poses whose pictures are looked at, the longest."""
 LONGEST = 100.0
 """Metres across: more is no room. In millimetres and centimetres every room is."""
 
@@ -101,15 +103,21 @@ def _few(count: int) -> list[Finding]:
 def _frozen(sample: Sample) -> list[Finding]:
     poses = sample.poses
     same = np.flatnonzero((np.abs(np.diff(poses, axis=0)) < 1e-9).all(axis=(1, 2)))
-    moved = [position for position in same if _pictures_differ(sample, int(position))] if len(same) <= 12 else None
-    if moved is None:  # many: a few of them tell
-        chosen = same[np.linspace(0, len(same) - 1, 12).round().astype(int)]
-        differing = sum(_pictures_differ(sample, int(position)) for position in chosen)
-        moved = list(same) if differing > 3 else []
+    # Stretches of equal poses, by their first and last frame: within a long one even slow motion shows.
+    runs = [
+        (int(run[0]), int(run[-1]) + 1) for run in np.split(same, np.flatnonzero(np.diff(same) > 1) + 1) if len(run)
+    ]
+    if not runs:
+        return []
+    looked_at = sorted(runs, key=lambda run: run[0] - run[1])[:RUNS]
+    moving = [run for run in looked_at if _pictures_differ(sample, *run)]
+    if len(runs) > RUNS and len(moving) > RUNS / 4:
+        moving = runs  # too many to look at all of them
+    moved = sorted(position for first, last in moving for position in range(first + 1, last + 1))
     if not moved:
         return []
     share = len(moved) / (len(poses) - 1)
-    numbers = [sample.number(int(position) + 1) for position in moved]
+    numbers = [sample.number(position) for position in moved]
     return [
         Finding(
             "poses-frozen",
@@ -123,8 +131,8 @@ def _frozen(sample: Sample) -> list[Finding]:
     ]
 
 
-def _pictures_differ(sample: Sample, position: int) -> bool:
-    first, second = sample.frame(position), sample.frame(position + 1)
+def _pictures_differ(sample: Sample, one: int, other: int) -> bool:
+    first, second = sample.frame(one), sample.frame(other)
     if first is None or second is None or first.image.shape != second.image.shape:
         return False
     # Noise of a resting camera is a few grey levels a pixel and evens out over blocks; motion does not.
