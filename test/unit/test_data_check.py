@@ -200,6 +200,23 @@ def test_findings_say_what_to_do(rooms: list[Path], tmp_path: Path) -> None:
     assert "by 0.2 " in finding.remedy
 
 
+@pytest.mark.parametrize(("axes", "codes"), [(np.diag([1.0, -1.0, -1.0, 1.0]), []), (np.eye(4), ["poses-opengl"])])
+def test_other_datasets_are_checked_through_their_readers(
+    rooms: list[Path], tmp_path: Path, axes: Matrix, codes: list[str]
+) -> None:
+    """A room as a Blender scene; its poses with OpenGL's axes, as they should be there, and with OpenCV's."""
+    intrinsics = np.loadtxt(rooms[0] / "intrinsic" / "intrinsic_color.txt")
+    (tmp_path / "train").mkdir()
+    frames = []
+    for number in range(12):
+        cv2.imwrite(str(tmp_path / f"train/r_{number}.png"), cv2.imread(str(rooms[0] / "color" / f"{number}.jpg")))
+        pose = np.loadtxt(rooms[0] / "pose" / f"{number}.txt") @ axes
+        frames.append({"file_path": f"./train/r_{number}", "transform_matrix": pose.tolist()})
+    record = {"camera_angle_x": 2 * math.atan(80 / intrinsics[0, 0]), "frames": frames}
+    (tmp_path / "transforms_train.json").write_text(json.dumps(record))
+    assert problems(check(tmp_path)) == codes
+
+
 # Labels
 
 
