@@ -5,13 +5,15 @@ Judged by the free-depth error (see `Transfer.best`): it needs neither depth nor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sray.camera import Camera
+from sray.frames import Frame
 from sray_train.data_check.findings import Finding
 from sray_train.data_check.matches import MatchedPair
 from sray_train.data_check.readings import (
@@ -73,6 +75,15 @@ class Geometry:
         """Under the reading that fits best."""
         return self.transfer(pair, self.poses, self.intrinsics)
 
+    def frame(self, position: int) -> Frame | None:
+        """A frame with its camera as this reading has it; None if it cannot be read."""
+        frame = self.sample.frame(position)
+        if frame is None:
+            return None
+        intrinsics = torch.from_numpy(self._k(position, self.intrinsics)).float()
+        pose = torch.from_numpy(self.poses.convert(self.sample.poses[position])).float()
+        return replace(frame, camera=replace(frame.camera, intrinsics=intrinsics, world_from_camera=pose))
+
     def triangulated(self, pair: MatchedPair) -> tuple[NDArray[np.bool_], Array]:
         """Which matches (matches,) move enough to be triangulated, and their depth (matches,) in the first frame."""
         transfer = self.own(pair)
@@ -98,7 +109,7 @@ class Geometry:
 
     def _k(self, position: int, reading: IntrinsicsReading) -> Array:
         frame = self.sample.frame(position)
-        assert frame is not None, "a matched pair has two readable frames"
+        assert frame is not None, "asked for frames that were read"
         return reading.convert(frame.camera.intrinsics.double().numpy())
 
 

@@ -15,7 +15,6 @@ from sray_train.data_check.folder_checks import check_folder
 from sray_train.data_check.label_checks import LabelFigures, check_labels
 from sray_train.data_check.matches import find_pairs
 from sray_train.data_check.picture_checks import check_pictures
-from sray_train.data_check.readings import AS_STORED, K_AS_STORED
 from sray_train.data_check.sample import Sample
 from sray_train.data_check.trajectory import check_trajectory
 from sray_train.datasets.scene import Recording
@@ -91,7 +90,7 @@ def check_recording(
     figures |= path_figures
     if readings:
         figures |= {"pairs": float(len(pairs)), "noise_px": geometry.noise, "epipolar_px": readings["as-stored"]}
-        stored = Geometry(sample, pairs, AS_STORED, K_AS_STORED)
+        stored = Geometry(sample, pairs)
         figures["reprojection_px"] = reprojection_error(stored, 1.0)
     findings += camera_findings + depth_findings + path_findings + check_pictures(sample) + label_findings
     findings.sort(key=lambda finding: finding.severity != "problem")  # stable: problems first

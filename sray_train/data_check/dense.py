@@ -25,17 +25,15 @@ class Carried:
     """(pixels,): both frames see the same surface there, by their depth; all true without depth in the second."""
 
 
-def carry(
-    first: Frame, second: Frame, first_pose: NDArray[np.float64], second_pose: NDArray[np.float64], stride: int = 1
-) -> Carried:
-    """Carry the pixels with known depth, poses world_from_camera (4, 4), K as the frames have it."""
+def carry(first: Frame, second: Frame, stride: int = 1) -> Carried:
+    """Carry the pixels with known depth, by the frames' own cameras."""
     assert first.depth is not None, "pixels are carried by depth"
     rows, columns = np.mgrid[0 : first.camera.height : stride, 0 : first.camera.width : stride]
     depth = first.depth.numpy()[rows, columns].astype(np.float64)
     known = np.isfinite(depth)
     pixels = np.stack([columns[known], rows[known]], axis=1)
-    points = points_of(first, pixels, depth[known], first_pose)
-    camera = np.linalg.inv(second_pose)
+    points = points_of(first, pixels, depth[known])
+    camera = np.linalg.inv(second.camera.world_from_camera.double().numpy())
     local = points @ camera[:3, :3].T + camera[:3, 3]
     z = np.where(local[:, 2] > 1e-6, local[:, 2], np.nan)
     landing = (local / z[:, None]) @ second.camera.intrinsics.double().numpy().T
@@ -56,10 +54,9 @@ def carry(
     return Carried(pixels[inside], target, seen)
 
 
-def points_of(
-    frame: Frame, pixels: NDArray[np.int64] | NDArray[np.float64], depth: NDArray[np.float64], pose: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """World points (pixels, 3), metres, of pixels (pixels, 2) at depths (pixels,), for a world_from_camera (4, 4)."""
+def points_of(frame: Frame, pixels: NDArray[np.int64], depth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """World points (pixels, 3), metres, of pixels (pixels, 2) at depths (pixels,)."""
     inverse = np.linalg.inv(frame.camera.intrinsics.double().numpy())
+    pose = frame.camera.world_from_camera.double().numpy()
     local = (np.c_[pixels, np.ones(len(pixels))] @ inverse.T) * depth[:, None]
     return np.asarray(local @ pose[:3, :3].T + pose[:3, 3], np.float64)

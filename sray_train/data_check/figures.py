@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -16,7 +17,6 @@ from sray.label_space import LabelSpace
 from sray_train.data_check.camera_checks import Geometry
 from sray_train.data_check.dense import carry
 from sray_train.data_check.matches import MatchedPair
-from sray_train.data_check.readings import IntrinsicsReading, PoseReading
 from sray_train.data_check.sample import Sample
 from sray_train.data_check.trajectory import jumps
 
@@ -41,13 +41,13 @@ def enlarged(picture: Picture, width: int = 480) -> Picture:
     return np.ascontiguousarray(picture.repeat(factor, 0).repeat(factor, 1))
 
 
-def misses(geometry: Geometry, pair: MatchedPair, poses: PoseReading, intrinsics: IntrinsicsReading) -> Picture:
-    """The second frame of a pair; a line from each matched point to where the reading would have it: short is good."""
+def misses(geometry: Geometry, pair: MatchedPair) -> Picture:
+    """The second frame of a pair; a line from each matched point to where its cameras would have it: short is good."""
     frame = geometry.sample.frame(pair.second)
     assert frame is not None, "a matched pair has two readable frames"
     canvas = enlarged(frame.image.numpy() // 2 + 64)
     scale = canvas.shape[1] / frame.camera.width
-    transfer = geometry.transfer(pair, poses, intrinsics)
+    transfer = geometry.own(pair)
     distance, depth = transfer.best(pair.pixels_second)
     inverse = np.where(np.isfinite(depth), 1 / np.maximum(depth, 1e-12), 0)
     with np.errstate(invalid="ignore"):
@@ -63,15 +63,12 @@ def misses(geometry: Geometry, pair: MatchedPair, poses: PoseReading, intrinsics
     return canvas
 
 
-def reprojected(geometry: Geometry, pair: MatchedPair, poses: PoseReading, factor: float = 1.0) -> Picture | None:
+def reprojected(geometry: Geometry, pair: MatchedPair, factor: float = 1.0) -> Picture | None:
     """The first frame carried into the second by recorded depth, in a chequerboard with the second: edges must meet."""
-    first, second = geometry.sample.frame(pair.first), geometry.sample.frame(pair.second)
+    first, second = geometry.frame(pair.first), geometry.frame(pair.second)
     if first is None or second is None or first.depth is None:
         return None
-    stored = geometry.sample.poses
-    ends = [poses.convert(stored[position]) for position in (pair.first, pair.second)]
-    scaled = Frame(first.image, first.camera, first.depth * factor)
-    carried = carry(scaled, Frame(second.image, second.camera), ends[0], ends[1])
+    carried = carry(replace(first, depth=first.depth * factor), replace(second, depth=None))
     picture = second.image.numpy().copy()
     warped = np.full_like(picture, 245)
     warped[carried.second[:, 1], carried.second[:, 0]] = first.image.numpy()[carried.first[:, 1], carried.first[:, 0]]

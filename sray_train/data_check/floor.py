@@ -38,7 +38,7 @@ def labelled_points(geometry: Geometry, ids: dict[int, NDArray[Any]]) -> Labelle
     """Of evenly chosen pixels with depth. `ids`: position -> ids (height, width) as stored."""
     points, labels = [np.zeros((0, 3))], [np.zeros(0, np.int64)]
     for position, picture in ids.items():
-        frame = geometry.sample.frame(position)
+        frame = geometry.frame(position)
         if frame is None or frame.depth is None:
             continue
         depth = frame.depth.numpy()
@@ -47,8 +47,7 @@ def labelled_points(geometry: Geometry, ids: dict[int, NDArray[Any]]) -> Labelle
             continue
         chosen = np.linspace(0, len(rows) - 1, min(len(rows), PIXELS)).round().astype(int)
         pixels = np.stack([columns[chosen], rows[chosen]], axis=1)
-        pose = geometry.poses.convert(geometry.sample.poses[position])
-        points.append(points_of(frame, pixels, depth[rows[chosen], columns[chosen]].astype(np.float64), pose))
+        points.append(points_of(frame, pixels, depth[rows[chosen], columns[chosen]].astype(np.float64)))
         labels.append(_ids_at(picture, pixels.astype(np.float64), depth.shape))
     return LabelledPoints(np.concatenate(points), np.concatenate(labels))
 

@@ -14,7 +14,6 @@ from sray_train.data_check.findings import Finding
 from sray_train.data_check.floor import labelled_points
 from sray_train.data_check.label_ids import histogram, stored_ids
 from sray_train.data_check.label_space_checks import check_label_space
-from sray_train.data_check.sample import Sample
 
 MOSTLY = 0.6
 """So much void is more than the classes a label space leaves out."""
@@ -104,7 +103,7 @@ def _implausible(figures: LabelFigures, space: LabelSpace) -> list[Finding]:
 
 
 def _disagreeing(geometry: Geometry, labelled: dict[int, NDArray[np.uint8]]) -> list[Finding]:
-    agreement = label_agreement(geometry.sample, geometry, labelled)
+    agreement = label_agreement(geometry, labelled)
     if agreement is None or agreement > MOSTLY:
         return []
     return [
@@ -120,15 +119,14 @@ def _disagreeing(geometry: Geometry, labelled: dict[int, NDArray[np.uint8]]) -> 
     ]
 
 
-def label_agreement(sample: Sample, geometry: Geometry, labelled: dict[int, NDArray[np.uint8]]) -> float | None:
+def label_agreement(geometry: Geometry, labelled: dict[int, NDArray[np.uint8]]) -> float | None:
     """Share of pixels that both views label and see, by depth, that have one class in both; None without such."""
     same = total = 0
     for pair in geometry.pairs:
-        first, second = sample.frame(pair.first), sample.frame(pair.second)
+        first, second = geometry.frame(pair.first), geometry.frame(pair.second)
         if first is None or second is None or first.depth is None or not {pair.first, pair.second} <= labelled.keys():
             continue
-        poses = [geometry.poses.convert(sample.poses[position]) for position in (pair.first, pair.second)]
-        carried = carry(first, second, poses[0], poses[1], stride=max(1, first.camera.width // 160))
+        carried = carry(first, second, stride=max(1, first.camera.width // 160))
         a = labelled[pair.first][carried.first[:, 1], carried.first[:, 0]][carried.seen]
         b = labelled[pair.second][carried.second[:, 1], carried.second[:, 0]][carried.seen]
         both = (a != VOID) & (b != VOID)

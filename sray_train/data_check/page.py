@@ -8,8 +8,9 @@ from pathlib import Path
 from sray.errors import ErrorCode, SrayError
 from sray.files import write_atomically
 from sray_train.data_check import figures
+from sray_train.data_check.camera_checks import Geometry
 from sray_train.data_check.check import CheckResult
-from sray_train.data_check.readings import AS_STORED, K_AS_STORED
+from sray_train.data_check.readings import AS_STORED
 from sray_train.data_check.terminal import figures_line, verdict
 from sray_train.report.page import css, percent, render_template
 
@@ -78,25 +79,21 @@ def _reprojections(result: CheckResult) -> list[Shown]:
     if geometry is None or pair is None:
         return []
     first, second = geometry.sample.number(pair.first), geometry.sample.number(pair.second)
-    shown = []
-    stored = figures.misses(geometry, pair, AS_STORED, K_AS_STORED)
-    shown.append(Shown(figures.data_uri(stored, photo=True), f"matches {first} to {second}, as stored"))
-    mended = geometry.poses is not AS_STORED or geometry.intrinsics is not K_AS_STORED
+    stored = Geometry(geometry.sample, geometry.pairs)
+    shown = [
+        Shown(figures.data_uri(figures.misses(stored, pair), photo=True), f"matches {first} to {second}, as stored")
+    ]
+    mended = " and ".join(each.code for each in (geometry.poses, geometry.intrinsics) if each.code != AS_STORED.code)
     if mended:
-        name = " and ".join(each.code for each in (geometry.poses, geometry.intrinsics) if each.code != AS_STORED.code)
-        right = figures.misses(geometry, pair, geometry.poses, geometry.intrinsics)
-        shown.append(Shown(figures.data_uri(right, photo=True), f"the same with {name} mended"))
-    carried = figures.reprojected(geometry, pair, AS_STORED)
-    if carried is not None:
-        shown.append(
-            Shown(figures.data_uri(carried, photo=True), f"{first} carried into {second} by depth, every other square")
-        )
-    factor = result.figures.get("depth_factor", 1.0)
+        right = figures.misses(geometry, pair)
+        shown.append(Shown(figures.data_uri(right, photo=True), f"the same with {mended} mended"))
     wrong_unit = any(finding.code in ("depth-unit", "poses-unit") for finding in result.findings)
-    if carried is not None and (geometry.poses is not AS_STORED or wrong_unit):
-        right_carried = figures.reprojected(geometry, pair, geometry.poses, factor if wrong_unit else 1.0)
-        if right_carried is not None:
-            shown.append(Shown(figures.data_uri(right_carried, photo=True), "the same with that mended"))
+    factor = result.figures.get("depth_factor", 1.0) if wrong_unit else 1.0
+    if (carried := figures.reprojected(stored, pair)) is not None:
+        caption = f"{first} carried into {second} by depth, every other square"
+        shown.append(Shown(figures.data_uri(carried, photo=True), caption))
+        if (mended or wrong_unit) and (carried := figures.reprojected(geometry, pair, factor)) is not None:
+            shown.append(Shown(figures.data_uri(carried, photo=True), "the same with all that mended"))
     return shown
 
 
