@@ -51,9 +51,7 @@ def main(measure: Measure) -> None:
     targets, views = config.evaluation.targets, config.evaluation.views
     record: dict[str, Any] = facts("how does the score grow with training steps, and with source views?", 1)
     record |= {"held_out": config.data.test, "validation": config.data.validation, "targets": targets}
-    record["views"] = [
-        {"views": count, **scores(measure.checkpoint, held_out, targets, count)} for count in VIEWS
-    ]
+    record["views"] = [{"views": count, **scores(measure.checkpoint, held_out, targets, count)} for count in VIEWS]
     record["steps"] = []
     if measure.run is not None:
         validation = load_scenes(config.data, config.data.validation)

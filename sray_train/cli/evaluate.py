@@ -15,16 +15,16 @@ from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES
 from sray.render_config import RenderConfig
-from sray_train.chosen_scenes import chosen_scenes
 from sray_train.config import DataConfig, EvaluationConfig, LabelIds, TrainConfig, load_config
+from sray_train.datasets.chosen_scenes import chosen_scenes
 from sray_train.datasets.rooms import parse_seeds
-from sray_train.evaluate import Rendering, evaluate, spread_queries
-from sray_train.evaluation_watch import Watch, say_result
-from sray_train.image_quality import find_lpips
+from sray_train.evaluation.evaluate import Rendering, evaluate, spread_queries
+from sray_train.evaluation.image_quality import find_lpips
+from sray_train.evaluation.scores import Scoreboard
+from sray_train.evaluation.watch import Watch, say_result
 from sray_train.records import refuse_existing, write_record
 from sray_train.report.evaluation_page import write_evaluation_page
 from sray_train.report.evaluation_pictures import Gallery
-from sray_train.scores import Scoreboard
 
 
 @dataclass

@@ -14,15 +14,15 @@ from sray.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sray.finetune_config import FineTuneConfig
 from sray.label_space import LABEL_SPACES
 from sray.losses import LossWeights
-from sray_train.allocator import keep_freed_memory
-from sray_train.chosen_scenes import chosen_scenes
 from sray_train.config import DataConfig, LabelIds
+from sray_train.datasets.chosen_scenes import chosen_scenes
 from sray_train.datasets.rooms import parse_seeds
 from sray_train.datasets.view_split import PAPER_COUNTS, split_views
 from sray_train.records import refuse_existing, with_nulls, write_record
-from sray_train.scene_tuning import TunedScene, TuningPlan, tune_scene, tuned_lineage, tuning_record
-from sray_train.tuning_curve import draw_tuning_curve
-from sray_train.tuning_watch import Watch, interruption, say_tuned
+from sray_train.training.allocator import keep_freed_memory
+from sray_train.tuning.curve import draw_tuning_curve
+from sray_train.tuning.scene_tuning import TunedScene, TuningPlan, tune_scene, tuned_lineage, tuning_record
+from sray_train.tuning.watch import Watch, interruption, say_tuned
 
 RECORDING_FRAMES = 100
 """A longer recording is thinned to so many: neighbours at 30 Hz are one picture, and tuning on them proves nothing."""

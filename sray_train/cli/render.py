@@ -17,13 +17,13 @@ from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.mapping.cloud import cloud_of_view, write_ply
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.render_config import RenderConfig
-from sray_train.camera_path import PathRenderer, Stop, fly_through, recorded_path
-from sray_train.chosen_scenes import chosen_scenes
 from sray_train.config import DataConfig
+from sray_train.datasets.chosen_scenes import chosen_scenes
 from sray_train.datasets.rooms import parse_seeds
 from sray_train.datasets.scene import Scene
-from sray_train.path_video import write_video
-from sray_train.render_folder import RenderFolder
+from sray_train.rendering.camera_path import PathRenderer, Stop, fly_through, recorded_path
+from sray_train.rendering.path_video import write_video
+from sray_train.rendering.render_folder import RenderFolder
 
 
 @dataclass

@@ -14,10 +14,10 @@ from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.model import SemanticRay
-from sray_train.allocator import keep_freed_memory
 from sray_train.config import load_config
 from sray_train.datasets.catalog import load_scenes
-from sray_train.trainer import Trainer, make_fabric
+from sray_train.training.allocator import keep_freed_memory
+from sray_train.training.trainer import Trainer, make_fabric
 
 
 @dataclass

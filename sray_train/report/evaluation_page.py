@@ -9,9 +9,9 @@ from typing import Any
 
 from sray.files import write_atomically
 from sray.metrics import ConfusionMatrix
+from sray_train.evaluation.scores import Evaluation, PictureScores, Summary, mean
 from sray_train.report.evaluation_pictures import Gallery, PictureRow
 from sray_train.report.page import ClassBar, class_bars, confusion_rows, error_key, legend, percent, render_template
-from sray_train.scores import Evaluation, PictureScores, Summary, mean
 
 GOOD, FAIR = 0.6, 0.3
 """IoU from which a class is called reliable, and roughly right."""

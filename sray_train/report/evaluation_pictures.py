@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sray.label_space import LabelSpace
-from sray_train.evaluate import Rendering
+from sray_train.evaluation.evaluate import Rendering
 from sray_train.report import pictures
 
 WIDEST = 480

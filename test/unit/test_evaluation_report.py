@@ -22,11 +22,11 @@ from sray.frames import Frame
 from sray.label_space import ROOMS, VOID
 from sray.metrics import ConfusionMatrix
 from sray_train.datasets.scene import Scene
-from sray_train.evaluate import Query, Rendering
+from sray_train.evaluation.evaluate import Query, Rendering
+from sray_train.evaluation.scores import Evaluation, Scoreboard
 from sray_train.report.evaluation_page import class_groups, mistakes, write_evaluation_page
 from sray_train.report.evaluation_pictures import Gallery
 from sray_train.report.page import ClassBar
-from sray_train.scores import Evaluation, Scoreboard
 
 WALL, FLOOR, CABINET, TABLE = (ROOMS.names.index(name) for name in ("wall", "floor", "cabinet", "table"))
 

@@ -23,12 +23,12 @@ from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import SequenceWriter
-from sray_train.best_checkpoints import BestCheckpoints
 from sray_train.cli.train import start_from
 from sray_train.config import DataConfig, EncoderStage, RayStage, TrainConfig, load_config
 from sray_train.datasets.catalog import load_scenes
-from sray_train.logbook import read_records
-from sray_train.trainer import Trainer, make_fabric
+from sray_train.training.best_checkpoints import BestCheckpoints
+from sray_train.training.logbook import read_records
+from sray_train.training.trainer import Trainer, make_fabric
 
 TINY = TrainConfig(
     encoder=EncoderStage(steps=30, batch=4, pixels=64),
@@ -134,8 +134,8 @@ def test_mixed_precision_learns_too(config: TrainConfig, tmp_path: Path) -> None
 
 
 def test_a_step_that_cannot_be_shared_evenly_is_refused(config: TrainConfig) -> None:
-    from sray_train.encoder_stage import EncoderTraining
-    from sray_train.stage import Steps, StepSeeds
+    from sray_train.training.encoder_stage import EncoderTraining
+    from sray_train.training.stage import Steps, StepSeeds
 
     model, scenes = SemanticRay(SemanticRayConfig(ROOMS.classes)), load_scenes(config.data, config.data.train)
     stage = EncoderTraining(config.encoder, model, scenes)

@@ -21,7 +21,7 @@ from sray_train.config import load_config
 from sray_train.datasets.rooms import parse_seeds
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import split_views
-from sray_train.scene_tuning import TuningPlan, make_tuner, tune_scene
+from sray_train.tuning.scene_tuning import TuningPlan, make_tuner, tune_scene
 
 PLANE = PlaneScene()
 

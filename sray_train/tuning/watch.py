@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from sray.finetune import FineTuneStep
-from sray_train.scene_tuning import TunedScene
+from sray_train.tuning.scene_tuning import TunedScene
 
 
 class Watch:

@@ -17,14 +17,14 @@ from lightning_fabric.strategies import DDPStrategy
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay
-from sray_train.best_checkpoints import BestCheckpoints
 from sray_train.config import TrainConfig
 from sray_train.datasets.scene import Scene
-from sray_train.encoder_stage import EncoderTraining
-from sray_train.logbook import Logbook
-from sray_train.ray_stage import RayTraining
-from sray_train.stage import Stage, StageModule, Steps, StepSeeds, Work, prefetched
-from sray_train.state import load_state, restore_optimizer, save_state
+from sray_train.training.best_checkpoints import BestCheckpoints
+from sray_train.training.encoder_stage import EncoderTraining
+from sray_train.training.logbook import Logbook
+from sray_train.training.ray_stage import RayTraining
+from sray_train.training.stage import Stage, StageModule, Steps, StepSeeds, Work, prefetched
+from sray_train.training.state import load_state, restore_optimizer, save_state
 
 CLIP_NORM = 10.0
 WARM_UP = 100

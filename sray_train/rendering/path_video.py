@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID, LabelSpace
-from sray_train.render_folder import RenderFolder
+from sray_train.rendering.render_folder import RenderFolder
 from sray_train.report.pictures import Picture, depth_colours
 
 LEAST_WIDTH = 320

@@ -12,7 +12,7 @@ from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
 from sray.metrics import ConfusionMatrix, psnr
 from sray_train.bench.scores import ViewScore, miou_interval
-from sray_train.image_quality import Lpips, ssim
+from sray_train.evaluation.image_quality import Lpips, ssim
 
 
 @dataclass(frozen=True)

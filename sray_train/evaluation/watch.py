@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sray_train.evaluate import Query, Rendering
-from sray_train.scores import Evaluation, Scoreboard
+from sray_train.evaluation.evaluate import Query, Rendering
+from sray_train.evaluation.scores import Evaluation, Scoreboard
 
 
 class Watch:

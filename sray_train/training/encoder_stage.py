@@ -16,9 +16,9 @@ from sray.label_space import VOID
 from sray.metrics import ConfusionMatrix
 from sray.model import SemanticRay
 from sray.supervision import balanced_weights, pixel_logits
-from sray_train.augmentation import augment
 from sray_train.config import EncoderStage
 from sray_train.datasets.scene import Scene
+from sray_train.training.augmentation import augment
 
 BALANCE_FRAMES = 500
 """Frames that say how frequent classes are."""

@@ -17,8 +17,8 @@ from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
 from sray.label_space import LabelSpace
 from sray_train.datasets.scene import Scene
-from sray_train.image_quality import Lpips
-from sray_train.scores import Evaluation, Scoreboard
+from sray_train.evaluation.image_quality import Lpips
+from sray_train.evaluation.scores import Evaluation, Scoreboard
 
 
 @dataclass(frozen=True)

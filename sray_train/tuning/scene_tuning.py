@@ -20,8 +20,8 @@ from sray.model import SemanticRay
 from sray.render_config import RenderConfig
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
-from sray_train.evaluate import Query, evaluate
-from sray_train.scores import Evaluation
+from sray_train.evaluation.evaluate import Query, evaluate
+from sray_train.evaluation.scores import Evaluation
 
 CURVE_SCORES = ("strict_miou", "total_accuracy", "average_accuracy", "psnr")
 """What Table 17 follows over the steps."""

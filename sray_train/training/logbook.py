@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from torch.utils.tensorboard import SummaryWriter
 
 from sray.files import write_atomically
-from sray_train.curves import draw_curves
+from sray_train.training.curves import draw_curves
 
 FIRST_STEPS = 20
 """Every loss of the first steps is written: two runs of one seed can be told apart or not."""

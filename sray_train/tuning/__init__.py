@@ -1,0 +1,1 @@
+"""Fine-tuning on one scene offline, with scores before, after and along the way."""
