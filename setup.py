@@ -56,6 +56,7 @@ setup(
             "tqdm",
             "rosbags",
             "pyyaml",
+            "pillow",
             "lightning-fabric",
             "torchmetrics",
             "tensorboard",
