@@ -16,7 +16,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from sray.camera import Camera
 from sray.context import EncodedViews
+from sray.field import MIN_OPACITY
 from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame, SourceViews
 from sray.held_out import HeldOut, Score
@@ -241,6 +242,12 @@ class FineTuner:
             RaySamples(config.coarse_samples, config.fine_samples),
             torch.Generator(self._device).manual_seed(int(torch.randint(0, 2**31, (1,), generator=self._generator))),
             coarse_semantics=False,
+        )
+        # The colour that a render shows, which divides what is composited by the opacity. Without that, the light that
+        # surfaces let through would be made up for by moving the surfaces: PSNR falls by 1 dB in 50 steps.
+        outputs = tuple(
+            replace(output, color=output.color / output.opacity.clamp_min(MIN_OPACITY).unsqueeze(-1))
+            for output in outputs
         )
         spacing = self.model.config.spacing
         loss, terms = total_loss(outputs, truth.to(self._device), config.loss, self._bounds, spacing)

@@ -34,7 +34,7 @@ class FineTuneConfig:
     fine_samples: int = 8
     learning_rate: float = 1e-3
     """Of the heads, on rays."""
-    encoder_learning_rate: float = 1e-3
+    encoder_learning_rate: float = 3e-4
     """Of the encoder, on rays, in mode `full`."""
     picture_learning_rate: float = 2e-3
     final_rate: float = 0.05
