@@ -128,6 +128,11 @@ class Scene:
             recording.bounds,
         )
 
+    def spread(self, most: int) -> list[int]:
+        """At most so many frames, evenly over the scene."""
+        count = len(self.frames)
+        return list(dict.fromkeys((2 * number + 1) * count // (2 * most) for number in range(most)))
+
     def nearest(self, target: int, count: int, among: Sequence[int] | None = None) -> list[int]:
         """The frames that see most of what frame `target` sees, best first; never the target itself.
 

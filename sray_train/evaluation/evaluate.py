@@ -58,8 +58,7 @@ def spread_queries(scene: Scene, targets: int, views: int) -> list[Query]:
             ErrorCode.TOO_FEW_VIEWS,
             f"{scene.name} has {count} usable frame; expected at least 2, one to render and one to render it from",
         )
-    chosen = dict.fromkeys((2 * number + 1) * count // (2 * targets) for number in range(targets))
-    return [Query(scene, target, tuple(scene.nearest(target, views))) for target in chosen]
+    return [Query(scene, target, tuple(scene.nearest(target, views))) for target in scene.spread(targets)]
 
 
 def render_queries(field: SemanticField, queries: Iterable[Query], *, depth: bool = False) -> Iterator[Rendering]:

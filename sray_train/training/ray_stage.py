@@ -22,6 +22,8 @@ from sray_train.datasets.scene import Scene
 from sray_train.datasets.source_views import draw_views
 
 VALIDATION_RAYS = 1024
+VALIDATION_TARGETS = 20
+"""At least so many, over all scenes: of one scene a single target would say little."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,14 @@ class RayTraining:
 
     @torch.inference_mode()
     def validate(self, scenes: list[Scene]) -> dict[str, float]:
-        """Strict mIoU, PSNR and depth error on fixed random rays of one target a scene, from its 8 nearest frames."""
+        """Strict mIoU, PSNR and depth error on fixed random rays, each target seen from its 8 nearest frames."""
         self.model.eval()
         device = next(self.model.parameters()).device
         generator = torch.Generator().manual_seed(0)
         matrix = ConfusionMatrix(self.model.config.classes)
         decibels, depth_errors = [], []
-        for scene in scenes:
-            target = len(scene.frames) // 2
+        each = -(-VALIDATION_TARGETS // len(scenes))
+        for scene, target in ((scene, target) for scene in scenes for target in scene.spread(each)):
             frame = scene.frames[target]
             pixels, truth = target_rays(frame, VALIDATION_RAYS, generator)
             sources = SourceViews.from_frames([scene.frames[index] for index in scene.nearest(target, 8)])
