@@ -120,7 +120,8 @@ class RayTraining:
         matrix = ConfusionMatrix(self.model.config.classes)
         decibels, depth_errors = [], []
         each = -(-VALIDATION_TARGETS // len(scenes))
-        for scene, target in ((scene, target) for scene in scenes for target in scene.spread(each)):
+        queries = [(scene, target) for scene in scenes for target in scene.spread(each)]
+        for scene, target in queries:
             frame = scene.frames[target]
             pixels, truth = target_rays(frame, VALIDATION_RAYS, generator)
             sources = SourceViews.from_frames([scene.frames[index] for index in scene.nearest(target, 8)])
