@@ -40,6 +40,8 @@ class Measure:
     """A run folder of `sray train` whose kept/ checkpoints are scored over steps; None leaves that out."""
     stage: str = "frozen"
     """The stage of the run."""
+    step_targets: int = 1
+    """Pictures a room for the curve over steps; the curve over views has the config's."""
     config: Path = Path("config/experiments/rooms.yaml")
     json: Path | None = None
     plot: Path | None = None
@@ -50,6 +52,7 @@ def main(measure: Measure) -> None:
     held_out = load_scenes(config.data, config.data.test)
     targets, views = config.evaluation.targets, config.evaluation.views
     record: dict[str, Any] = facts("how does the score grow with training steps, and with source views?", 1)
+    record["step_targets"] = measure.step_targets
     record |= {"held_out": config.data.test, "validation": config.data.validation, "targets": targets}
     record["views"] = [{"views": count, **scores(measure.checkpoint, held_out, targets, count)} for count in VIEWS]
     record["steps"] = []
@@ -58,8 +61,8 @@ def main(measure: Measure) -> None:
         for step, path in kept(measure.run, measure.stage):
             row = {
                 "step": step,
-                "validation": scores(path, validation, targets, views),
-                "held_out": scores(path, held_out, targets, views),
+                "validation": scores(path, validation, measure.step_targets, views),
+                "held_out": scores(path, held_out, measure.step_targets, views),
             }
             record["steps"].append(row)
             print(row, flush=True)
