@@ -114,7 +114,6 @@ class FineTuner:
         if self.config.loss.semantic > 0:
             self._class_weights = balanced_weights(self._frames, model.config.classes, self.config.balance)
         self.model = copy.deepcopy(model).requires_grad_(True)
-        self.model.encoder.requires_grad_(self.config.mode == "full")
         self._device = next(self.model.parameters()).device
         self._generator = torch.Generator().manual_seed(self.config.seed)
         self._begin("pictures" if self.picture_steps else "rays")

@@ -18,11 +18,12 @@ from sray_train.config import DataConfig, LabelIds
 from sray_train.datasets.chosen_scenes import chosen_scenes
 from sray_train.datasets.rooms import parse_seeds
 from sray_train.datasets.view_split import PAPER_COUNTS, split_views
+from sray_train.interruption import interruption
 from sray_train.records import refuse_existing, with_nulls, write_record
 from sray_train.training.allocator import keep_freed_memory
 from sray_train.tuning.curve import draw_tuning_curve
 from sray_train.tuning.scene_tuning import TunedScene, TuningPlan, tune_scene, tuned_lineage, tuning_record
-from sray_train.tuning.watch import Watch, interruption, say_tuned
+from sray_train.tuning.watch import Watch, say_tuned
 
 RECORDING_FRAMES = 100
 """A longer recording is thinned to so many: neighbours at 30 Hz are one picture, and tuning on them proves nothing."""
@@ -46,7 +47,9 @@ class Finetune:
     color_only: bool = False
     """The pictures alone teach: no label is used but to score."""
     depth: bool = False
-    """RGB-D: depth teaches, and guides the rendering of the test frames. Without: RGB."""
+    """RGB-D: depth teaches, and guides the rendering of the test frames."""
+    teach_depth: bool = False
+    """Depth teaches, the test frames are rendered from RGB. Without either, no depth is looked at: RGB."""
     split: tuple[int, int, int] = PAPER_COUNTS
     """Source, tuning and test frames."""
     centre: int | None = None
@@ -100,7 +103,9 @@ class Finetune:
         config = FineTuneConfig(
             mode=self.mode, steps=self.steps, seed=self.seed, max_seconds=self.max_seconds, loss=loss
         )
-        return TuningPlan(config, hold_out=self.hold_out, depth=self.depth, score_every=self.score_every)
+        return TuningPlan(
+            config, hold_out=self.hold_out, depth=self.depth, teach_depth=self.teach_depth, score_every=self.score_every
+        )
 
     def main(self) -> None:
         picture = self.curve or self.json.with_suffix(".png")

@@ -35,7 +35,9 @@ class TuningPlan:
     hold_out: int = 0
     """Of the tuning frames so many do not teach: the weights that suit them best are kept. 0: the last weights are."""
     depth: bool = False
-    """RGB-D: depth teaches, and the sources' guides the rendering of test frames. Without, it is not looked at."""
+    """RGB-D: depth teaches, and the sources' guides the rendering of test frames."""
+    teach_depth: bool = False
+    """Depth teaches, and test frames are rendered from RGB alone. Without either, no depth is looked at."""
     quality: str = "balanced"
     """Of the rendered test frames: RenderConfig.preset."""
     score_every: int = 50
@@ -43,7 +45,8 @@ class TuningPlan:
 
     @property
     def input(self) -> str:
-        return "RGB-D" if self.depth else "RGB"
+        """What test frames are rendered from, and what taught beside it."""
+        return "RGB-D" if self.depth else "RGB, depth teaches" if self.teach_depth else "RGB"
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def make_tuner(model: SemanticRay, scene: Scene, split: ViewSplit, plan: TuningP
 
     def frames(numbers: tuple[int, ...] | list[int]) -> list[Frame]:
         taken = [scene.frames[number] for number in numbers]
-        return taken if plan.depth else [replace(frame, depth=None) for frame in taken]
+        return taken if plan.depth or plan.teach_depth else [replace(frame, depth=None) for frame in taken]
 
     teachers = frames([*split.sources, *tuning])
     if plan.config.loss.semantic > 0 and not any(_labelled(frame) for frame in teachers):

@@ -15,7 +15,7 @@ from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.losses import LossWeights
-from sray.model import SemanticRay, SemanticRayConfig
+from sray.model import RayOutput, SemanticRay, SemanticRayConfig
 from sray.supervision import LabelledPixels, balanced_weights, picture_loss, target_rays
 
 PLANE = PlaneScene()
@@ -86,6 +86,27 @@ def test_pictures_teach_their_labelled_pixels_alone(model, frame) -> None:
     one = LabelledPixels(torch.tensor([[[8.0, 4.0]]]), torch.tensor([[2]], dtype=torch.uint8))
     expected = F.cross_entropy(model.fine.classifier(features[:1, :, 1, 2]), torch.tensor([2]))
     torch.testing.assert_close(picture_loss(model, features[:1], one), expected)
+    more = LabelledPixels(torch.tensor([[[8.0, 4.0], [9.0, 4.0]]]), torch.tensor([[2, VOID]], dtype=torch.uint8))
+    torch.testing.assert_close(picture_loss(model, features[:1], more), expected, msg="the mean is over labelled ones")
+
+
+def test_colour_is_compared_as_it_is_shown(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rays that stop 40 % of the light, of exactly the right colour: composited it is dark, shown it is right."""
+    color = torch.tensor([50, 100, 200], dtype=torch.uint8)
+    frames = [replace(frame, image=color.expand(36, 48, 3), labels=None, depth=None) for frame in PLANE.ring(2)]
+    config = FineTuneConfig(steps=1, rays=16, mode="heads", loss=LossWeights(semantic=0.0))
+    tuner = FineTuner(model, frames, config=config, bounds=(1.0, 4.0))
+    right = RayOutput(
+        logits=torch.zeros(16, 3, requires_grad=True),
+        color=(0.4 * color / 255).expand(16, 3).clone().requires_grad_(),
+        depth=torch.full((16,), 2.0),
+        opacity=torch.full((16,), 0.4),
+        coverage=torch.full((16,), 2.0),
+        weights=torch.full((16, 4), 0.1),
+        coordinates=torch.linspace(0, 1, 4).expand(16, 4),
+    )
+    monkeypatch.setattr(SemanticRay, "forward", lambda *_, **__: (right, right))
+    assert [step.losses.get("color") for step in tuner.run()] == [None, pytest.approx(0, abs=1e-12)]
 
 
 def test_void_labels_teach_nothing(model) -> None:

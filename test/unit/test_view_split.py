@@ -13,6 +13,7 @@ from conftest import PlaneScene
 from sray.camera import Camera
 from sray.checkpoint import Checkpoint
 from sray.errors import ErrorCode, SrayError
+from sray.field import SemanticField
 from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame
 from sray.label_space import LabelSpace
@@ -147,3 +148,19 @@ def test_rooms_to_train_on_are_never_scored_on() -> None:
     seeds = {part: set(parse_seeds(getattr(config, part))) for part in ("train", "validation", "test")}
     assert not seeds["train"] & seeds["test"] and not seeds["validation"] & seeds["test"]
     assert min(seeds["test"]) >= 9000 > 8999 >= max(seeds["train"] | seeds["validation"])
+
+
+@pytest.mark.parametrize(("plan", "teaches", "guides"), [("", 0, 0), ("teach_depth", 1, 0), ("depth", 1, 1)])
+def test_depth_is_looked_at_only_if_asked_for(checkpoint, plan, teaches, guides, monkeypatch) -> None:
+    """A made scene's frames have depth; figures without it must not owe it anything."""
+    scene, split, given = walk(24), split_views(walk(24)), []
+    show = SemanticField.set_sources
+    monkeypatch.setattr(
+        SemanticField,
+        "set_sources",
+        lambda field, views, *a, **k: (given.append(views.depth), show(field, views, *a, **k)),
+    )
+    tuned = tune_scene(checkpoint, scene, split, replace(PLAN, hold_out=0, **({plan: True} if plan else {})))
+    assert ["depth" in step.losses for step in tuned.result.curve if step.kind == "rays"] == [bool(teaches)] * 3
+    assert {depth is not None for depth in given} == {bool(guides)}
+    assert tuned.record()["after"]["depth_error"] > 0, "known to the scorer alone"
