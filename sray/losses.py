@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,11 @@ class LossWeights:
     """lambda_2 of eq. 16."""
     depth: float = 0.1
     """Depth supervision; 0 to train from colour and labels alone, as the paper does."""
+
+    def __post_init__(self) -> None:
+        for name, weight in asdict(self).items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ValueError(f"{name} is {weight}; expected a finite weight, 0 or more")
 
 
 @dataclass(frozen=True)

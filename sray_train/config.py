@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -14,11 +14,38 @@ from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.losses import LossWeights
 from sray.model import RaySamples, SemanticRayConfig
+from sray_train.config_reading import merged
 
 Preset = Literal["default", "paper"]
 Dataset = Literal["rooms", "scannet", "replica", "blender", "llff", "folder"]
 Precision = Literal["32-true", "bf16-mixed"]
 LabelIds = Literal["auto", "nyu40", "scannet"]
+Quality = Literal["reference", "high", "balanced", "fast"]
+
+LEAST_SIDE = 16
+"""Pixels: smaller pictures leave the encoder nothing to see."""
+
+
+def at_least(least: float, config: Any, *names: str) -> None:
+    """Raises ValueError, beginning with the field's name, if one of these fields is less, or no finite number."""
+    for name in names:
+        value = getattr(config, name)
+        if not (math.isfinite(value) and value >= least):
+            raise ValueError(f"{name} is {value}; expected at least {least}")
+
+
+def above_zero(config: Any, *names: str) -> None:
+    """Raises ValueError, beginning with the field's name, if one of these fields is not a finite number above 0."""
+    for name in names:
+        value = getattr(config, name)
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} is {value}; expected more than 0")
+
+
+def one_of(kind: Any, config: Any, name: str) -> None:
+    """Raises ValueError, beginning with the field's name, if the field is none of the literals of `kind`."""
+    if getattr(config, name) not in get_args(kind):
+        raise ValueError(f"{name} is {getattr(config, name)!r}; expected one of {', '.join(get_args(kind))}")
 
 
 @dataclass(frozen=True)
@@ -44,15 +71,18 @@ class DataConfig:
     height: int = 120
     frames: int = 24
     """Frames a scene: so many are made of a room, a recording is thinned to so many. 0: all of a recording."""
+    learn_by_heart: bool = False
+    """Train, validation and test may share scenes: shows that everything learns, not how well it generalizes."""
 
     def __post_init__(self) -> None:
-        for name, kind in (("dataset", Dataset), ("label_ids", LabelIds)):
-            if getattr(self, name) not in get_args(kind):
-                raise ValueError(f"data.{name} is {getattr(self, name)!r}; expected one of {', '.join(get_args(kind))}")
+        one_of(Dataset, self, "dataset")
+        one_of(LabelIds, self, "label_ids")
         if self.label_space not in LABEL_SPACES:
-            raise ValueError(f"data.label_space is {self.label_space!r}; expected one of {', '.join(LABEL_SPACES)}")
+            raise ValueError(f"label_space is {self.label_space!r}; expected one of {', '.join(LABEL_SPACES)}")
         if self.dataset != "rooms" and not self.root:
-            raise ValueError(f"data.root is empty; expected the folder of the {self.dataset} dataset")
+            raise ValueError(f"root is empty; expected the folder of the {self.dataset} dataset")
+        at_least(LEAST_SIDE, self, "width", "height")
+        at_least(0, self, "frames")
 
 
 @dataclass(frozen=True)
@@ -67,8 +97,7 @@ class ModelConfig:
     """Bound on the view weights (eq. 12)."""
 
     def __post_init__(self) -> None:
-        if self.preset not in get_args(Preset):
-            raise ValueError(f"model.preset is {self.preset!r}; expected one of {', '.join(get_args(Preset))}")
+        one_of(Preset, self, "preset")
         self.network(classes=1)  # raises ValueError for what the network refuses
 
     def network(self, classes: int) -> SemanticRayConfig:
@@ -91,6 +120,11 @@ class EncoderStage:
     weight_decay: float = 1e-4
     balance: float = 0.4
     """Classes count by their frequency to minus this: 0 all pixels alike, 1 all classes alike."""
+
+    def __post_init__(self) -> None:
+        at_least(0, self, "steps", "weight_decay", "balance")
+        at_least(1, self, "batch", "pixels")
+        above_zero(self, "learning_rate", "final_learning_rate")
 
 
 @dataclass(frozen=True)
@@ -117,10 +151,11 @@ class RayStage:
 
     def __post_init__(self) -> None:
         RaySamples(self.coarse_samples, self.fine_samples)  # raises ValueError for too few
-        if self.targets < 1 or self.rays < 1:
-            raise ValueError(f"{self.targets} targets of {self.rays} rays a step; expected at least 1 of each")
+        at_least(0, self, "steps")
+        at_least(1, self, "targets", "rays")
+        above_zero(self, "learning_rate", "final_learning_rate", "encoder_learning_rate")
         if not 1 <= self.views[0] <= self.views[1]:
-            raise ValueError(f"views is {self.views}; expected fewest and most source views, at least 1")
+            raise ValueError(f"views is {self.views}; expected fewest and most source views, 1 or more of each")
 
 
 @dataclass(frozen=True)
@@ -131,14 +166,14 @@ class EvaluationConfig:
     """Pictures rendered a scene, evenly spread over its frames."""
     views: int = 8
     """Source views a picture, the nearest; the target itself is never among them."""
-    quality: Literal["reference", "high", "balanced", "fast"] = "balanced"
+    quality: Quality = "balanced"
     """Rays and samples spent on a picture: RenderConfig.preset."""
     depth: bool = False
     """RGB-D: the sources' depth guides the samples. Without: RGB."""
 
     def __post_init__(self) -> None:
-        if self.targets < 1 or self.views < 1:
-            raise ValueError(f"{self.targets} targets of {self.views} views a scene; expected at least 1 of each")
+        at_least(1, self, "targets", "views")
+        one_of(Quality, self, "quality")
 
 
 @dataclass(frozen=True)
@@ -168,36 +203,16 @@ class TrainConfig:
     save_every_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.precision not in get_args(Precision):
-            raise ValueError(f"precision is {self.precision!r}; expected one of {', '.join(get_args(Precision))}")
-        if self.validate_every < 1 or self.keep_best < 1:
-            raise ValueError(
-                f"validate_every is {self.validate_every}, keep_best {self.keep_best}; expected at least 1 of each"
-            )
+        one_of(Precision, self, "precision")
+        at_least(0, self, "seed", "threads", "loader_workers", "save_every_seconds")
+        at_least(1, self, "validate_every", "keep_best")
+        if not any(asdict(self.loss).values()):
+            raise ValueError("loss has only weights of 0; expected one above 0")
 
 
 def load_config(path: Path) -> TrainConfig:
     """Read an experiment's YAML. Raises SrayError(BAD_FILE) naming the file and the field that is wrong."""
     try:
-        raw = yaml.safe_load(path.read_text()) or {}
-        config: TrainConfig = _build(TrainConfig, raw, TrainConfig())
-        return config
-    except (OSError, yaml.YAMLError, TypeError, ValueError) as error:
+        return merged(TrainConfig(), yaml.safe_load(path.read_text()) or {})
+    except (OSError, yaml.YAMLError, ValueError) as error:
         raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
-
-
-def _build(kind: Any, raw: Any, default: Any) -> Any:
-    """`default` with the fields of `raw` replaced, into nested dataclasses."""
-    if not isinstance(raw, dict):
-        raise TypeError(f"{raw!r} stands where the fields of {kind.__name__} were expected")
-    hints = get_type_hints(kind)
-    values = {}
-    for name, value in raw.items():
-        if name not in hints:
-            raise ValueError(f"{name} is not a field of {kind.__name__}; expected one of {', '.join(hints)}")
-        current = getattr(default, name)
-        if dataclasses.is_dataclass(current):
-            values[name] = _build(type(current), value, current)
-        else:
-            values[name] = tuple(value) if isinstance(current, tuple) else type(current)(value)
-    return dataclasses.replace(default, **values)
