@@ -8,6 +8,7 @@ Depth and labels are optional. Depth or labels of another size than the colour a
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,10 @@ from sray.sampling import ROOM_BOUNDS
 
 FRAME_PERIOD_NS = 1_000_000_000 // 30
 """The layout holds no stamps: file number N is taken at 1 s + N / 30 s."""
+
+
+COLOR_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+"""A picture turned by its EXIF tag would no longer fit its pose."""
 
 
 def stamp_of(number: int) -> int:
@@ -101,7 +106,7 @@ class Sequence:
 
     @property
     def name(self) -> str:
-        return self.folder.name
+        return Path(os.path.abspath(self.folder)).name  # noqa: PTH100 - "." has no name; resolve() would follow links
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -112,7 +117,7 @@ class Sequence:
     def size(self) -> tuple[int, int]:
         """Width and height of the pictures: the first readable one's. Raises SrayError(BAD_FILE) if none is."""
         for number in self.indices:
-            picture = cv2.imread(str(self._picture(number)), cv2.IMREAD_COLOR)
+            picture = cv2.imread(str(self._picture(number)), COLOR_AS_STORED)
             if picture is not None:
                 return picture.shape[1], picture.shape[0]
         raise _bad(self.folder / "color", "holds no picture that can be decoded", "readable N.jpg")
@@ -132,7 +137,7 @@ class Sequence:
     def __getitem__(self, position: int) -> Frame:
         """Read one frame. Raises SrayError(BAD_FILE), naming the file, if a picture is damaged or of another size."""
         number = self.indices[position]
-        bgr = _read_image(self._picture(number), cv2.IMREAD_COLOR)
+        bgr = _read_image(self._picture(number), COLOR_AS_STORED)
         image = torch.from_numpy(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
         height, width = image.shape[:2]
         if (width, height) != self.size:

@@ -21,16 +21,16 @@ class BestCheckpoints:
         self._keep = keep
 
     def offer(
-        self, step: int, score: float, model: SemanticRay, label_space: LabelSpace, lineage: dict[str, Any]
+        self, step: int, score: float, model: SemanticRay, label_space: LabelSpace, lineage: dict[str, Any], best: bool
     ) -> None:
-        """Keep the model if it is among the best. A worse one goes only once this one is written."""
+        """Keep the model if it is among the best (`best`: the very best). A worse one goes once this is written."""
+        if best:
+            save_checkpoint(self._best, model, label_space, lineage)
         kept = self.kept()
         if len(kept) >= self._keep and score <= kept[-1][0]:
             return
         name = f"{self._stage}_step{step:06d}_score{score:.4f}.safetensors"
         save_checkpoint(self._folder / name, model, label_space, lineage)
-        if not kept or score > kept[0][0]:
-            save_checkpoint(self._best, model, label_space, lineage)
         for _, path in self.kept()[self._keep :]:
             path.unlink()
 

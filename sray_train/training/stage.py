@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -82,11 +83,6 @@ class Steps(Dataset[Batch]):
     """Step number -> this process's part of its work."""
 
     def __init__(self, stage: Stage, seeds: StepSeeds, process: int = 0, processes: int = 1) -> None:
-        if stage.shares % processes:
-            raise ValueError(
-                f"a step of stage {stage.name} has {stage.shares} shares, which {processes} processes cannot share "
-                "evenly; expected a multiple (encoder.batch, frozen.targets, joint.targets)"
-            )
         self._stage = stage
         self._seeds = seeds
         self._shares = range(process, stage.shares, processes)
@@ -104,6 +100,11 @@ def prefetched(steps: Steps, wanted: range, workers: int) -> Iterator[Batch]:
         sampler=wanted,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        pin_memory=False,
+        worker_init_fn=_leave_interrupts_alone,
     )
     return iter(loader)
+
+
+def _leave_interrupts_alone(_worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal: the training process decides when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

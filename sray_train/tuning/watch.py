@@ -1,12 +1,9 @@
-"""What a person at the terminal sees of fine-tuning, and how Ctrl-C ends it without losing what was learned."""
+"""What a person at the terminal sees of fine-tuning."""
 
 from __future__ import annotations
 
 import math
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -63,19 +60,3 @@ def say_tuned(console: Console, tuned: TunedScene, done: int, scenes: int) -> No
         f"{after['strict_miou']:.3f}, PSNR {before['psnr']:.1f} -> {after['psnr']:.1f} dB, {result.steps} steps in "
         f"{result.seconds:.0f} s"
     )
-
-
-@contextmanager
-def interruption() -> Iterator[Callable[[], bool]]:
-    """Within, Ctrl-C is noted and what is yielded says so; a second one ends the program, as ever."""
-    before, pressed = signal.getsignal(signal.SIGINT), []
-
-    def press(number: int, frame: FrameType | None) -> None:
-        pressed.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)
