@@ -15,9 +15,10 @@ from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES
 from sray.render_config import RenderConfig
-from sray_train.config import DataConfig, EvaluationConfig, LabelIds, TrainConfig, load_config
+from sray_train.config import LEAST_SIDE, DataConfig, EvaluationConfig, LabelIds, Quality, TrainConfig, load_config
 from sray_train.datasets.chosen_scenes import chosen_scenes
 from sray_train.datasets.rooms import parse_seeds
+from sray_train.datasets.scene import Scene
 from sray_train.evaluation.evaluate import Rendering, evaluate, spread_queries
 from sray_train.evaluation.image_quality import find_lpips
 from sray_train.evaluation.scores import Scoreboard
@@ -45,7 +46,7 @@ class Evaluate:
     """Pictures rendered a scene. None, here and below: what the config says."""
     views: int | None = None
     """Source views a picture."""
-    quality: Literal["reference", "high", "balanced", "fast"] | None = None
+    quality: Quality | None = None
     """Rays and samples spent on a picture: RenderConfig.preset."""
     depth: bool = False
     """RGB-D: the sources' depth guides the samples. Without, and without it in the config: RGB."""
@@ -72,10 +73,11 @@ class Evaluate:
             parse_seeds(" ".join(self.seeds))  # raises ValueError
         if self.seeds and self.sequence:
             raise ValueError("both --seeds and --sequence are given; expected one of them")
-        for name in ("targets", "views", "width", "height"):
+        least = {"targets": 1, "views": 1, "width": LEAST_SIDE, "height": LEAST_SIDE, "frames": 0, "threads": 0}
+        for name, low in least.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; expected at least 1")
+            if value is not None and value < low:
+                raise ValueError(f"{name} is {value}; expected at least {low}")
         if self.bounds is not None and not 0 < self.bounds[0] < self.bounds[1]:
             raise ValueError(f"bounds are {self.bounds[0]} to {self.bounds[1]} m; expected 0 < near < far")
         if self.device == "cuda" and not torch.cuda.is_available():
@@ -117,7 +119,7 @@ class Evaluate:
             "semantics_missing": None if evaluation.labelled else "no pixel of the scored pictures has a label",
             "input": "RGB-D" if plan.depth else "RGB",
             "seconds": time.monotonic() - began,
-            "scored": self._what(data),
+            "scored": self._what(data, scenes),
             "size": [scenes[0].cameras.width, scenes[0].cameras.height],
             "config": {"data": asdict(data), "evaluation": asdict(plan)},
             "label_space": checkpoint.label_space.name,
@@ -146,9 +148,9 @@ class Evaluate:
         plan = replace(plan, **{name: value for name, value in given.items() if value is not None})
         return data, replace(plan, depth=plan.depth or self.depth)
 
-    def _what(self, data: DataConfig) -> str:
+    def _what(self, data: DataConfig, scenes: list[Scene]) -> str:
         if self.sequence:
-            return f"recording {self.sequence.name}"
+            return f"recording {scenes[0].name}"
         if self.seeds:
             return f"rooms {' '.join(self.seeds)}"
         return f"{data.dataset} {data.test}"

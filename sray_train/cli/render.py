@@ -17,7 +17,7 @@ from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.mapping.cloud import cloud_of_view, write_ply
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.render_config import RenderConfig
-from sray_train.config import DataConfig
+from sray_train.config import LEAST_SIDE, DataConfig, Quality
 from sray_train.datasets.chosen_scenes import chosen_scenes
 from sray_train.datasets.rooms import parse_seeds
 from sray_train.datasets.scene import Scene
@@ -53,7 +53,7 @@ class Render:
     """Metres."""
     scale: float = 1.0
     """Size of the pictures over that of the sources."""
-    quality: Literal["reference", "high", "balanced", "fast"] = "balanced"
+    quality: Quality = "balanced"
     """Rays and samples spent on a picture: RenderConfig.preset."""
     views: int = 8
     """Source views a picture."""
@@ -81,7 +81,12 @@ class Render:
             raise ValueError("expected either --sequence or --seeds")
         if self.frames_between is not None and self.frames_between < 0:
             raise ValueError(f"frames-between is {self.frames_between}; expected 0 or more")
-        for name in ("scale", "views", "width", "height", "rate", "voxel_size"):
+        least = {"views": 1, "width": LEAST_SIDE, "height": LEAST_SIDE, "frames": 0, "threads": 0}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise ValueError(f"{name} is {value}; expected at least {low}")
+        for name in ("scale", "rate", "voxel_size"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
         if self.bounds is not None and not 0 < self.bounds[0] < self.bounds[1]:

@@ -14,8 +14,9 @@ from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.model import SemanticRay
-from sray_train.config import load_config
-from sray_train.datasets.catalog import load_scenes
+from sray_train.config import TrainConfig, load_config
+from sray_train.datasets.catalog import load_scenes, refuse_leaks
+from sray_train.datasets.scene import Scene
 from sray_train.training.allocator import keep_freed_memory
 from sray_train.training.trainer import Trainer, make_fabric
 
@@ -39,8 +40,20 @@ class Train:
     nodes: int = 1
     """Machines; each starts the same command through torchrun."""
 
+    def __post_init__(self) -> None:
+        for name in ("devices", "nodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if not self.max_hours > 0:
+            raise ValueError(f"max-hours is {self.max_hours}; expected more than 0")
+        if self.accelerator == "cuda" and not torch.cuda.is_available():
+            raise ValueError("accelerator is cuda, but there is none; expected cpu or auto")
+        if self.accelerator != "cpu" and torch.cuda.is_available() and self.devices > torch.cuda.device_count():
+            raise ValueError(f"devices is {self.devices}; expected at most {torch.cuda.device_count()}, the GPUs here")
+
     def main(self) -> None:
         config = load_config(self.config)
+        refuse_leaks(config.data)
         folder = self.run_folder or Path("results") / self.config.stem
         keep_freed_memory()
         fabric = make_fabric(config.precision, accelerator=self.accelerator, devices=self.devices, nodes=self.nodes)
@@ -50,6 +63,7 @@ class Train:
         with fabric.rank_zero_first():  # rooms are made by one process, found by the others
             train = load_scenes(config.data, config.data.train)
             validation = load_scenes(config.data, config.data.validation)
+        check_scenes(config, train, validation)
         model = SemanticRay(config.model.network(space.classes))
         if config.start_from:
             start_from(Path(config.start_from), model, space)
@@ -58,6 +72,28 @@ class Train:
             fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
         finished = trainer.run()
         fabric.print(f"{'finished' if finished else 'stopped, run again to go on'}; see {folder}", flush=True)
+
+
+def check_scenes(config: TrainConfig, train: list[Scene], validation: list[Scene]) -> None:
+    """What would end a run in the middle. Raises SrayError, naming the scene.
+
+    TOO_FEW_VIEWS: a scene without a source beside the target. BAD_FILE: pictures that the encoder's stage cannot stack.
+    """
+    for scene in [*train, *validation]:
+        if len(scene.frames) < 2:
+            raise SrayError(
+                ErrorCode.TOO_FEW_VIEWS,
+                f"{scene.name} has {len(scene.frames)} usable frames; expected at least 2: a picture and one to render "
+                "it from. Leave it out of data.train and data.validation, or set data.frames higher",
+            )
+    sizes = {(scene.cameras.width, scene.cameras.height): scene.name for scene in train}
+    if config.encoder.steps and len(sizes) > 1:
+        shown = ", ".join(f"{name} {width}x{height}" for (width, height), name in list(sizes.items())[:4])
+        raise SrayError(
+            ErrorCode.BAD_FILE,
+            f"scenes of several aspects are at several sizes ({shown}); expected one, as the encoder's pictures are "
+            "stacked. Take scenes of one aspect for data.train, or leave the stage out (encoder.steps: 0)",
+        )
 
 
 def start_from(path: Path, model: SemanticRay, space: LabelSpace) -> None:

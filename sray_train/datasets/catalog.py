@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from sray_train.datasets.llff import LlffRecording
 from sray_train.datasets.named_splits import scene_names
 from sray_train.datasets.recording import bad_file
 from sray_train.datasets.replica import SEQUENCES, ReplicaRecording
-from sray_train.datasets.rooms import make_rooms, parse_seeds
+from sray_train.datasets.rooms import FIRST_HELD_OUT_SEED, make_rooms, parse_seeds
 from sray_train.datasets.scannet import open_folder, open_scannet
-from sray_train.datasets.scene import FrameCache, Recording, Scene
+from sray_train.datasets.scene import FrameCache, Recording, Scene, fitting_size
 
 EXPECTED = {
     "scannet": "{0}/ in ScanNet's exported layout or with {0}.sens in it, or {0}.sens (scans/ may stand before each)",
@@ -32,13 +33,17 @@ EXPECTED = {
 
 
 def load_scenes(data: DataConfig, which: str) -> list[Scene]:
-    """The scenes that `which` names (see `DataConfig.train`), at the config's size; rooms are made if not cached yet.
+    """The scenes that `which` names (see `DataConfig.train`), at the config's width and their own aspect.
+
+    See `fitting_size`. Rooms are made if not cached yet.
 
     Raises SrayError(BAD_FILE) naming the scene that is not there or cannot be read, and what was expected.
     """
     cache = FrameCache()
-    size = (data.width, data.height)
-    return [Scene.of(recording, size, data.frames, cache) for recording in recordings(data, which)]
+    return [
+        Scene.of(recording, fitting_size(recording, data.width, data.height), data.frames, cache)
+        for recording in recordings(data, which)
+    ]
 
 
 def recordings(data: DataConfig, which: str) -> Iterator[Recording]:
@@ -48,6 +53,66 @@ def recordings(data: DataConfig, which: str) -> Iterator[Recording]:
     else:
         for name in scene_names(which, data.dataset):
             yield from _recordings_of(data, name)
+
+
+def refuse_leaks(data: DataConfig) -> None:
+    """Raises SrayError(BAD_FILE) if what is trained or chosen on is scored by `data.test`, unless learnt by heart.
+
+    Train and test, and validation and test, may share no place; rooms of held-out seeds may be in test alone. Nothing
+    is read: names decide. Test scenes that nobody named (empty, or the default's rooms for recordings) are none.
+    """
+    if data.learn_by_heart:
+        return
+    unnamed = not data.test.strip() or (data.dataset != "rooms" and data.test == DataConfig.test)
+    test = {} if unnamed else _places(data, "test")
+    for part in ("train", "validation"):
+        places = _places(data, part)
+        for place, name in places.items():
+            if place in test:
+                other = "" if test[place] == name else f" (test has {test[place]}, of the same place)"
+                raise _leak(
+                    f"data.{part} ({getattr(data, part)}) holds {name}{other}, which data.test ({data.test}) scores",
+                    f"no scene in both; name data.{part} without it: {_without(places, test)}",
+                )
+            if data.dataset == "rooms" and int(name) >= FIRST_HELD_OUT_SEED:
+                raise _leak(
+                    f"data.{part} ({getattr(data, part)}) holds room {name}",
+                    f"seeds below {FIRST_HELD_OUT_SEED}: those from there up are held out, for data.test alone",
+                )
+
+
+def _leak(found: str, expected: str) -> SrayError:
+    switch = "To show only that everything learns, set data.learn_by_heart: true"
+    return SrayError(ErrorCode.BAD_FILE, f"{found}; expected {expected}. {switch}")
+
+
+def _without(places: dict[str, str], test: dict[str, str]) -> str:
+    left = [name for place, name in places.items() if place not in test]
+    shown = ", ".join(left[:8]) or "other scenes"
+    return f"{shown}, and {len(left) - 8} more" if len(left) > 8 else shown
+
+
+def _places(data: DataConfig, part: str) -> dict[str, str]:
+    """Place -> the scene of this part that was recorded there.
+
+    ScanNet scanned rooms several times (scene0160_00, _01, ...), Replica has two sequences of each: one place.
+    """
+    which = getattr(data, part)
+    try:
+        names = [str(seed) for seed in _seeds(which)] if data.dataset == "rooms" else scene_names(which, data.dataset)
+    except SrayError as error:
+        raise SrayError(error.code, f"data.{part}: {error.args[0]}") from error
+    places: dict[str, str] = {}
+    for name in names:
+        place = posixpath.normpath(name)
+        if data.dataset == "scannet":
+            place = place.partition("_")[0]
+        elif data.dataset == "replica":
+            place = place.partition("/")[0]
+        elif data.dataset == "blender":
+            place = place if "/" in place else f"{place}/train"
+        places.setdefault(place, name)
+    return places
 
 
 def _recordings_of(data: DataConfig, name: str) -> list[Recording]:
@@ -105,10 +170,11 @@ def _there(root: Path) -> str:
 
 def _rooms(data: DataConfig, which: str) -> Iterator[Recording]:
     space = LABEL_SPACES[data.label_space]
-    try:
-        seeds = parse_seeds(which)
-    except ValueError as error:
-        raise SrayError(ErrorCode.BAD_FILE, f"seeds: {error}") from error
+    seeds = _seeds(which)
+    if data.frames < 1:
+        raise SrayError(
+            ErrorCode.BAD_FILE, f"data.frames is {data.frames}; expected at least 1 for rooms to be made of"
+        )
     with tqdm(total=len(seeds), unit="room", delay=2, leave=False) as bar:
         folders = make_rooms(
             seeds,
@@ -120,3 +186,10 @@ def _rooms(data: DataConfig, which: str) -> Iterator[Recording]:
         )
     for folder in folders:
         yield Sequence.open(folder, space)
+
+
+def _seeds(which: str) -> list[int]:
+    try:
+        return parse_seeds(which)
+    except ValueError as error:
+        raise SrayError(ErrorCode.BAD_FILE, str(error)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sray_train.config import DataConfig
 from sray_train.datasets.catalog import load_scenes
 from sray_train.datasets.label_pictures import LabelPictures
 from sray_train.datasets.scannet import open_scannet
-from sray_train.datasets.scene import Scene
+from sray_train.datasets.scene import Scene, fitting_size
 from sray_train.datasets.sens import SensRecording
 
 LOOKED_AT = 12
@@ -53,13 +54,13 @@ def chosen_scenes(
 
 
 def _recorded(data: DataConfig, label_space: LabelSpace, path: Path) -> Scene:
-    """A recording at the config's width and its own aspect: what is squeezed looks like nothing the model has seen."""
-    recording = open_scannet(path, label_space, data.label_ids)
+    """A recording at the config's width and its own aspect (`fitting_size`)."""
+    # `--sequence .` has no name of its own, and a link to a recording is called what the link is called: no resolve().
+    recording = open_scannet(Path(os.path.abspath(path)), label_space, data.label_ids)  # noqa: PTH100
     labels = _label_pictures(recording)
     if labels is not None:
         _check_labels(recording, labels)
-    width, height = recording.size
-    return Scene.of(recording, (data.width, max(1, round(height * data.width / width))), data.frames)
+    return Scene.of(recording, fitting_size(recording, data.width, data.height), data.frames)
 
 
 def _label_pictures(recording: Sequence | SensRecording) -> LabelPictures | None:

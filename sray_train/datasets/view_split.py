@@ -27,8 +27,8 @@ def split_views(scene: Scene, counts: tuple[int, int, int] = PAPER_COUNTS, centr
     """Split the frames nearest to frame `centre` (None: the middle one) into so many sources, tuning and test frames.
 
     The three kinds take turns along the recording, so that a test frame has sources on both sides. The same scene is
-    always split alike. Raises SrayError(TOO_FEW_VIEWS) if the scene has fewer frames than that, and ValueError if a
-    count is below 1 or the scene has no frame `centre`.
+    always split alike. Raises SrayError(TOO_FEW_VIEWS) if the scene has fewer frames than that or none of number
+    `centre`, and ValueError if a count is below 1.
     """
     if min(counts) < 1:
         raise ValueError(f"a split of {'/'.join(map(str, counts))} frames; expected at least 1 of each kind")
@@ -41,7 +41,11 @@ def split_views(scene: Scene, counts: tuple[int, int, int] = PAPER_COUNTS, centr
         )
     centre = have // 2 if centre is None else centre
     if not 0 <= centre < have:
-        raise ValueError(f"{scene.name} has no frame {centre}; expected 0 to {have - 1}")
+        raise SrayError(
+            ErrorCode.TOO_FEW_VIEWS,
+            f"{scene.name} has no frame {centre}; expected 0 to {have - 1}, its usable frames in order. "
+            "Take one of those as the centre",
+        )
     nearby = sorted([centre, *scene.nearest(centre, wanted - 1)])
     # Each kind wants its frames evenly spaced; whoever wants a place furthest to the front gets it.
     turns = sorted(((turn + 0.5) / count, kind) for kind, count in enumerate(counts) for turn in range(count))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,13 @@ from dataset_fixtures.relief import POSES, pinhole, render, views
 from dataset_fixtures.replica import write_sequence
 from dataset_fixtures.scannet import NYU40_IDS, RAW_IDS, TABLE, sens_frame, sens_header, write_folder, write_table
 
+from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
-from sray_train.config import DataConfig, load_config
-from sray_train.datasets.catalog import EXPECTED, OPEN, load_scenes, recordings
+from sray_train.cli.train import Train, check_scenes
+from sray_train.config import DataConfig, EncoderStage, TrainConfig, load_config
+from sray_train.datasets.catalog import EXPECTED, OPEN, load_scenes, recordings, refuse_leaks
 from sray_train.datasets.named_splits import load_splits, scene_names
+from sray_train.datasets.scene import fitting_size
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -111,6 +115,141 @@ def test_the_config_lines_of_the_documents(tmp_path: Path, block: str) -> None:
     config = load_config(tmp_path / "config.yaml")
     for which in (config.data.train, config.data.validation, config.data.test):
         assert scene_names(which, config.data.dataset)
+    refuse_leaks(config.data)
+    assert not set(scene_names(config.data.train, config.data.dataset)) & set(
+        scene_names(config.data.validation, config.data.dataset)
+    )
+
+
+# What is scored is neither trained nor chosen on
+
+RELEASED = "released_scannet:"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "train", "validation", "test", "said"),
+    [
+        ("rooms", "0:10", "8000", "5", ["data.train (0:10) holds 5, which data.test (5) scores", "0, 1, 2, 3, 4, 6"]),
+        ("rooms", "0:10", "8000 8001", "8001", ["data.validation (8000 8001) holds 8001", "without it: 8000."]),
+        ("rooms", "0:9001", "8000", "9500", ["data.train (0:9001) holds room 9000", "below 9000"]),
+        ("rooms", "0", "9400", "9500", ["data.validation (9400) holds room 9400"]),
+        ("rooms", "0", "x", "9500", ["data.validation: seeds are 'x'"]),
+        ("folder", "hall,office", "kitchen", "office", ["data.train (hall,office) holds office", "without it: hall."]),
+        ("folder", "hall", "office/", "./office", ["data.validation (office/) holds office/", "other scenes"]),
+        (
+            "scannet",
+            f"{RELEASED}train",
+            f"{RELEASED}validation",
+            f"{RELEASED}test",
+            ["holds scene0211_00, which data.test (released_scannet:test)", "without it: scene0200_00, scene0226_00."],
+        ),
+        ("scannet", "scene0160_02", "scene0001_00", f"{RELEASED}test", ["(test has scene0160_00, of the same place)"]),
+        ("replica", "office_4/Sequence_2", "room_0", "office_4/Sequence_1", ["of the same place"]),
+        ("replica", "office_0", "room_2", "gsnerf_replica:test", ["data.validation (room_2) holds room_2"]),
+        ("blender", "lego", "chair/val", "lego/train", ["data.train (lego) holds lego"]),
+    ],
+)
+def test_a_scene_that_is_scored_is_not_trained_on(dataset, train, validation, test, said: list[str]) -> None:
+    data = DataConfig(dataset, "/nowhere", train, validation, test)
+    with pytest.raises(SrayError) as caught:
+        refuse_leaks(data)
+    assert caught.value.code == ErrorCode.BAD_FILE
+    for part in said:
+        assert part in str(caught.value)
+    if "seeds are" not in said[0]:
+        assert "data.learn_by_heart: true" in str(caught.value)
+        refuse_leaks(replace(data, learn_by_heart=True))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "train", "validation", "test"),
+    [
+        ("rooms", "0:8000", "8000:9000", "9000:9020"),
+        ("rooms", "0:10", "8000", ""),
+        ("folder", "hall", "kitchen", DataConfig.test),
+        ("blender", "lego", "lego/val", "lego/test"),
+        ("scannet", f"{RELEASED}train", "scene0200_00,scene0226_00", f"{RELEASED}test"),
+        ("scannet", "gsnerf_scannet:train", "scene0061_00", "gsnerf_scannet:test"),
+    ],
+)
+def test_scenes_apart_are_taken(dataset, train: str, validation: str, test: str) -> None:
+    refuse_leaks(DataConfig(dataset, "/nowhere", train, validation, test))
+
+
+def test_the_command_refuses_before_it_reads_anything(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("data: {dataset: folder, root: /nowhere, train: a, validation: b, test: a}\n")
+    with pytest.raises(SrayError, match=r"data\.train \(a\) holds a"):
+        Train(tmp_path / "run.yaml", tmp_path / "run").main()
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["rooms", "overfit"])
+def test_the_shipped_experiments_do_not_leak(name: str) -> None:
+    refuse_leaks(load_config(REPOSITORY / "config" / "experiments" / f"{name}.yaml").data)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"devices": 0}, "devices is 0; expected at least 1"),
+        ({"nodes": -1}, "nodes is -1"),
+        ({"max_hours": 0.0}, "max-hours is 0"),
+        ({"accelerator": "cuda"}, "accelerator is cuda, but there is none"),
+    ],
+)
+def test_a_wrong_option_of_training_is_named(monkeypatch: pytest.MonkeyPatch, options, said: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match=said):
+        Train(**options)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="devices is 3; expected at most 2"):
+        Train(devices=3)
+    assert Train(devices=2).devices == 2 and Train(devices=3, accelerator="cpu").devices == 3
+
+
+# Sizes
+
+
+def test_recordings_keep_their_aspect_and_nearly_fitting_ones_the_size_asked_for(root: Path) -> None:
+    for height, taken in ((18, 18), (24, 18), (19, 18)):
+        (scene,) = load_scenes(DataConfig("folder", str(root), width=24, height=height, frames=0), "recorded")
+        assert (scene.cameras.width, scene.cameras.height) == (24, taken)
+        assert scene.frames[0].image.shape == (taken, 24, 3)
+    scannet = Recorded(1296, 968)
+    assert fitting_size(scannet, 320, 240) == (320, 240), "239 is within 2 %"
+    assert fitting_size(scannet, 320, 250) == (320, 239)
+
+
+class Recorded:
+    """Only the size."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.cameras = Camera(torch.eye(3)[None], torch.eye(4)[None], width, height)
+
+
+def test_scenes_that_training_cannot_use_are_refused_when_loaded(root: Path) -> None:
+    data = DataConfig("folder", str(root), "recorded", "recorded", width=24, height=18, frames=1)
+    single = load_scenes(data, "recorded")
+    several = load_scenes(replace(data, frames=0), "recorded")
+    for scenes in ((single, several), (several, single)):
+        with pytest.raises(SrayError, match="recorded has 1 usable frames; expected at least 2") as caught:
+            check_scenes(TrainConfig(), *scenes)
+        assert caught.value.code == ErrorCode.TOO_FEW_VIEWS
+    check_scenes(TrainConfig(), several, several)
+    write_folder(root / "tall", views(pinhole(48, 48, 24), 48, 48), pinhole(48, 48, 24), NYU40_IDS, np.uint8)
+    mixed = load_scenes(replace(data, frames=0), "recorded,tall")
+    with pytest.raises(SrayError, match="recorded 24x18, tall 24x24"):
+        check_scenes(TrainConfig(), mixed, several)
+    check_scenes(TrainConfig(encoder=EncoderStage(steps=0)), mixed, several)
+
+
+def test_rooms_of_no_frames_are_refused() -> None:
+    with pytest.raises(SrayError, match="data.frames is 0"):
+        load_scenes(DataConfig(frames=0), "9000")
 
 
 def test_the_documents_count_the_splits_as_they_are() -> None:

@@ -25,7 +25,7 @@ from sray.frames import Frame
 from sray.label_space import ROOMS, VOID, LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.render_config import RenderConfig
-from sray.sequence import SequenceWriter
+from sray.sequence import Sequence, SequenceWriter
 from sray_train.cli import main
 from sray_train.cli.evaluate import Evaluate
 from sray_train.config import DataConfig
@@ -311,6 +311,16 @@ def test_a_recording_keeps_its_aspect_and_may_be_thinned(recording: Path) -> Non
     assert len(scene.frames) == 5 and scene.bounds == (0.2, 4.0)
 
 
+def test_a_recording_here_is_called_by_its_folder(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(recording)
+    link = recording.parent / "link"
+    link.symlink_to(recording)
+    for path, name in ((".", "recording"), ("color/..", "recording"), (str(link), "link")):
+        (scene,) = chosen_scenes(DataConfig(frames=0), ROOMS, sequence=Path(path))
+        assert (scene.name, scene.frames[1].name) == (name, f"{name}/1")
+        assert Sequence.open(path).name == name
+
+
 def test_the_config_says_what_is_rendered_and_options_go_before_it(checkpoint: Path, tmp_path: Path) -> None:
     from sray.checkpoint import load_checkpoint
 
@@ -329,6 +339,10 @@ def test_the_config_says_what_is_rendered_and_options_go_before_it(checkpoint: P
         ({"seeds": ("9000", "x")}, "x"),
         ({"seeds": ("9000",), "sequence": Path("a")}, "--sequence"),
         ({"views": 0}, "views is 0"),
+        ({"frames": -3}, "frames is -3; expected at least 0"),
+        ({"width": 0}, "width is 0; expected at least 16"),
+        ({"height": 15}, "height is 15; expected at least 16"),
+        ({"threads": -1}, "threads is -1"),
         ({"bounds": (2.0, 1.0)}, "near < far"),
     ],
 )

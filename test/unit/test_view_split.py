@@ -92,7 +92,7 @@ def test_too_few_frames_are_refused_with_how_many_it_takes() -> None:
     for counts in ((0, 8, 4), (8, 8, 0)):
         with pytest.raises(ValueError, match="at least 1 of each"):
             split_views(walk(20), counts)
-    with pytest.raises(ValueError, match="no frame 20; expected 0 to 19"):
+    with pytest.raises(SrayError, match="walk has no frame 20; expected 0 to 19"):
         split_views(walk(20), centre=20)
 
 
