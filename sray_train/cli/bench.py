@@ -16,6 +16,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
 from sray_train.bench.report import table
 from sray_train.bench.run import IMAGE, BenchPlan, run_bench
+from sray_train.cli.options import check_options
 from sray_train.config import DataConfig
 from sray_train.datasets.catalog import load_scenes
 from sray_train.datasets.rooms import parse_seeds
@@ -64,9 +65,7 @@ class Bench:
             raise ValueError(
                 f"source views of {self.source_width}x{self.source_height}; expected at least 16 pixels a side"
             )
-
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device is cuda, but there is none; expected cpu or auto")
+        check_options(self)
 
     def main(self) -> None:
         if self.json.exists() and not self.overwrite:

@@ -15,7 +15,8 @@ from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES
 from sray.render_config import RenderConfig
-from sray_train.config import LEAST_SIDE, DataConfig, EvaluationConfig, LabelIds, Quality, TrainConfig, load_config
+from sray_train.cli.options import check_options
+from sray_train.config import DataConfig, EvaluationConfig, LabelIds, Quality, TrainConfig, load_config
 from sray_train.datasets.chosen_scenes import chosen_scenes
 from sray_train.datasets.rooms import parse_seeds
 from sray_train.datasets.scene import Scene
@@ -73,15 +74,7 @@ class Evaluate:
             parse_seeds(" ".join(self.seeds))  # raises ValueError
         if self.seeds and self.sequence:
             raise ValueError("both --seeds and --sequence are given; expected one of them")
-        least = {"targets": 1, "views": 1, "width": LEAST_SIDE, "height": LEAST_SIDE, "frames": 0, "threads": 0}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise ValueError(f"{name} is {value}; expected at least {low}")
-        if self.bounds is not None and not 0 < self.bounds[0] < self.bounds[1]:
-            raise ValueError(f"bounds are {self.bounds[0]} to {self.bounds[1]} m; expected 0 < near < far")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device is cuda, but there is none; expected cpu or auto")
+        check_options(self)
 
     def main(self) -> None:
         began = time.monotonic()

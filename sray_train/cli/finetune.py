@@ -14,6 +14,7 @@ from sray.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sray.finetune_config import FineTuneConfig
 from sray.label_space import LABEL_SPACES
 from sray.losses import LossWeights
+from sray_train.cli.options import check_options
 from sray_train.config import DataConfig, LabelIds
 from sray_train.datasets.chosen_scenes import chosen_scenes
 from sray_train.datasets.rooms import parse_seeds
@@ -91,8 +92,7 @@ class Finetune:
             )
         if self.score_every < 0:
             raise ValueError(f"score-every is {self.score_every}; expected at least 0")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device is cuda, but there is none; expected cpu or auto")
+        check_options(self)
         self.plan()  # raises ValueError
 
     def plan(self) -> TuningPlan:

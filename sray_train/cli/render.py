@@ -17,7 +17,8 @@ from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.mapping.cloud import cloud_of_view, write_ply
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.render_config import RenderConfig
-from sray_train.config import LEAST_SIDE, DataConfig, Quality
+from sray_train.cli.options import check_options
+from sray_train.config import DataConfig, Quality
 from sray_train.datasets.chosen_scenes import chosen_scenes
 from sray_train.datasets.rooms import parse_seeds
 from sray_train.datasets.scene import Scene
@@ -81,18 +82,10 @@ class Render:
             raise ValueError("expected either --sequence or --seeds")
         if self.frames_between is not None and self.frames_between < 0:
             raise ValueError(f"frames-between is {self.frames_between}; expected 0 or more")
-        least = {"views": 1, "width": LEAST_SIDE, "height": LEAST_SIDE, "frames": 0, "threads": 0}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise ValueError(f"{name} is {value}; expected at least {low}")
         for name in ("scale", "rate", "voxel_size"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
-        if self.bounds is not None and not 0 < self.bounds[0] < self.bounds[1]:
-            raise ValueError(f"bounds are {self.bounds[0]} to {self.bounds[1]} m; expected 0 < near < far")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device is cuda, but there is none; expected cpu or auto")
+        check_options(self)
 
     def main(self) -> None:
         torch.set_num_threads(self.threads or os.cpu_count() or 1)

@@ -8,13 +8,11 @@ from sray_train.datasets.rooms.generate import (
     room_frames,
     room_path,
 )
-from sray_train.datasets.rooms.seeds import FIRST_HELD_OUT_SEED, TRAINING_SEEDS, VALIDATION_SEEDS, parse_seeds
+from sray_train.datasets.rooms.seeds import FIRST_HELD_OUT_SEED, parse_seeds
 
 __all__ = [
     "FIRST_HELD_OUT_SEED",
     "GENERATOR_VERSION",
-    "TRAINING_SEEDS",
-    "VALIDATION_SEEDS",
     "default_cache",
     "make_rooms",
     "parse_seeds",

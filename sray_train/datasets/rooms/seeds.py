@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-TRAINING_SEEDS = range(0, 8000)
-VALIDATION_SEEDS = range(8000, 9000)
 FIRST_HELD_OUT_SEED = 9000
+"""From here on rooms are held out. By custom 0-7999 are for training, 8000-8999 for validation."""
 
 
 def parse_seeds(text: str) -> list[int]:
