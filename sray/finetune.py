@@ -208,7 +208,7 @@ class FineTuner:
         else:
             named = self.model.named_parameters()
             heads = [parameter for name, parameter in named if not name.startswith("encoder.")]
-            groups = [(heads, self.config.learning_rate)]
+            groups = [(heads, self.config.heads_learning_rate)]
             if self.config.mode == "full":
                 groups.append((encoder, self.config.encoder_learning_rate))
         self._rates = [rate for _, rate in groups]

@@ -167,6 +167,6 @@ def test_learning_rates_rise_and_fall_in_each_part(model) -> None:
     pictures = [lr for kind, (lr, *_) in rates if kind == "pictures"]
     heads, encoder = zip(*(lr for kind, lr in rates if kind == "rays"), strict=True)
     assert (len(pictures), len(heads)) == (10, 12)
-    for part, rate in ((pictures, 2e-3), (heads, 1e-3), (encoder, 3e-4)):
+    for part, rate in ((pictures, 2e-3), (heads, 3e-4), (encoder, 3e-4)):
         assert part[0] == pytest.approx(rate / 5) and part[0] < part[1] > part[-1]
         assert part[-1] == pytest.approx(rate * 0.05 ** ((len(part) - 1) / len(part)))
