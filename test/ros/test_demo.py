@@ -154,10 +154,7 @@ def test_frames_are_thinned_but_never_too_far_apart(
     monkeypatch.syspath_prepend(DEMO.parent)
     from demo import chosen
 
-    (tmp_path / "pose").mkdir()
-    for number in range(length):
-        pose = np.eye(4)
-        pose[0, 3] = step * number
-        np.savetxt(tmp_path / "pose" / f"{number}.txt", pose)
-    sequence = Sequence(tmp_path, ROOMS, tuple(range(length)), np.eye(3), has_depth=False, has_labels=False)
+    poses = np.tile(np.eye(4), (length, 1, 1))
+    poses[:, 0, 3] = step * np.arange(length)
+    sequence = Sequence(tmp_path, ROOMS, tuple(range(length)), np.eye(3), poses, has_depth=False, has_labels=False)
     assert chosen(sequence, 20) == expected
