@@ -155,10 +155,12 @@ class FineTuner:
             losses = self._learn(number, kind)
             took = time.perf_counter() - began
             self._pace[kind] = 0.9 * self._pace.get(kind, took) + 0.1 * took
-        late = self.seconds + time.perf_counter() - began >= self.config.max_seconds
+        seconds = self.seconds + time.perf_counter() - began
+        late = seconds >= self.config.max_seconds
         due = number % self.config.validate_every == 0 or number == self.config.steps or late
         score = self._held_out.score(self.model) if self._held_out and due else None
-        seconds = self.seconds + time.perf_counter() - began
+        if score is not None:  # else not read again: a step must not turn late unscored
+            seconds = self.seconds + time.perf_counter() - began
         left = self._seconds_left(number, seconds)
         self.curve.append(FineTuneStep(number, self.config.steps, kind, losses, score, seconds, left))
         if score is not None and (self._best is None or self._worth(score) > self._worth(self._best.score)):

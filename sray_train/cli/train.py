@@ -18,7 +18,7 @@ from sray_train.config import TrainConfig, load_config
 from sray_train.datasets.catalog import load_scenes, refuse_leaks
 from sray_train.datasets.scene import Scene
 from sray_train.training.allocator import keep_freed_memory
-from sray_train.training.trainer import Trainer, make_fabric
+from sray_train.training.trainer import Trainer, make_fabric, part
 
 
 @dataclass
@@ -72,6 +72,7 @@ class Train:
             fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
         finished = trainer.run()
         fabric.print(f"{'finished' if finished else 'stopped, run again to go on'}; see {folder}", flush=True)
+        part(fabric)
 
 
 def check_scenes(config: TrainConfig, train: list[Scene], validation: list[Scene]) -> None:

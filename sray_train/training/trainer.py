@@ -63,6 +63,13 @@ def make_fabric(
     return fabric
 
 
+def part(fabric: Fabric) -> None:
+    """End a run of several processes together: one that left while others still spoke to it would abort."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
+
+
 @dataclass
 class Progress:
     """Where a run stands; saved with the weights."""
