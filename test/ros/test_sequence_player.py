@@ -119,11 +119,11 @@ def test_a_folder_arrives_as_it_is_and_the_player_ends_by_itself(listener: Liste
 def test_a_bag_arrives_as_it_was_recorded(listener: Listener, folder: Path, tmp_path: Path) -> None:
     sequence = Sequence.open(folder)
     write_bag([sequence[position] for position in range(len(sequence))], tmp_path / "bag")
-    heard = hear_all(listener, "/camera/")
+    heard = hear_all(listener, "/")
     status, output = listener.finish(listener.start(PLAYER, bag=tmp_path / "bag"))
     assert status == 0, output
     assert_is_the_recording(heard, folder)
-    assert "camera on /camera/image" in output
+    assert "camera on /image" in output
 
 
 def test_start_offset_leaves_out_pictures_and_keeps_what_is_latched(
@@ -131,7 +131,7 @@ def test_start_offset_leaves_out_pictures_and_keeps_what_is_latched(
 ) -> None:
     sequence = Sequence.open(folder)
     write_bag([sequence[position] for position in range(len(sequence))], tmp_path / "bag")
-    heard = hear_all(listener, "/camera/")
+    heard = hear_all(listener, "/")
     status, output = listener.finish(listener.start(PLAYER, bag=tmp_path / "bag", start_offset=0.15))
     assert status == 0, output
     assert stamps(heard["image"]) == [stamp_of(6), stamp_of(9)]
@@ -144,7 +144,7 @@ def test_lockstep_sends_a_picture_only_when_the_one_before_is_handled(
 ) -> None:
     sequence = Sequence.open(folder)
     write_bag([sequence[position] for position in range(len(sequence))], tmp_path / "bag")
-    prefix = "/camera/" if kind == "bag" else ""
+    prefix = "/" if kind == "bag" else ""
     heard = hear_all(listener, prefix)
     handled = listener.node.create_publisher(Header, "handled", 10)
     played = {"sequence": folder, "bag": tmp_path / "bag"}[kind]

@@ -1,17 +1,22 @@
-"""A recorded sequence as a rosbag2 (MCAP), written without any ROS: what a robot would have recorded.
+"""A recorded sequence as a rosbag2, written frame by frame without any ROS: what a robot would have recorded.
 
-Topics: image (rgb8), camera_info, depth (32FC1 metres, NaN where there is none), labels (mono8 class indices, 255
-unlabelled), /tf (map -> body) and /tf_static (body -> optical frame, transient local). Every stamp is the frame's own.
+Topics: image (rgb8, or jpeg on <image>/compressed), camera_info, depth (32FC1 metres, NaN where there is none, or 16UC1
+millimetres, 0 where there is none), labels (mono8 class indices, 255 unlabelled), labels/info (what the indices mean,
+transient local), /tf (map -> body) and /tf_static (body -> optical frame, transient local). Stamps are the frames' own.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.interfaces import (
@@ -23,35 +28,36 @@ from rosbags.interfaces import (
     QosReliability,
     QosTime,
 )
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
+from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from scipy.spatial.transform import Rotation
 
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
+from sray.label_space import VOID, LabelSpace
+from sray_train.bags.names import COMPRESSED_IMAGE, IMAGE, LABEL_INFO, OPTICAL_IN_BODY, BagLayout, typestore
 
-OPTICAL_IN_BODY = (-0.5, 0.5, -0.5, 0.5)
-"""Quaternion (x, y, z, w) of the optical frame (x right, y down, z forward) in a body frame (x forward, y left, z up).
-
-Source: REP 103.
-"""
+Storage = Literal["mcap", "sqlite3"]
+DepthEncoding = Literal["32FC1", "16UC1"]
 
 _FOREVER = QosTime(9223372036, 854775807)
 _MICROSECOND = 1000
+_LATEST_NS = (1 << 31) * 1_000_000_000
+"""A ROS stamp has 31 bits for its seconds."""
 
 
 @dataclass(frozen=True)
-class BagLayout:
-    """Names in the bag."""
+class BagEncoding:
+    """How the bag and the pictures in it are stored."""
 
-    image: str = "/camera/image"
-    camera_info: str = "/camera/camera_info"
-    depth: str = "/camera/depth"
-    labels: str = "/camera/labels"
-    map_frame: str = "map"
-    body_frame: str = "camera_link"
-    optical_frame: str = "camera_optical_frame"
+    storage: Storage = "mcap"
+    jpeg_quality: int | None = None
+    """1 to 100: colour as jpeg on <image>/compressed; None: raw."""
+    depth: DepthEncoding = "32FC1"
+
+    def __post_init__(self) -> None:
+        if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 100:
+            raise ValueError(f"jpeg_quality is {self.jpeg_quality}; expected 1 to 100")
 
 
 @dataclass(frozen=True)
@@ -66,32 +72,47 @@ class BagSummary:
     has_labels: bool
 
 
-def write_bag(frames: Iterable[Frame], folder: Path | str, layout: BagLayout = BagLayout()) -> BagSummary:
-    """Write frames into a new rosbag2 folder.
+def write_bag(
+    frames: Iterable[Frame],
+    folder: Path | str,
+    layout: BagLayout = BagLayout(),
+    encoding: BagEncoding = BagEncoding(),
+    label_space: LabelSpace | None = None,
+) -> BagSummary:
+    """Write frames into a new rosbag2 folder, each as it comes: memory stays that of a few frames.
 
-    Raises SrayError(BAD_FILE) if the folder exists already or there is no frame, SrayError(BAD_POSE) for a pose that
-    is not finite, and whatever reading the frames raises; nothing half-written is left behind.
+    `label_space`: what the frames' labels mean, written beside them. The folder appears when it is whole: interrupted
+    or killed, nothing of that name is there.
+    Raises SrayError: BAD_FILE if the folder exists already, there is no frame or a stamp is none of ROS's, BAD_POSE
+    for a pose that is not finite, DISK_FULL, and whatever reading the frames raises.
     """
     folder = Path(folder)
     if folder.exists():
         raise SrayError(
             ErrorCode.BAD_FILE, f"{folder} exists already; expected a new folder for the bag, remove it or name another"
         )
+    # The writer names the file in a bag after its folder, hence a folder of that name within one of another.
+    around = folder.absolute().parent / f".{folder.absolute().name}.{os.getpid()}.partial"
+    partial = around / folder.absolute().name
     try:
-        with Writer(folder, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP) as writer:
-            recording = _Recording(writer, layout)
+        around.mkdir(parents=True)
+        plugin = StoragePlugin[encoding.storage.upper()]
+        with Writer(partial, version=Writer.VERSION_LATEST, storage_plugin=plugin) as writer:
+            recording = _Recording(writer, layout, encoding, label_space)
             for frame in frames:
                 recording.add(frame)
             if not recording.stamps:
                 raise SrayError(ErrorCode.BAD_FILE, f"there is no frame to write into {folder}; expected at least one")
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    except (OSError, WriterError, sqlite3.Error) as error:
+        is_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "is full" in str(error)
         raise SrayError(
-            ErrorCode.BAD_FILE, f"the bag {folder} cannot be written ({error}); expected a writable folder with space"
+            ErrorCode.DISK_FULL if is_full else ErrorCode.BAD_FILE,
+            f"the bag {folder} cannot be written ({error}); expected a writable folder with space. Free some space, or "
+            "name another folder",
         ) from error
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    finally:
+        shutil.rmtree(around, ignore_errors=True)
     return BagSummary(
         folder,
         len(recording.stamps),
@@ -105,10 +126,14 @@ def write_bag(frames: Iterable[Frame], folder: Path | str, layout: BagLayout = B
 class _Recording:
     """The open bag: one connection per topic, made when its first message comes."""
 
-    def __init__(self, writer: Writer, layout: BagLayout) -> None:
+    def __init__(
+        self, writer: Writer, layout: BagLayout, encoding: BagEncoding, label_space: LabelSpace | None
+    ) -> None:
         self._writer = writer
         self._layout = layout
-        self._store = get_typestore(Stores.ROS2_KILTED)
+        self._encoding = encoding
+        self._label_space = label_space
+        self._store = typestore()
         self.topics: dict[str, Connection] = {}
         self.stamps: list[int] = []
         self.messages = 0
@@ -120,6 +145,12 @@ class _Recording:
                 ErrorCode.BAD_POSE, f"frame {frame.name or frame.stamp_ns} has a pose that is not finite; leave it out"
             )
         layout, stamp = self._layout, frame.stamp_ns
+        if not 1000 * _MICROSECOND < stamp < _LATEST_NS:
+            raise SrayError(
+                ErrorCode.BAD_FILE,
+                f"frame {frame.name or len(self.stamps)} has stamp {stamp} ns; expected more than a millisecond and less "
+                "than 2^31 s, as ROS counts time. Give the frames other stamps",
+            )
         if not self.stamps:
             # A millisecond ahead: whoever plays the bag knows the static frames before the first picture.
             static = self._transform(layout.body_frame, layout.optical_frame, stamp, np.zeros(3), OPTICAL_IN_BODY)
@@ -128,16 +159,18 @@ class _Recording:
         self._write("/tf", stamp, self._body_pose(pose, stamp))
         self._write(layout.camera_info, stamp + _MICROSECOND, self._camera_info(frame.camera, stamp))
         if frame.labels is not None:
+            if self._label_space is not None and layout.labels_info not in self.topics:
+                self._write(layout.labels_info, stamp + _MICROSECOND, self._label_info(self._label_space, stamp))
             self._write(layout.labels, stamp + 2 * _MICROSECOND, self._image(frame.labels.numpy(), "mono8", stamp))
         if frame.depth is not None:
-            metres = frame.depth.numpy().astype("<f4")
-            self._write(layout.depth, stamp + 3 * _MICROSECOND, self._image(metres, "32FC1", stamp))
-        self._write(layout.image, stamp + 4 * _MICROSECOND, self._image(frame.image.numpy(), "rgb8", stamp))
+            self._write(layout.depth, stamp + 3 * _MICROSECOND, self._depth(frame.depth.numpy(), stamp))
+        topic, picture = self._colour(frame.image.numpy(), stamp)
+        self._write(topic, stamp + 4 * _MICROSECOND, picture)
         self.stamps.append(stamp)
 
     def _write(self, topic: str, time_ns: int, message: Any) -> None:
         if topic not in self.topics:
-            durable = topic == "/tf_static"
+            durable = topic in ("/tf_static", self._layout.labels_info)
             self.topics[topic] = self._writer.add_connection(
                 topic, message.__msgtype__, typestore=self._store, offered_qos_profiles=[_offered(durable)]
             )
@@ -153,11 +186,34 @@ class _Recording:
         stamp = self._make("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
         return self._make("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
 
+    def _colour(self, rgb: NDArray[np.uint8], stamp_ns: int) -> tuple[str, Any]:
+        quality = self._encoding.jpeg_quality
+        if quality is None:
+            return self._layout.image, self._image(rgb, "rgb8", stamp_ns)
+        jpeg = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        header = self._header(stamp_ns, self._layout.optical_frame)
+        # The words are image_transport's: what was compressed; how; as what it comes out.
+        message = self._make(COMPRESSED_IMAGE, header=header, format="rgb8; jpeg compressed bgr8", data=jpeg.reshape(-1))
+        return self._layout.compressed, message
+
+    def _depth(self, metres: NDArray[np.float32], stamp_ns: int) -> Any:
+        if self._encoding.depth == "32FC1":
+            return self._image(metres.astype("<f4"), "32FC1", stamp_ns)
+        millimetres = np.nan_to_num(metres * 1000, nan=0, posinf=0, neginf=0).round()
+        millimetres[millimetres > 65535] = 0
+        return self._image(millimetres.clip(0).astype("<u2"), "16UC1", stamp_ns)
+
+    def _label_info(self, space: LabelSpace, stamp_ns: int) -> Any:
+        names = [*enumerate(space.names), (VOID, "UNLABELED")]
+        classes = [self._make("vision_msgs/msg/VisionClass", class_id=i, class_name=name) for i, name in names]
+        header = self._header(stamp_ns, self._layout.optical_frame)
+        return self._make(LABEL_INFO, header=header, class_map=classes, threshold=0.0)
+
     def _image(self, pixels: NDArray[Any], encoding: str, stamp_ns: int) -> Any:
         height, width = pixels.shape[:2]
         raw = np.ascontiguousarray(pixels).reshape(-1).view(np.uint8)
         return self._make(
-            "sensor_msgs/msg/Image",
+            IMAGE,
             header=self._header(stamp_ns, self._layout.optical_frame),
             height=height,
             width=width,
