@@ -56,18 +56,9 @@ def recipe() -> list[str]:
 
 def clean_environment() -> dict[str, str]:
     """A new terminal's: nothing of ROS is set. The wheels find their own libraries at every start of Python."""
-    mine = (
-        "AMENT_",
-        "COLCON_",
-        "CMAKE_",
-        "PYTHONPATH",
-        "LD_LIBRARY_PATH",
-        "_ROS_WHEELS",
-        "FASTDDS_",
-        "ROS_",
-        "VIRTUAL",
-    )
-    return {name: value for name, value in os.environ.items() if not name.startswith(mine)} | {"OMP_NUM_THREADS": "1"}
+    set_by_ros = ("AMENT_", "COLCON_", "CMAKE_", "FASTDDS_", "LD_LIBRARY_PATH", "PYTHONPATH", "ROS_", "_ROS_WHEELS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith((*set_by_ros, "VIRTUAL_ENV"))}
+    return kept | {"OMP_NUM_THREADS": "1"}
 
 
 class Workspace:
