@@ -128,11 +128,11 @@ class SemanticField:
             raise ValueError(f"scale is {scale}; expected more than 0")
         if scale != 1:
             camera = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
+        view = RenderedView.blank(camera)  # first: a size beyond the memory is refused before any work
         tiles = TileRenderer(
             self._engine, self.config, camera.to(self.device), self._views, self._bounds, self.model.config.spacing
         )
         windows = PixelGrid(camera.width, camera.height, 1).windows(self._tile)
-        view = RenderedView.blank(camera)
         for done, window in enumerate(windows):
             if canceled is not None and canceled():
                 raise SrayError(ErrorCode.CANCELED, f"the render was canceled at {done} of {len(windows)} tiles")

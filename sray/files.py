@@ -8,6 +8,9 @@ from pathlib import Path
 
 from sray.errors import ErrorCode, SrayError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No room left: on the disk, in the user's share of it, or below the largest file allowed."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write, flush to disk, rename: killed at any moment, either the old file or the new one is there.
@@ -27,7 +30,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        code = ErrorCode.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else ErrorCode.BAD_FILE
+        code = ErrorCode.DISK_FULL if error.errno in _FULL else ErrorCode.BAD_FILE
         raise SrayError(
             code,
             f"cannot write {path} ({error.strerror or error}); expected a folder that can be written to, with room for "

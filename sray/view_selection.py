@@ -1,4 +1,4 @@
-"""Which frames serve as sources for a target camera: nearest by pose score (distance, angle, overlap).
+"""Which frames serve as sources for a target camera: nearest by pose score (distance, angle, overlap), or in place.
 
 A good source is close to the target (little parallax to get wrong), looks the same way (it sees the same sides of
 things), and sees the same part of the scene. Overlap is measured, not guessed: points on a coarse grid of the target's
@@ -12,6 +12,7 @@ Reference twin: test/reference/view_selection.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,6 +21,8 @@ from torch import Tensor
 from sray.camera import Camera
 from sray.sampling import ROOM_BOUNDS
 
+Selection = Literal["pose_score", "nearest"]
+"""What makes a view better: distance, angle and overlap; or distance and angle alone, once it sees enough."""
 _GRID = (8, 6)
 """Columns and rows of the pixels that measure overlap."""
 _DEPTHS = 4
@@ -65,11 +68,13 @@ def select_views(
     *,
     bounds: tuple[float, float] = ROOM_BOUNDS,
     min_overlap: float = 0.0,
+    selection: Selection = "pose_score",
 ) -> list[int]:
     """Indices of the best `count` candidates for the target, best first; fewer if there are not so many.
 
     `excluded` candidates are never chosen (the target's own frame), nor those that see less than `min_overlap` of the
-    target's frustum. Ties go to the lower index, so the choice is repeatable. Raises ValueError if count < 1.
+    target's frustum; with the selection "nearest" that is all that overlap is asked for. Ties go to the lower index,
+    so the choice is repeatable. Raises ValueError if count < 1.
     """
     if count < 1:
         raise ValueError(f"count is {count}; expected at least 1 source view")
@@ -89,7 +94,9 @@ def select_views(
         if len(indices) > look:
             indices = indices[waiting[indices].topk(look, largest=False).indices]
         overlap = _overlap(points, candidates[indices])
-        cost = least_cost[indices] + _overlap_cost(overlap)
+        cost = least_cost[indices]
+        if selection == "pose_score":
+            cost = cost + _overlap_cost(overlap)
         seeing = overlap >= min_overlap
         best = sorted(best + list(zip(cost[seeing].tolist(), indices[seeing].tolist(), strict=True)))[:count]
         waiting[indices] = torch.inf

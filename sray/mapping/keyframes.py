@@ -9,9 +9,8 @@ of `capacity` keyframes, or of `memory_budget` bytes.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 
@@ -113,8 +112,9 @@ class KeyframeBuffer:
     def __init__(self, config: KeyframeConfig | None = None) -> None:
         self._config = config or KeyframeConfig()
         self.revision = 0
-        """Counts changes: keyframes that entered or left, and clearing."""
-        self._numbers = itertools.count()
+        """Counts changes: keyframes that entered, left or changed, and clearing."""
+        self.next_number = 0
+        """Of the next keyframe; above all that ever were."""
         self._keyframes: list[Keyframe] = []
         self._poses = KeyframePoses(self.config.min_translation, self.config.min_rotation)
         self._stamps_ns = Rows(dtype=torch.int64)
@@ -172,18 +172,46 @@ class KeyframeBuffer:
 
         Raises ValueError, and keeps nothing, if the frame is of another size than the keyframes held.
         """
-        self._poses.append(frame.camera)
+        return self.enter(Keyframe(self.next_number, frame, features))
+
+    def enter(self, keyframe: Keyframe) -> list[Keyframe]:
+        """As `add`, for a keyframe that has a number already: of a buffer that was saved.
+
+        Raises ValueError, and keeps nothing, if there was that number, or a higher one, in this buffer before.
+        """
+        if keyframe.number < self.next_number:
+            raise ValueError(f"the keyframe has number {keyframe.number}; expected {self.next_number} or more")
+        self._poses.append(keyframe.camera)
         self.revision += 1
-        keyframe = Keyframe(next(self._numbers), frame, features)
+        self.next_number = keyframe.number + 1
         self._keyframes.append(keyframe)
-        self._stamps_ns.append(frame.stamp_ns)
+        self._stamps_ns.append(keyframe.stamp_ns)
         self._bytes += keyframe.bytes
-        left = []
-        while self._is_too_full():
-            stays = torch.ones(len(self), dtype=torch.bool)
-            stays[self._poses.most_redundant()] = False
-            left += self._keep(stays)
-        return left
+        return self._thin()
+
+    def nearest_in_time(self, stamp_ns: int) -> int | None:
+        """Index of the keyframe whose stamp is nearest, the newest one among equals; None when there is none."""
+        if not len(self):
+            return None
+        distances = (self.stamps_ns - stamp_ns).abs()
+        return len(self) - 1 - int(distances.flip(0).argmin())
+
+    def label(self, index: int, labels: UInt8[Tensor, "height width"]) -> Keyframe:
+        """Give a keyframe a label image of its size; returns what it now is. What then exceeds the budget leaves."""
+        old = self._keyframes[index]
+        new = replace(old, frame=replace(old.frame, labels=labels))
+        self._keyframes[index] = new
+        self._bytes += new.bytes - old.bytes
+        self.revision += 1
+        self._thin()
+        return new
+
+    def replace_features(self, features: Sequence[Float[Tensor, "channels feature_height feature_width"]]) -> None:
+        """Give every keyframe other features, in their order. Raises ValueError unless there is one for each."""
+        pairs = zip(self._keyframes, features, strict=True)
+        self._keyframes = [replace(keyframe, features=each) for keyframe, each in pairs]
+        self._bytes = sum(keyframe.bytes for keyframe in self._keyframes)
+        self.revision += 1
 
     def expire(self, now_ns: int) -> list[Keyframe]:
         """Let keyframes older than `max_age` leave; returns them."""
@@ -202,6 +230,15 @@ class KeyframeBuffer:
     def _is_too_full(self) -> bool:
         budget = self.config.memory_budget * MIB
         return len(self) > 1 and (len(self) > self.config.capacity or 0 < budget < self._bytes)
+
+    def _thin(self) -> list[Keyframe]:
+        """Let the most redundant leave until it is not too full; returns them."""
+        left = []
+        while self._is_too_full():
+            stays = torch.ones(len(self), dtype=torch.bool)
+            stays[self._poses.most_redundant()] = False
+            left += self._keep(stays)
+        return left
 
     def _keep(self, stays: Bool[Tensor, " views"]) -> list[Keyframe]:
         """Let all others leave; returns them."""

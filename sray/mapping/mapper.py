@@ -6,24 +6,26 @@ it leaves. Not thread-safe: one thread owns a mapper.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray.field import RenderedView, SemanticField
-from sray.frames import Frame, SourceViews
+from sray.frames import Frame, SourceViews, nearest_exact
+from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud, cloud_of_view
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Verdict
+from sray.mapping.refusals import check_pose, memory_errors
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.sampling import ROOM_BOUNDS
-from sray.view_selection import nearest_views, select_views
+from sray.view_selection import Selection, nearest_views, select_views
 
 MIN_OVERLAP = 0.02
 """A source that sees less of the target's frustum than this adds nothing but cost."""
@@ -40,12 +42,18 @@ class ViewsConfig:
     """Source views per render at most."""
     min: int = 2
     """With fewer sources that see the target, TOO_FEW_VIEWS."""
+    selection: Selection = "pose_score"
+    """What makes a source better: `pose_score` weighs distance, angle and overlap; `nearest` distance and angle alone,
+    among those that overlap enough."""
     include_own: bool = False
     """Whether a frame's own keyframe may be a source for its own camera. Never in a reported score."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.min <= self.count:
             raise ValueError(f"views.min is {self.min} and views.count {self.count}; expected 1 <= min <= count")
+        if self.selection not in get_args(Selection):
+            known = ", ".join(get_args(Selection))
+            raise ValueError(f"views.selection is {self.selection!r}; expected one of {known}")
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,7 @@ class Mapper:
         self.config = config or MapperConfig()
         self.keyframes = KeyframeBuffer(self.config.keyframes)
         self.map = VoxelMap(classes, self.config.map)
+        self._classes = classes
         self._field = field
 
     def configure(self, config: MapperConfig, field: SemanticField | None = None) -> None:
@@ -137,10 +146,44 @@ class Mapper:
         if frame.depth is not None and self.config.max_depth > 0:
             believed = torch.where(frame.depth <= self.config.max_depth, frame.depth, torch.nan)
             frame = replace(frame, depth=believed)
-        with _memory_errors("encode a keyframe", "fewer keyframes.capacity or smaller images"):
-            features = self._field.encode(frame.image)
-        left = self.keyframes.add(frame, features)
+        left = self.keyframes.add(frame, _encode(self._field, frame))
         return Added(verdict, self.keyframes[len(self.keyframes) - 1], (*expired, *left))
+
+    def supervise(self, stamp_ns: int, labels: UInt8[Tensor, "height width"], slop_ns: int = 0) -> Keyframe | None:
+        """Give a label image to the keyframe whose stamp is nearest within the slop; None if there is no such one.
+
+        Labels are class indices, 255 unlabelled, of any size. They may come late, and again: the last ones hold.
+        Raises SrayError: BAD_ENCODING for a label that is no class, or a picture without pixels.
+        """
+        index = self.keyframes.nearest_in_time(stamp_ns)
+        if index is None or abs(self.keyframes[index].stamp_ns - stamp_ns) > slop_ns:
+            return None
+        strange = labels[(labels >= self._classes) & (labels != VOID)]
+        if not labels.numel() or len(strange):
+            found = f"hold {int(strange[0])}" if len(strange) else "have no pixels"
+            raise SrayError(
+                ErrorCode.BAD_ENCODING,
+                f"the labels at {stamp_ns * 1e-9:.3f} s {found}; expected indices of {self._classes} classes, 0 to "
+                f"{self._classes - 1}, or {VOID} where unlabelled. Convert a dataset's own ids first",
+            )
+        camera = self.keyframes[index].camera
+        return self.keyframes.label(index, torch.from_numpy(nearest_exact(labels.numpy(), camera.width, camera.height)))
+
+    def change_model(self, field: SemanticField) -> None:
+        """Go on with another model: every keyframe is encoded anew, the map stays.
+
+        Raises SrayError, and goes on with the old model: MODEL_MISMATCH if it has another number of classes,
+        OUT_OF_MEMORY if both models' features do not fit.
+        """
+        classes = field.model.config.classes
+        if classes != self._classes:
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"the new model tells {classes} classes apart, the map holds {self._classes}; expected the same label "
+                "space. Start a new map for another one",
+            )
+        self.keyframes.replace_features([_encode(field, keyframe.frame) for keyframe in self.keyframes])
+        self._field = field
 
     def render(
         self,
@@ -148,11 +191,13 @@ class Mapper:
         *,
         stamp_ns: int | None = None,
         scale: float = 1.0,
+        field: SemanticField | None = None,
         on_progress: Callable[[float], None] | None = None,
         canceled: Callable[[], bool] | None = None,
     ) -> Rendering:
         """What the camera would see. `stamp_ns` names the target's own frame, which is no source unless `include_own`.
 
+        `field`: one of the same model, at another quality, instead of the configured one.
         Raises SrayError: NO_KEYFRAMES, TOO_FEW_VIEWS, BAD_POSE, CANCELED, OUT_OF_MEMORY.
         """
         check_pose(camera, "the requested view")
@@ -166,9 +211,10 @@ class Mapper:
         chosen = self._sources(camera, stamp_ns, bounds)
         views = SourceViews.from_frames([keyframe.frame for keyframe in chosen])
         features = torch.stack([keyframe.features for keyframe in chosen])
-        with _memory_errors("render", "smaller render.width and render.height or fewer views.count"):
-            self._field.set_sources(views, features, bounds)
-            view = self._field.render(camera, scale=scale, on_progress=on_progress, canceled=canceled)
+        field = field or self._field
+        with memory_errors("render", "smaller render.width and render.height or fewer views.count"):
+            field.set_sources(views, features, bounds)
+            view = field.render(camera, scale=scale, on_progress=on_progress, canceled=canceled)
         return Rendering(view, tuple(chosen), bounds)
 
     def integrate(self, view: RenderedView) -> LabelledCloud:
@@ -206,7 +252,15 @@ class Mapper:
     def _sources(self, camera: Camera, stamp_ns: int | None, bounds: tuple[float, float]) -> list[Keyframe]:
         views = self.config.views
         own = None if views.include_own or stamp_ns is None else self.keyframes.stamps_ns == stamp_ns
-        indices = select_views(camera, self.keyframes.cameras, views.count, own, bounds=bounds, min_overlap=MIN_OVERLAP)
+        indices = select_views(
+            camera,
+            self.keyframes.cameras,
+            views.count,
+            own,
+            bounds=bounds,
+            min_overlap=MIN_OVERLAP,
+            selection=views.selection,
+        )
         if len(indices) < views.min:
             raise SrayError(
                 ErrorCode.TOO_FEW_VIEWS,
@@ -225,29 +279,6 @@ class Mapper:
         return projection.depth[projection.seen]
 
 
-def check_pose(camera: Camera, whose: str) -> None:
-    """Raises SrayError BAD_POSE unless `world_from_camera` is finite and rigid (a rotation and a translation)."""
-    pose = camera.world_from_camera.double()
-    if not bool(torch.isfinite(pose).all()):
-        raise SrayError(
-            ErrorCode.BAD_POSE, f"the pose of {whose} has values that are not finite; expected a rigid transform"
-        )
-    rotation = pose[:3, :3]
-    error = float((rotation.T @ rotation - torch.eye(3, dtype=torch.float64)).abs().max())
-    last_row = np.array_equal(pose[3].numpy(), [0, 0, 0, 1])
-    if error > 1e-3 or float(torch.linalg.det(rotation)) < 0 or not last_row:
-        raise SrayError(
-            ErrorCode.BAD_POSE,
-            f"the pose of {whose} is not rigid (its axes are off by {error:.3g} from orthonormal, or mirrored); "
-            "expected a rotation and a translation. Normalise the quaternion, remove any scale",
-        )
-
-
-@contextmanager
-def _memory_errors(what: str, remedy: str) -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise SrayError(
-            ErrorCode.OUT_OF_MEMORY, f"there was not enough memory to {what} ({error}); try {remedy}"
-        ) from error
+def _encode(field: SemanticField, frame: Frame) -> Float[Tensor, "channels rows columns"]:
+    with memory_errors("encode a keyframe", "fewer keyframes.capacity or smaller images"):
+        return field.encode(frame.image)

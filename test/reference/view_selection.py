@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 
-def costs(target, candidates, width, height, near, far):
-    """(cost, overlap) of each candidate. Cameras are (K, world_from_camera), all of one image size."""
+def costs(target, candidates, width, height, near, far, overlap_counts):
+    """(cost, overlap) of each candidate; the cost with or without what is out of sight. Cameras are (K, world_from_camera), all of one image size."""
     points = frustum(target, width, height, near, far)
     answers = []
     for candidate in candidates:
@@ -16,13 +16,14 @@ def costs(target, candidates, width, height, near, far):
         cosine = sum(candidate[1][axis, 2] * target[1][axis, 2] for axis in range(3))
         angle = math.acos(min(1.0, max(-1.0, cosine)))
         overlap = sum(sees(candidate, point, width, height) for point in points) / len(points)
-        answers.append((distance + angle / math.radians(45) + 2 * (1 - overlap), overlap))
+        cost = distance + angle / math.radians(45)
+        answers.append((cost + 2 * (1 - overlap) if overlap_counts else cost, overlap))
     return answers
 
 
-def select(target, candidates, width, height, near, far, count, excluded, min_overlap):
+def select(target, candidates, width, height, near, far, count, excluded, min_overlap, selection):
     """Indices of the `count` cheapest that are not excluded and see enough; the lower index first among equals."""
-    scored = costs(target, candidates, width, height, near, far)
+    scored = costs(target, candidates, width, height, near, far, selection == "pose_score")
     allowed = [index for index, (_, overlap) in enumerate(scored) if overlap >= min_overlap and not excluded[index]]
     return sorted(allowed, key=lambda index: (scored[index][0], index))[:count]
 

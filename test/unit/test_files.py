@@ -23,7 +23,12 @@ def test_missing_folders_are_made_and_an_old_file_is_replaced(tmp_path: Path) ->
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(errno.ENOSPC, ErrorCode.DISK_FULL), (errno.EDQUOT, ErrorCode.DISK_FULL), (errno.EIO, ErrorCode.BAD_FILE)],
+    [
+        (errno.ENOSPC, ErrorCode.DISK_FULL),
+        (errno.EDQUOT, ErrorCode.DISK_FULL),
+        (errno.EFBIG, ErrorCode.DISK_FULL),
+        (errno.EIO, ErrorCode.BAD_FILE),
+    ],
 )
 def test_a_write_that_fails_says_why_and_leaves_the_old_file_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int, code: ErrorCode

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sray.camera import Camera
 from sray.frames import Frame
 from sray.mapping.keyframe_poses import pose_distances
-from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig, Verdict, sharpness
+from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Verdict, sharpness
 
 CHECKERS = (torch.arange(48)[:, None] // 4 + torch.arange(64) // 4) % 2 * 255
 SHARP = CHECKERS.to(torch.uint8).unsqueeze(-1).expand(48, 64, 3).contiguous()
@@ -202,3 +202,41 @@ def test_distances_are_in_units_of_the_gate() -> None:
 def test_nonsense_is_refused_by_name(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"keyframes.{next(iter(bad))}"):
         KeyframeConfig(**bad)  # type: ignore[arg-type]
+
+
+def test_labels_count_towards_the_budget_and_the_most_redundant_leave_for_them() -> None:
+    # 9216 bytes of picture, 3072 of labels; two pictures and features of 1.04 MB almost fill 2 MiB.
+    features = torch.zeros(1, 1, (2**21 - 2 * 9216 - 4000) // 8)
+    buffer = KeyframeBuffer(KeyframeConfig(memory_budget=2))
+    for x in (0.0, 1.0):
+        buffer.add(frame_at(x), features)
+    labels = torch.zeros(48, 64, dtype=torch.uint8)
+    assert buffer.label(0, labels).frame.labels is labels
+    assert positions(buffer) == [0.0, 1.0]
+    buffer.label(1, labels)
+    assert positions(buffer) == [1.0]
+    assert (buffer[0].frame.labels is labels, buffer.bytes) == (True, buffer[0].bytes)
+
+
+def test_keyframes_of_a_saved_buffer_keep_their_numbers_and_later_ones_count_on() -> None:
+    buffer, saved = KeyframeBuffer(), [Keyframe(number, frame_at(float(number)), FEATURES) for number in (3, 7)]
+    for keyframe in saved:
+        buffer.enter(keyframe)
+    buffer.add(frame_at(9.0), FEATURES)
+    assert [keyframe.number for keyframe in buffer] == [3, 7, 8]
+    with pytest.raises(ValueError, match="number 7; expected 9 or more"):
+        buffer.enter(saved[1])
+    assert len(buffer) == len(buffer.stamps_ns) == 3
+
+
+def test_new_features_take_the_place_of_the_old_ones_all_or_none() -> None:
+    buffer = KeyframeBuffer()
+    for x in (0.0, 1.0):
+        buffer.add(frame_at(x), FEATURES)
+    revision, larger = buffer.revision, torch.ones(2, 12, 16)
+    with pytest.raises(ValueError, match="zip"):
+        buffer.replace_features([larger])
+    assert [keyframe.features is FEATURES for keyframe in buffer] == [True, True]
+    buffer.replace_features([larger, larger])
+    assert buffer.bytes == 2 * (48 * 64 * 3 + larger.nbytes)
+    assert (buffer.revision, positions(buffer)) == (revision + 1, [0.0, 1.0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sray.label_space import VOID
 from sray.mapping.cloud import cloud_of_view
 from sray.mapping.keyframes import KeyframeConfig, Verdict
 from sray.mapping.mapper import SCENE_VIEWS, CloudConfig, Mapper, MapperConfig, ViewsConfig
+from sray.mapping.refusals import memory_errors
 from sray.mapping.voxel_map import VoxelMapConfig
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sampling import ROOM_BOUNDS
@@ -226,3 +228,159 @@ def test_new_settings_apply_to_the_next_frame_and_voxels_cannot_change(make_mapp
     assert len(mapper.render(camera_at(1.2), stamp_ns=round(1.2e9)).sources) == 1
     with pytest.raises(ValueError, match=r"map\.voxel_size"):
         mapper.configure(MapperConfig(map=VoxelMapConfig(voxel_size=0.1)))
+
+
+def test_labels_that_come_late_go_to_the_keyframe_of_their_stamp(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = filled(make_mapper(), 1.0, 1.2, 1.4)
+    before, size, revision = list(mapper.keyframes), mapper.keyframes.bytes, mapper.keyframes.revision
+    labels = (torch.arange(30 * 40) % CLASSES).to(torch.uint8).reshape(30, 40)
+    labels[3, 4] = VOID
+    labelled = mapper.supervise(round(1.21e9), labels, slop_ns=round(0.02e9))
+    assert labelled is mapper.keyframes[1]
+    assert torch.equal(labelled.frame.labels, labels)
+    assert (before[1].frame.labels, labelled.number, labelled.features is before[1].features) == (None, 1, True)
+    assert [mapper.keyframes[0], mapper.keyframes[2]] == [before[0], before[2]]
+    assert (mapper.keyframes.bytes, mapper.keyframes.revision) == (size + 30 * 40, revision + 1)
+    mapper.supervise(round(1.2e9), torch.zeros(30, 40, dtype=torch.uint8))
+    assert int(mapper.keyframes[1].frame.labels.sum()) == 0, "the last ones hold"
+    assert mapper.keyframes.bytes == size + 30 * 40
+    assert mapper.render(camera_at(1.1)).view.labels.shape == (30, 40)
+
+
+def test_labels_of_no_keyframe_are_of_no_use(make_mapper: Callable[..., Mapper]) -> None:
+    labels = torch.zeros(30, 40, dtype=torch.uint8)
+    mapper = make_mapper()
+    assert mapper.supervise(0, labels, slop_ns=10**9) is None
+    filled(mapper, 1.0, 1.2)
+    revision = mapper.keyframes.revision
+    assert mapper.supervise(round(1.2e9) + 11, labels, slop_ns=10) is None
+    assert mapper.supervise(round(1.1e9), labels) is None
+    assert mapper.keyframes.revision == revision
+    assert all(keyframe.frame.labels is None for keyframe in mapper.keyframes)
+
+
+def test_of_keyframes_of_one_stamp_the_newest_gets_the_labels(make_mapper: Callable[..., Mapper]) -> None:
+    """A bag in a loop shows its stamps again."""
+    mapper = filled(make_mapper(), 1.0)
+    mapper.add(replace(frame_at(1.4), stamp_ns=10**9))
+    labelled = mapper.supervise(10**9, torch.zeros(30, 40, dtype=torch.uint8))
+    assert labelled is mapper.keyframes[1]
+
+
+def test_labels_of_another_size_are_sampled_at_pixel_centres(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = filled(make_mapper(), 1.0)
+    large = torch.zeros(90, 120, dtype=torch.uint8)
+    large[1::3, 1::3] = 4  # the centre of each block of 3 x 3
+    labelled = mapper.supervise(10**9, large)
+    assert (labelled.frame.labels == 4).all()
+    assert labelled.frame.labels.shape == (30, 40)
+
+
+@pytest.mark.fault(
+    "label images hold ids that are no class of the model",
+    code="BAD_ENCODING",
+    says="the log and the last refusal",
+    recovery="publish class indices of the model's label space; the keyframe keeps the labels it had",
+)
+def test_labels_that_are_no_class_are_refused_by_value_and_the_old_ones_stay(
+    make_mapper: Callable[..., Mapper],
+) -> None:
+    mapper = filled(make_mapper(), 1.0)
+    good = torch.full((30, 40), CLASSES - 1, dtype=torch.uint8)
+    mapper.supervise(10**9, good)
+    bad = good.clone()
+    bad[2, 3] = CLASSES
+    with pytest.raises(SrayError, match=f"hold {CLASSES}; expected indices of {CLASSES} classes") as caught:
+        mapper.supervise(10**9, bad)
+    assert caught.value.code is ErrorCode.BAD_ENCODING
+    assert code_of(lambda: mapper.supervise(10**9, torch.zeros(0, 4, dtype=torch.uint8))) is ErrorCode.BAD_ENCODING
+    assert torch.equal(mapper.keyframes[0].frame.labels, good)
+
+
+def test_after_a_change_of_model_views_are_the_new_models(
+    make_mapper: Callable[..., Mapper], model: SemanticRay
+) -> None:
+    torch.manual_seed(1)
+    other = SemanticRay(SemanticRayConfig(CLASSES))
+    config = RenderConfig(coarse_samples=8, fine_samples=8, min_opacity=0.0)
+    mapper, fresh = filled(make_mapper(), 1.0, 1.2), Mapper(SemanticField(other, config), CLASSES)
+    mapper.integrate(mapper.render(camera_at(1.1)).view)
+    voxels, revision = mapper.map.to_cloud(), mapper.keyframes.revision
+    mapper.change_model(SemanticField(other, config))
+    expected = filled(fresh, 1.0, 1.2).render(camera_at(1.1)).view
+    found = mapper.render(camera_at(1.1)).view
+    assert torch.equal(found.labels, expected.labels)
+    assert torch.equal(found.confidence, expected.confidence)
+    np.testing.assert_array_equal(mapper.map.to_cloud().points, voxels.points)
+    assert (mapper.keyframes.revision, mapper.keyframes.bytes) == (revision + 1, fresh.keyframes.bytes)
+    mapper.add(frame_at(1.4))
+    assert torch.equal(mapper.keyframes[2].features, filled(fresh, 1.4).keyframes[2].features)
+
+
+def test_a_change_of_model_that_fails_halfway_changes_nothing(
+    make_mapper: Callable[..., Mapper], model: SemanticRay
+) -> None:
+    class FailingField(CountingField):
+        def encode(self, image: torch.Tensor) -> torch.Tensor:
+            if self.encoded == 1:
+                return torch.empty(2**46, dtype=torch.uint8)  # 64 TiB
+            return super().encode(image)
+
+    mapper = filled(make_mapper(), 1.0, 1.2)
+    before, revision = list(mapper.keyframes), mapper.keyframes.revision
+    expected = mapper.render(camera_at(1.1)).view
+    assert code_of(lambda: mapper.change_model(FailingField(model))) is ErrorCode.OUT_OF_MEMORY
+    more = SemanticField(SemanticRay(SemanticRayConfig(CLASSES + 1)))
+    assert code_of(lambda: mapper.change_model(more)) is ErrorCode.MODEL_MISMATCH
+    assert all(now is then for now, then in zip(mapper.keyframes, before, strict=True))
+    assert mapper.keyframes.revision == revision
+    assert torch.equal(mapper.render(camera_at(1.1)).view.confidence, expected.confidence)
+
+
+def test_another_field_of_the_model_renders_one_view_and_the_configured_one_goes_on(
+    make_mapper: Callable[..., Mapper], model: SemanticRay
+) -> None:
+    mapper = filled(make_mapper(), 1.0, 1.2)
+    usual = mapper.render(camera_at(1.1)).view
+    coarse = SemanticField(model, RenderConfig(coarse_samples=2, fine_samples=2, min_opacity=0.0))
+    alone = SemanticField(model, coarse.config)
+    alone.set_sources(SourceViews.from_frames([k.frame for k in mapper.render(camera_at(1.1)).sources]))
+    found = mapper.render(camera_at(1.1), field=coarse).view
+    torch.testing.assert_close(found.color, alone.render(camera_at(1.1)).color, atol=1e-5, rtol=0)
+    assert not torch.equal(found.color, usual.color)
+    assert torch.equal(mapper.render(camera_at(1.1)).view.color, usual.color)
+
+
+def test_sources_are_selected_as_configured(make_mapper: Callable[..., Mapper]) -> None:
+    """A little forward loses sight of what is near; a little farther back everything is seen."""
+
+    def best(selection: str) -> float:
+        mapper = make_mapper(views=ViewsConfig(count=1, min=1, selection=selection))  # type: ignore[arg-type]
+        for stamp, z in enumerate((0.45, -0.5)):
+            frame = frame_at(1.0)
+            frame.camera.world_from_camera[2, 3] = z
+            mapper.keyframes.add(replace(frame, stamp_ns=stamp), torch.zeros(32, 8, 10))
+        return round(float(mapper.render(camera_at(1.0)).sources[0].camera.centre[2]), 3)
+
+    assert (best("pose_score"), best("nearest")) == (-0.5, 0.45)
+
+
+@pytest.mark.fault(
+    "a view is asked for that memory does not hold",
+    code="OUT_OF_MEMORY",
+    says="the answer to the request",
+    recovery="ask for a smaller view; the next request is served",
+)
+def test_a_view_beyond_the_memory_is_refused_and_a_small_one_is_rendered(make_mapper: Callable[..., Mapper]) -> None:
+    mapper = filled(make_mapper(), 1.0, 1.2)
+    huge = camera_at(1.1).resized(200_000, 200_000)  # 480 GB of confidence, depth and opacity
+    with pytest.raises(SrayError, match="not enough memory to render .*render.width") as caught:
+        mapper.render(huge)
+    assert caught.value.code is ErrorCode.OUT_OF_MEMORY
+    assert code_of(lambda: mapper.render(huge.resized(2**40, 2**40))) is ErrorCode.OUT_OF_MEMORY
+    assert mapper.render(camera_at(1.1)).view.labels.shape == (30, 40)
+
+
+def test_other_errors_of_torch_are_not_taken_for_memory() -> None:
+    with pytest.raises(RuntimeError, match="shape"), memory_errors("try", "nothing"):
+        torch.zeros(2).reshape(3)

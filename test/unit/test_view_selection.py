@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from reference import view_selection as twin
 
 from sray.camera import Camera
-from sray.view_selection import nearest_views, pose_scores, select_views
+from sray.view_selection import Selection, nearest_views, pose_scores, select_views
 
 K = torch.tensor([[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]])
 
@@ -53,16 +54,31 @@ def doubles(cameras: Camera) -> list[tuple[np.ndarray, np.ndarray]]:
     count=st.integers(1, 10),
     excluded_share=st.sampled_from([0.0, 0.5, 0.95]),
     min_overlap=st.sampled_from([0.0, 0.02, 0.5]),
+    selection=st.sampled_from(get_args(Selection)),
 )
 def test_the_choice_is_the_twins(
-    seed: int, candidates: int, extent: float, count: int, excluded_share: float, min_overlap: float
+    seed: int,
+    candidates: int,
+    extent: float,
+    count: int,
+    excluded_share: float,
+    min_overlap: float,
+    selection: Selection,
 ) -> None:
     cameras = scattered(candidates, max(1, candidates // 2), extent, seed)
     target = scattered(1, 1, extent, seed + 20_000)
     excluded = np.random.default_rng(seed).random(candidates) < excluded_share
-    expected = twin.select(doubles(target)[0], doubles(cameras), 64, 48, 0.5, 8.0, count, excluded, min_overlap)
+    expected = twin.select(
+        doubles(target)[0], doubles(cameras), 64, 48, 0.5, 8.0, count, excluded, min_overlap, selection
+    )
     chosen = select_views(
-        target[0], cameras, count, torch.from_numpy(excluded), bounds=(0.5, 8.0), min_overlap=min_overlap
+        target[0],
+        cameras,
+        count,
+        torch.from_numpy(excluded),
+        bounds=(0.5, 8.0),
+        min_overlap=min_overlap,
+        selection=selection,
     )
     assert chosen == expected
 
@@ -106,6 +122,13 @@ def test_a_near_view_that_looks_away_loses_to_a_farther_one_that_looks_alike() -
 def test_of_two_equally_far_views_the_one_that_sees_more_of_the_scene_wins() -> None:
     # A step back keeps everything in sight, a step forward leaves the near part behind.
     assert select_views(camera(), batch(camera(z=1.0), camera(z=-1.0)), 1) == [1]
+
+
+def test_nearest_asks_of_overlap_only_that_there_is_enough() -> None:
+    # Forward leaves the near part behind, back keeps all in sight but is a little farther.
+    candidates = batch(camera(z=-1.0), camera(z=0.9), camera(degrees=180))
+    assert select_views(camera(), candidates, 2) == [0, 1]
+    assert select_views(camera(), candidates, 2, selection="nearest", min_overlap=0.02) == [1, 0]
 
 
 def test_excluded_views_are_never_chosen_even_if_too_few_remain() -> None:
