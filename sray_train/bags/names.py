@@ -51,6 +51,9 @@ class BagLayout:
         return self.image + COMPRESSED
 
 
+OWN_NAMES = BagLayout()
+
+
 @cache
 def typestore() -> Typestore:
     """The messages of ROS 2 Kilted, and vision_msgs' LabelInfo, which rosbags does not bring."""

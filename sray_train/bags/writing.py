@@ -35,11 +35,13 @@ from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
-from sray_train.bags.names import COMPRESSED_IMAGE, IMAGE, LABEL_INFO, OPTICAL_IN_BODY, BagLayout, typestore
+from sray_train.bags.names import COMPRESSED_IMAGE, IMAGE, LABEL_INFO, OPTICAL_IN_BODY, OWN_NAMES, BagLayout, typestore
 
 Storage = Literal["mcap", "sqlite3"]
 DepthEncoding = Literal["32FC1", "16UC1"]
 
+JPEG_FORMAT = "rgb8; jpeg compressed bgr8"
+"""image_transport's words: what was compressed; how; as what it comes out."""
 _FOREVER = QosTime(9223372036, 854775807)
 _MICROSECOND = 1000
 _LATEST_NS = (1 << 31) * 1_000_000_000
@@ -75,7 +77,7 @@ class BagSummary:
 def write_bag(
     frames: Iterable[Frame],
     folder: Path | str,
-    layout: BagLayout = BagLayout(),
+    layout: BagLayout = OWN_NAMES,
     encoding: BagEncoding = BagEncoding(),
     label_space: LabelSpace | None = None,
 ) -> BagSummary:
@@ -148,8 +150,8 @@ class _Recording:
         if not 1000 * _MICROSECOND < stamp < _LATEST_NS:
             raise SrayError(
                 ErrorCode.BAD_FILE,
-                f"frame {frame.name or len(self.stamps)} has stamp {stamp} ns; expected more than a millisecond and less "
-                "than 2^31 s, as ROS counts time. Give the frames other stamps",
+                f"frame {frame.name or len(self.stamps)} has stamp {stamp} ns; expected more than a millisecond and "
+                "less than 2^31 s, as ROS counts time. Give the frames other stamps",
             )
         if not self.stamps:
             # A millisecond ahead: whoever plays the bag knows the static frames before the first picture.
@@ -192,8 +194,7 @@ class _Recording:
             return self._layout.image, self._image(rgb, "rgb8", stamp_ns)
         jpeg = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         header = self._header(stamp_ns, self._layout.optical_frame)
-        # The words are image_transport's: what was compressed; how; as what it comes out.
-        message = self._make(COMPRESSED_IMAGE, header=header, format="rgb8; jpeg compressed bgr8", data=jpeg.reshape(-1))
+        message = self._make(COMPRESSED_IMAGE, header=header, format=JPEG_FORMAT, data=jpeg.reshape(-1))
         return self._layout.compressed, message
 
     def _depth(self, metres: NDArray[np.float32], stamp_ns: int) -> Any:

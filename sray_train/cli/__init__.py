@@ -12,6 +12,7 @@ from typing import Protocol
 import tyro
 
 from sray.errors import SrayError
+from sray_train.cli.bag import Bag
 from sray_train.cli.bench import Bench
 from sray_train.cli.data import Data
 from sray_train.cli.evaluate import Evaluate
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "evaluate": Evaluate,
     "render": Render,
     "finetune": Finetune,
+    "bag": Bag,
     "bench": Bench,
 }
 
