@@ -87,9 +87,9 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
             "`sray train` writes",
         )
     try:
-        header = json.loads(metadata[FORMAT])
+        header = read_header(metadata[FORMAT])
         config = SemanticRayConfig(**header["config"])
-        label_space = LabelSpace.from_dict(header["label_space"])
+        label_space = read_label_space(header["label_space"])
         lineage = header["lineage"]
         model = SemanticRay(config)
     except (KeyError, TypeError, ValueError) as error:
@@ -103,6 +103,33 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         )
     _fit(model, tensors, path)
     return Checkpoint(model.eval(), label_space, lineage, digest)
+
+
+def read_header(text: str) -> dict[str, Any]:
+    """The JSON object that a file of ours holds beside its tensors. Raises ValueError if it is none."""
+    try:
+        header = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("the header is nested too deeply") from error
+    if not isinstance(header, dict):
+        raise ValueError(f"the header is a {type(header).__name__}, expected an object")
+    return header
+
+
+def read_label_space(raw: Any) -> LabelSpace:
+    """A label space out of a header. Raises KeyError, TypeError or ValueError if it is none.
+
+    Ids and colours are looked at: they index tables and paint pictures.
+    """
+    try:
+        space = LabelSpace.from_dict(raw)
+    except OverflowError as error:
+        raise ValueError(f"the label space has a number that is none ({error})") from error
+    if not all(0 <= value <= 255 for colour in space.colours for value in colour):
+        raise ValueError(f"label space {space.name} has colours outside 0 to 255")
+    if not all(0 < value < 1 << 16 for value in space.nyu40):
+        raise ValueError(f"label space {space.name} has NYU40 ids outside 1 to 65535")
+    return space
 
 
 def _fit(model: SemanticRay, tensors: dict[str, torch.Tensor], path: Path) -> None:

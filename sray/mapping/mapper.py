@@ -6,7 +6,7 @@ it leaves. Not thread-safe: one thread owns a mapper.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
@@ -23,7 +23,7 @@ from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud, cloud_of_view
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Verdict
 from sray.mapping.refusals import check_pose, memory_errors
-from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
+from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig, VoxelMapState
 from sray.sampling import ROOM_BOUNDS
 from sray.view_selection import Selection, nearest_views, select_views
 
@@ -184,6 +184,21 @@ class Mapper:
             )
         self.keyframes.replace_features([_encode(field, keyframe.frame) for keyframe in self.keyframes])
         self._field = field
+
+    def restore(self, keyframes: Iterable[tuple[int, Frame]], next_number: int, state: VoxelMapState) -> None:
+        """Take saved keyframes (number and frame, oldest first) and a saved map instead of the present ones.
+
+        Each is encoded; more than the configured limits hold are thinned out as ever. Revisions count on from the
+        higher of the two. Raises SrayError OUT_OF_MEMORY, or ValueError for what does not fit, and changes nothing.
+        """
+        buffer = KeyframeBuffer(self.config.keyframes)
+        for number, frame in keyframes:
+            buffer.enter(Keyframe(number, frame, _encode(self._field, frame)))
+        buffer.next_number = max(next_number, buffer.next_number)
+        buffer.revision = max(self.keyframes.revision, buffer.revision) + 1
+        restored = VoxelMap.from_state(state, self.config.map)
+        restored.revision = max(self.map.revision, restored.revision) + 1
+        self.keyframes, self.map = buffer, restored
 
     def render(
         self,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 from numpy.typing import NDArray
 
 from sray.label_space import VOID
@@ -38,6 +38,26 @@ class VoxelMapConfig:
             raise ValueError(f"map.voxel_size is {self.voxel_size}; expected more than 0 metres")
         if self.max_voxels < 1:
             raise ValueError(f"map.max_voxels is {self.max_voxels}; expected at least 1")
+
+
+@dataclass(frozen=True)
+class VoxelMapState:
+    """All that a map knows, voxels in the order of their keys. Plain arrays: to be saved, and made a map of again."""
+
+    voxel_size: float
+    revision: int
+    keys: Int64[np.ndarray, " voxels"]
+    """Which voxel: ascending, each once, not negative."""
+    xyz: Float32[np.ndarray, "voxels 3"]
+    """Metres, mean over sightings."""
+    rgb: Float32[np.ndarray, "voxels 3"]
+    """0-255, mean over sightings."""
+    evidence: Float32[np.ndarray, "voxels classes"]
+    """Confidence per class, summed over sightings."""
+    sightings: Int64[np.ndarray, " voxels"]
+    """How many there were: at least 1."""
+    last_seen: Int64[np.ndarray, " voxels"]
+    """The map's revision at the last sighting."""
 
 
 _FREE = np.iinfo(np.int64).max
@@ -111,6 +131,39 @@ class VoxelMap:
         self._storage = _Storage(self._classes)
         self.revision += 1
 
+    def state(self) -> VoxelMapState:
+        """A copy that later changes do not touch."""
+        storage, slots = self._storage, self._slots
+        return VoxelMapState(
+            self.config.voxel_size,
+            self.revision,
+            self._keys.copy(),
+            storage.xyz.take(slots, axis=0),
+            storage.rgb.take(slots, axis=0),
+            storage.evidence.take(slots, axis=0),
+            storage.sightings.take(slots),
+            storage.rank.take(slots) >> _SIGHTING_BITS,
+        )
+
+    @staticmethod
+    def from_state(state: VoxelMapState, config: VoxelMapConfig) -> VoxelMap:
+        """The map that `state` was taken of: it goes on like that one. Beyond `max_voxels` the surplus leaves.
+
+        Raises ValueError if the voxels have another size.
+        """
+        if state.voxel_size != config.voxel_size:
+            raise ValueError(f"the state's voxels are {state.voxel_size} m; expected {config.voxel_size} m")
+        restored = VoxelMap(state.evidence.shape[1], config)
+        restored.revision = state.revision
+        slots = restored._slots_of(state.keys)
+        storage = restored._storage
+        storage.xyz[slots], storage.rgb[slots] = state.xyz, state.rgb
+        storage.sightings[slots] = state.sightings
+        storage.rank[slots] = _rank(state.last_seen, state.sightings)
+        restored._show(slots, state.evidence, state.sightings)
+        restored._evict()
+        return restored
+
     def integrate(self, cloud: LabelledCloud) -> int:
         """Fuse one cloud, as one sighting; returns how many voxels it touched.
 
@@ -133,20 +186,16 @@ class VoxelMap:
         storage = self._storage
         storage.sightings[slots] += 1
         sightings = storage.sightings[slots]
-        storage.rank[slots] = (self.revision << _SIGHTING_BITS) | np.minimum(sightings, (1 << _SIGHTING_BITS) - 1)
+        storage.rank[slots] = _rank(self.revision, sightings)
         for means, values in ((storage.xyz, points), (storage.rgb, rgb)):
             seen = np.stack([np.bincount(inverse, weights=column) for column in values.T], axis=1) / counts[:, None]
             old = means.take(slots, axis=0)  # a third of the time of [slots], for rows
             means[slots] = old + (seen - old) / sightings[:, None]
-        storage.shown_rgb[slots] = np.rint(storage.rgb.take(slots, axis=0))
         added = np.bincount(
             inverse * self._classes + labels, weights=confidence, minlength=len(keys) * self._classes
         ).reshape(len(keys), self._classes)
         evidence = storage.evidence.take(slots, axis=0) + (added / counts[:, None]).astype(np.float32)
-        storage.evidence[slots] = evidence
-        winning = evidence.argmax(axis=1)
-        storage.shown_label[slots] = winning
-        storage.shown_confidence[slots] = np.take_along_axis(evidence, winning[:, None], axis=1)[:, 0] / sightings
+        self._show(slots, evidence, sightings)
         self._evict()
         return len(keys)
 
@@ -159,6 +208,20 @@ class VoxelMap:
             storage.shown_label.take(slots),
             storage.shown_confidence.take(slots),
         )
+
+    def _show(
+        self,
+        slots: Int64[np.ndarray, " voxels"],
+        evidence: Float32[np.ndarray, "voxels classes"],
+        sightings: Int64[np.ndarray, " voxels"],
+    ) -> None:
+        """Take new evidence, and find what the map now says of these voxels."""
+        storage = self._storage
+        storage.evidence[slots] = evidence
+        storage.shown_rgb[slots] = np.rint(storage.rgb.take(slots, axis=0))
+        winning = evidence.argmax(axis=1)
+        storage.shown_label[slots] = winning
+        storage.shown_confidence[slots] = np.take_along_axis(evidence, winning[:, None], axis=1)[:, 0] / sightings
 
     def _slots_of(self, keys: Int64[np.ndarray, " voxels"]) -> Int64[np.ndarray, " voxels"]:
         """Slots of sorted, unique keys; new ones are taken into the index with an empty slot."""
@@ -196,6 +259,11 @@ class VoxelMap:
         self._keys, self._slots = np.delete(self._keys, places), np.delete(self._slots, places)
         self._free = np.concatenate([self._free, slots])
         storage.empty(slots)
+
+
+def _rank(last_seen: int | NDArray[np.int64], sightings: NDArray[np.int64]) -> NDArray[np.int64]:
+    rank: NDArray[np.int64] = (last_seen << _SIGHTING_BITS) | np.minimum(sightings, (1 << _SIGHTING_BITS) - 1)
+    return rank
 
 
 def _pack(voxels: Float[np.ndarray, "3 points"]) -> Int64[np.ndarray, " points"]:

@@ -8,7 +8,10 @@ import numpy as np
 
 
 def costs(target, candidates, width, height, near, far, overlap_counts):
-    """(cost, overlap) of each candidate; the cost with or without what is out of sight. Cameras are (K, world_from_camera), all of one image size."""
+    """(cost, overlap) of each candidate; the cost with or without what is out of sight.
+
+    Cameras are (K, world_from_camera), all of one image size.
+    """
     points = frustum(target, width, height, near, far)
     answers = []
     for candidate in candidates:

@@ -1,0 +1,133 @@
+"""Session: what a mapper has gathered, in one file, so that mapping goes on after a restart as if there had been none.
+
+The file is safetensors: each keyframe's picture (`image.N`), depth and labels (`depth.N`, `labels.N`, where there are
+any), the keyframes' cameras, stamps and numbers, and the voxel map to the bit. Names, label space and the model's id
+are JSON in its header. Features are not saved: the model makes them again, the same ones if it is the same model.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+from torch import Tensor
+
+from sray.errors import ErrorCode, SrayError
+from sray.files import write_atomically
+from sray.frames import Frame
+from sray.label_space import LabelSpace
+from sray.mapping.mapper import Mapper
+from sray.mapping.refusals import memory_errors
+from sray.mapping.session_reader import FORMAT, read_session
+from sray.mapping.voxel_map import VoxelMapState
+
+
+@dataclass(frozen=True)
+class Session:
+    """Keyframes and map as they were at one moment; nothing in it changes any more."""
+
+    model_id: str
+    """Of the model that was mapping: with another one the same keyframes give other labels."""
+    label_space: LabelSpace
+    keyframes: tuple[tuple[int, Frame], ...]
+    """Number and frame, oldest first; all of one size."""
+    next_number: int
+    """Of the next keyframe."""
+    map: VoxelMapState
+
+    @staticmethod
+    def of(mapper: Mapper, model_id: str, label_space: LabelSpace) -> Session:
+        """What the mapper has now. Cheap, and safe to save on another thread while mapping goes on.
+
+        Raises ValueError if the label space has another number of classes than the mapper's map.
+        """
+        state = mapper.map.state()
+        if label_space.classes != state.evidence.shape[1]:
+            raise ValueError(
+                f"label space {label_space.name} has {label_space.classes} classes, the map {state.evidence.shape[1]}; "
+                "expected the mapper's label space"
+            )
+        frames = tuple((keyframe.number, keyframe.frame) for keyframe in mapper.keyframes)
+        return Session(model_id, label_space, frames, mapper.keyframes.next_number, state)
+
+    def save(self, path: Path) -> int:
+        """Write the file, whole or not at all; returns its size in bytes.
+
+        Raises SrayError: DISK_FULL, BAD_FILE, OUT_OF_MEMORY; an older file is kept then.
+        """
+        header = {
+            "model_id": self.model_id,
+            "label_space": asdict(self.label_space),
+            "names": [frame.name for _, frame in self.keyframes],
+            "next_number": self.next_number,
+            "voxel_size": float(self.map.voxel_size),
+            "map_revision": self.map.revision,
+        }
+        with memory_errors("save a session", "fewer keyframes.capacity, or save more often"):
+            content = save(self._arrays(), {FORMAT: json.dumps(header)})
+        write_atomically(path, content)
+        return len(content)
+
+    @staticmethod
+    def load(path: Path) -> Session:
+        """Read a file that `save` wrote.
+
+        Raises SrayError: BAD_FILE if it is missing, damaged, or says what cannot be; OUT_OF_MEMORY. Nothing is
+        unpickled, and nothing is allocated before the file is known to hold it.
+        """
+        with memory_errors("load a session", "a machine with more memory"):
+            return Session(*read_session(path))
+
+    def restore(self, mapper: Mapper, label_space: LabelSpace) -> None:
+        """Give a mapper these keyframes and this map instead of its own. With the same model it goes on as that one.
+
+        Raises SrayError, and changes nothing: MODEL_MISMATCH if the session speaks another label space than the
+        mapper, BAD_FILE if its map has another voxel size, OUT_OF_MEMORY.
+        """
+        if label_space != self.label_space:
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"the session is of label space {_described(self.label_space)}, the model of "
+                f"{_described(label_space)}; expected the same. Load a model of that label space first",
+            )
+        here = mapper.config.map.voxel_size
+        if here != self.map.voxel_size:
+            raise SrayError(
+                ErrorCode.BAD_FILE,
+                f"the session's map has voxels of {self.map.voxel_size} m, this one of {here} m; expected the same. "
+                "Set map.voxel_size to the session's and configure anew",
+            )
+        mapper.restore(self.keyframes, self.next_number, self.map)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        frames = [frame for _, frame in self.keyframes]
+        arrays: dict[str, NDArray[Any]] = {
+            "number": np.array([number for number, _ in self.keyframes], np.int64),
+            "stamp_ns": np.array([frame.stamp_ns for frame in frames], np.int64),
+            "intrinsics": _stacked([frame.camera.intrinsics for frame in frames], (3, 3)),
+            "world_from_camera": _stacked([frame.camera.world_from_camera for frame in frames], (4, 4)),
+        }
+        for number, frame in self.keyframes:
+            arrays[f"image.{number}"] = np.ascontiguousarray(frame.image.numpy())
+            if frame.depth is not None:
+                arrays[f"depth.{number}"] = np.ascontiguousarray(frame.depth.float().numpy())
+            if frame.labels is not None:
+                arrays[f"labels.{number}"] = np.ascontiguousarray(frame.labels.numpy())
+        for part in fields(self.map):
+            value = getattr(self.map, part.name)
+            if isinstance(value, np.ndarray):
+                arrays[f"map.{part.name}"] = value
+        return arrays
+
+
+def _described(space: LabelSpace) -> str:
+    return f"{space.name} ({space.classes} classes: {', '.join(space.names[:3])}, ...)"
+
+
+def _stacked(matrices: list[Tensor], shape: tuple[int, int]) -> NDArray[np.float32]:
+    return np.array([matrix.numpy() for matrix in matrices], np.float32).reshape(-1, *shape)

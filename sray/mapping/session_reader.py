@@ -1,0 +1,187 @@
+"""Reads what `Session.save` wrote, believing nothing: every array's type and shape is checked before it is read."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from sray.camera import Camera
+from sray.checkpoint import read_header, read_label_space
+from sray.errors import ErrorCode, SrayError
+from sray.frames import Frame
+from sray.label_space import VOID, LabelSpace
+from sray.mapping.refusals import check_pose
+from sray.mapping.voxel_map import VoxelMapState
+
+FORMAT = "sray-session-1"
+LARGEST_SIDE = 1 << 14
+"""Pixels; beyond it a file is damaged, not a picture large."""
+_LARGEST_COUNT = 1 << 38
+"""Of numbers and revisions: they go on counting, and share 64 bits with others."""
+_KINDS = {"U8": np.uint8, "I64": np.int64, "F32": np.float32}
+
+
+class _Damaged(Exception):
+    """What is wrong, what was expected."""
+
+
+Parts = tuple[str, LabelSpace, tuple[tuple[int, Frame], ...], int, VoxelMapState]
+"""Of a Session, in its order."""
+
+
+def read_session(path: Path) -> Parts:
+    """Raises SrayError BAD_FILE, naming the file and what is wrong in it."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if FORMAT not in metadata:
+                raise _Damaged(f"says nothing of {FORMAT}", "a session as save_session writes")
+            return _parts(_Arrays(file), read_header(metadata[FORMAT]))
+    except FileNotFoundError as error:
+        raise SrayError(ErrorCode.BAD_FILE, f"{path} does not exist; expected a session (.safetensors)") from error
+    except _Damaged as damage:
+        found, expected = damage.args
+        raise SrayError(ErrorCode.BAD_FILE, f"{path} {found}; expected {expected}. Save the session again") from None
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise SrayError(
+            ErrorCode.BAD_FILE, f"{path} cannot be read ({error!r}); expected an undamaged session (.safetensors)"
+        ) from error
+
+
+class _Arrays:
+    """The arrays of an open file. Each is read once, and only if it is what is expected."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._left = set(file.keys())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._left
+
+    def shape(self, name: str) -> list[int]:
+        if name not in self._left:
+            raise _Damaged(f"has no {name}", "one")
+        shape: list[int] = self._file.get_slice(name).get_shape()
+        return shape
+
+    def take(self, name: str, kind: str, *expected: int) -> NDArray[Any]:
+        shape = self.shape(name)
+        found = self._file.get_slice(name).get_dtype()
+        if found != kind or shape != [*expected]:
+            raise _Damaged(f"has {name} of type {found} and shape {shape}", f"{kind} of shape {[*expected]}")
+        self._left.remove(name)
+        array: NDArray[Any] = np.asarray(self._file.get_tensor(name), _KINDS[kind])
+        return array
+
+    def refuse_others(self) -> None:
+        if self._left:
+            raise _Damaged(f"holds {min(self._left)}, which belongs to no keyframe", "nothing else")
+
+
+def _parts(arrays: _Arrays, header: dict[str, Any]) -> Parts:
+    space = read_label_space(header["label_space"])
+    next_number = _count(header, "next_number")
+    frames = _frames(arrays, header["names"], space.classes)
+    if frames and frames[-1][0] >= next_number:
+        raise _Damaged(f"has keyframe {frames[-1][0]}, and {next_number} for the next", "a higher number")
+    state = _map(arrays, header, space.classes)
+    arrays.refuse_others()
+    model_id = header["model_id"]
+    if not isinstance(model_id, str):
+        raise _Damaged(f"has {model_id!r:.50} for its model", "a name")
+    return model_id, space, frames, next_number, state
+
+
+def _frames(arrays: _Arrays, names: Any, classes: int) -> tuple[tuple[int, Frame], ...]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _Damaged("has keyframes without names", "a list of names")
+    count = len(names)
+    numbers = arrays.take("number", "I64", count)
+    stamps = arrays.take("stamp_ns", "I64", count)
+    intrinsics = torch.from_numpy(arrays.take("intrinsics", "F32", count, 3, 3))
+    poses = torch.from_numpy(arrays.take("world_from_camera", "F32", count, 4, 4))
+    if count and (numbers[0] < 0 or (numbers[1:] <= numbers[:-1]).any()):
+        raise _Damaged("has keyframes whose numbers do not ascend", "each its own, oldest first")
+    frames: list[tuple[int, Frame]] = []
+    for index, number in enumerate(numbers.tolist()):
+        # All are of the first one's size.
+        height, width = _picture_size(arrays.shape(f"image.{numbers[0]}")) if not frames else _size_of(frames[0][1])
+        camera = Camera(intrinsics[index].clone(), poses[index].clone(), width, height)
+        _check_camera(camera, number)
+        image = arrays.take(f"image.{number}", "U8", height, width, 3)
+        depth = arrays.take(f"depth.{number}", "F32", height, width) if f"depth.{number}" in arrays else None
+        labels = arrays.take(f"labels.{number}", "U8", height, width) if f"labels.{number}" in arrays else None
+        if labels is not None and ((labels >= classes) & (labels != VOID)).any():
+            raise _Damaged(f"has labels of keyframe {number} that are no class", f"less than {classes}, or {VOID}")
+        frame = Frame(
+            torch.from_numpy(image),
+            camera,
+            None if depth is None else torch.from_numpy(depth),
+            None if labels is None else torch.from_numpy(labels),
+            int(stamps[index]),
+            names[index],
+        )
+        frames.append((number, frame))
+    return tuple(frames)
+
+
+def _picture_size(shape: list[int]) -> tuple[int, int]:
+    if len(shape) != 3 or not all(1 <= side <= LARGEST_SIDE for side in shape[:2]):
+        raise _Damaged(f"has a picture of shape {shape}", f"rows, columns (1 to {LARGEST_SIDE}), 3")
+    return shape[0], shape[1]
+
+
+def _size_of(frame: Frame) -> tuple[int, int]:
+    return frame.camera.height, frame.camera.width
+
+
+def _check_camera(camera: Camera, number: int) -> None:
+    k = camera.intrinsics
+    if not (bool(k.isfinite().all()) and k[0, 0] > 0 and k[1, 1] > 0 and k[2].tolist() == [0, 0, 1] and k[1, 0] == 0):
+        raise _Damaged(f"has keyframe {number} without a calibration", "finite intrinsics, focal lengths above 0")
+    try:
+        check_pose(camera, f"keyframe {number}")
+    except SrayError as error:
+        raise _Damaged(f"is damaged ({error.args[0]})", "rigid poses") from error
+
+
+def _map(arrays: _Arrays, header: dict[str, Any], classes: int) -> VoxelMapState:
+    voxel_size, revision = header["voxel_size"], _count(header, "map_revision")
+    if not isinstance(voxel_size, float) or not 0 < voxel_size < math.inf:
+        raise _Damaged(f"has voxels of {voxel_size!r:.50} m", "more than 0")
+    shape = arrays.shape("map.keys")
+    count = shape[0] if shape else 0
+    state = VoxelMapState(
+        voxel_size,
+        revision,
+        arrays.take("map.keys", "I64", count),
+        arrays.take("map.xyz", "F32", count, 3),
+        arrays.take("map.rgb", "F32", count, 3),
+        arrays.take("map.evidence", "F32", count, classes),
+        arrays.take("map.sightings", "I64", count),
+        arrays.take("map.last_seen", "I64", count),
+    )
+    for name, is_sound in (
+        ("keys", not count or (state.keys[0] >= 0 and (state.keys[1:] > state.keys[:-1]).all())),
+        ("xyz", np.isfinite(state.xyz).all()),
+        ("rgb", ((state.rgb >= 0) & (state.rgb <= 255)).all()),
+        ("evidence", (np.isfinite(state.evidence) & (state.evidence >= 0)).all()),
+        ("sightings", (state.sightings >= 1).all()),
+        ("last_seen", ((state.last_seen >= 0) & (state.last_seen <= revision)).all()),
+    ):
+        if not is_sound:
+            raise _Damaged(f"has a map whose {name} cannot be", "what a map saves")
+    return state
+
+
+def _count(header: dict[str, Any], name: str) -> int:
+    value = header[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _LARGEST_COUNT:
+        raise _Damaged(f"has {value!r:.50} for {name}", "a count")
+    return value

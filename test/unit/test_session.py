@@ -1,0 +1,368 @@
+"""Sessions: a mapper that was restored is the mapper that was saved, now and later; what is no session is refused."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from sray.errors import ErrorCode, SrayError
+from sray.field import SemanticField
+from sray.frames import Frame
+from sray.label_space import ROOMS, VOID, LabelSpace
+from sray.mapping.cloud import LabelledCloud
+from sray.mapping.keyframes import KeyframeConfig
+from sray.mapping.mapper import Mapper, MapperConfig
+from sray.mapping.session import Session
+from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.render_config import RenderConfig
+
+SPACE = LabelSpace("three", ("wall", "floor", "bed"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (1, 2, 4))
+CONFIG = MapperConfig(KeyframeConfig(capacity=6, min_sharpness=0.0), map=VoxelMapConfig(0.05, 400))
+KEY = "sray-session-1"
+
+
+@pytest.fixture(scope="module")
+def model() -> SemanticRay:
+    torch.manual_seed(0)
+    return SemanticRay(SemanticRayConfig(SPACE.classes))
+
+
+@pytest.fixture
+def make_mapper(model: SemanticRay) -> Callable[..., Mapper]:
+    render = RenderConfig(coarse_samples=8, fine_samples=8, min_opacity=0.0)
+    return lambda config=CONFIG: Mapper(SemanticField(model, render), SPACE.classes, config)
+
+
+@pytest.fixture
+def frames(plane_scene: Any) -> list[Frame]:
+    """RGB-D, colour alone, and depth with holes, in turn; stamped, none labelled."""
+    frames = [replace(frame, labels=None) for frame in plane_scene.ring(11)]
+    for index, frame in enumerate(frames):
+        depth = None if index % 3 == 1 else frame.depth.clone()
+        if index % 3 == 2:
+            depth[:9] = torch.nan
+        frames[index] = replace(frame, depth=depth, stamp_ns=10**18 + index, name=f"image {index}")
+    return frames
+
+
+def drive(mapper: Mapper, frames: list[Frame]) -> list[Any]:
+    """As a node does: add, render the frame's own view, fuse it."""
+    views = []
+    for frame in frames:
+        mapper.add(frame)
+        if len(mapper.keyframes) > 2:
+            views.append(mapper.render(frame.camera, stamp_ns=frame.stamp_ns).view)
+            mapper.integrate(views[-1])
+    return views
+
+
+@pytest.fixture
+def mapper(make_mapper: Callable[..., Mapper], frames: list[Frame], plane_scene: Any) -> Mapper:
+    """Full, so that keyframes and voxels have left; two keyframes are labelled."""
+    mapper = make_mapper()
+    drive(mapper, frames[:8])
+    labels = plane_scene.frame((0, 0, 0)).labels.clone()
+    labels[0, :5] = VOID
+    for index in (1, 4):
+        mapper.supervise(mapper.keyframes[index].stamp_ns, labels)
+    assert mapper.keyframes[0].number > 0 or mapper.keyframes[5].number - mapper.keyframes[0].number > 5
+    assert len(mapper.map) == 400
+    return mapper
+
+
+@pytest.fixture
+def saved(mapper: Mapper, tmp_path: Path) -> Path:
+    path = tmp_path / "deep/er/kitchen.safetensors"
+    size = Session.of(mapper, "three-0123", SPACE).save(path)
+    assert size == path.stat().st_size
+    assert [other.name for other in path.parent.iterdir()] == [path.name]
+    return path
+
+
+def same(a: LabelledCloud, b: LabelledCloud) -> bool:
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("points", "rgb", "labels", "confidence"))
+
+
+def assert_same_views(found: list[Any], expected: list[Any]) -> None:
+    assert len(found) == len(expected) > 0
+    for a, b in zip(found, expected, strict=True):
+        for name in ("labels", "confidence", "depth", "color", "opacity", "coverage"):
+            assert getattr(a, name).numpy().tobytes() == getattr(b, name).numpy().tobytes(), name
+
+
+@pytest.mark.shows("~/save_session", "~/load_session")
+def test_a_restored_mapper_renders_the_same_bytes_and_goes_on_as_the_saved_one(
+    mapper: Mapper, saved: Path, make_mapper: Callable[..., Mapper], frames: list[Frame], plane_scene: Any
+) -> None:
+    session = Session.load(saved)
+    assert (session.model_id, session.label_space) == ("three-0123", SPACE)
+    restored = make_mapper()
+    session.restore(restored, SPACE)
+    for old, new in zip(mapper.keyframes, restored.keyframes, strict=True):
+        assert (new.number, new.stamp_ns, new.frame.name) == (old.number, old.stamp_ns, old.frame.name)
+        assert torch.equal(new.frame.image, old.frame.image)
+        assert torch.equal(new.features, old.features)
+        for a, b in ((new.frame.depth, old.frame.depth), (new.frame.labels, old.frame.labels)):
+            assert (a is None) == (b is None)
+            assert a is None or a.numpy().tobytes() == b.numpy().tobytes()
+    assert restored.keyframes.bytes == mapper.keyframes.bytes
+    assert same(restored.map.to_cloud(), mapper.map.to_cloud())
+    views = [plane_scene.camera((x, 0.05, -0.1), yaw) for x, yaw in ((-0.1, 3), (0.2, -8))]
+    assert_same_views([restored.render(v).view for v in views], [mapper.render(v).view for v in views])
+    later = [replace(frame, stamp_ns=frame.stamp_ns + 100) for frame in frames[3:]]
+    assert_same_views(drive(restored, later), drive(mapper, later))
+    assert [k.number for k in restored.keyframes] == [k.number for k in mapper.keyframes]
+    assert same(restored.map.to_cloud(), mapper.map.to_cloud())
+
+
+def test_saving_again_gives_the_same_keyframes_and_map(
+    saved: Path, make_mapper: Callable[..., Mapper], tmp_path: Path
+) -> None:
+    restored = make_mapper()
+    Session.load(saved).restore(restored, SPACE)
+    Session.of(restored, "three-0123", SPACE).save(tmp_path / "again.safetensors")
+    with safe_open(saved, "numpy") as first, safe_open(tmp_path / "again.safetensors", "numpy") as second:
+        assert first.keys() == second.keys()
+        for name in first.keys():  # noqa: SIM118 (not a dict)
+            assert first.get_tensor(name).tobytes() == second.get_tensor(name).tobytes(), name
+
+
+def test_a_session_is_of_one_moment_whatever_happens_until_it_is_saved(
+    mapper: Mapper, make_mapper: Callable[..., Mapper], frames: list[Frame], tmp_path: Path
+) -> None:
+    cloud, numbers = mapper.map.to_cloud(), [keyframe.number for keyframe in mapper.keyframes]
+    session = Session.of(mapper, "m", SPACE)
+    drive(mapper, frames[8:])
+    mapper.supervise(mapper.keyframes[0].stamp_ns, torch.zeros(36, 48, dtype=torch.uint8))
+    session.save(tmp_path / "s.safetensors")
+    restored = make_mapper()
+    Session.load(tmp_path / "s.safetensors").restore(restored, SPACE)
+    assert [keyframe.number for keyframe in restored.keyframes] == numbers
+    assert same(restored.map.to_cloud(), cloud)
+
+
+def test_an_empty_session_empties_a_mapper_and_its_numbers_go_on(
+    make_mapper: Callable[..., Mapper], mapper: Mapper, frames: list[Frame], tmp_path: Path
+) -> None:
+    fresh = make_mapper()
+    fresh.add(frames[0])
+    fresh.clear()
+    Session.of(fresh, "m", SPACE).save(tmp_path / "empty.safetensors")
+    keyframes, voxels = mapper.keyframes.revision, mapper.map.revision
+    Session.load(tmp_path / "empty.safetensors").restore(mapper, SPACE)
+    assert (len(mapper.keyframes), len(mapper.map)) == (0, 0)
+    assert mapper.keyframes.revision > keyframes, "who looks at revisions sees that it changed"
+    assert mapper.map.revision > voxels
+    assert mapper.add(frames[1]).keyframe.number == 1
+
+
+def test_a_smaller_buffer_and_map_take_what_they_hold(saved: Path, make_mapper: Callable[..., Mapper]) -> None:
+    small = make_mapper(MapperConfig(KeyframeConfig(capacity=3), map=VoxelMapConfig(0.05, 100)))
+    Session.load(saved).restore(small, SPACE)
+    assert (len(small.keyframes), len(small.map)) == (3, 100)
+    small.render(small.keyframes[1].camera)
+
+
+@pytest.mark.fault(
+    "a session of another label space or voxel size is loaded",
+    code="MODEL_MISMATCH",
+    says="the service's answer",
+    recovery="what was mapped stays; load a model of the session's label space, or set map.voxel_size to the session's",
+)
+def test_a_session_that_does_not_fit_is_refused_with_both_values_and_changes_nothing(
+    saved: Path, make_mapper: Callable[..., Mapper], frames: list[Frame]
+) -> None:
+    session = Session.load(saved)
+    coarse = make_mapper(MapperConfig(CONFIG.keyframes, map=VoxelMapConfig(0.1, 400)))
+    coarse.add(frames[0])
+    for space, expected, words in (
+        (ROOMS, ErrorCode.MODEL_MISMATCH, ("three", "rooms")),
+        (SPACE, ErrorCode.BAD_FILE, ("0.05 m", "0.1 m")),
+    ):
+        with pytest.raises(SrayError) as caught:
+            session.restore(coarse, space)
+        assert caught.value.code is expected
+        assert all(word in str(caught.value) for word in words)
+        assert [keyframe.frame for keyframe in coarse.keyframes] == [frames[0]]
+
+
+def test_memory_that_runs_out_while_restoring_changes_nothing(
+    saved: Path, mapper: Mapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, cloud, count = list(mapper.keyframes), mapper.map.to_cloud(), iter(range(9))
+    encode = SemanticField.encode
+
+    def failing(field: SemanticField, image: torch.Tensor) -> torch.Tensor:
+        return torch.empty(2**46) if next(count) == 3 else encode(field, image)
+
+    monkeypatch.setattr(SemanticField, "encode", failing)
+    with pytest.raises(SrayError) as caught:
+        Session.load(saved).restore(mapper, SPACE)
+    assert caught.value.code is ErrorCode.OUT_OF_MEMORY
+    assert all(now is then for now, then in zip(mapper.keyframes, before, strict=True))
+    assert same(mapper.map.to_cloud(), cloud)
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """As on a full disk, to the process that writes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.fault(
+    "disk full while a session is saved",
+    code="DISK_FULL",
+    says="the service's answer",
+    recovery="the older file is kept whole; free space and save again",
+)
+def test_a_full_disk_is_named_and_the_older_session_is_kept(mapper: Mapper, saved: Path) -> None:
+    before = saved.read_bytes()
+    session = Session.of(mapper, "newer", SPACE)
+    with largest_file(len(before) // 2), pytest.raises(SrayError, match=r"kitchen\.safetensors") as caught:
+        session.save(saved)
+    assert caught.value.code is ErrorCode.DISK_FULL
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+    session.save(saved)
+    assert Session.load(saved).model_id == "newer"
+
+
+def test_a_label_space_that_is_not_the_mappers_is_not_saved(mapper: Mapper) -> None:
+    with pytest.raises(ValueError, match="rooms has 16 classes, the map 3"):
+        Session.of(mapper, "m", ROOMS)
+
+
+@pytest.fixture
+def small(frames: list[Frame], plane_scene: Any, tmp_path: Path) -> Path:
+    """A session that no model made: two keyframes, the second one labelled, and a hundred voxels."""
+    generator = np.random.default_rng(0)
+    voxels = VoxelMap(SPACE.classes)
+    voxels.integrate(
+        LabelledCloud(
+            generator.uniform(-1, 1, (100, 3)).astype(np.float32),
+            np.full((100, 3), 9, np.uint8),
+            np.full(100, 2, np.uint8),
+            np.full(100, 0.5, np.float32),
+        )
+    )
+    labelled = replace(frames[3], labels=plane_scene.frame((0, 0, 0)).labels)
+    session = Session("three-0123", SPACE, ((3, frames[2]), (7, labelled)), 9, voxels.state())
+    session.save(tmp_path / "kitchen.safetensors")
+    return tmp_path / "kitchen.safetensors"
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any], dict[str, Any]], object]) -> Path:
+    """The same session with its arrays or its header changed in place."""
+    with safe_open(path, "numpy") as file:
+        header = json.loads(file.metadata()[KEY])
+        arrays = {name: file.get_tensor(name).copy() for name in file.keys()}  # noqa: SIM118 (not a dict)
+    change(arrays, header)
+    save_file(arrays, path, {KEY: json.dumps(header)})
+    return path
+
+
+def test_rewriting_alone_changes_nothing(small: Path) -> None:
+    """Else the test below would refuse for how it writes, not for what it changes."""
+    session = Session.load(rewritten(small, lambda arrays, header: None))
+    assert [number for number, _ in session.keyframes] == [3, 7]
+    assert (session.next_number, len(session.map.keys)) == (9, 100)
+
+
+def put(name: str, index: Any, value: Any) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    def change(arrays: dict[str, Any], header: dict[str, Any]) -> None:
+        arrays[name][index] = value
+
+    return change
+
+
+def first(arrays: dict[str, Any], kind: str) -> str:
+    return min(name for name in arrays if name.startswith(f"{kind}."))
+
+
+@pytest.mark.fault(
+    "a session's file is damaged or says what cannot be",
+    code="BAD_FILE",
+    says="the service's answer, naming the file and what is wrong in it",
+    recovery="what was mapped stays; load another file",
+)
+@pytest.mark.parametrize(
+    ("named", "change"),
+    [
+        ("number", lambda a, h: a.pop("number")),
+        ("stamp_ns", lambda a, h: a.update(stamp_ns=a["stamp_ns"][:-1])),
+        ("numbers do not ascend", put("number", 0, 2**62)),
+        ("numbers do not ascend", put("number", 1, -5)),
+        ("intrinsics of type F64", lambda a, h: a.update(intrinsics=a["intrinsics"].astype(np.float64))),
+        ("calibration", put("intrinsics", (1, 0, 0), 0)),
+        ("calibration", put("intrinsics", (1, 0, 2), np.nan)),
+        ("not rigid", put("world_from_camera", (1, 0, 0), 7)),
+        ("not finite", put("world_from_camera", (1, 0, 3), np.inf)),
+        ("image", lambda a, h: a.pop(first(a, "image"))),
+        ("picture", lambda a, h: a.update({first(a, "image"): np.zeros((0, 48, 3), np.uint8)})),
+        ("image", lambda a, h: a.update({max(n for n in a if "image" in n): np.zeros((3, 4, 3), np.uint8)})),
+        ("depth", lambda a, h: a.update({first(a, "depth"): np.zeros((36, 47), np.float32)})),
+        ("no class", lambda a, h: a[first(a, "labels")].fill(SPACE.classes)),
+        ("image.999, which belongs to no keyframe", lambda a, h: a.update({"image.999": a[first(a, "image")]})),
+        ("names", lambda a, h: h.update(names="six")),
+        ("names", lambda a, h: h.pop("names")),
+        ("next_number", lambda a, h: h.update(next_number=True)),
+        ("a higher number", lambda a, h: h.update(next_number=3)),
+        ("model", lambda a, h: h.update(model_id=None)),
+        ("voxels of -0.05 m", lambda a, h: h.update(voxel_size=-0.05)),
+        ("label_space", lambda a, h: h.pop("label_space")),
+        ("colours outside", lambda a, h: h["label_space"].update(colours=[[0, 0, 256]] * 3)),
+        ("NYU40 ids outside", lambda a, h: h["label_space"].update(nyu40=[1, 2, 10**12])),
+        ("none", lambda a, h: h["label_space"].update(nyu40=[1, 2, float("inf")])),
+        ("evidence", lambda a, h: a.update({"map.evidence": a["map.evidence"][:, :2].copy()})),
+        ("evidence", put("map.evidence", (3, 1), np.nan)),
+        ("evidence", put("map.evidence", (3, 1), -1)),
+        ("xyz", put("map.xyz", (0, 2), np.inf)),
+        ("rgb", put("map.rgb", (0, 2), 256)),
+        ("keys", put("map.keys", 1, 0)),
+        ("keys", put("map.keys", 0, -1)),
+        ("sightings", put("map.sightings", 5, 0)),
+        ("last_seen", put("map.last_seen", 5, 10**9)),
+        ("map_revision", lambda a, h: h.update(map_revision=2**60)),
+    ],
+)
+def test_a_session_that_cannot_be_is_refused_by_what_is_wrong_in_it(
+    small: Path, named: str, change: Callable[[dict[str, Any], dict[str, Any]], object]
+) -> None:
+    with pytest.raises(SrayError) as caught:
+        Session.load(rewritten(small, change))
+    assert caught.value.code is ErrorCode.BAD_FILE
+    assert named in str(caught.value)
+    assert small.name in str(caught.value)
+
+
+@pytest.mark.parametrize("what", ["missing", "folder", "empty", "cut", "checkpoint"])
+def test_what_is_no_session_is_a_bad_file(tmp_path: Path, small: Path, what: str) -> None:
+    if what == "missing":
+        small.unlink()
+    elif what == "folder":
+        small.unlink()
+        small.mkdir()
+    elif what == "checkpoint":
+        save_file({"weight": np.zeros(3, np.float32)}, small, {"sray-checkpoint-1": "{}"})
+    else:
+        small.write_bytes(small.read_bytes()[: 0 if what == "empty" else -1])
+    with pytest.raises(SrayError, match=r"kitchen\.safetensors") as caught:
+        Session.load(small)
+    assert caught.value.code is ErrorCode.BAD_FILE
