@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sray.camera import Camera
@@ -41,15 +43,18 @@ class Frame:
             self,
             image=torch.from_numpy(np.ascontiguousarray(image)),
             camera=self.camera.resized(width, height),
-            depth=None if self.depth is None else _nearest(self.depth, width, height),
-            labels=None if self.labels is None else _nearest(self.labels, width, height),
+            depth=None if self.depth is None else torch.from_numpy(nearest_exact(self.depth.numpy(), width, height)),
+            labels=None if self.labels is None else torch.from_numpy(nearest_exact(self.labels.numpy(), width, height)),
         )
 
 
-def _nearest(image: Tensor, width: int, height: int) -> Tensor:
+def nearest_exact(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    """Resized by taking the nearest pixel centre, if it has another size: labels and depth have no means."""
+    if image.shape[:2] == (height, width):
+        return image
     # INTER_NEAREST_EXACT samples at pixel centres; plain INTER_NEAREST shifts by up to 0.6 px.
-    resized = cv2.resize(image.numpy(), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return torch.from_numpy(np.ascontiguousarray(resized))
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.ascontiguousarray(resized)
 
 
 @dataclass(frozen=True)

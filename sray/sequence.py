@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
-from sray.frames import Frame
+from sray.frames import Frame, nearest_exact
 from sray.label_space import ROOMS, LabelSpace
 from sray.sampling import ROOM_BOUNDS
 
@@ -150,13 +150,13 @@ class Sequence:
                 found = f"holds {raw.dtype} of shape {raw.shape}"
                 raise _bad(self.folder / "depth" / f"{number}.png", found, "one channel of uint16 millimetres")
             metres = np.where(raw > 0, raw.astype(np.float32) / 1000, np.float32(np.nan))
-            depth = torch.from_numpy(_sized(metres, width, height))
+            depth = torch.from_numpy(nearest_exact(metres, width, height))
         if self.has_labels:
             ids = _read_image(self.folder / "label-filt" / f"{number}.png", cv2.IMREAD_UNCHANGED)
             if ids.ndim != 2:
                 raise _bad(self.folder / "label-filt" / f"{number}.png", f"has shape {ids.shape}", "one channel of ids")
             nyu40 = ids if self.nyu40_of is None else self.nyu40_of[ids]
-            labels = torch.from_numpy(_sized(self.label_space.from_nyu40(nyu40), width, height))
+            labels = torch.from_numpy(nearest_exact(self.label_space.from_nyu40(nyu40), width, height))
         pose = torch.from_numpy(self.poses[position]).float()
         camera = Camera(torch.from_numpy(self.intrinsics).float(), pose, width, height)
         return Frame(image, camera, depth, labels, stamp_of(number), f"{self.folder.name}/{number}")
@@ -224,13 +224,6 @@ def _read_image(path: Path, flags: int) -> NDArray[Any]:
         state = "cannot be decoded" if path.is_file() else "is missing"
         raise _bad(path, state, "a readable picture; export the sequence again or remove the frame")
     return image
-
-
-def _sized(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
-    if image.shape[:2] == (height, width):
-        return image
-    resized: NDArray[Any] = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return resized
 
 
 def _write_image(path: Path, image: NDArray[Any], options: list[int] | None = None) -> None:

@@ -1,7 +1,11 @@
-"""CameraInputs: image, camera_info and depth, matched by stamp, with the camera's pose; what the worker gets."""
+"""CameraInputs: image, camera_info and depth, matched by stamp, with the camera's pose; what the worker gets.
+
+Labels are no part of the match: a segmenter is late.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +35,8 @@ class Arrival:
     info: CameraInfo
     depth: Image | None
     map_from_camera: Matrix
+    since: float
+    """Steady seconds: when the image and its camera_info had come."""
 
     @property
     def stamp_ns(self) -> int:
@@ -46,6 +52,7 @@ class CameraInputs:
         parameters: MapperParameters,
         poses: PoseQueue,
         deliver: Callable[[Arrival], None],
+        deliver_labels: Callable[[Image], None],
         refuse: Callable[[int, SrayError], None],
         on_jump_back: Callable[[str], None],
     ) -> None:
@@ -71,8 +78,11 @@ class CameraInputs:
         if parameters["depth.use"]:
             self.depth = TopicInput(node, Image, "depth", reliability, group)
             self.depth.registerCallback(self._on_depth)
+        self.labels = TopicInput(node, Image, "labels", reliability, group)
+        self.labels.registerCallback(deliver_labels)
         for topic in self._topics:
-            topic.on_stamp = partial(self._watch_time, topic)
+            if topic is not self.labels:  # late as they are, theirs say nothing of the time
+                topic.on_stamp = partial(self._watch_time, topic)
         self._connect()
 
     def close(self) -> None:
@@ -105,7 +115,7 @@ class CameraInputs:
 
     @property
     def _topics(self) -> list[TopicInput]:
-        return [topic for topic in (self.image, self.info, self.depth) if topic is not None]
+        return [topic for topic in (self.image, self.info, self.depth, self.labels) if topic is not None]
 
     def _connect(self) -> None:
         inputs = [self.image, self.info]
@@ -132,12 +142,12 @@ class CameraInputs:
 
     def _on_image(self, image: Image | CompressedImage, info: CameraInfo) -> None:
         self.matched += 1
-        stamp_ns = nanoseconds(image.header.stamp)
+        stamp_ns, since = nanoseconds(image.header.stamp), time.monotonic()
         # Depth guides sampling and is never required: it is waited for as long as for the pose, where there is any.
         expects_depth = self.depth is not None and self.depth.received > 0
 
         def deliver(map_from_camera: Matrix) -> None:
-            self._deliver(Arrival(image, info, self._depth_at(stamp_ns), map_from_camera))
+            self._deliver(Arrival(image, info, self._depth_at(stamp_ns), map_from_camera, since))
 
         self._poses.put(
             Waiting(

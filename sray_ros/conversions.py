@@ -78,9 +78,25 @@ def read_depth(message: Image) -> Depth:
         raw = _BRIDGE.imgmsg_to_cv2(message, "passthrough")
     except (CvBridgeError, ValueError, TypeError) as error:
         raise SrayError(ErrorCode.BAD_ENCODING, f"a depth image cannot be read: {error}") from error
+    if not raw.size:
+        raise SrayError(ErrorCode.BAD_ENCODING, "a depth image has no pixels; expected some, or no image")
     metres: Depth = raw.astype(np.float32) * np.float32(1.0 if message.encoding == "32FC1" else 0.001)
     metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
     return metres
+
+
+def read_labels(message: Image) -> Picture:
+    """Class indices (height, width), 255 unlabelled. Raises SrayError BAD_ENCODING."""
+    rows = message.step * message.height
+    is_whole = len(message.data) >= rows > 0 and message.step >= message.width > 0
+    if message.encoding not in ("mono8", "8UC1") or not is_whole:
+        raise SrayError(
+            ErrorCode.BAD_ENCODING,
+            f"a label image has encoding {message.encoding!r} and {len(message.data)} bytes for {message.width}x"
+            f"{message.height}; expected mono8 class indices, one byte a pixel",
+        )
+    picture = np.frombuffer(message.data, np.uint8)[:rows].reshape(message.height, message.step)
+    return np.ascontiguousarray(picture[:, : message.width])
 
 
 def image_message(header: Header, picture: NDArray[np.generic], encoding: str) -> Image:

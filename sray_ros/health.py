@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from builtin_interfaces.msg import Time
@@ -13,8 +15,11 @@ from std_msgs.msg import Header
 from sray.errors import ErrorCode, SrayError
 from sray.mapping.keyframes import Verdict
 from sray_ros.camera_inputs import CameraInputs
+from sray_ros.pacing import Effort
 from sray_ros.pose_queue import PoseQueue
 
+RECENT = 20
+"""Views that rates and latencies are taken over."""
 SILENCE_SECONDS = 5.0
 """Steady time without output after which the node says why."""
 
@@ -42,6 +47,14 @@ class Health:
     renders: int = 0
     render_seconds: float = 0.0
     """Of the last render."""
+    effort: Effort | None = None
+    """Of the last render."""
+    render_times: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    """When the last ones came out."""
+    latencies: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
+    """Seconds from image or request to view, of the last ones."""
+    labelled: int = 0
+    """Label images that found their keyframe."""
     verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     last_verdict: Verdict | None = None
     refusals: dict[ErrorCode, int] = field(default_factory=lambda: dict.fromkeys(ErrorCode, 0))
@@ -68,10 +81,16 @@ class Health:
         self.verdicts[verdict] += 1
         self.last_verdict = verdict
 
-    def rendered(self, seconds: float) -> None:
+    def rendered(self, seconds: float, effort: Effort) -> None:
         self.renders += 1
         self.render_seconds = seconds
+        self.effort = effort
         self.last_output = time.monotonic()
+
+    def published(self, latency: float) -> None:
+        """A view has gone out, so many seconds after its image came, or after it was asked for."""
+        self.latencies.append(latency)
+        self.render_times.append(time.monotonic())
 
     def refused(self, error: SrayError) -> bool:
         """Count a refusal; True if it is worth a log line: another code than the last one, or 5 s later."""
@@ -114,19 +133,43 @@ class Health:
     def array(self, stamp: Time, name: str, silence: Silence | None, facts: dict[str, Any]) -> DiagnosticArray:
         """One entry on the output, one on the work, named after the node."""
         output = DiagnosticStatus(name=f"{name}: output", hardware_id=name, level=DiagnosticStatus.OK)
-        output.message = "inactive" if self.active_since is None else "rendering" if self.renders else "waiting"
+        output.message = self._doing() if silence is None else silence.text
         if silence is not None:
             output.level = DiagnosticStatus.WARN if silence.is_fault else DiagnosticStatus.OK
-            output.message = silence.text
         work = DiagnosticStatus(name=f"{name}: work", hardware_id=name, level=DiagnosticStatus.OK, message="ok")
         if self.last_refusal is not None:
             work.message = f"last refusal: {self.last_refusal}"
         values = {
             "renders": self.renders,
+            "renders per second": f"{self._rate():.2f}",
             "last render seconds": f"{self.render_seconds:.3f}",
+            "last render": _in_words(self.effort) if self.effort is not None else "none",
+            "latency seconds (median)": f"{median(self._latencies()):.3f}" if self.latencies else "none",
+            "latency seconds (worst of the last)": f"{max(self._latencies()):.3f}" if self.latencies else "none",
+            "keyframes labelled": self.labelled,
             **{f"frames {verdict.name.lower()}": count for verdict, count in self.verdicts.items()},
             **{f"refused {code.name}": count for code, count in self.refusals.items() if count},
             **facts,
         }
         work.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
         return DiagnosticArray(header=Header(stamp=stamp), status=[output, work])
+
+    def _doing(self) -> str:
+        if self.active_since is None:
+            return "inactive"
+        if self.effort is not None and self.effort.is_lowered:
+            return f"rendering {_in_words(self.effort)}, to keep render.max_latency"
+        return "rendering" if self.renders else "waiting"
+
+    def _rate(self) -> float:
+        """Views a second, over the last ones."""
+        times = list(self.render_times)  # the worker appends to it
+        span = time.monotonic() - times[0] if times else 0.0
+        return len(times) / span if span > 0 else 0.0
+
+    def _latencies(self) -> list[float]:
+        return list(self.latencies)
+
+
+def _in_words(effort: Effort) -> str:
+    return f"at {effort.quality}, {100 * effort.scale:.0f} % of the size"

@@ -4,88 +4,61 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from rclpy.impl.rcutils_logger import RcutilsLogger
-from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from sray.camera import Camera
 from sray.checkpoint import Checkpoint
 from sray.errors import ErrorCode, SrayError
-from sray.field import SemanticField
-from sray.frames import Frame
-from sray.mapping.mapper import Mapper, Rendering
-from sray.ray_engine import describe_engine
+from sray.mapping.cloud import LabelledCloud
+from sray.mapping.mapper import Mapper
+from sray.mapping.session import Session
 from sray_ros.camera_inputs import Arrival
-from sray_ros.conversions import read_depth, read_image
+from sray_ros.frame_reader import FrameReader, camera_of_request
 from sray_ros.health import Health
 from sray_ros.inbox import Inbox, Lane
+from sray_ros.jobs import (
+    ANSWERED,
+    COMMANDS,
+    IMAGES,
+    LABELS,
+    MAP,
+    RENDERS,
+    REQUESTS,
+    VIEWPOINTS,
+    Labels,
+    Target,
+    ViewRequest,
+    busy,
+    displaced,
+    inactive,
+)
+from sray_ros.paced_renderer import PacedRenderer
 from sray_ros.parameters import MapperParameters
-from sray_ros.poses import Matrix
 from sray_ros.publications import Publications
-from sray_ros.rectification import Calibration, Rectifier, check_size, read_camera_info
 
-COMMANDS = Lane("commands", 8)
-MAP = Lane("map", 1)
-IMAGES = Lane("images", 10, at_once=True)
-REQUESTS = Lane("requests", 8)
-VIEWPOINTS = Lane("viewpoints", 1)
-RENDERS = Lane("renders", 1)
-LANES = (COMMANDS, MAP, IMAGES, REQUESTS, VIEWPOINTS, RENDERS)
-ANSWERED = (COMMANDS, REQUESTS, VIEWPOINTS)
-"""Lanes with somebody at the other end, who is told when an item is given up."""
-
-
-@dataclass(frozen=True, eq=False)
-class Command:
-    """Something to do between two views. Whoever waits for it is told: by what `do` does last, or by `refuse`."""
-
-    do: Callable[[], None]
-    refuse: Callable[[SrayError], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """A view to render because an image came."""
-
-    camera: Camera
-    header: Header
-    """Of the image: its stamp, its optical frame."""
-    stamp_ns: int
-
-
-@dataclass(frozen=True, eq=False)
-class ViewRequest:
-    """A view somebody asked for, by topic or by action."""
-
-    map_from_camera: Matrix
-    header: Header
-    """Stamp as requested, frame of the virtual camera."""
-    answer: Callable[[Rendering], None]
-    refuse: Callable[[SrayError], None]
-    info: CameraInfo | None = None
-    """None: the last camera's."""
-    scale: float = 1.0
-    canceled: Callable[[], bool] = lambda: False
-    on_progress: Callable[[float], None] | None = None
-    on_preview: Callable[[Rendering], None] | None = None
-    """Gets a coarse render first."""
-
-
-PREVIEW_SCALE = 0.25
+EARLY_LABELS = 30
+"""Label images kept until their keyframe enters."""
+EXPECTED = (ErrorCode.TOO_FEW_VIEWS, ErrorCode.NO_KEYFRAMES, ErrorCode.CANCELED, ErrorCode.STALE)
+"""No warnings: the first keyframes cannot be rendered from others, and what is stopped or too late is no fault."""
 
 
 class MappingWork:
-    """One configured model with its keyframes and map. All methods but the constructor belong to the worker."""
+    """One configured model with its keyframes and map. All methods but the constructor and `leave` are the worker's."""
 
     def __init__(
         self,
         checkpoint: Checkpoint,
+        path: Path,
         device: torch.device,
         parameters: MapperParameters,
         inbox: Inbox,
@@ -95,33 +68,42 @@ class MappingWork:
         on_handled: Callable[[Header], None],
     ) -> None:
         self.checkpoint = checkpoint
-        self._model = checkpoint.model.to(device)
+        self.configured_model = path
+        """Of the checkpoint that the node was configured with."""
+        self.device = device
+        self.map_frame = str(parameters["map_frame"])
         self._parameters = parameters
         self._parameters_revision = parameters.revision
         self._render_config = parameters.render_config()
-        self.engine = describe_engine(self._model, self._render_config)
-        """What renders, in words. Asked for here: compiling is part of configuring, not of the first view."""
         self._inbox = inbox
         self._publications = publications
         self._health = health
         self._logger = logger
         self._on_handled = on_handled
-        self._rectifier = Rectifier()
+        self._reader = FrameReader(parameters, self._report)
+        self._early_labels: OrderedDict[int, Labels] = OrderedDict()
         self._last_camera: Camera | None = None
         self._last_render = float("-inf")
         self._work_on: dict[Lane, Callable[[Any], None]] = {
             COMMANDS: lambda command: command.do(),
             MAP: publications.map,
             IMAGES: self._add,
+            LABELS: self._supervise,
             REQUESTS: self._render_request,
             VIEWPOINTS: self._render_request,
             RENDERS: self._render_target,
         }
-        self.mapper = Mapper(
-            SemanticField(self._model, self._render_config),
-            checkpoint.label_space.classes,
-            parameters.mapper_config(),
-        )
+        self._renderer = PacedRenderer(checkpoint, device, parameters, health)
+        self.engine = self._renderer.engine
+        """What renders, in words. Asked for here: compiling is part of configuring, not of the first view."""
+        self.mapper = Mapper(self._renderer.field, checkpoint.label_space.classes, parameters.mapper_config())
+
+    @property
+    def labels_waiting(self) -> int:
+        """Label images whose keyframe has not come (yet)."""
+        return len(self._early_labels)
+
+    # --- the inbox's side
 
     def do(self, lane: Lane, items: list[Any]) -> None:
         """Work on what the inbox gave. Raises nothing: what goes wrong is counted, logged, and reported."""
@@ -144,28 +126,95 @@ class MappingWork:
             self._on_handled(item.image.header)
         elif lane is RENDERS:
             self._on_handled(item.header)
+        elif not self._inbox.is_open and lane in ANSWERED:
+            item.refuse(inactive())
+        elif lane is COMMANDS:
+            item.refuse(busy())
         elif lane in ANSWERED:
-            busy = SrayError(ErrorCode.BUSY, "too many requests wait; expected fewer at a time. Ask again later")
-            item.refuse(busy if self._inbox.is_open else inactive())
+            self._report(error := displaced())
+            item.refuse(error)
+
+    # --- commands
 
     def clear(self) -> None:
-        """Forget keyframes and map."""
+        """Forget keyframes, labels and map."""
         self.mapper.clear()
+        self._early_labels.clear()
         self._publications.keyframes(self.mapper)
 
+    def session(self) -> Session:
+        """A snapshot that another thread may save. Raises SrayError NO_KEYFRAMES if there is nothing to save."""
+        if not len(self.mapper.keyframes) and not len(self.mapper.map):
+            raise SrayError(
+                ErrorCode.NO_KEYFRAMES, "there are neither keyframes nor a map to save; move the camera, then save"
+            )
+        return Session.of(self.mapper, self.checkpoint.id, self.checkpoint.label_space)
+
+    def map_cloud(self) -> LabelledCloud:
+        """The fused map. Raises SrayError NO_KEYFRAMES if it is empty: a good file must not give way to nothing."""
+        if not len(self.mapper.map):
+            raise SrayError(ErrorCode.NO_KEYFRAMES, "the map is empty; render some views first (trigger), then save")
+        return self.mapper.map.to_cloud()
+
+    def restore(self, session: Session) -> None:
+        """Go on from a saved session. Raises what its `restore` raises; nothing has changed then."""
+        session.restore(self.mapper, self.checkpoint.label_space)
+        self._early_labels.clear()
+        if len(self.mapper.keyframes):
+            self._last_camera = self.mapper.keyframes[len(self.mapper.keyframes) - 1].camera
+        self._publications.forget_map()
+        self._publications.keyframes(self.mapper)
+
+    def change_model(self, checkpoint: Checkpoint) -> str:
+        """Render with another model from now on; returns the old one's id.
+
+        Raises SrayError MODEL_MISMATCH for another label space, OUT_OF_MEMORY; the old model goes on then.
+        """
+        old = self.checkpoint
+        if checkpoint.label_space != old.label_space:
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"the model has label space {checkpoint.label_space.name} ({checkpoint.label_space.classes} classes), "
+                f"keyframes and map have {old.label_space.name} ({old.label_space.classes}); expected the same. To "
+                "change it set model.path, clean up and configure again",
+            )
+        renderer = PacedRenderer(checkpoint, self.device, self._parameters, self._health)
+        self.mapper.change_model(renderer.field)
+        self._renderer, self.checkpoint = renderer, checkpoint
+        return old.id
+
+    # --- images and labels
+
     def _add(self, arrival: Arrival) -> None:
-        frame = self._frame_of(arrival)
+        frame = self._reader.frame(arrival)
         self._last_camera = frame.camera
         added = self.mapper.add(frame)
         self._health.judged(added.verdict)
         if added.keyframe is not None or added.left:
             self._publications.keyframes(self.mapper)
+        if added.keyframe is not None:
+            for labels in list(self._early_labels.values()):
+                self._supervise(labels)
         if self._is_due(added.keyframe is not None):
-            target = Target(self._sized(frame.camera), arrival.image.header, frame.stamp_ns)
+            target = Target(self._sized(frame.camera), arrival.image.header, frame.stamp_ns, arrival.since)
             for older in self._inbox.put(RENDERS, target):
                 self.leave(RENDERS, older)
         else:
             self._on_handled(arrival.image.header)
+
+    def _supervise(self, labels: Labels) -> None:
+        """Labels come later than their image, as a rule; those that are first wait for it."""
+        slop_ns = round(self._parameters["sync.slop"] * 1e9)
+        self._early_labels.pop(labels.stamp_ns, None)
+        picture = self._reader.labels(labels.image)
+        if self.mapper.supervise(labels.stamp_ns, picture, slop_ns) is not None:
+            self._health.labelled += 1
+            return
+        self._early_labels[labels.stamp_ns] = labels
+        while len(self._early_labels) > EARLY_LABELS:
+            self._early_labels.popitem(last=False)
+
+    # --- views
 
     def _is_due(self, is_keyframe: bool) -> bool:
         trigger, rate = self._parameters["trigger"], self._parameters["render.max_rate"]
@@ -174,27 +223,31 @@ class MappingWork:
 
     def _render_target(self, target: Target) -> None:
         self._last_render = time.monotonic()
-        rendering = self._render(target.camera, stamp_ns=target.stamp_ns)
+        with self._stoppable() as stopped:
+            rendering, _ = self._renderer.render(
+                self.mapper, target.camera, target.since, stamp_ns=target.stamp_ns, canceled=stopped
+            )
         cloud = self.mapper.integrate(rendering.view)
         self._publications.view(target.header, rendering.view, lambda: cloud)
+        self._health.published(time.monotonic() - target.since)
         self._publications.frustums(rendering)
 
     def _render_request(self, request: ViewRequest) -> None:
         camera = self._camera_of(request)
-        if request.on_preview is not None:
-            coarse = request.scale * PREVIEW_SCALE
-            request.on_preview(self._render(camera, is_preview=True, scale=coarse, canceled=request.canceled))
-        rendering = self._render(
-            camera, scale=request.scale, canceled=request.canceled, on_progress=request.on_progress
-        )
-        request.answer(rendering)
+        with self._stoppable(request.canceled) as stopped:
+            view: dict[str, Any] = {"scale": request.scale, "canceled": stopped}
+            if request.on_preview is not None:
+                request.on_preview(self._renderer.preview(self.mapper, camera, request.since, **view))
+            rendering, effort = self._renderer.render(
+                self.mapper, camera, request.since, on_progress=request.on_progress, **view
+            )
+        request.answer(rendering, effort)
+        self._health.published(time.monotonic() - request.since)
         self._publications.frustums(rendering)
 
-    def _render(
-        self, camera: Camera, canceled: Callable[[], bool] = lambda: False, is_preview: bool = False, **how: Any
-    ) -> Rendering:
-        """Render, and stop early when canceled or when the node is being deactivated. A preview does not count."""
-        started = self._health.busy_since = time.monotonic()
+    @contextmanager
+    def _stoppable(self, canceled: Callable[[], bool] = lambda: False) -> Iterator[Callable[[], bool]]:
+        """What a render asks whether to stop: when canceled, and when the node is being deactivated."""
 
         def stopped() -> bool:
             # Requests that were canceled while they waited are told between two chunks of this render.
@@ -203,65 +256,22 @@ class MappingWork:
             return canceled() or not self._inbox.is_open
 
         try:
-            rendering = self.mapper.render(camera, canceled=stopped, **how)
+            yield stopped
         except SrayError as error:
             if error.code is ErrorCode.CANCELED and not canceled():
                 raise inactive() from None  # nobody canceled it: the node was deactivated
             raise
-        finally:
-            self._health.busy_since = None
-        if not is_preview:
-            self._health.rendered(time.monotonic() - started)
-        return rendering
-
-    def _frame_of(self, arrival: Arrival) -> Frame:
-        calibration = read_camera_info(arrival.info, self._parameters["camera.rectified"])
-        picture = read_image(arrival.image)
-        check_size(calibration, picture)
-        camera = Camera(
-            torch.from_numpy(calibration.intrinsics).float(),
-            torch.from_numpy(arrival.map_from_camera).float(),
-            calibration.width,
-            calibration.height,
-        )
-        return Frame(
-            torch.from_numpy(self._rectifier.picture(calibration, picture)),
-            camera,
-            self._depth_of(arrival, calibration, camera),
-            stamp_ns=arrival.stamp_ns,
-            name=f"image at {arrival.stamp_ns * 1e-9:.3f} s",
-        )
-
-    def _depth_of(self, arrival: Arrival, calibration: Calibration, camera: Camera) -> torch.Tensor | None:
-        """Depth guides sampling and is never required: one that cannot be used is reported, and done without."""
-        if arrival.depth is None:
-            return None
-        try:
-            metres = read_depth(arrival.depth)
-            if not metres.size:
-                raise SrayError(ErrorCode.BAD_ENCODING, "a depth image has no pixels; expected some, or no image")
-        except SrayError as error:
-            self._report(error)
-            return None
-        # Depth comes in the colour camera's frame, at its own size or another of the same shape.
-        of_depth = replace(camera, width=metres.shape[1], height=metres.shape[0])
-        blank = torch.zeros(*metres.shape, 3, dtype=torch.uint8)
-        resized = Frame(blank, of_depth, torch.from_numpy(metres)).resized(camera.width, camera.height)
-        assert resized.depth is not None
-        return torch.from_numpy(self._rectifier.depth(calibration, resized.depth.numpy()))
 
     def _camera_of(self, request: ViewRequest) -> Camera:
-        pose = torch.from_numpy(request.map_from_camera).float()
         if request.info is not None:
-            calibration = read_camera_info(without_lens(request.info), is_rectified=False)
-            k = torch.from_numpy(calibration.intrinsics).float()
-            return Camera(k, pose, calibration.width, calibration.height)
+            return camera_of_request(request.info, request.map_from_camera)
         if self._last_camera is None:
             raise SrayError(
                 ErrorCode.NO_KEYFRAMES,
                 "no image has been seen, so there is neither a keyframe nor a camera to render for; expected images "
                 "with poses first",
             )
+        pose = torch.from_numpy(request.map_from_camera).float()
         return self._sized(replace(self._last_camera, world_from_camera=pose))
 
     def _sized(self, camera: Camera) -> Camera:
@@ -271,19 +281,23 @@ class MappingWork:
         width = width or max(1, round(camera.width * height / camera.height))
         return camera.resized(width, height or max(1, round(camera.height * width / camera.width)))
 
+    # --- model and parameters
+
     def _apply_parameters(self) -> None:
         if self._parameters_revision == self._parameters.revision:
             return
         self._parameters_revision = self._parameters.revision
         config = replace(self._parameters.mapper_config(), map=self.mapper.config.map)
         before, self._render_config = self._render_config, self._parameters.render_config()
-        self.mapper.configure(config, SemanticField(self._model, self._render_config))
+        self._renderer.configure()
+        self.mapper.configure(config, self._renderer.field)
         now = self._render_config
         if (now.engine, now.precision) != (before.engine, before.precision):
-            self.engine = describe_engine(self._model, now)
-            self._logger.info(f"from now on rendered by: {self.engine}")
-        if self._render_config.min_confidence != before.min_confidence:
-            self._publications.label_space(self._render_config.min_confidence)
+            self._logger.info(f"from now on rendered by: {self._renderer.engine}")
+        if now.min_confidence != before.min_confidence:
+            self._publications.label_space(now.min_confidence)
+
+    # --- what goes wrong
 
     def _try(self, action: Callable[[], None]) -> SrayError | None:
         """Do it; what went wrong is counted and logged, and returned."""
@@ -291,6 +305,10 @@ class MappingWork:
             action()
         except SrayError as known:
             error = known
+        except MemoryError as memory:
+            error = SrayError(
+                ErrorCode.OUT_OF_MEMORY, f"{memory or 'no memory is left'}; hold fewer keyframes.capacity"
+            )
         except Exception as unknown:
             self._logger.error(f"a bug, please report it:\n{traceback.format_exc()}")
             error = SrayError(ErrorCode.INTERNAL, f"{unknown!r}; please report it with the log")
@@ -300,22 +318,9 @@ class MappingWork:
         return error
 
     def _report(self, error: SrayError) -> None:
-        # The first keyframes cannot be rendered from others, and a stopped render is no fault: neither is a warning.
-        expected = (ErrorCode.TOO_FEW_VIEWS, ErrorCode.NO_KEYFRAMES, ErrorCode.CANCELED)
         if self._health.refused(error) and self._inbox.is_open:
             # One call site per severity: rclpy refuses a site that changes its mind.
-            if error.code in expected:
+            if error.code in EXPECTED:
                 self._logger.info(str(error))
             else:
                 self._logger.warning(str(error))
-
-
-def inactive() -> SrayError:
-    return SrayError(ErrorCode.INACTIVE, "the node is not active; configure and activate it, then ask again")
-
-
-def without_lens(info: CameraInfo) -> CameraInfo:
-    """The pinhole part of a requested camera: a rendered view has no lens."""
-    pinhole = CameraInfo(header=info.header, width=info.width, height=info.height)
-    pinhole.k = info.k
-    return pinhole

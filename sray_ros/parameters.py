@@ -11,13 +11,15 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from sray.mapping.keyframes import KeyframeConfig
-from sray.mapping.mapper import CloudConfig, MapperConfig, ViewsConfig
+from sray.mapping.mapper import CloudConfig, MapperConfig, Selection, ViewsConfig
 from sray.mapping.voxel_map import VoxelMapConfig
 from sray.render_config import Engine, Precision, RenderConfig
 
 Value = bool | int | float | str
 
 AT_ONCE, ON_ACTIVATE, ON_CONFIGURE = "at once", "when next activated", "when next configured"
+QUALITIES = ("fast", "balanced", "high", "reference")
+NEVER = "never: it is fixed when the node starts"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class NodeParameter:
 
     def descriptor(self) -> ParameterDescriptor:
         """For `ros2 param describe`. Ranges are shown; refusing is the callback's, in words that name the parameter."""
-        descriptor = ParameterDescriptor(description=f"{self.text} (a change applies {self.applies})")
+        descriptor = ParameterDescriptor(
+            description=f"{self.text} (a change applies {self.applies})", read_only=self.applies == NEVER
+        )
         if self.choices:
             descriptor.additional_constraints = f"one of: {', '.join(self.choices)}"
         if self.within is not None and isinstance(self.default, float):
@@ -94,6 +98,11 @@ PARAMETERS = (
     ),
     NodeParameter("views.count", _VIEWS.count, "source views per render at most", (1, 32)),
     NodeParameter("views.min", _VIEWS.min, "source views that see the target, at least", (1, 32)),
+    NodeParameter(
+        "views.selection", _VIEWS.selection,
+        "which keyframes serve: pose_score weighs distance, angle and overlap, nearest distance and angle",
+        choices=get_args(Selection),
+    ),
     NodeParameter("views.include_own", _VIEWS.include_own, "let a frame be a source for its own camera"),
     NodeParameter("near", 0.0, "nearest sample along a ray, metres; 0: from the scene", (0.0, 100.0)),
     NodeParameter("far", 0.0, "farthest sample along a ray, metres; 0: from the scene", (0.0, 1000.0)),
@@ -101,8 +110,13 @@ PARAMETERS = (
     NodeParameter("render.height", 0, "rows of a rendered view; 0: the image's, or in proportion", (0, 8192)),
     NodeParameter("render.max_rate", 0.0, "renders per second by trigger at most; 0: no limit", (0.0, 1000.0)),
     NodeParameter(
+        "render.max_latency", 0.0,
+        "seconds from image or request to view; quality and size are lowered to keep it, what still comes too late is "
+        "refused as STALE; 0: no limit", (0.0, 3600.0),
+    ),
+    NodeParameter(
         "render.quality", "balanced", "rays and samples spent on a view: docs/performance.md",
-        choices=("fast", "balanced", "high", "reference"),
+        choices=QUALITIES,
     ),
     NodeParameter("render.min_opacity", _RENDER.min_opacity, "a pixel with less is void", (0.0, 1.0)),
     NodeParameter(
@@ -137,6 +151,14 @@ PARAMETERS = (
         "model.memory_budget", _KEYFRAMES.memory_budget,
         "MiB of the keyframes' pictures, depth and features held at most; 0: no limit", (0, 1_000_000),
     ),
+    NodeParameter(
+        "data_dir", "~/.ros/sray", "the only folder that services read from and write to", applies=NEVER
+    ),
+    NodeParameter(
+        "session.autosave", "",
+        "name in data_dir under which keyframes and map are saved before they are lost: on cleanup, shutdown, SIGINT, "
+        "SIGTERM; empty: they are not",
+    ),
     NodeParameter("depth.use", True, "use the depth topic where something publishes it", applies=ON_ACTIVATE),
     NodeParameter("depth.max", 10.0, "readings beyond, in metres, are not believed; 0: all are", (0.0, 1000.0)),
 )  # fmt: skip
@@ -163,7 +185,12 @@ class MapperParameters:
         return mapper_config(self._values)
 
     def render_config(self) -> RenderConfig:
+        """Of `render.quality`."""
         return render_config(self._values)
+
+    def render_configs(self) -> dict[str, RenderConfig]:
+        """Of each quality, with everything else as the parameters say."""
+        return {quality: render_config({**self._values, "render.quality": quality}) for quality in QUALITIES}
 
     def _check(self, parameters: Iterable[Parameter]) -> SetParametersResult:
         wanted = {parameter.name: parameter.value for parameter in parameters if parameter.name in self._values}

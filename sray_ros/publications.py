@@ -9,10 +9,7 @@ import numpy as np
 from geometry_msgs.msg import Point, Pose, PoseArray
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import ColorRGBA, Header
-from vision_msgs.msg import LabelInfo
 from visualization_msgs.msg import Marker, MarkerArray
 
 from sray.camera import Camera
@@ -22,29 +19,11 @@ from sray.mapping.cloud import LabelledCloud
 from sray.mapping.keyframes import Keyframe
 from sray.mapping.mapper import Mapper, Rendering
 from sray_ros.conversions import Picture, camera_info_message, cloud_message, image_message, label_info_message
+from sray_ros.declarations import OF_A_VIEW, OF_THE_STATE
 from sray_ros.legend import legend
 from sray_ros.poses import body_pose
 
 FRUSTUM_METRES = 0.15
-
-TOPICS: dict[str, type] = {
-    "label/image": Image,
-    "label/camera_info": CameraInfo,
-    "label/confidence": Image,
-    "label/color": Image,
-    "label/overlay": Image,
-    "color/image": Image,
-    "depth/image": Image,
-    "coverage": Image,
-    "points": PointCloud2,
-}
-LATCHED: dict[str, type] = {
-    "label/info": LabelInfo,
-    "legend": Image,
-    "map": PointCloud2,
-    "keyframes": PoseArray,
-    "frustums": MarkerArray,
-}
 
 
 class Publications:
@@ -57,10 +36,9 @@ class Publications:
         self._map_revision = -1
         self._poses: dict[int, Pose] = {}
         self._publishers: dict[str, LifecyclePublisher] = {}
-        for topics, durability in ((TOPICS, DurabilityPolicy.VOLATILE), (LATCHED, DurabilityPolicy.TRANSIENT_LOCAL)):
-            qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
-            for name, message_type in topics.items():
-                self._publishers[name] = node.create_lifecycle_publisher(message_type, f"~/{name}", qos)
+        for topic in (*OF_A_VIEW, *OF_THE_STATE):
+            publisher = node.create_lifecycle_publisher(topic.type, topic.name, topic.qos)
+            self._publishers[topic.name.removeprefix("~/")] = publisher
 
     def close(self) -> None:
         for publisher in self._publishers.values():
@@ -93,6 +71,10 @@ class Publications:
             _lines(header, 1, "target", [rendering.view.camera], ColorRGBA(r=1.0, g=0.5, b=0.0, a=1.0)),
         ]
         self._publishers["frustums"].publish(MarkerArray(markers=markers))
+
+    def forget_map(self) -> None:
+        """The map is another one now, whose revision may be the same."""
+        self._map_revision = -1
 
     def map(self, mapper: Mapper) -> None:
         """The fused map, if it changed and somebody listens; call again when somebody new does."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo
 
 from sray.errors import ErrorCode, SrayError
+from sray.label_space import VOID
 from sray_ros.conversions import Depth, Picture
 
 _PINHOLE = ("plumb_bob", "rational_polynomial", "")
@@ -78,6 +79,10 @@ class Rectifier:
     def depth(self, calibration: Calibration, depth: Depth) -> Depth:
         """Nearest, as depths on both sides of an edge have no mean; NaN outside."""
         return self._remap(calibration, depth, cv2.INTER_NEAREST, float("nan"))
+
+    def labels(self, calibration: Calibration, labels: Picture) -> Picture:
+        """Nearest, as classes have no mean either; unlabelled outside."""
+        return self._remap(calibration, labels, cv2.INTER_NEAREST, float(VOID))
 
     def _remap(self, calibration: Calibration, image: NDArray, interpolation: int, outside: float) -> NDArray:
         if not calibration.distortion:

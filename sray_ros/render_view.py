@@ -16,7 +16,9 @@ from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
 from sray_ros.conversions import cloud_message, image_message
+from sray_ros.declarations import RENDER_VIEW
 from sray_ros.mapping_work import MappingWork
+from sray_ros.pacing import Effort
 from sray_ros.publications import view_messages
 
 RESULT_SECONDS = 30
@@ -42,8 +44,8 @@ class RenderViewServer:
         """Goals that have no result yet."""
         self._server = ActionServer(
             node,
-            RenderView,
-            "~/render_view",
+            RENDER_VIEW.type,
+            RENDER_VIEW.name,
             self._execute,
             callback_group=ReentrantCallbackGroup(),
             cancel_callback=lambda goal: CancelResponse.ACCEPT,  # rclpy's default rejects
@@ -80,7 +82,7 @@ def refusal(error: SrayError) -> RenderView.Result:
 
 
 def result_of(
-    goal: RenderView.Goal, rendering: Rendering, work: MappingWork, header: Header, map_frame: str
+    goal: RenderView.Goal, rendering: Rendering, effort: Effort, work: MappingWork, header: Header, map_frame: str
 ) -> RenderView.Result:
     """What was asked for; the other outputs stay empty."""
     result = RenderView.Result(error_code=int(ErrorCode.OK))
@@ -92,6 +94,7 @@ def result_of(
         in_map = Header(stamp=header.stamp, frame_id=map_frame)
         result.points = cloud_message(in_map, work.mapper.cloud_of(rendering.view))
     result.camera_info = messages["label/camera_info"]()
+    result.scale, result.quality = (goal.scale or 1.0) * effort.scale, effort.quality
     result.keyframe_ids = [keyframe.number for keyframe in rendering.sources]
     result.model_id = work.checkpoint.id
     result.map_revision = work.mapper.keyframes.revision

@@ -11,42 +11,46 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv_bridge
 import message_filters
 import rclpy
 import sensor_msgs_py
 import tf2_ros
-import torch
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from rclpy.action.server import ServerGoalHandle
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.executors import Executor, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from std_srvs.srv import SetBool, Trigger
 
 from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray_ros.camera_inputs import Arrival, CameraInputs
-from sray_ros.conversions import time_message
-from sray_ros.health import Health, Silence
+from sray_ros.conversions import nanoseconds, time_message
+from sray_ros.data_folder import DataFolder
+from sray_ros.declarations import HANDLED
+from sray_ros.health import Health
 from sray_ros.inbox import Inbox
-from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, MAP, RENDERS, VIEWPOINTS, Command, MappingWork, inactive
+from sray_ros.jobs import COMMANDS, IMAGES, LABELS, LANES, MAP, RENDERS, VIEWPOINTS, Command, Labels, inactive
+from sray_ros.mapper_services import SESSION, MapperServices
+from sray_ros.mapping_work import MappingWork
+from sray_ros.model_choice import device_of, model_path
 from sray_ros.parameters import MapperParameters
+from sray_ros.pose_jumps import PoseJumps
 from sray_ros.pose_queue import PoseQueue
 from sray_ros.publications import Publications
 from sray_ros.render_view import RenderViewServer, refusal
+from sray_ros.reporter import Reporter
 from sray_ros.view_requests import ViewRequests
 
 SUCCESS, FAILURE, ERROR = (
@@ -57,7 +61,7 @@ SUCCESS, FAILURE, ERROR = (
 POSE_PERIOD, REPORT_PERIOD = 0.02, 1.0
 ANSWER_SECONDS = 1.0
 """How long an ending node takes to tell waiting clients so."""
-MODEL = "sray_rooms.safetensors"
+JUMP_CAUSES = "localisation was corrected, the robot was carried, or two nodes publish the same transform"
 
 
 class SemanticMapper(LifecycleNode):
@@ -69,21 +73,19 @@ class SemanticMapper(LifecycleNode):
         self._health = Health()
         self._inbox = Inbox(LANES)
         self._is_paused = False
+        self._jumps = PoseJumps()
         self._work: MappingWork | None = None
         self._requests: ViewRequests | None = None
         self._inputs: CameraInputs | None = None
         self._undo_configure, self._undo_activate = ExitStack(), ExitStack()
-        self._said: Silence | None = None
+        self._poses: PoseQueue | None = None
         # The buffer lives as long as the node: the official one brings a service of its own, which cannot be destroyed.
         self._tf = tf2_ros.Buffer(node=self)
         self._broadcaster = tf2_ros.TransformBroadcaster(self)
-        qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos)
-        self._handled = self.create_publisher(Header, "~/handled", qos)
-        # Services answer in every state, and beside a transition that takes long.
-        group = ReentrantCallbackGroup()
-        self.create_service(Trigger, "~/clear", self._on_clear, callback_group=group)
-        self.create_service(SetBool, "~/pause", self._on_pause, callback_group=group)
+        self._reporter = Reporter(self, self._health, self._inbox)
+        self._handled = self.create_publisher(HANDLED.type, HANDLED.name, HANDLED.qos)
+        self._folder = DataFolder(self._settings["data_dir"])
+        MapperServices(self, self._folder, self._ask, self._pause, self._report_refusal)
         self._render_view = RenderViewServer(self, self._on_render_view)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # the node's clock stops with its bag
         self._timers_group = MutuallyExclusiveCallbackGroup()
@@ -95,7 +97,7 @@ class SemanticMapper(LifecycleNode):
     def close(self, executor: Executor) -> None:
         """Stop everything that was started, from any state, and answer who waits. Call before destroy_node."""
         self._undo_activate.close()
-        self._undo_configure.close()
+        self._undo_configure.close()  # saves the session, if asked to
         deadline = time.monotonic() + ANSWER_SECONDS
         while self._render_view.answering and time.monotonic() < deadline:
             executor.spin_once(timeout_sec=0.02)
@@ -106,22 +108,23 @@ class SemanticMapper(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             with ExitStack() as undo:
-                path, device = self._model_path(), self._device()
+                path, device = model_path(self._settings["model.path"]), device_of(self._settings["model.device"])
                 checkpoint = load_checkpoint(path)
                 map_frame = self._settings["map_frame"]
                 publications = Publications(self, checkpoint.label_space, map_frame)
                 undo.callback(publications.close)
                 self._publications = publications
-                self._poses = PoseQueue(
+                poses = PoseQueue(
                     self._tf, map_frame, self._settings["sync.queue_size"], lambda: self._settings["tf.timeout"]
                 )
+                self._poses = poses
                 work = MappingWork(
-                    checkpoint, device, self._settings, self._inbox, publications, self._health, self.get_logger(),
-                    self._handled.publish,
+                    checkpoint, path, device, self._settings, self._inbox, publications, self._health,
+                    self.get_logger(), self._handled.publish,
                 )  # fmt: skip
                 self._work = work
                 self._requests = ViewRequests(
-                    self, work, self._inbox, self._poses, publications, self._broadcaster, map_frame
+                    self, work, self._inbox, poses, publications, self._broadcaster, map_frame
                 )
                 undo.callback(self._forget_work)
                 if (result := super().on_configure(state)) == SUCCESS:
@@ -137,8 +140,8 @@ class SemanticMapper(LifecycleNode):
             return ERROR
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        requests = self._requests
-        assert self._work is not None and requests is not None
+        requests, poses = self._requests, self._poses
+        assert self._work is not None and requests is not None and poses is not None
         try:
             with ExitStack() as undo:
                 if (result := super().on_activate(state)) != SUCCESS:
@@ -150,11 +153,13 @@ class SemanticMapper(LifecycleNode):
                 worker.start()
                 undo.callback(self._stop, worker, self._work)
                 self._tf.clear()  # of what was heard before a pause: a bag may have started again meanwhile
+                self._jumps.forget()
                 listener = tf2_ros.TransformListener(self._tf, self)
                 undo.callback(listener.unregister)
                 self._inputs = CameraInputs(
-                    self, self._settings, self._poses, self._on_arrival, self._on_refused, self._on_jump_back
-                )
+                    self, self._settings, poses,
+                    self._on_arrival, self._on_labels, self._on_refused, self._on_jump_back,
+                )  # fmt: skip
                 undo.callback(self._close_inputs)
                 viewpoint = self.create_subscription(PoseStamped, "viewpoint", requests.on_viewpoint, 1)
                 undo.callback(self.destroy_subscription, viewpoint)
@@ -190,38 +195,29 @@ class SemanticMapper(LifecycleNode):
         return super().on_error(state)
 
     def _forget_work(self) -> None:
-        self._work = self._requests = None
+        work, self._work, self._requests = self._work, None, None
+        if work is not None and (name := self._settings["session.autosave"]):
+            self._autosave(work, name)
+
+    def _autosave(self, work: MappingWork, name: str) -> None:
+        """Once the worker has stopped. What cannot be saved is logged: the node is ending, nobody else would tell."""
+        try:
+            path = self._folder.path(name, SESSION)
+            work.session().save(path)
+            self.get_logger().info(f"saved {len(work.mapper.keyframes)} keyframes to {path}")
+        except SrayError as error:
+            self.get_logger().error(f"the session is not saved: {error}")
 
     def _close_inputs(self) -> None:
         inputs, self._inputs = self._inputs, None
         if inputs is not None:
             inputs.close()
 
-    def _model_path(self) -> Path:
-        if given := self._settings["model.path"]:
-            return Path(given).expanduser()
-        try:
-            return Path(get_package_share_directory("sray_ros")) / "models" / MODEL
-        except PackageNotFoundError:  # run from a checkout
-            return Path(__file__).parents[1] / "models" / MODEL
-
-    def _device(self) -> torch.device:
-        name = self._settings["model.device"]
-        if name == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            torch.empty(0, device=name)
-        except Exception as error:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"model.device is {name!r}, which torch cannot use here ({error}); expected auto, cpu or cuda",
-            ) from error
-        return torch.device(name)
-
     # --- inputs: callbacks only queue
 
     def _poll(self) -> None:
-        self._poses.poll()
+        if self._poses is not None:
+            self._poses.poll()
         if (inputs := self._inputs) is not None:  # another thread may be deactivating: look once
             inputs.keep_up()
 
@@ -230,13 +226,30 @@ class SemanticMapper(LifecycleNode):
         if self._is_paused:
             self._handled.publish(arrival.image.header)
             return
+        if jump := self._jumps.jump(arrival.stamp_ns, arrival.map_from_camera):
+            self._on_pose_jump(jump)
+            self._on_refused(arrival.stamp_ns, SrayError(ErrorCode.BAD_POSE, f"{jump}; {JUMP_CAUSES}"))
+            return
         for dropped in self._inbox.put(IMAGES, arrival):
             self._handled.publish(dropped.image.header)
 
+    def _on_labels(self, image: Image) -> None:
+        if not self._is_paused:
+            self._inbox.put(LABELS, Labels(image, nanoseconds(image.header.stamp)))
+
     def _on_refused(self, stamp_ns: int, error: SrayError) -> None:
+        self._report_refusal(error)
+        self._handled.publish(Header(stamp=time_message(stamp_ns)))
+
+    def _report_refusal(self, error: SrayError) -> None:
         if self._health.refused(error):
             self.get_logger().warning(str(error))
-        self._handled.publish(Header(stamp=time_message(stamp_ns)))
+
+    def _on_pose_jump(self, what: str) -> None:
+        """What waits was posed, or would be, by what TF held before: drop it. Keyframes keep, as after a clock jump."""
+        self.get_logger().warning(f"{what}; clearing pending work and TF", throttle_duration_sec=5.0)
+        self._tf.clear()
+        self._drop_pending(SrayError(ErrorCode.STALE, "the camera's pose jumped while this waited"))
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         self._on_jump_back(f"the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.3f} s")
@@ -248,14 +261,20 @@ class SemanticMapper(LifecycleNode):
             return
         self.get_logger().warning(f"{what}; clearing pending work and TF")
         self._tf.clear()
+        self._jumps.forget()
         inputs.restart()
-        self._refuse_waiting(SrayError(ErrorCode.STALE, "time jumped back while the pose was waited for"))
-        for lane, item in self._inbox.drain(IMAGES, RENDERS, VIEWPOINTS):
-            work.leave(lane, item)
+        self._drop_pending(SrayError(ErrorCode.STALE, "time jumped back while the pose was waited for"))
+
+    def _drop_pending(self, error: SrayError) -> None:
+        self._refuse_waiting(error)
+        if (work := self._work) is not None:
+            for lane, item in self._inbox.drain(IMAGES, LABELS, RENDERS, VIEWPOINTS):
+                work.leave(lane, item)
 
     def _refuse_waiting(self, error: SrayError) -> None:
-        for waiting in self._poses.clear():
-            waiting.refuse(error)
+        if self._poses is not None:
+            for waiting in self._poses.clear():
+                waiting.refuse(error)
 
     # --- the worker
 
@@ -273,28 +292,25 @@ class SemanticMapper(LifecycleNode):
 
     # --- services and action
 
-    async def _on_clear(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _ask(self, do: Callable[[MappingWork], Any]) -> Future:
+        """A future of what `do` gives on the worker's thread, or of the SrayError that came instead."""
         work, answer = self._work, Future(executor=self.executor)
         if work is None:
-            response.message = str(inactive())
-            return response
+            answer.set_result(inactive())
+            return answer
 
-        def clear() -> None:
-            work.clear()
-            answer.set_result(None)
+        def run() -> None:
+            try:
+                answer.set_result(do(work))
+            except SrayError as error:  # no fault of the worker's: told to who asked
+                answer.set_result(error)
 
-        for dropped in self._inbox.put(COMMANDS, Command(clear, answer.set_result)):
+        for dropped in self._inbox.put(COMMANDS, Command(run, answer.set_result)):
             work.leave(COMMANDS, dropped)
-        error: SrayError | None = await answer
-        response.success = error is None
-        response.message = "keyframes and map are empty" if error is None else str(error)
-        return response
+        return answer
 
-    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._is_paused = request.data
-        response.success = True
-        response.message = "paused: images are ignored, requests answered" if request.data else "running"
-        return response
+    def _pause(self, is_paused: bool) -> None:
+        self._is_paused = is_paused
 
     def _on_render_view(self, goal: ServerGoalHandle, future: Future) -> None:
         requests = self._requests
@@ -306,31 +322,11 @@ class SemanticMapper(LifecycleNode):
     # --- reports
 
     def _report(self) -> None:
-        """Once a second: diagnostics, one log line per silence, and the map for whoever has come to listen."""
+        """Once a second: diagnostics, and the map for whoever has come to listen."""
         work, inputs = self._work, self._inputs
-        silence = None
-        if work is not None:
-            silence = self._health.silence(inputs, self._poses, self._settings["trigger"], self._is_paused)
-            if inputs is not None:
-                self._inbox.put(MAP, work.mapper)
-        if silence is not None and (self._said is None or self._said.kind != silence.kind):
-            text = f"nothing has come out for {time.monotonic() - self._health.quiet_since:.0f} s: {silence.text}"
-            if silence.is_fault:
-                self.get_logger().warning(text)
-            else:
-                self.get_logger().info(text)
-        self._said = silence
-        facts = {
-            "model": work.checkpoint.id if work is not None else "none",
-            "keyframes": len(work.mapper.keyframes) if work is not None else 0,
-            "voxels": len(work.mapper.map) if work is not None else 0,
-            "images received": inputs.image.received if inputs is not None else 0,
-            "images waiting": self._inbox.waiting(IMAGES),
-            "images dropped": self._inbox.dropped[IMAGES.name],
-            "trigger": self._settings["trigger"],
-        }
-        stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(self._health.array(stamp, self.get_fully_qualified_name()[1:], silence, facts))
+        if work is not None and inputs is not None:
+            self._inbox.put(MAP, work.mapper)
+        self._reporter.report(work, inputs, self._poses, self._settings["trigger"], self._is_paused)
 
     def _log_standins(self, *modules: ModuleType) -> None:
         names = [module.__name__ for module in modules if getattr(module, "STANDIN", False)]

@@ -5,6 +5,7 @@ Both bring their pose into the map by TF, wait for the worker, and are rendered 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import tf2_ros
@@ -17,7 +18,9 @@ from std_msgs.msg import Header
 from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
 from sray_ros.inbox import Inbox
-from sray_ros.mapping_work import REQUESTS, VIEWPOINTS, MappingWork, ViewRequest, inactive
+from sray_ros.jobs import REQUESTS, VIEWPOINTS, ViewRequest, inactive
+from sray_ros.mapping_work import MappingWork
+from sray_ros.pacing import Effort
 from sray_ros.pose_queue import PoseQueue, Waiting
 from sray_ros.poses import Matrix, matrix_of_pose, transform_of_matrix
 from sray_ros.publications import Publications
@@ -51,11 +54,11 @@ class ViewRequests:
         header = self._header(viewpoint)
 
         def refuse(error: SrayError) -> None:
-            if error.code is not ErrorCode.BUSY:  # BUSY: a newer viewpoint came
+            if error.code is not ErrorCode.STALE:  # STALE: a newer viewpoint came
                 self._node.get_logger().warning(f"no view of the viewpoint: {error}", throttle_duration_sec=5.0)
 
         def deliver(map_from_view: Matrix) -> None:
-            request = ViewRequest(map_from_view, header, lambda r: self._publish(header, r), refuse)
+            request = ViewRequest(map_from_view, header, lambda r, effort: self._publish(header, r), refuse)
             for older in self._inbox.put(VIEWPOINTS, request):
                 self._work.leave(VIEWPOINTS, older)
 
@@ -65,14 +68,15 @@ class ViewRequests:
         """Sets the future's result: the rendered view, or why there is none."""
         asked = goal.request
         scale = asked.scale or 1.0
+        since = time.monotonic()
         header = self._header(asked.viewpoint)
 
         def refuse(error: SrayError) -> None:
             if not future.done():
                 future.set_result(refusal(error))
 
-        def answer(rendering: Rendering) -> None:
-            future.set_result(result_of(asked, rendering, self._work, header, self._map_frame))
+        def answer(rendering: Rendering, effort: Effort) -> None:
+            future.set_result(result_of(asked, rendering, effort, self._work, header, self._map_frame))
 
         def deliver(map_from_view: Matrix) -> None:
             request = ViewRequest(
@@ -82,6 +86,7 @@ class ViewRequests:
                 refuse,
                 info=asked.camera_info if asked.camera_info.width else None,
                 scale=scale,
+                since=since,
                 canceled=lambda: bool(goal.is_cancel_requested),
                 on_progress=progress_of(goal),
                 on_preview=lambda rendering: goal.publish_feedback(preview_of(rendering, self._work, header)),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,3 +98,51 @@ def real_sequence_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real sequence at {folder}; set SRAY_REAL_SEQUENCE to a folder in ScanNet layout")
     return folder
+
+
+# --- the node as a process: model, process and mapper, with the SETTINGS of the test's module
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of the real network, three classes."""
+    from mapper_process import checkpoint
+
+    return checkpoint(tmp_path_factory.mktemp("model") / "random.safetensors")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the module's mapper keeps its files."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def process(request: pytest.FixtureRequest, model_file: Path, data_dir: Path) -> Iterator[Any]:
+    """One mapper process for a module, with its SETTINGS."""
+    from mapper_process import MapperProcess
+    from ros_listener import listening
+
+    with listening() as listener:
+        yield MapperProcess(listener, **{"model.path": model_file, "data_dir": data_dir}, **request.module.SETTINGS)
+
+
+@pytest.fixture
+def mapper(process: Any) -> Any:
+    """Active, and with no keyframes."""
+    process.start_over()
+    return process
+
+
+@pytest.fixture
+def listener() -> Iterator[Any]:
+    """A DDS domain of the test's own."""
+    from ros_listener import listening
+
+    with listening() as open_listener:
+        yield open_listener
+
+
+@pytest.fixture
+def frames(plane_scene: PlaneScene) -> list[Frame]:
+    return plane_scene.ring(5)

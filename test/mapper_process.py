@@ -162,6 +162,11 @@ class MapperProcess:
             lambda: any(words in status.message for array_ in self.diagnostics for status in array_.status), seconds
         )
 
+    def value(self, key: str) -> str | None:
+        """What the last diagnostics say of a fact."""
+        pairs = [pair for array_ in self.diagnostics[-1:] for status in array_.status for pair in status.values]
+        return next((pair.value for pair in pairs if pair.key == key), None)
+
     def ask(self, goal: RenderView.Goal) -> Any:
         """The goal handle of an accepted goal."""
         assert self.listener.until(self.render_view.server_is_ready)
@@ -214,9 +219,11 @@ def info_of(frame: Frame, header: Header) -> CameraInfo:
     return info
 
 
-def checkpoint(path: Path) -> Path:
-    """Random weights of the real network, for three classes."""
-    torch.manual_seed(0)
-    space = LabelSpace("stripes", ("red", "green", "blue"), ((200, 50, 50), (50, 200, 50), (50, 50, 200)), (1, 2, 3))
-    save_checkpoint(path, SemanticRay(SemanticRayConfig(3)), space)
+def checkpoint(path: Path, seed: int = 0, classes: int = 3) -> Path:
+    """Random weights of the real network, for so many classes."""
+    torch.manual_seed(seed)
+    names = ("red", "green", "blue", "grey")[:classes]
+    colours = ((200, 50, 50), (50, 200, 50), (50, 50, 200), (90, 90, 90))[:classes]
+    space = LabelSpace("stripes", names, colours, tuple(range(1, classes + 1)))
+    save_checkpoint(path, SemanticRay(SemanticRayConfig(classes)), space)
     return path

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
-from sray.frames import Frame
+from sray.frames import Frame, nearest_exact
 from sray.sequence import stamp_of
 
 
@@ -147,12 +147,3 @@ def metres_of(raw: NDArray[Any], path: Path | str, per_metre: float = 1000) -> N
     metres: NDArray[np.float32] = raw.astype(np.float32) / np.float32(per_metre)
     metres[raw == 0] = np.nan
     return metres
-
-
-def nearest_exact(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
-    """Resized by taking the nearest pixel centre, if it has another size."""
-    if image.shape[:2] == (height, width):
-        return image
-    # INTER_NEAREST_EXACT samples at pixel centres; plain INTER_NEAREST shifts by up to 0.6 px.
-    resized: NDArray[Any] = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return resized

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mapper_process import ACTIVE, INACTIVE, UNCONFIGURED, MapperProcess, checkpoint
+from mapper_process import ACTIVE, INACTIVE, UNCONFIGURED, MapperProcess
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_listener import Listener, listening
+from ros_listener import Listener
 from sensor_msgs.msg import CameraInfo, Image
 
 from sray.errors import ErrorCode
@@ -18,34 +17,6 @@ from sray_interfaces.action import RenderView
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {"keyframes.min_sharpness": 0.0, "render.min_opacity": 0.0, "render.quality": "fast"}
-
-
-@pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("model") / "random.safetensors")
-
-
-@pytest.fixture(scope="module")
-def process(model_file: Path) -> Iterator[MapperProcess]:
-    with listening() as listener:
-        yield MapperProcess(listener, **{"model.path": model_file}, **SETTINGS)
-
-
-@pytest.fixture
-def mapper(process: MapperProcess) -> MapperProcess:
-    process.start_over()
-    return process
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with listening() as open_listener:
-        yield open_listener
-
-
-@pytest.fixture
-def frames(plane_scene: Any) -> list[Frame]:
-    return list(plane_scene.ring(5))
 
 
 def renders(mapper: MapperProcess, frames: list[Frame], first_second: float) -> bool:

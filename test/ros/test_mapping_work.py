@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 import rclpy
 import tf2_ros
 import torch
-from mapper_process import OPTICAL_FRAME, checkpoint, image_of, info_of, time_of
+from mapper_process import OPTICAL_FRAME, image_of, info_of, time_of
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
@@ -29,7 +30,9 @@ from sray_ros.camera_inputs import Arrival
 from sray_ros.conversions import image_message
 from sray_ros.health import Health
 from sray_ros.inbox import Inbox
-from sray_ros.mapping_work import COMMANDS, IMAGES, LANES, MAP, REQUESTS, Command, MappingWork, ViewRequest
+from sray_ros.jobs import COMMANDS, IMAGES, LANES, MAP, REQUESTS, Command, ViewRequest
+from sray_ros.mapping_work import MappingWork
+from sray_ros.pacing import Effort
 from sray_ros.parameters import MapperParameters
 from sray_ros.pose_queue import PoseQueue
 from sray_ros.publications import Publications
@@ -51,11 +54,12 @@ class Bench:
         self.publications = Publications(self.node, model.label_space, "map")
         self.handled: list[Header] = []
         self.work = MappingWork(
-            model, torch.device("cpu"), MapperParameters(self.node), self.inbox, self.publications, self.health,
+            model, model_file, torch.device("cpu"), MapperParameters(self.node), self.inbox, self.publications, self.health,
             self.node.get_logger(), self.handled.append,
         )  # fmt: skip
         self.refusals: list[SrayError] = []
         self.answers: list[Rendering] = []
+        self.efforts: list[Effort] = []
 
     def put(self, lane: Any, item: Any) -> None:
         for dropped in self.inbox.put(lane, item):
@@ -69,20 +73,19 @@ class Bench:
     def see(self, frame: Frame, second: float, depth: Image | None = None) -> None:
         header = Header(stamp=time_of(second), frame_id=OPTICAL_FRAME)
         pose = frame.camera.world_from_camera.double().numpy()
-        self.put(IMAGES, Arrival(image_of(frame, header), info_of(frame, header), depth, pose))
+        self.put(IMAGES, Arrival(image_of(frame, header), info_of(frame, header), depth, pose, time.monotonic()))
         self.turn()
 
     def request(self, **how: Any) -> ViewRequest:
-        return ViewRequest(np.eye(4), Header(), self.answers.append, self.refusals.append, **how)
+        return ViewRequest(np.eye(4), Header(), self._answer, self.refusals.append, **how)
+
+    def _answer(self, rendering: Rendering, effort: Effort) -> None:
+        self.answers.append(rendering)
+        self.efforts.append(effort)
 
     @property
     def refused(self) -> list[ErrorCode]:
         return [error.code for error in self.refusals]
-
-
-@pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("model") / "random.safetensors")
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ import pytest
 import torch
 from geometry_msgs.msg import PoseArray, PoseStamped
 from lifecycle_msgs.msg import Transition
-from mapper_process import ACTIVE, OPTICAL_FRAME, MapperProcess, checkpoint, seconds_of
+from mapper_process import ACTIVE, OPTICAL_FRAME, MapperProcess, seconds_of
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_listener import listening
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from sensor_msgs_py import point_cloud2
@@ -43,28 +41,6 @@ SETTINGS: dict[str, Any] = {
     "near": 0.5,
     "far": 4.0,
 }
-
-
-@pytest.fixture(scope="module")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return checkpoint(tmp_path_factory.mktemp("model") / "random.safetensors")
-
-
-@pytest.fixture(scope="module")
-def process(model_file: Path) -> Iterator[MapperProcess]:
-    with listening() as listener:
-        yield MapperProcess(listener, **{"model.path": model_file}, **SETTINGS)
-
-
-@pytest.fixture
-def mapper(process: MapperProcess) -> MapperProcess:
-    process.start_over()
-    return process
-
-
-@pytest.fixture
-def frames(plane_scene: Any) -> list[Frame]:
-    return list(plane_scene.ring(5))
 
 
 def expected_view(model_file: Path, sources: list[Frame], camera: Camera) -> RenderedView:

@@ -1,0 +1,39 @@
+"""DataFolder: the one folder that services may read from and write to, whatever name a peer on the network sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sray.errors import ErrorCode, SrayError
+
+
+class DataFolder:
+    """File arguments are names in here: absolute paths, `..` and links that lead out are refused."""
+
+    def __init__(self, root: Path | str) -> None:
+        self._root = Path(root).expanduser()
+
+    def path(self, name: str, suffix: str) -> Path:
+        """Where the file of this name is, or would be; `suffix` is added where it lacks.
+
+        Raises SrayError(BAD_FILE), naming the name, for anything but a plain relative name inside the folder.
+        """
+        if not name or name.endswith("/"):
+            raise self._bad(name, "names no file")
+        if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise self._bad(name, "leads out of the folder")
+        path = self._root / (name if name.endswith(suffix) else name + suffix)
+        try:
+            is_inside = path.resolve().is_relative_to(self._root.resolve())
+        except (OSError, RuntimeError) as error:  # a loop of links, a name too long
+            raise self._bad(name, f"cannot be looked up ({error})") from error
+        if not is_inside:
+            raise self._bad(name, "is a link that leads out of the folder")
+        return path
+
+    def _bad(self, name: str, what: str) -> SrayError:
+        return SrayError(
+            ErrorCode.BAD_FILE,
+            f"the file name {name[:200]!r} {what}; expected a name inside data_dir ({self._root}), such as "
+            "'kitchen' or 'monday/kitchen'",
+        )

@@ -1,0 +1,109 @@
+"""What semantic_mapper offers on the graph: one list to create it, and its documentation (docs/ros_api.md), from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseArray, PoseStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
+from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import LabelInfo
+from visualization_msgs.msg import MarkerArray
+
+from sray_interfaces.action import RenderView
+from sray_interfaces.srv import ListKeyframes, LoadModel, LoadSession, SaveMap, SaveSession
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic, or the name of an input before remapping."""
+
+    name: str
+    type: type
+    text: str
+    depth: int = 1
+    is_latched: bool = False
+    """Transient local: who comes late gets the last message too."""
+    is_auto: bool = False
+    """Reliability as the publisher offers it, or as qos_overrides.reliability says."""
+
+    @property
+    def qos(self) -> QoSProfile:
+        """Reliable, unless `is_auto`, where the input decides."""
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if self.is_latched else DurabilityPolicy.VOLATILE
+        return QoSProfile(depth=self.depth, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A service or an action."""
+
+    name: str
+    type: type
+    text: str
+
+
+SUBSCRIBED = (
+    Topic("image", Image, "colour, any common encoding; a bad one is refused by name", 5, is_auto=True),
+    Topic(
+        "image/compressed", CompressedImage, "instead of image, with image_transport: compressed", 5, is_auto=True
+    ),
+    Topic(
+        "camera_info", CameraInfo, "K[0] = 0 is refused; D is undistorted, unless camera.rectified", 5, is_auto=True
+    ),
+    Topic("depth", Image, "optional: 32FC1 metres or 16UC1 millimetres; guides sampling", 5, is_auto=True),
+    Topic(
+        "labels", Image, "optional: mono8 class indices, 255 unlabelled; meet their keyframe by stamp, however late", 5,
+        is_auto=True,
+    ),
+    Topic("/tf", TFMessage, "the camera's pose at the image's stamp, waited for tf.timeout", 100),
+    Topic("/tf_static", TFMessage, "the same, what never changes", 100, is_latched=True),
+    Topic("viewpoint", PoseStamped, "pose of an optical frame, to be rendered for the last camera; newest wins"),
+)  # fmt: skip
+
+OF_A_VIEW = (
+    Topic("~/label/image", Image, "mono8: class index, 255 = not known"),
+    Topic("~/label/camera_info", CameraInfo, "of the rendered view"),
+    Topic("~/label/confidence", Image, "32FC1: probability of the chosen class"),
+    Topic("~/label/color", Image, "rgb8: the label space's colours"),
+    Topic("~/label/overlay", Image, "rgb8: the same, blended over the rendered colour"),
+    Topic("~/color/image", Image, "rgb8: rendered colour"),
+    Topic("~/depth/image", Image, "32FC1: metres along the optical axis, NaN = not known"),
+    Topic("~/coverage", Image, "mono8: how many source views see the pixel"),
+    Topic("~/points", PointCloud2, "the view as points in map_frame: x y z rgb label confidence"),
+)
+"""Published with each rendered view; made only for topics that somebody listens to."""
+
+OF_THE_STATE = (
+    Topic("~/label/info", LabelInfo, "names and ids, 255 included; threshold: render.min_confidence", is_latched=True),
+    Topic("~/legend", Image, "rgb8: colours with names", is_latched=True),
+    Topic("~/map", PointCloud2, "the fused voxel map in map_frame, fields as ~/points", is_latched=True),
+    Topic("~/keyframes", PoseArray, "what the buffer holds, body axes (RViz arrows: +x)", is_latched=True),
+    Topic("~/frustums", MarkerArray, "sources and target of the last view", is_latched=True),
+)
+"""Published when it changes."""
+
+DIAGNOSTICS = Topic(
+    "/diagnostics", DiagnosticArray, "once a second: why nothing comes out, rates, latency, queue, refusals, memory", 10
+)
+HANDLED = Topic(
+    "~/handled", Header, "the header of every image that is done with: what a lockstep player waits for", 10
+)
+VIEW_FRAME = Topic("/tf", TFMessage, "<node>_view_optical_frame: where a virtual view was rendered", 100)
+PUBLISHED = (*OF_A_VIEW, *OF_THE_STATE, DIAGNOSTICS, HANDLED, VIEW_FRAME)
+
+SAVE_SESSION = Call("~/save_session", SaveSession, "keyframes, poses, depth, labels and map to a file in data_dir")
+LOAD_SESSION = Call("~/load_session", LoadSession, "a saved session instead of the present keyframes and map")
+LOAD_MODEL = Call("~/load_model", LoadModel, "another checkpoint of the same label space; the old one goes on if not")
+LIST_KEYFRAMES = Call("~/list_keyframes", ListKeyframes, "ids, stamps, poses of what the buffer holds")
+SAVE_MAP = Call("~/save_map", SaveMap, "the fused map as PLY to a file in data_dir")
+CLEAR = Call("~/clear", Trigger, "forget keyframes and map")
+PAUSE = Call("~/pause", SetBool, "ignore images, or take them again; requests are answered")
+SERVICES = (SAVE_SESSION, LOAD_SESSION, LOAD_MODEL, LIST_KEYFRAMES, SAVE_MAP, CLEAR, PAUSE)
+
+RENDER_VIEW = Call("~/render_view", RenderView, "the view from a pose: images, cloud, sources; feedback and cancelling")
+ACTIONS = (RENDER_VIEW,)

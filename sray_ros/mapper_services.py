@@ -1,0 +1,162 @@
+"""The services of semantic_mapper. Each answers in every lifecycle state, with an error code and what to do.
+
+What touches keyframes, map or model is a command for the worker; files are read and written here, on the executor's
+thread, so that rendering goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from rclpy.task import Future
+
+from sray.checkpoint import load_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.mapping.cloud import write_ply
+from sray.mapping.session import Session
+from sray_interfaces.msg import Keyframe
+from sray_ros import declarations as api
+from sray_ros.conversions import time_message
+from sray_ros.data_folder import DataFolder
+from sray_ros.mapping_work import MappingWork
+from sray_ros.poses import pose_of_matrix
+
+CHECKPOINT, SESSION, PLY = ".safetensors", ".safetensors", ".ply"
+
+
+class MapperServices:
+    """Created once, with the node."""
+
+    def __init__(
+        self,
+        node: Node,
+        folder: DataFolder,
+        ask: Callable[[Callable[[MappingWork], Any]], Future],
+        pause: Callable[[bool], None],
+        report: Callable[[SrayError], None],
+    ) -> None:
+        """`ask` hands something to the worker; its future gets the result, or the SrayError that came instead."""
+        self._node = node
+        self._folder = folder
+        self._ask = ask
+        self._pause = pause
+        self._report = report
+        self._files = threading.Lock()
+        """Two callers who write the same file do so one after the other."""
+        handlers: dict[api.Call, Callable[[Any, Any], Awaitable[None]]] = {
+            api.SAVE_SESSION: self._save_session,
+            api.LOAD_SESSION: self._load_session,
+            api.LOAD_MODEL: self._load_model,
+            api.LIST_KEYFRAMES: self._list_keyframes,
+            api.SAVE_MAP: self._save_map,
+            api.CLEAR: self._clear,
+            api.PAUSE: self._set_pause,
+        }
+        # Services answer beside each other, and beside a transition that takes long.
+        group = ReentrantCallbackGroup()
+        for call in api.SERVICES:
+            node.create_service(call.type, call.name, self._answered(handlers[call]), callback_group=group)
+
+    async def _save_session(self, request: Any, response: Any) -> None:
+        path = self._folder.path(request.file, SESSION)
+        session: Session = await self._of_worker(lambda work: work.session())
+        with self._files:
+            response.bytes = session.save(path)
+        response.path, response.keyframes = str(path), len(session.keyframes)
+
+    async def _load_session(self, request: Any, response: Any) -> None:
+        session = Session.load(self._folder.path(request.file, SESSION))
+
+        def restore(work: MappingWork) -> str:
+            work.restore(session)
+            return work.checkpoint.id
+
+        response.model_id = await self._of_worker(restore)
+        response.keyframes, response.session_model_id = len(session.keyframes), session.model_id
+        if response.model_id != session.model_id:
+            self._node.get_logger().warning(
+                f"the session was saved with model {session.model_id}; {response.model_id} renders it now, differently"
+            )
+
+    async def _load_model(self, request: Any, response: Any) -> None:
+        if request.file:
+            path = self._folder.path(request.file, CHECKPOINT)
+        else:
+            path = await self._of_worker(lambda work: work.configured_model)
+        checkpoint = load_checkpoint(path)
+        response.previous_model_id = await self._of_worker(lambda work: work.change_model(checkpoint))
+        response.model_id = checkpoint.id
+        self._node.get_logger().info(f"model {checkpoint.id} from {path} instead of {response.previous_model_id}")
+
+    async def _list_keyframes(self, request: Any, response: Any) -> None:
+        def look(work: MappingWork) -> None:
+            keyframes = work.mapper.keyframes
+            response.keyframes = [_keyframe_message(keyframe) for keyframe in keyframes]
+            response.map_revision, response.model_id = keyframes.revision, work.checkpoint.id
+            response.map_frame = work.map_frame
+
+        await self._of_worker(look)
+
+    async def _save_map(self, request: Any, response: Any) -> None:
+        path = self._folder.path(request.file, PLY)
+        cloud, label_space = await self._of_worker(lambda work: (work.map_cloud(), work.checkpoint.label_space))
+        with self._files:
+            write_ply(path, cloud, label_space)
+        response.path, response.points = str(path), len(cloud)
+
+    async def _clear(self, request: Any, response: Any) -> None:
+        await self._of_worker(lambda work: work.clear())
+        response.success, response.message = True, "keyframes and map are empty"
+
+    async def _set_pause(self, request: Any, response: Any) -> None:
+        self._pause(request.data)
+        response.success = True
+        response.message = "paused: images are ignored, requests answered" if request.data else "running"
+
+    async def _of_worker(self, do: Callable[[MappingWork], Any]) -> Any:
+        result = await self._ask(do)
+        if isinstance(result, SrayError):
+            raise result
+        return result
+
+    def _answered(self, handle: Callable[[Any, Any], Awaitable[None]]) -> Callable[[Any, Any], Awaitable[Any]]:
+        """The service's callback: what goes wrong is the answer, as code and text, and never an exception."""
+
+        async def callback(request: Any, response: Any) -> Any:
+            try:
+                await handle(request, response)
+                return response
+            except SrayError as known:
+                error = known
+            except MemoryError as memory:
+                error = SrayError(ErrorCode.OUT_OF_MEMORY, f"{memory or 'no memory is left'}; hold fewer keyframes")
+            except Exception as unknown:
+                self._node.get_logger().error(f"a bug, please report it:\n{traceback.format_exc()}")
+                error = SrayError(ErrorCode.INTERNAL, f"{unknown!r}; please report it with the log")
+            self._report(error)
+            refused = type(response)()  # nothing half-filled
+            if hasattr(refused, "error_code"):
+                refused.error_code, refused.error_text = int(error.code), str(error.args[0])
+            else:
+                refused.success, refused.message = False, str(error)
+            return refused
+
+        return callback
+
+
+def _keyframe_message(keyframe: Any) -> Keyframe:
+    camera, frame = keyframe.camera, keyframe.frame
+    return Keyframe(
+        id=keyframe.number,
+        stamp=time_message(keyframe.stamp_ns),
+        pose=pose_of_matrix(camera.world_from_camera.double().numpy()),
+        width=camera.width,
+        height=camera.height,
+        has_depth=frame.depth is not None,
+        has_labels=frame.labels is not None,
+    )

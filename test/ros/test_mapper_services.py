@@ -1,0 +1,239 @@
+"""Sessions, models, maps and labels through the node's services: what comes back is what went in, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lifecycle_msgs.msg import Transition
+from mapper_process import MapperProcess, checkpoint, image_of, seconds_of, time_of
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
+
+from sray.errors import ErrorCode
+from sray.frames import Frame
+from sray.label_space import VOID
+from sray.mapping.session import Session
+from sray_interfaces.action import RenderView
+from sray_interfaces.srv import ListKeyframes, LoadModel, LoadSession, SaveMap, SaveSession
+from sray_ros.conversions import image_message
+
+pytestmark = pytest.mark.ros
+SETTINGS: dict[str, Any] = {
+    "keyframes.min_sharpness": 0.0,
+    "render.min_opacity": 0.0,
+    "render.quality": "fast",
+    "cloud.stride": 1,
+    "near": 0.5,
+    "far": 4.0,
+}
+
+
+def view(mapper: MapperProcess, x: float = 0.05) -> RenderView.Result:
+    """A view of its own, from whatever keyframes there are."""
+    goal = RenderView.Goal(want_label=True, want_confidence=True, want_depth=True)
+    goal.viewpoint.header.frame_id = "map"
+    goal.viewpoint.pose.position.x = x
+    result = mapper.answer(mapper.ask(goal)).result
+    assert ErrorCode(result.error_code) is ErrorCode.OK, result.error_text
+    return result
+
+
+def pictures(result: RenderView.Result) -> list[bytes]:
+    return [bytes(picture.data) for picture in (result.label, result.confidence, result.depth)]
+
+
+def keyframes(mapper: MapperProcess) -> ListKeyframes.Response:
+    return mapper.service(ListKeyframes, "list_keyframes", ListKeyframes.Request())
+
+
+@pytest.mark.shows("~/save_session", "~/load_session", "data_dir")
+def test_a_session_in_a_new_process_gives_the_same_labels_byte_for_byte(
+    mapper: MapperProcess, frames: list[Frame], listener: Any, model_file: Path, data_dir: Path
+) -> None:
+    mapper.send_in_lockstep(frames)
+    saved = mapper.service(SaveSession, "save_session", SaveSession.Request(file="walks/ring"))
+    assert (ErrorCode(saved.error_code), saved.keyframes) == (ErrorCode.OK, 5)
+    assert saved.path == str(data_dir / "walks" / "ring.safetensors")
+    assert saved.bytes == Path(saved.path).stat().st_size
+    before = view(mapper)
+
+    other = MapperProcess(listener, **{"model.path": model_file, "data_dir": data_dir}, **SETTINGS)
+    assert other.configure()
+    assert other.activate()
+    loaded = other.service(LoadSession, "load_session", LoadSession.Request(file="walks/ring"))
+    assert (ErrorCode(loaded.error_code), loaded.keyframes) == (ErrorCode.OK, 5), loaded.error_text
+    assert loaded.session_model_id == loaded.model_id == before.model_id
+    # No image was sent: the view's camera is the session's too.
+    after = view(other)
+    assert pictures(after) == pictures(before)
+    assert list(after.keyframe_ids) == list(before.keyframe_ids)
+    ours, theirs = keyframes(mapper), keyframes(other)
+    assert ours.keyframes == theirs.keyframes
+    # ... and the map: saved by both, the files are the same.
+    for process, name in ((mapper, "ours"), (other, "theirs")):
+        assert process.service(SaveMap, "save_map", SaveMap.Request(file=name)).points > 0
+    assert (data_dir / "ours.ply").read_bytes() == (data_dir / "theirs.ply").read_bytes()
+
+
+@pytest.mark.shows("~/list_keyframes")
+def test_the_list_of_keyframes_is_what_was_sent(mapper: MapperProcess, frames: list[Frame]) -> None:
+    seconds = mapper.send_in_lockstep(frames[:3], 300.0)
+    listed = keyframes(mapper)
+    assert [seconds_of(keyframe.stamp) for keyframe in listed.keyframes] == seconds
+    assert listed.map_frame == "map"
+    for keyframe, frame in zip(listed.keyframes, frames, strict=False):
+        position = keyframe.pose.position
+        assert np.allclose([position.x, position.y, position.z], frame.camera.world_from_camera[:3, 3], atol=1e-6)
+        assert (keyframe.width, keyframe.height, keyframe.has_labels) == (48, 36, False)
+
+
+@pytest.mark.shows("labels")
+@pytest.mark.parametrize("order", ["after", "before"])
+def test_labels_meet_their_keyframe_by_stamp_whichever_comes_first(
+    mapper: MapperProcess, frames: list[Frame], data_dir: Path, order: str
+) -> None:
+    node = mapper.listener.node
+    publisher = node.create_publisher(Image, "labels", 10)
+    assert mapper.listener.until(publisher.get_subscription_count)
+    assert frames[1].labels is not None
+
+    def send_labels(second: float, values: np.ndarray) -> None:
+        publisher.publish(image_message(Header(stamp=time_of(second)), values, "mono8"))
+
+    def is_labelled() -> list[bool]:
+        return [keyframe.has_labels for keyframe in keyframes(mapper).keyframes]
+
+    labels = frames[1].labels.numpy().copy()
+    labels[:2] = VOID
+    if order == "before":
+        send_labels(401.0, labels)
+        send_labels(777.0, labels)  # belongs to nothing
+        assert mapper.listener.until(lambda: mapper.value("labels waiting") == "2", 10)
+    mapper.send_in_lockstep(frames[:3], 400.0)
+    if order == "after":
+        assert is_labelled() == [False, False, False]
+        send_labels(401.0, labels)
+    assert mapper.listener.until(lambda: is_labelled() == [False, True, False], 10)
+    # Labels of no class of the model are refused by their value, and the good ones stay.
+    bad = labels.copy()
+    bad[5, 5] = 77
+    send_labels(401.0, bad)
+    assert mapper.said("hold 77; expected indices of 3 classes")
+    mapper.service(SaveSession, "save_session", SaveSession.Request(file=f"labelled_{order}"))
+    (_, first), (_, second), _ = Session.load(data_dir / f"labelled_{order}.safetensors").keyframes
+    assert first.labels is None
+    assert second.labels is not None
+    np.testing.assert_array_equal(second.labels.numpy(), labels)
+    node.destroy_publisher(publisher)
+
+
+@pytest.mark.shows("~/load_model", "error MODEL_MISMATCH", "error BAD_FILE")
+def test_another_model_renders_from_the_same_keyframes_and_the_first_one_comes_back(
+    mapper: MapperProcess, frames: list[Frame], model_file: Path, data_dir: Path
+) -> None:
+    other = checkpoint(data_dir / "other.safetensors", seed=1)
+    (data_dir / "cut.safetensors").write_bytes(other.read_bytes()[:-500])
+    checkpoint(data_dir / "four.safetensors", classes=4)
+    mapper.send_in_lockstep(frames)
+    before = view(mapper)
+
+    def load(name: str) -> LoadModel.Response:
+        return mapper.service(LoadModel, "load_model", LoadModel.Request(file=name))
+
+    for name, code in (
+        ("cut", ErrorCode.BAD_FILE),
+        ("absent", ErrorCode.BAD_FILE),
+        ("../four", ErrorCode.BAD_FILE),
+        ("four", ErrorCode.MODEL_MISMATCH),
+    ):
+        refused = load(name)
+        assert ErrorCode(refused.error_code) is code, refused.error_text
+        assert pictures(view(mapper)) == pictures(before)  # the old model goes on
+    loaded = load("other")
+    assert (ErrorCode(loaded.error_code), loaded.previous_model_id) == (ErrorCode.OK, before.model_id)
+    after = view(mapper)
+    assert after.model_id == loaded.model_id != before.model_id
+    assert pictures(after) != pictures(before)
+    assert list(after.keyframe_ids) == list(before.keyframe_ids)
+    assert load("").model_id == before.model_id  # the one it was configured with
+    assert pictures(view(mapper)) == pictures(before)
+
+
+@pytest.mark.shows("~/save_map", "error NO_KEYFRAMES")
+def test_an_empty_map_does_not_replace_a_good_file(mapper: MapperProcess, frames: list[Frame], data_dir: Path) -> None:
+    (data_dir / "good.ply").write_bytes(b"good")
+    for service, request in ((SaveMap, "save_map"), (SaveSession, "save_session")):
+        refused = mapper.service(service, request, service.Request(file="good"))
+        assert ErrorCode(refused.error_code) is ErrorCode.NO_KEYFRAMES
+    assert (data_dir / "good.ply").read_bytes() == b"good"
+    mapper.send_in_lockstep(frames)
+    saved = mapper.service(SaveMap, "save_map", SaveMap.Request(file="good"))
+    header, _, body = (data_dir / "good.ply").read_bytes().partition(b"end_header\n")
+    assert f"element vertex {saved.points}\n".encode() in header
+    assert b"comment label 2 blue\n" in header
+    assert len(body) == saved.points * 20  # x y z, red green blue label, confidence
+
+
+CALLS = {
+    "save_session": SaveSession, "load_session": LoadSession, "load_model": LoadModel,
+    "list_keyframes": ListKeyframes, "save_map": SaveMap,
+}  # fmt: skip
+
+
+@pytest.mark.shows("error INACTIVE", "~/save_session", "~/load_session", "~/load_model", "~/list_keyframes",
+                   "~/save_map", "~/clear", "~/pause", "~/render_view")  # fmt: skip
+def test_every_service_answers_in_every_state(process: MapperProcess, frames: list[Frame]) -> None:
+    def answers() -> set[ErrorCode]:
+        codes = {ErrorCode(process.service(kind, name, kind.Request()).error_code) for name, kind in CALLS.items()}
+        cleared = process.service(Trigger, "clear", Trigger.Request())
+        assert not cleared.success
+        assert "INACTIVE" in cleared.message
+        assert process.service(SetBool, "pause", SetBool.Request(data=False)).success
+        return codes | {ErrorCode(process.answer(process.ask(RenderView.Goal())).result.error_code)}
+
+    process.start_over()
+    process.transition(Transition.TRANSITION_DEACTIVATE)
+    assert answers() <= {ErrorCode.INACTIVE, ErrorCode.BAD_FILE}  # BAD_FILE: the name is empty, in any state
+    process.transition(Transition.TRANSITION_CLEANUP)
+    assert ErrorCode.INACTIVE in answers()
+    listed = process.service(ListKeyframes, "list_keyframes", ListKeyframes.Request())
+    assert ErrorCode(listed.error_code) is ErrorCode.INACTIVE
+
+
+@pytest.mark.shows("session.autosave")
+def test_what_would_be_lost_is_saved_if_asked(mapper: MapperProcess, frames: list[Frame], data_dir: Path) -> None:
+    assert mapper.set(session__autosave="before_cleanup") == ""
+    mapper.send_in_lockstep(frames[:4])
+    mapper.transition(Transition.TRANSITION_DEACTIVATE)
+    assert not (data_dir / "before_cleanup.safetensors").exists()
+    mapper.transition(Transition.TRANSITION_CLEANUP)
+    kept = Session.load(data_dir / "before_cleanup.safetensors").keyframes
+    assert len(kept) == 4
+    assert torch.equal(kept[2][1].image, frames[2].image)
+    assert mapper.set(session__autosave="") == ""
+
+
+@pytest.mark.shows("views.selection")
+def test_the_nearest_keyframes_may_be_preferred(mapper: MapperProcess, frames: list[Frame]) -> None:
+    assert mapper.set(views__count=2) == ""
+    mapper.send_in_lockstep(frames)
+    distance = [float((frame.camera.centre - torch.tensor([0.05, 0, 0])).norm()) for frame in frames]
+    assert mapper.set(views__selection="nearest") == ""
+    first = min(range(5), key=distance.__getitem__)
+    numbers = [keyframe.id for keyframe in keyframes(mapper).keyframes]
+    chosen = list(view(mapper).keyframe_ids)
+    assert len(chosen) == 2
+    assert numbers[first] in chosen
+    assert "views.selection is 'far'" in mapper.set(views__selection="far")
+    assert mapper.set(views__selection="pose_score", views__count=8) == ""
+
+
+def test_an_image_of_the_helper_is_what_the_node_reads(frames: list[Frame]) -> None:
+    """The helper's own message and the node's are the same bytes: the tests above compare like with like."""
+    ours = image_message(Header(), frames[0].image.numpy(), "rgb8")
+    assert bytes(ours.data) == bytes(image_of(frames[0], Header()).data)
