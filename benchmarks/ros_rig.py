@@ -84,9 +84,9 @@ class Rig:
         self._end(process)
         return process.returncode
 
-    def start_mapper(self, **parameters: Any) -> subprocess.Popen[bytes]:
+    def start_mapper(self, *ros_arguments: str, **parameters: Any) -> subprocess.Popen[bytes]:
         """The mapper, configured and active."""
-        process = self.start(MAPPER, **parameters)
+        process = self.start(MAPPER, *ros_arguments, **parameters)
         change = self.node.create_client(ChangeState, f"/{MAPPER}/change_state")
         for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
             if not self.call(change, ChangeState.Request(transition=Transition(id=transition)), 120).success:
@@ -112,8 +112,7 @@ class Rig:
     def call(self, client: Any, request: Any, seconds: float = 60) -> Any:
         """A service's answer. Raises SystemExit if there is none in time."""
         done = threading.Event()
-        if not client.wait_for_service(seconds):
-            raise SystemExit(f"error: {client.srv_name} did not come up in {seconds:.0f} s; see {self._logs}")
+        self.until(client.service_is_ready, seconds, f"{client.srv_name} coming up")
         future = client.call_async(request)
         future.add_done_callback(lambda _: done.set())
         if not done.wait(seconds):
@@ -121,9 +120,11 @@ class Rig:
         return future.result()
 
     def until(self, condition: Callable[[], object], seconds: float, what: str) -> None:
-        """Wait. Raises SystemExit, saying what was waited for."""
+        """Wait. Raises SystemExit, saying what was waited for, or which process has ended."""
         deadline = time.monotonic() + seconds
         while not condition():
+            if ended := [module for module, process in self._processes.items() if process.poll() is not None]:
+                raise SystemExit(f"error: {ended[0]} has ended; see {self.log(ended[0])}")
             if time.monotonic() > deadline:
                 raise SystemExit(f"error: {what} did not happen in {seconds:.0f} s; see {self._logs}")
             time.sleep(0.02)

@@ -1,0 +1,57 @@
+"""Whether memory grows: a straight line through the second half of each run, and how far noise could have bent it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Verdict = Literal["flat", "grows", "undecided"]
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Growth in MB an hour, with the interval that 95 of 100 repetitions would fall into."""
+
+    slope: float
+    low: float
+    high: float
+    noise: float
+    """Standard deviation of the samples around the lines, MB."""
+    samples: int
+
+    def verdict(self, limit: float) -> Verdict:
+        """flat: even the upper end is below the limit (MB an hour). grows: even the lower end is above it."""
+        if self.high < limit:
+            return "flat"
+        return "grows" if self.low > limit else "undecided"
+
+
+def trend(runs: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Trend:
+    """From runs of (seconds since the start, MB): one slope, a level for each run. Raises ValueError below 4 samples.
+
+    A process fills its caches first: only the second half of each run counts. Samples lie close in time and resemble
+    each other, so they are worth fewer than they are: n (1 - r) / (1 + r), r the correlation of neighbours.
+    """
+    hours, memory, heads = [], [], []
+    for seconds, megabytes in runs:
+        late = seconds >= seconds[-1] / 2 if len(seconds) else np.zeros(0, bool)
+        if late.sum() >= 2:
+            hours.append((seconds[late] - seconds[late].mean()) / 3600)
+            memory.append(megabytes[late] - megabytes[late].mean())
+            heads.append(np.arange(late.sum()) == 0)
+    x, y = (np.concatenate(parts) if parts else np.zeros(0) for parts in (hours, memory))
+    freedom = len(x) - len(hours) - 1
+    if freedom < 1:
+        raise ValueError(f"{len(x)} samples in the second half; expected at least 4. Run longer")
+    slope = float(x @ y / (x @ x))
+    rest = y - slope * x
+    inside = ~np.concatenate(heads)[1:]  # the last of a run and the first of the next are no neighbours
+    power = float(rest @ rest)
+    alike = float(np.clip((rest[1:] * rest[:-1])[inside].sum() / power, 0, 0.99)) if power else 0.0
+    worth = max(1.0, freedom * (1 - alike) / (1 + alike))
+    noise = float(np.sqrt(power / freedom))
+    error = noise / np.sqrt((x @ x) / len(x) * worth)
+    return Trend(slope, slope - 2 * error, slope + 2 * error, noise, len(x))
