@@ -1,4 +1,4 @@
-"""semantic_mapper: a posed camera stream in, semantic labels of any viewpoint out.
+"""A lifecycle node: a posed camera stream in, semantic labels of any viewpoint out.
 
 Wiring only. Callbacks queue; one worker thread owns the model (`mapping_work`). With trigger `keyframe` an image is
 rendered when it becomes a keyframe *and* enough other keyframes see its view: a frame is never its own source, so the
