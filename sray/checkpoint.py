@@ -127,8 +127,8 @@ def read_label_space(raw: Any) -> LabelSpace:
         raise ValueError(f"the label space has a number that is none ({error})") from error
     if not all(0 <= value <= 255 for colour in space.colours for value in colour):
         raise ValueError(f"label space {space.name} has colours outside 0 to 255")
-    if not all(0 < value < 1 << 16 for value in space.nyu40):
-        raise ValueError(f"label space {space.name} has NYU40 ids outside 1 to 65535")
+    if not all(0 <= value < 1 << 16 for value in space.nyu40):
+        raise ValueError(f"label space {space.name} has NYU40 ids outside 0 to 65535")
     return space
 
 

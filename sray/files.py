@@ -8,14 +8,14 @@ from pathlib import Path
 
 from sray.errors import ErrorCode, SrayError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No room left: on the disk, in the user's share of it, or below the largest file allowed."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write, flush to disk, rename: killed at any moment, either the old file or the new one is there.
 
-    Folders that are missing are made. Raises SrayError: DISK_FULL, BAD_FILE; the old file is kept then.
+    Folders that are missing are made. Raises SrayError: DISKFULL, BAD_FILE; the old file is kept then.
     """
     # The process's number: two that write the same file do not write into each other's half.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -30,7 +30,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        code = ErrorCode.DISK_FULL if error.errno in _FULL else ErrorCode.BAD_FILE
+        code = ErrorCode.DISK_FULL if error.errno in FULL else ErrorCode.BAD_FILE
         raise SrayError(
             code,
             f"cannot write {path} ({error.strerror or error}); expected a folder that can be written to, with room for "

@@ -19,6 +19,7 @@ from sray_train.cli.evaluate import Evaluate
 from sray_train.cli.finetune import Finetune
 from sray_train.cli.render import Render
 from sray_train.cli.rooms import Rooms
+from sray_train.cli.session import SessionCommand
 from sray_train.cli.train import Train
 
 
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "evaluate": Evaluate,
     "render": Render,
     "finetune": Finetune,
+    "session": SessionCommand,
     "bag": Bag,
     "bench": Bench,
 }
