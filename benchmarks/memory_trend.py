@@ -29,15 +29,20 @@ class Trend:
         return "grows" if self.low > limit else "undecided"
 
 
-def trend(runs: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Trend:
-    """From runs of (seconds since the start, MB): one slope, a level for each run. Raises ValueError below 4 samples.
+Run = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Seconds since its start, MB."""
 
-    A process fills its caches first: only the second half of each run counts. Samples lie close in time and resemble
-    each other, so they are worth fewer than they are: n (1 - r) / (1 + r), r the correlation of neighbours.
+
+def trend(runs: list[Run], warm_up: float = 300.0) -> Trend:
+    """One slope through all runs, a level for each. Raises ValueError where too few samples count.
+
+    A process fills its caches first: only the second half of each run counts, and nothing before `warm_up` seconds.
+    Samples lie close in time and resemble each other, so they are worth fewer than they are: n (1 - r) / (1 + r), r the
+    correlation of neighbours.
     """
     hours, memory, heads = [], [], []
     for seconds, megabytes in runs:
-        late = seconds >= seconds[-1] / 2 if len(seconds) else np.zeros(0, bool)
+        late = seconds >= max(warm_up, seconds[-1] / 2)
         if late.sum() >= 2:
             hours.append((seconds[late] - seconds[late].mean()) / 3600)
             memory.append(megabytes[late] - megabytes[late].mean())
@@ -45,7 +50,7 @@ def trend(runs: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Trend:
     x, y = (np.concatenate(parts) if parts else np.zeros(0) for parts in (hours, memory))
     freedom = len(x) - len(hours) - 1
     if freedom < 1:
-        raise ValueError(f"{len(x)} samples in the second half; expected at least 4. Run longer")
+        raise ValueError(f"{len(x)} samples after the warm-up of {warm_up:g} s; expected at least 4. Run longer")
     slope = float(x @ y / (x @ x))
     rest = y - slope * x
     inside = ~np.concatenate(heads)[1:]  # the last of a run and the first of the next are no neighbours

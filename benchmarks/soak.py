@@ -24,6 +24,7 @@ import tyro
 from geometry_msgs.msg import PoseArray
 from measuring import REPOSITORY, facts, write
 from memory_trend import Trend, trend
+from numpy.typing import NDArray
 from process_facts import footprint
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_rig import MAPPER, Rig
@@ -60,6 +61,8 @@ class Soak:
     """Each frame waits for the last one to be rendered, or they come regardless."""
     period: float = 10.0
     """Seconds between samples."""
+    warm_up: float = 300.0
+    """Seconds of each run that are left out of the fit at least; the first half always is."""
     limit: float = 5.0
     """MB an hour that count as flat: 120 a day."""
     json: Path | None = None
@@ -177,10 +180,10 @@ def read_runs(path: Path) -> list[list[dict[str, Any]]]:
 def judged(soak: Soak, runs: list[list[dict[str, Any]]]) -> dict[str, Any]:
     """The verdict on memory, what else grew, and the figures."""
     last = [run[-1] for run in runs]
-    fitted: Trend | None
     try:
-        fitted = trend([tuple(np.array([s[key] for s in run]) for key in ("seconds", "pss_mb")) for run in runs])  # type: ignore[misc]
-    except ValueError:
+        fitted: Trend | None = trend([(column(run, "seconds"), column(run, "pss_mb")) for run in runs], soak.warm_up)
+    except ValueError as too_short:
+        print(too_short)
         fitted = None
     grew = []
     for run in runs:
@@ -190,6 +193,7 @@ def judged(soak: Soak, runs: list[list[dict[str, Any]]]) -> dict[str, Any]:
     return {
         "verdict": fitted.verdict(soak.limit) if fitted else "undecided",
         "limit_mb_per_hour": soak.limit,
+        "warm_up": soak.warm_up,
         "trend": asdict(fitted) if fitted else None,
         "grew": sorted(set(grew)),
         "minutes": round(sum(s["seconds"] for s in last) / 60, 1),
@@ -198,6 +202,10 @@ def judged(soak: Soak, runs: list[list[dict[str, Any]]]) -> dict[str, Any]:
         "renders": sum(s["renders"] for s in last),
         "last": last[-1] if last else None,
     }
+
+
+def column(run: list[dict[str, Any]], key: str) -> NDArray[np.float64]:
+    return np.array([sample[key] for sample in run], np.float64)
 
 
 def line(sample: dict[str, Any]) -> str:
@@ -210,7 +218,7 @@ def line(sample: dict[str, Any]) -> str:
 
 def in_words(result: dict[str, Any], limit: float) -> str:
     if (fitted := result["trend"]) is None:
-        return "undecided: too few samples in the second half"
+        return "undecided: too short"
     words = (
         f"{result['verdict']}: {fitted['slope']:+.2f} MB an hour, 95 % between {fitted['low']:+.2f} and "
         f"{fitted['high']:+.2f}, {limit:g} allowed; {result['renders']} renders, {result['loops']} loops in "

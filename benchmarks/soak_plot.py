@@ -47,7 +47,8 @@ def _memory(axes: Axes, minutes: Any, run: list[dict[str, Any]], result: dict[st
     axes.plot(minutes, pss, color=INK, label="proportional set (PSS)" if is_first else None)
     axes.plot(minutes, anonymous, color=SOFT, label="of it in no file" if is_first else None)
     if result["trend"] is not None:
-        late = minutes - minutes[0] >= (minutes[-1] - minutes[0]) / 2
+        seconds = np.array([sample["seconds"] for sample in run])
+        late = seconds >= max(result["warm_up"], seconds[-1] / 2)
         slope = result["trend"]["slope"]
         fitted = pss[late].mean() + slope / 60 * (minutes[late] - minutes[late].mean())
         label = f"{slope:+.2f} MB an hour ({result['trend']['low']:+.2f} to {result['trend']['high']:+.2f})"
