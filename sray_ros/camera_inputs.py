@@ -17,6 +17,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sray.errors import SrayError
+from sray_ros import declarations as api
 from sray_ros.conversions import nanoseconds
 from sray_ros.parameters import MapperParameters
 from sray_ros.pose_queue import PoseQueue, Waiting
@@ -68,17 +69,18 @@ class CameraInputs:
         """Images that found their camera_info."""
         group = MutuallyExclusiveCallbackGroup()
         reliability = parameters["qos_overrides.reliability"]
-        # The compressed topic's name is made from the resolved one, so that remapping `image` carries over.
-        topic, message_type = node.resolve_topic_name("image"), Image
         if parameters["image_transport"] == "compressed":
-            topic, message_type = f"{topic}/compressed", CompressedImage
-        self.image = TopicInput(node, message_type, topic, reliability, group)
-        self.info = TopicInput(node, CameraInfo, "camera_info", reliability, group)
+            # Named after the resolved one, so that remapping `image` carries over.
+            compressed = f"{node.resolve_topic_name(api.IMAGE.name)}/compressed"
+            self.image = TopicInput(node, api.COMPRESSED, reliability, group, compressed)
+        else:
+            self.image = TopicInput(node, api.IMAGE, reliability, group)
+        self.info = TopicInput(node, api.CAMERA_INFO, reliability, group)
         self.depth: TopicInput | None = None
         if parameters["depth.use"]:
-            self.depth = TopicInput(node, Image, "depth", reliability, group)
+            self.depth = TopicInput(node, api.DEPTH, reliability, group)
             self.depth.registerCallback(self._on_depth)
-        self.labels = TopicInput(node, Image, "labels", reliability, group)
+        self.labels = TopicInput(node, api.LABELS, reliability, group)
         self.labels.registerCallback(deliver_labels)
         for topic in self._topics:
             if topic is not self.labels:  # late as they are, theirs say nothing of the time

@@ -47,23 +47,20 @@ class Call:
     text: str
 
 
-SUBSCRIBED = (
-    Topic("image", Image, "colour, any common encoding; a bad one is refused by name", 5, is_auto=True),
-    Topic(
-        "image/compressed", CompressedImage, "instead of image, with image_transport: compressed", 5, is_auto=True
-    ),
-    Topic(
-        "camera_info", CameraInfo, "K[0] = 0 is refused; D is undistorted, unless camera.rectified", 5, is_auto=True
-    ),
-    Topic("depth", Image, "optional: 32FC1 metres or 16UC1 millimetres; guides sampling", 5, is_auto=True),
-    Topic(
-        "labels", Image, "optional: mono8 class indices, 255 unlabelled; meet their keyframe by stamp, however late", 5,
-        is_auto=True,
-    ),
-    Topic("/tf", TFMessage, "the camera's pose at the image's stamp, waited for tf.timeout", 100),
-    Topic("/tf_static", TFMessage, "the same, what never changes", 100, is_latched=True),
-    Topic("viewpoint", PoseStamped, "pose of an optical frame, to be rendered for the last camera; newest wins"),
+IMAGE = Topic("image", Image, "colour, any common encoding; a bad one is refused by name", 5, is_auto=True)
+COMPRESSED = Topic("image/compressed", CompressedImage, "instead of image: image_transport compressed", 5, is_auto=True)
+CAMERA_INFO = Topic(
+    "camera_info", CameraInfo, "K[0] = 0 is refused; D is undistorted, unless camera.rectified", 5, is_auto=True
+)
+DEPTH = Topic("depth", Image, "optional: 32FC1 metres or 16UC1 millimetres; guides sampling", 5, is_auto=True)
+LABELS = Topic(
+    "labels", Image, "optional: mono8 class indices, 255 unlabelled; meet their keyframe by stamp, however late", 5,
+    is_auto=True,
 )  # fmt: skip
+TF = Topic("/tf", TFMessage, "the camera's pose at the image's stamp, waited for tf.timeout", 100)
+TF_STATIC = Topic("/tf_static", TFMessage, "the same, what never changes", 100, is_latched=True)
+VIEWPOINT = Topic("viewpoint", PoseStamped, "pose of an optical frame, rendered for the last camera; newest wins")
+SUBSCRIBED = (IMAGE, COMPRESSED, CAMERA_INFO, DEPTH, LABELS, TF, TF_STATIC, VIEWPOINT)
 
 OF_A_VIEW = (
     Topic("~/label/image", Image, "mono8: class index, 255 = not known"),

@@ -23,6 +23,7 @@ from sray_interfaces.msg import Keyframe
 from sray_ros import declarations as api
 from sray_ros.conversions import time_message
 from sray_ros.data_folder import DataFolder
+from sray_ros.health import Health
 from sray_ros.mapping_work import MappingWork
 from sray_ros.poses import pose_of_matrix
 
@@ -38,14 +39,14 @@ class MapperServices:
         folder: DataFolder,
         ask: Callable[[Callable[[MappingWork], Any]], Future],
         pause: Callable[[bool], None],
-        report: Callable[[SrayError], None],
+        health: Health,
     ) -> None:
         """`ask` hands something to the worker; its future gets the result, or the SrayError that came instead."""
         self._node = node
         self._folder = folder
         self._ask = ask
         self._pause = pause
-        self._report = report
+        self._health = health
         self._files = threading.Lock()
         """Two callers who write the same file do so one after the other."""
         handlers: dict[api.Call, Callable[[Any, Any], Awaitable[None]]] = {
@@ -138,7 +139,8 @@ class MapperServices:
             except Exception as unknown:
                 self._node.get_logger().error(f"a bug, please report it:\n{traceback.format_exc()}")
                 error = SrayError(ErrorCode.INTERNAL, f"{unknown!r}; please report it with the log")
-            self._report(error)
+            if self._health.refused(error):
+                self._node.get_logger().warning(str(error))
             refused = type(response)()  # nothing half-filled
             if hasattr(refused, "error_code"):
                 refused.error_code, refused.error_text = int(error.code), str(error.args[0])

@@ -82,11 +82,12 @@ class PoseQueue:
         for settle, argument in settled:  # outside the lock: they may put something here
             settle(argument)
 
-    def clear(self) -> list[Waiting]:
-        """Forget everything; returns what waited, which is neither delivered nor refused."""
+    def refuse_all(self, error: SrayError) -> None:
+        """Forget everything that waits, and say why."""
         with self._lock:
             queue, self._queue = self._queue, []
-        return [waiting for _, waiting in queue]
+        for _, waiting in queue:
+            waiting.refuse(error)
 
     def __len__(self) -> int:
         return len(self._queue)

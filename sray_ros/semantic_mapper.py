@@ -21,7 +21,6 @@ import message_filters
 import rclpy
 import sensor_msgs_py
 import tf2_ros
-from geometry_msgs.msg import PoseStamped
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
@@ -30,23 +29,19 @@ from rclpy.executors import Executor, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 
 from sray.checkpoint import load_checkpoint
-from sray.errors import ErrorCode, SrayError
-from sray_ros.camera_inputs import Arrival, CameraInputs
-from sray_ros.conversions import nanoseconds, time_message
+from sray.errors import SrayError
 from sray_ros.data_folder import DataFolder
-from sray_ros.declarations import HANDLED
+from sray_ros.declarations import HANDLED, VIEWPOINT
 from sray_ros.health import Health
 from sray_ros.inbox import Inbox
-from sray_ros.jobs import COMMANDS, IMAGES, LABELS, LANES, MAP, RENDERS, VIEWPOINTS, Command, Labels, inactive
+from sray_ros.intake import Intake
+from sray_ros.jobs import COMMANDS, LANES, MAP, Command, inactive
 from sray_ros.mapper_services import SESSION, MapperServices
 from sray_ros.mapping_work import MappingWork
 from sray_ros.model_choice import device_of, model_path
 from sray_ros.parameters import MapperParameters
-from sray_ros.pose_jumps import PoseJumps
 from sray_ros.pose_queue import PoseQueue
 from sray_ros.publications import Publications
 from sray_ros.render_view import RenderViewServer, refusal
@@ -61,7 +56,6 @@ SUCCESS, FAILURE, ERROR = (
 POSE_PERIOD, REPORT_PERIOD = 0.02, 1.0
 ANSWER_SECONDS = 1.0
 """How long an ending node takes to tell waiting clients so."""
-JUMP_CAUSES = "localisation was corrected, the robot was carried, or two nodes publish the same transform"
 
 
 class SemanticMapper(LifecycleNode):
@@ -73,10 +67,9 @@ class SemanticMapper(LifecycleNode):
         self._health = Health()
         self._inbox = Inbox(LANES)
         self._is_paused = False
-        self._jumps = PoseJumps()
         self._work: MappingWork | None = None
         self._requests: ViewRequests | None = None
-        self._inputs: CameraInputs | None = None
+        self._intake: Intake | None = None
         self._undo_configure, self._undo_activate = ExitStack(), ExitStack()
         self._poses: PoseQueue | None = None
         # The buffer lives as long as the node: the official one brings a service of its own, which cannot be destroyed.
@@ -85,7 +78,7 @@ class SemanticMapper(LifecycleNode):
         self._reporter = Reporter(self, self._health, self._inbox)
         self._handled = self.create_publisher(HANDLED.type, HANDLED.name, HANDLED.qos)
         self._folder = DataFolder(self._settings["data_dir"])
-        MapperServices(self, self._folder, self._ask, self._pause, self._report_refusal)
+        MapperServices(self, self._folder, self._ask, self._pause, self._health)
         self._render_view = RenderViewServer(self, self._on_render_view)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # the node's clock stops with its bag
         self._timers_group = MutuallyExclusiveCallbackGroup()
@@ -148,22 +141,21 @@ class SemanticMapper(LifecycleNode):
                     return result
                 self._publications.label_space(self._settings["render.min_confidence"])
                 self._inbox.open()
-                undo.callback(self._refuse_waiting, inactive())  # last: what came while the rest was closing
+                undo.callback(poses.refuse_all, inactive())  # last: what came while the rest was closing
                 worker = threading.Thread(target=self._run, args=(self._work,), name="mapping")
                 worker.start()
                 undo.callback(self._stop, worker, self._work)
-                self._tf.clear()  # of what was heard before a pause: a bag may have started again meanwhile
-                self._jumps.forget()
-                listener = tf2_ros.TransformListener(self._tf, self)
-                undo.callback(listener.unregister)
-                self._inputs = CameraInputs(
-                    self, self._settings, poses,
-                    self._on_arrival, self._on_labels, self._on_refused, self._on_jump_back,
+                intake = Intake(
+                    self, self._settings, self._tf, poses, self._inbox, self._work, self._health,
+                    self._handled.publish, lambda: self._is_paused,
                 )  # fmt: skip
-                undo.callback(self._close_inputs)
-                viewpoint = self.create_subscription(PoseStamped, "viewpoint", requests.on_viewpoint, 1)
+                self._intake = intake
+                undo.callback(self._close_intake)
+                viewpoint = self.create_subscription(
+                    VIEWPOINT.type, VIEWPOINT.name, requests.on_viewpoint, VIEWPOINT.qos
+                )
                 undo.callback(self.destroy_subscription, viewpoint)
-                timer = self.create_timer(POSE_PERIOD, self._poll, self._timers_group, clock=self._steady)
+                timer = self.create_timer(POSE_PERIOD, intake.poll, self._timers_group, clock=self._steady)
                 undo.callback(self.destroy_timer, timer)
                 self._health.begin()
                 undo.callback(self._health.end)
@@ -194,6 +186,11 @@ class SemanticMapper(LifecycleNode):
         self._undo_configure.close()
         return super().on_error(state)
 
+    def _close_intake(self) -> None:
+        intake, self._intake = self._intake, None
+        if intake is not None:
+            intake.close()
+
     def _forget_work(self) -> None:
         work, self._work, self._requests = self._work, None, None
         if work is not None and (name := self._settings["session.autosave"]):
@@ -201,6 +198,8 @@ class SemanticMapper(LifecycleNode):
 
     def _autosave(self, work: MappingWork, name: str) -> None:
         """Once the worker has stopped. What cannot be saved is logged: the node is ending, nobody else would tell."""
+        if not len(work.mapper.keyframes):
+            return
         try:
             path = self._folder.path(name, SESSION)
             work.session().save(path)
@@ -208,73 +207,11 @@ class SemanticMapper(LifecycleNode):
         except SrayError as error:
             self.get_logger().error(f"the session is not saved: {error}")
 
-    def _close_inputs(self) -> None:
-        inputs, self._inputs = self._inputs, None
-        if inputs is not None:
-            inputs.close()
-
-    # --- inputs: callbacks only queue
-
-    def _poll(self) -> None:
-        if self._poses is not None:
-            self._poses.poll()
-        if (inputs := self._inputs) is not None:  # another thread may be deactivating: look once
-            inputs.keep_up()
-
-    def _on_arrival(self, arrival: Arrival) -> None:
-        self._health.posed()
-        if self._is_paused:
-            self._handled.publish(arrival.image.header)
-            return
-        if jump := self._jumps.jump(arrival.stamp_ns, arrival.map_from_camera):
-            self._on_pose_jump(jump)
-            self._on_refused(arrival.stamp_ns, SrayError(ErrorCode.BAD_POSE, f"{jump}; {JUMP_CAUSES}"))
-            return
-        for dropped in self._inbox.put(IMAGES, arrival):
-            self._handled.publish(dropped.image.header)
-
-    def _on_labels(self, image: Image) -> None:
-        if not self._is_paused:
-            self._inbox.put(LABELS, Labels(image, nanoseconds(image.header.stamp)))
-
-    def _on_refused(self, stamp_ns: int, error: SrayError) -> None:
-        self._report_refusal(error)
-        self._handled.publish(Header(stamp=time_message(stamp_ns)))
-
-    def _report_refusal(self, error: SrayError) -> None:
-        if self._health.refused(error):
-            self.get_logger().warning(str(error))
-
-    def _on_pose_jump(self, what: str) -> None:
-        """What waits was posed, or would be, by what TF held before: drop it. Keyframes keep, as after a clock jump."""
-        self.get_logger().warning(f"{what}; clearing pending work and TF", throttle_duration_sec=5.0)
-        self._tf.clear()
-        self._drop_pending(SrayError(ErrorCode.STALE, "the camera's pose jumped while this waited"))
+    # --- the clock
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
-        self._on_jump_back(f"the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.3f} s")
-
-    def _on_jump_back(self, what: str) -> None:
-        """Old stamps are meaningless now: drop what waits, and TF's past. Keyframes keep: they are poses in the map."""
-        inputs, work = self._inputs, self._work
-        if inputs is None or work is None:
-            return
-        self.get_logger().warning(f"{what}; clearing pending work and TF")
-        self._tf.clear()
-        self._jumps.forget()
-        inputs.restart()
-        self._drop_pending(SrayError(ErrorCode.STALE, "time jumped back while the pose was waited for"))
-
-    def _drop_pending(self, error: SrayError) -> None:
-        self._refuse_waiting(error)
-        if (work := self._work) is not None:
-            for lane, item in self._inbox.drain(IMAGES, LABELS, RENDERS, VIEWPOINTS):
-                work.leave(lane, item)
-
-    def _refuse_waiting(self, error: SrayError) -> None:
-        if self._poses is not None:
-            for waiting in self._poses.clear():
-                waiting.refuse(error)
+        if (intake := self._intake) is not None:  # another thread may be deactivating: look once
+            intake.on_jump_back(f"the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.3f} s")
 
     # --- the worker
 
@@ -323,9 +260,10 @@ class SemanticMapper(LifecycleNode):
 
     def _report(self) -> None:
         """Once a second: diagnostics, and the map for whoever has come to listen."""
-        work, inputs = self._work, self._inputs
-        if work is not None and inputs is not None:
+        work, intake = self._work, self._intake
+        if work is not None and intake is not None:
             self._inbox.put(MAP, work.mapper)
+        inputs = intake.inputs if intake is not None else None
         self._reporter.report(work, inputs, self._poses, self._settings["trigger"], self._is_paused)
 
     def _log_standins(self, *modules: ModuleType) -> None:

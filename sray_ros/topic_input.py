@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
-DEPTH = 5
+from sray_ros.declarations import Topic
 
 
 class TopicInput(SimpleFilter):
@@ -24,9 +24,12 @@ class TopicInput(SimpleFilter):
     incompatible QoS, and `keep_up` subscribes anew. The other way round would lose large images for no reason.
     """
 
-    def __init__(self, node: Node, message_type: type, topic: str, reliability: str, group: CallbackGroup) -> None:
+    def __init__(
+        self, node: Node, declared: Topic, reliability: str, group: CallbackGroup, name: str | None = None
+    ) -> None:
+        """`name`: of the topic, where it is not the declared one."""
         super().__init__()
-        self.topic: str = node.resolve_topic_name(topic)
+        self.topic: str = node.resolve_topic_name(name or declared.name)
         self.received = 0
         self.last_stamp_ns: int | None = None
         self.last_arrival = 0.0
@@ -34,7 +37,8 @@ class TopicInput(SimpleFilter):
         self.on_stamp: Callable[[int], None] = lambda stamp_ns: None
         """Told of every stamp, nanoseconds, before the message goes out."""
         self._node = node
-        self._type = message_type
+        self._type = declared.type
+        self._depth = declared.depth
         self._is_auto = reliability == "auto"
         self._group = group
         self._look_again = False
@@ -91,7 +95,7 @@ class TopicInput(SimpleFilter):
             self._type,
             self.topic,
             self._on_message,
-            QoSProfile(depth=DEPTH, reliability=reliability),
+            QoSProfile(depth=self._depth, reliability=reliability),
             callback_group=self._group,
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos),
         )

@@ -116,8 +116,7 @@ class ViewRequests:
             Waiting(header.frame_id, header.stamp, lambda m: deliver(m @ frame_from_view), refuse, may_be_latest=True)
         )
         if not self._inbox.is_open:  # closed meanwhile: nobody polls the queue any more
-            for waiting in self._poses.clear():
-                waiting.refuse(inactive())
+            self._poses.refuse_all(inactive())
 
     def _header(self, pose: PoseStamped) -> Header:
         is_stamped = pose.header.stamp.sec or pose.header.stamp.nanosec

@@ -14,6 +14,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from sray.errors import ErrorCode, SrayError
+from sray_ros.declarations import IMAGE
 from sray_ros.health import Health
 from sray_ros.topic_input import TopicInput
 
@@ -49,7 +50,7 @@ def test_refusals_may_come_while_they_are_read() -> None:
 
 @pytest.mark.parametrize("is_closed", [False, True])
 def test_an_input_follows_its_publishers_until_it_is_closed(node: Node, is_closed: bool) -> None:
-    topic = TopicInput(node, Image, "image", "auto", ReentrantCallbackGroup())
+    topic = TopicInput(node, IMAGE, "auto", ReentrantCallbackGroup())
     node.create_publisher(Image, "image", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
     assert node.count_publishers("image") == 1
     topic._on_incompatible_qos(None)
