@@ -7,7 +7,9 @@ a parameter's default is written once, in the node.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -32,6 +34,7 @@ from lifecycle_msgs.msg import Transition
 
 PACKAGE = "sray_ros"
 CLOCK_RATE = "50"  # Hz, while a bag plays
+COMPRESSED = "/compressed"  # what image_transport appends to an image topic's name
 INPUTS = ("image", "camera_info", "depth", "labels")
 PROFILES = "FASTDDS_DEFAULT_PROFILES_FILE"
 
@@ -58,11 +61,14 @@ ARGUMENTS = [
     argument("map_frame", "Fixed frame of the camera poses in TF; empty: as in params_file"),
     argument("model", "Checkpoint (.safetensors); empty: as in params_file"),
     argument("device", "cpu, cuda or cuda:N; empty: as in params_file"),
-    argument("bag", "A rosbag2 folder to play; sets use_sim_time"),
+    argument("bag", "A rosbag2 folder to play, its pictures raw or compressed; sets use_sim_time"),
     argument("sequence", "A recorded sequence in ScanNet layout to play; sets use_sim_time"),
     argument("rate", "How many times faster than recorded to play; empty: 1.0"),
     switch("loop", "Play again at the end"),
-    switch("start_paused", "Start the recording paused; bag: SPACE, sequence: the service sequence_player/pause"),
+    switch(
+        "start_paused",
+        "Start the recording paused; SPACE goes on; sequence or score: the service sequence_player/pause",
+    ),
     DeclareLaunchArgument(
         "use_sim_time",
         default_value="auto",
@@ -72,7 +78,7 @@ ARGUMENTS = [
     switch("autostart", "Configure the mapper, and activate it once it is configured", "true"),
     switch("rviz", "Show the result in RViz"),
     argument("rviz_config", "Configuration of RViz", shared("rviz", "semantic_mapping.rviz")),
-    switch("score", "Compare the labels with the labels topic: mIoU as a topic, a table at the end"),
+    switch("score", "Compare labels with the labels topic, frame by frame: mIoU live, a table at the end"),
     argument("log_level", "debug, info, warn or error for this package's nodes; empty: info"),
 ]
 
@@ -86,18 +92,20 @@ def everything(context: LaunchContext) -> list:
     given = {name: context.launch_configurations[name] for name in (argument.name for argument in ARGUMENTS)}
     if given["bag"] and given["sequence"]:
         raise RuntimeError("both bag:= and sequence:= were given; expected at most one of them")
-    mapper = semantic_mapper(given)
+    transport, words = image_transport(given)
+    mapper = semantic_mapper(given, transport)
     return [
+        *words,
         *shared_memory(),
         *(activate_once_configured(mapper) if given["autostart"] == "true" else []),
         mapper,
         *([label_scorer(given)] if given["score"] == "true" else []),
-        *playback(given),
+        *playback(given, mapper),
         *([rviz(given)] if given["rviz"] == "true" else []),
     ]
 
 
-def semantic_mapper(given: dict[str, str]) -> LifecycleNode:
+def semantic_mapper(given: dict[str, str], transport: dict[str, str]) -> LifecycleNode:
     return LifecycleNode(
         package=PACKAGE,
         executable="semantic_mapper",
@@ -105,12 +113,43 @@ def semantic_mapper(given: dict[str, str]) -> LifecycleNode:
         namespace=given["namespace"],
         parameters=[
             given["params_file"],
-            {**if_typed(given, map_frame="map_frame", model="model.path", device="model.device"), **clock(given)},
+            {
+                **if_typed(given, map_frame="map_frame", model="model.path", device="model.device"),
+                **transport,
+                **clock(given),
+            },
         ],
         remappings=remapped_inputs(given),
         ros_arguments=log_level(given),
         output="screen",
         on_exit=Shutdown(reason="semantic_mapper has ended"),
+    )
+
+
+def image_transport(given: dict[str, str]) -> tuple[dict[str, str], list[LogInfo]]:
+    """As the bag has its pictures, and what is to be said of it: names are read, no messages.
+
+    Empty for everything that is no bag with a metadata.yaml: whoever plays it says what is wrong.
+    """
+    try:
+        raw = yaml.safe_load((Path(given["bag"]).expanduser() / "metadata.yaml").read_text()) if given["bag"] else {}
+        topics = [each["topic_metadata"] for each in raw["rosbag2_bagfile_information"]["topics_with_message_count"]]
+        types = {str(topic["name"]): str(topic["type"]) for topic in topics}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
+        return {}, []
+    topic = absolute(given, given["image"] or INPUTS[0])
+    if topic in types:
+        return {}, []
+    if topic + COMPRESSED in types:
+        return {"image_transport": "compressed"}, [LogInfo(msg=f"the bag has its pictures on {topic}{COMPRESSED}")]
+    pictures = sorted(name.removesuffix(COMPRESSED) for name, kind in types.items() if kind.endswith("Image"))
+    found = ", ".join(pictures) or "no pictures at all"
+    return {}, [LogInfo(msg=f"the bag has neither {topic} nor {topic}{COMPRESSED}, but {found}; name one: image:=")]
+
+
+def absolute(given: dict[str, str], name: str) -> str:
+    return (
+        name if name.startswith("/") else "/" + "/".join(part for part in (given["namespace"].strip("/"), name) if part)
     )
 
 
@@ -148,33 +187,48 @@ def label_scorer(given: dict[str, str]) -> Node:
     )
 
 
-def playback(given: dict[str, str]) -> list:
+def playback(given: dict[str, str], mapper: LifecycleNode) -> list:
     """The player of a bag or a sequence, if there is one to play; the map stays when it has ended."""
-    if given["bag"]:
+    scored = is_on(given, "score")
+    if given["bag"] and not scored:
         options = [
             option for name, option in (("loop", "--loop"), ("start_paused", "--start-paused")) if is_on(given, name)
         ]
         options += ["--rate", given["rate"]] if given["rate"] else []
         command = ["ros2", "bag", "play", given["bag"], "--clock", CLOCK_RATE, *options]
         player = ExecuteProcess(cmd=command, name="bag_player", output="screen")
-    elif given["sequence"]:
+        if is_on(given, "autostart"):
+            # `ros2 bag play` waits for nobody: what it plays while a model loads is lost.
+            starts = OnStateTransition(
+                target_lifecycle_node=mapper, goal_state="active", entities=[player], handle_once=True
+            )
+            return [RegisterEventHandler(starts), when_it_has_ended(player)]
+    elif given["bag"] or given["sequence"]:
         switches = {name: True for name in ("loop", "start_paused") if is_on(given, name)}
         # A score must not depend on the machine's speed: every frame waits until the mapper has handled the last one.
-        switches |= {"lockstep": True} if is_on(given, "score") else {}
+        switches |= {"lockstep": True} if scored else {}
         speed = {"rate": float(given["rate"])} if given["rate"] else {}
+        # A bag's topics have their own names; the mapper's are remapped to them.
+        inputs = [] if given["bag"] else remapped_inputs(given)
+        camera = {"image_topic": given["image"] or INPUTS[0]} if given["bag"] else {}
+        played = if_typed(given, bag="bag", sequence="sequence", map_frame="map_frame")
         player = Node(
             package=PACKAGE,
             executable="sequence_player",
             name="sequence_player",
             namespace=given["namespace"],
-            parameters=[{**if_typed(given, sequence="sequence", map_frame="map_frame"), **speed, **switches}],
-            remappings=[*remapped_inputs(given), ("handled", "semantic_mapper/handled")],
+            parameters=[{**played, **camera, **speed, **switches}],
+            remappings=[*inputs, ("handled", "semantic_mapper/handled")],
             ros_arguments=log_level(given),
             output="screen",
         )
     else:
         return []
-    return [player, RegisterEventHandler(OnProcessExit(target_action=player, on_exit=after_playback))]
+    return [player, when_it_has_ended(player)]
+
+
+def when_it_has_ended(player: ExecuteProcess) -> RegisterEventHandler:
+    return RegisterEventHandler(OnProcessExit(target_action=player, on_exit=after_playback))
 
 
 def after_playback(event: ProcessExited, context: LaunchContext) -> LogInfo | Shutdown | None:

@@ -1,7 +1,8 @@
-"""Compares label images with ground truth by stamp: the running strict mIoU on a topic, a table per class at the end.
+"""Compares label images with ground truth by stamp: strict mIoU on a topic and in the log, a table at the end.
 
-Listens to `label/image` and `labels` (mono8, 255 void) and `label/info` for the names; publishes `~/miou`. A truth of
-another size is brought to the label's, nearest-exact. Every label counts once, whichever of the two came first.
+Listens to `label/image` and `labels` (mono8, 255 void), to `label/info` for the names, and to `labels/info`, where it
+is published: labels that mean something else than the truth are not scored. Publishes `~/miou`. A truth of another size
+is brought to the label's, nearest-exact. Every label counts once, whichever of the two came first.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class LabelScorer(Node):
         self._declare("label_space", "rooms", "names of the classes until `label/info` tells them")
         self._declare("output", "", "JSON file for the scores; the pictures go to <name>_images beside it")
         self._declare("queue_size", 300, "labels, and truths, kept while their counterpart is missing", (1, 100_000))
+        self._declare("log_period", 5.0, "seconds (steady time) between log lines with the mIoU so far", (0.1, 3600.0))
         self._declare("end_after", 0.0, "end after so many seconds without a new label; 0: never", (0.0, 86400.0))
         space = str(self._value("label_space"))
         if space not in LABEL_SPACES:
@@ -54,11 +56,19 @@ class LabelScorer(Node):
         self._labels: OrderedDict[int, LabelImage] = OrderedDict()
         self._truths: OrderedDict[int, LabelImage] = OrderedDict()
         self._last_label = 0.0
+        self._last_line = 0.0
+        self._truth_names: dict[int, str] | None = None
+        """What the ground truth says its indices mean; None: it does not say."""
+        self._label_names: dict[int, str] | None = None
+        self._mismatch = ""
+        """Why nothing is scored; "": the label spaces agree as far as is known."""
         self.scored = 0
         """Label images compared so far."""
         self._miou = self.create_publisher(Float32, "~/miou", 1)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(LabelInfo, "label/info", self._on_info, latched)
+        # Behind the resolved name, so that remapping `labels` carries it along.
+        self.create_subscription(LabelInfo, self.resolve_topic_name("labels") + "/info", self._on_truth_info, latched)
         # Reliable: a lost picture is a missing score. A segmenter that offers best effort is named in the log.
         self.create_subscription(Image, "label/image", self._on_label, QoSProfile(depth=20))
         self.create_subscription(Image, "labels", self._on_truth, QoSProfile(depth=100))
@@ -81,13 +91,25 @@ class LabelScorer(Node):
         return bool(bound and self._last_label and time.monotonic() - self._last_label > bound)
 
     def _on_info(self, info: LabelInfo) -> None:
-        named = {entry.class_id: entry.class_name for entry in info.class_map if entry.class_id != VOID}
+        named = self._label_names = _names_of(info)
+        self._compare_spaces()
         names = [named.get(index, f"class {index}") for index in range(max(named, default=-1) + 1)]
         if not names or names == self._names:
             return
         if self.scored:
             self.get_logger().warning("the label space has changed; scores start again from nothing")
         self._names, self._matrix, self.scored = names, ConfusionMatrix(len(names)), 0
+
+    def _on_truth_info(self, info: LabelInfo) -> None:
+        self._truth_names = _names_of(info)
+        self._compare_spaces()
+
+    def _compare_spaces(self) -> None:
+        self._mismatch = difference(self._label_names, self._truth_names)
+        if self._mismatch:
+            self.get_logger().error(f"nothing is scored: {self._mismatch}")
+            if self.scored:
+                self._matrix, self.scored = ConfusionMatrix(len(self._names)), 0
 
     def _on_label(self, message: Image) -> None:
         self._last_label = time.monotonic()
@@ -110,6 +132,8 @@ class LabelScorer(Node):
             self._score(stamp, self._labels.pop(stamp), self._truths.pop(stamp))
 
     def _score(self, stamp: int, label: LabelImage, truth: LabelImage) -> None:
+        if self._mismatch:
+            return
         if truth.shape != label.shape:
             height, width = label.shape
             truth = np.asarray(cv2.resize(truth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
@@ -122,7 +146,14 @@ class LabelScorer(Node):
             )
             return
         self.scored += 1
-        self._miou.publish(Float32(data=self._matrix.strict().miou))
+        scores = self._matrix.strict()
+        self._miou.publish(Float32(data=scores.miou))
+        if time.monotonic() - self._last_line >= float(self._value("log_period")):
+            self._last_line = time.monotonic()
+            self.get_logger().info(
+                f"strict mIoU {100 * scores.miou:.1f}, total accuracy {100 * scores.total_accuracy:.1f} after "
+                f"{self.scored} label images"
+            )
         if self._output is not None:
             for kind, picture in (("labels", label), ("truth", truth)):
                 folder = self._output.with_name(f"{self._output.stem}_images") / kind
@@ -140,11 +171,14 @@ class LabelScorer(Node):
             "average_accuracy": _number(scores.average_accuracy),
             "commonest_class_miou": _number(floor),
             "per_class_iou": {name: _number(iou) for name, iou in zip(self._names, scores.per_class_iou, strict=True)},
+            "refused": self._mismatch or None,
             "unmatched": {"labels": len(self._labels), "truths": len(self._truths)},
         }
         if self._output is not None:
             self._output.parent.mkdir(parents=True, exist_ok=True)
             self._output.write_text(json.dumps(record, indent=2) + "\n")
+        if self._mismatch:
+            return f"nothing was scored: {self._mismatch}"
         if not self.scored:
             return f"no label image was scored (waiting: {len(self._labels)} labels, {len(self._truths)} truths)"
         rows = [
@@ -161,6 +195,24 @@ class LabelScorer(Node):
                 f"commonest class everywhere: mIoU {100 * floor:.1f}",
             ]
         )
+
+
+def difference(labels: dict[int, str] | None, truth: dict[int, str] | None) -> str:
+    """In which class the two differ, and what to do; "" if in none, or if one of them is not known."""
+    if labels is None or truth is None:
+        return ""
+    index = next((i for i in sorted({*labels, *truth}) if labels.get(i) != truth.get(i)), None)
+    if index is None:
+        return ""
+    return (
+        f"label/info says class {index} is {labels.get(index, 'nothing')!r}, the truth's labels/info says "
+        f"{truth.get(index, 'nothing')!r} ({len(labels)} classes against {len(truth)}); expected one label space. "
+        "Convert the scene with the model's (sray bag --label-space; sequence_player label_space), or load another one"
+    )
+
+
+def _names_of(info: LabelInfo) -> dict[int, str]:
+    return {int(entry.class_id): str(entry.class_name) for entry in info.class_map if entry.class_id != VOID}
 
 
 def _label_image(message: Image) -> LabelImage:

@@ -1,7 +1,7 @@
 """Plays a recorded sequence, or a rosbag2 where `ros2 bag` does not exist, as a camera with poses and a `/clock`.
 
 In lockstep it waits for each picture to be handled before the next one, so that a slow machine works on the same
-frames as a fast one. It ends by itself with the recording. Which topics go out: `sray_ros/playback.py`.
+frames as a fast one. It ends by itself with the recording. Which topics go out: `playback.py`, `bag_recording.py`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from std_srvs.srv import SetBool
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.sequence import Sequence
+from sray_ros.bag_recording import BagRecording
 from sray_ros.conversions import nanoseconds, time_message
-from sray_ros.playback import BagRecording, FolderRecording, Recording, Step
+from sray_ros.playback import FolderRecording, Recording, Step
 
 PARAMETERS: tuple[tuple[str, Any, tuple[float, float] | None, str], ...] = (
     ("sequence", "", None, "folder in ScanNet layout to play"),
     ("bag", "", None, "rosbag2 folder to play instead of a sequence"),
-    ("image_topic", "", None, "the camera's topic in the bag; empty: the first with colour pictures"),
+    ("image_topic", "", None, "the camera's topic in the bag, without /compressed; empty: the first in colour"),
     ("label_space", "rooms", None, "which class indices the ground-truth labels are published in"),
     ("map_frame", "map", None, "the frame the sequence's poses are in"),
     ("body_frame", "camera_link", None, "the camera's body frame, child of map_frame"),
@@ -62,7 +63,9 @@ class SequencePlayer(Node):
         self.get_logger().info(self._recording.summary)
         self._rate = float(self._value("rate"))
         self._outputs = {
-            topic.name: self.create_publisher(topic.message_type, topic.name, _qos(topic.durable))
+            topic.key: self.create_publisher(
+                topic.message_type, self.resolve_topic_name(topic.name) + topic.suffix, _qos(topic.durable)
+            )
             for topic in self._recording.topics
         }
         self._ticks = self.create_publisher(Clock, "/clock", QoSProfile(depth=1))
@@ -91,7 +94,8 @@ class SequencePlayer(Node):
         if bool(sequence) == bool(bag):
             raise SrayError(ErrorCode.BAD_FILE, "expected either `sequence` or `bag` as a parameter, and not both")
         if bag:
-            return BagRecording.open(Path(bag).expanduser(), str(self._value("image_topic")))
+            image = str(self._value("image_topic"))
+            return BagRecording.open(Path(bag).expanduser(), self.resolve_topic_name(image) if image else "")
         if space not in LABEL_SPACES:
             raise SrayError(
                 ErrorCode.BAD_FILE, f"label_space {space!r} is not known; expected one of {', '.join(LABEL_SPACES)}"

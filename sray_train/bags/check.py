@@ -208,16 +208,17 @@ class _Check:
         map_frame = self._wanted.map_frame or BagLayout().map_frame
         if self._wanted.map_frame is None and self._transforms.path(camera, map_frame) is None:
             root = self._transforms.ancestors(camera)[-1]
-            if root != camera and map_frame not in self._frames():
+            if root != camera and map_frame not in self._transforms.frames:
                 rows.append(note("TF: map frame", f"no frame is {map_frame}; poses are taken in {listed([root])}"))
                 map_frame = root
         found, posed = self._transforms.rows(map_frame, camera, image.stamps, image.times)
         rows += found
+        path = self._transforms.path(camera, map_frame)
+        if path is not None and all(self._transforms.edges[child].is_static for child in path):
+            text = f"the camera never moves: between {listed([map_frame])} and {listed([camera])} all is static"
+            remedy = "record with whatever localises the robot running; name a fixed frame with --map-frame if it does"
+            rows.append((note if self._wanted.map_frame else problem)("TF: path", text, remedy))
         return map_frame, posed
-
-    def _frames(self) -> set[str]:
-        edges = self._transforms.edges
-        return {*edges, *(edge.parent for edge in edges.values())}
 
     def _depth_rows(self) -> list[Row]:
         depth = self._depth

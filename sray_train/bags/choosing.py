@@ -112,14 +112,15 @@ class _Finder:
         raw = [name for name in self._of(IMAGE) if self._peek(name) is not None]
         compressed = [name for name in self._of(COMPRESSED_IMAGE) if "compresseddepth" not in name.lower()]
         compressed.sort(key=lambda name: not name.endswith(COMPRESSED))
-        others = [name for name in raw if not any(word in name.lower() for word in _NO_CAMERA)]
+        damaged = [name for name in self._of(IMAGE) if name not in raw and self._bag.topics[name].messages]
+        others = [name for name in raw + damaged if not any(word in name.lower() for word in _NO_CAMERA)]
         order = [
-            *(name for name in (_OWN.image, _OWN.compressed) if name in (*raw, *compressed)),
+            *(name for name in (_OWN.image, _OWN.compressed) if name in (*raw, *damaged, *compressed)),
             *(name for name in raw if self._encoding(name) in COLOUR),
             *compressed,
             *(name for name in others if self._encoding(name) in GREY),
             *(name for name in others if self._encoding(name) not in (*DEPTH, *LABELS)),
-            *self._of(IMAGE)[: 0 if raw else 1],
+            *(name for name in self._of(IMAGE) if name not in raw),
         ]
         return next(iter(order), None)
 

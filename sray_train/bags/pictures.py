@@ -164,7 +164,7 @@ def bytes_per_pixel(encoding: str) -> int:
         return 4 if encoding == "32FC1" else 2
     if encoding in LABELS:
         return 1
-    if "yu" in encoding:  # two bytes whether UYVY or YUY2
+    if encoding.startswith(("yu", "uyvy")):
         return 2
     wide = 2 if encoding.endswith("16") else 1
     return wide * _BYTES.get(encoding.rstrip("0168"), 1)  # a Bayer pattern has one

@@ -64,6 +64,8 @@ class Transforms:
 
     def __init__(self) -> None:
         self.edges: dict[str, Edge] = {}
+        self.frames: set[str] = set()
+        """All that are named, in transforms that tf2 ignores too."""
         self.messages = {"/tf": 0, "/tf_static": 0}
 
     def take(self, topic: str, time_ns: int, message: Any) -> None:
@@ -73,6 +75,7 @@ class Transforms:
             if child not in self.edges and len(self.edges) >= MOST_EDGES:
                 continue
             edge = self.edges.setdefault(child, Edge())
+            self.frames |= {child, str(stamped.header.frame_id)}
             if not _is_sound(stamped):
                 edge.ignored += 1
                 continue

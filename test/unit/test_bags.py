@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from bag_fixtures import make_frame, make_frames
+from dataset_fixtures import scannet
+from dataset_fixtures.relief import View
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader
-from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation
 
-from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
-from sray.frames import Frame
-from sray_train.bags import BagLayout, write_bag
+from sray.label_space import ROOMS
+from sray_train.bags import BagEncoding, BagLayout, write_bag
+from sray_train.bags.names import typestore
+from sray_train.cli import main
 
-STORE = get_typestore(Stores.ROS2_KILTED)
+STORE = typestore()
 LAYOUT = BagLayout()
-
-
-def make_frame(stamp_ns: int, seed: int = 0, **changes: Any) -> Frame:
-    random = np.random.default_rng(seed)
-    pose = np.eye(4)
-    pose[:3, :3] = Rotation.random(rng=random).as_matrix()
-    pose[:3, 3] = random.uniform(-3, 3, 3)
-    intrinsics = torch.tensor([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
-    parts: dict[str, Any] = {
-        "image": torch.from_numpy(random.integers(0, 256, (24, 32, 3), np.uint8)),
-        "camera": Camera(intrinsics, torch.from_numpy(pose).float(), 32, 24),
-        "depth": torch.from_numpy(random.uniform(0.5, 4, (24, 32)).astype(np.float32)),
-        "labels": torch.from_numpy(random.integers(0, 16, (24, 32), np.uint8)),
-        "stamp_ns": stamp_ns,
-    }
-    parts["depth"][0, 0] = float("nan")
-    return Frame(**(parts | changes))
 
 
 def read(folder: Path) -> dict[str, list[Any]]:
@@ -145,3 +133,124 @@ def test_no_frame_and_a_broken_frame_leave_nothing_half_written(tmp_path: Path) 
         write_bag([make_frame(10**9), lost], tmp_path / "bag")
     assert caught.value.code == ErrorCode.BAD_POSE
     assert not (tmp_path / "bag").exists()
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_compressed_pictures_are_within_the_error_of_jpeg_and_all_else_is_exact(tmp_path: Path, storage: Any) -> None:
+    ramp = np.add.outer(np.arange(24) * 4, np.arange(32) * 4).astype(np.uint8)
+    smooth = torch.from_numpy(np.stack([ramp, ramp[::-1], np.full_like(ramp, 90)], -1).copy())
+    frame = make_frame(10**9, image=smooth)
+    write_bag([frame], tmp_path / "bag", encoding=BagEncoding(storage, 95, "16UC1"), label_space=ROOMS)
+    assert {path.suffix for path in (tmp_path / "bag").iterdir()} == {".yaml", {"mcap": ".mcap"}.get(storage, ".db3")}
+    messages = read(tmp_path / "bag")
+    assert LAYOUT.image not in messages
+    (picture,) = messages["/image/compressed"]
+    assert picture.format == "rgb8; jpeg compressed bgr8"
+    assert bytes(picture.data[:3]) == b"\xff\xd8\xff"
+    decoded = cv2.cvtColor(cv2.imdecode(picture.data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    error = np.abs(decoded.astype(int) - smooth.numpy())
+    assert error.mean() < 2 and error.max() < 16
+    (depth,) = messages[LAYOUT.depth]
+    assert depth.encoding == "16UC1"
+    expected = np.nan_to_num(frame.depth.numpy() * 1000).round()  # type: ignore[union-attr]
+    np.testing.assert_array_equal(depth.data.view("<u2").reshape(24, 32), expected)
+    np.testing.assert_array_equal(messages[LAYOUT.labels][0].data.reshape(24, 32), frame.labels.numpy())  # type: ignore[union-attr]
+
+
+def test_what_the_labels_mean_is_latched_beside_them(tmp_path: Path) -> None:
+    write_bag(make_frames(2), tmp_path / "bag", label_space=ROOMS)
+    (info,) = read(tmp_path / "bag")["/labels/info"]
+    named = [(each.class_id, each.class_name) for each in info.class_map]
+    assert named == [*enumerate(ROOMS.names), (255, "UNLABELED")]
+    with Reader(tmp_path / "bag") as reader:
+        (profile,) = next(c for c in reader.connections if c.topic == "/labels/info").ext.offered_qos_profiles
+    assert profile.durability == QosDurability.TRANSIENT_LOCAL
+
+
+def test_a_full_disk_leaves_nothing_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sray_train.bags.writing.Writer.write", full)
+    with pytest.raises(SrayError) as caught:
+        write_bag(make_frames(2), tmp_path / "bag")
+    assert caught.value.code == ErrorCode.DISK_FULL
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    assert write_bag(make_frames(2), tmp_path / "bag").frames == 2
+
+
+def test_ctrl_c_leaves_nothing_half_written(tmp_path: Path) -> None:
+    def interrupted() -> Iterator[Any]:
+        yield make_frame(10**9)
+        assert not (tmp_path / "bag").exists(), "the folder appears when it is whole"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_bag(interrupted(), tmp_path / "bag")
+    assert not list(tmp_path.iterdir())
+
+
+# The command
+
+
+def write_sens(path: Path, spoilt: int, lost: int) -> list[View]:
+    """Eight frames in a `.sens` file whose clock starts at zero, one of them no jpeg, and one without a pose."""
+    random = np.random.default_rng(0)
+    k = np.array([[30.0, 0, 15.5], [0, 31.0, 11.5], [0, 0, 1]])
+    views = [
+        View(
+            make_frame(0, number).camera.world_from_camera.double().numpy(),
+            np.kron(random.integers(0, 256, (3, 4, 3), np.uint8), np.ones((8, 8, 1), np.uint8)),
+            random.uniform(0.5, 4, (24, 32)),
+            random.integers(0, 8, (24, 32)),
+        )
+        for number in range(8)
+    ]
+    content = scannet.sens_header(k, k, (32, 24), (32, 24), len(views))
+    for number, view in enumerate(views):
+        pose = scannet.LOST if number == lost else view.pose
+        frame = scannet.sens_frame(pose, view.rgb, view.depth, stamp=33_333 * number)
+        content += frame.replace(b"\xff\xd8\xff", b"no jpeg"[:3]) if number == spoilt else frame
+    path.write_bytes(content + scannet.MOTION_READINGS)
+    scannet.write_label_archive(path.with_name(f"{path.stem}_2d-label-filt.zip"), views, scannet.NYU40_IDS)
+    return views
+
+
+def test_a_sens_file_becomes_a_bag_without_its_bad_frames(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    views = write_sens(tmp_path / "scene0000_00.sens", spoilt=2, lost=5)
+    bag = tmp_path / "bag"
+    main(["bag", str(tmp_path / "scene0000_00.sens"), "--output", str(bag), "--label-ids", "nyu40"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "1 frames left out: pose is not finite 1 frames left out: cannot be read" in out
+    assert "6 frames of 0.2 s" in out and f"bag:={bag} score:=true" in out
+    messages = read(bag)
+    kept = [0, 1, 3, 4, 6, 7]
+    stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages[LAYOUT.image]]
+    assert stamps == [10**9 + 33_333_000 * number for number in kept], "no stamp is zero"
+    classes = [ROOMS.names.index(name) if name in ROOMS.names else 255 for name in scannet.NAMES]
+    for number, depth, labels in zip(kept, messages[LAYOUT.depth], messages[LAYOUT.labels], strict=True):
+        millimetres = (views[number].depth * 1000).round()
+        np.testing.assert_allclose(depth.data.view("<f4").reshape(24, 32), millimetres / 1000, rtol=1e-6)
+        np.testing.assert_array_equal(labels.data.reshape(24, 32), np.array(classes)[views[number].classes])
+
+
+def test_stride_and_frames_choose_and_an_exported_folder_converts_too(tmp_path: Path) -> None:
+    views = write_sens(tmp_path / "scene0000_00.sens", spoilt=-1, lost=-1)
+    folder = scannet.write_folder(tmp_path / "exported", views, np.diag([30.0, 31.0, 1.0]), scannet.NYU40_IDS, np.uint8)
+    main(["bag", str(folder), "--output", str(tmp_path / "bag"), "--stride", "3", "--frames", "2"])
+    stamps = [m.header.stamp.nanosec for m in read(tmp_path / "bag")[LAYOUT.image]]
+    assert stamps == [0, 3 * (10**9 // 30)]
+
+
+def test_a_slip_of_the_pen_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, words in (
+        (["bag"], "expected either SCENE with --output, or --check BAG"),
+        (["bag", str(tmp_path)], "expected --output"),
+        (["bag", str(tmp_path), "--output", "b", "--label-space", "x"], "expected one of rooms"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2 and words in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(SystemExit, match="looks like no dataset known here"):
+        main(["bag", str(tmp_path), "--output", str(tmp_path / "bag")])
