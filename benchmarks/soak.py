@@ -21,32 +21,21 @@ from typing import Any, Literal
 
 import numpy as np
 import tyro
-from geometry_msgs.msg import PoseArray
 from measuring import REPOSITORY, facts, write
 from memory_trend import Trend, trend
 from numpy.typing import NDArray
 from process_facts import footprint
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_rig import MAPPER, Rig
-from sensor_msgs.msg import Image, PointCloud2
 from soak_plot import plot
-from visualization_msgs.msg import MarkerArray
 
 from sray.sequence import Sequence
+from sray_ros.declarations import OF_A_VIEW, OF_THE_STATE
 from sray_train.bags import BagLayout, write_bag
 from sray_train.datasets.rooms import FIRST_HELD_OUT_SEED, room_folder
 
 FRAMES, WIDTH, HEIGHT = 40, 160, 120
 STEADY = ("threads", "open_files", "segments")
 """What must not be more in the second half of a run than in the first."""
-HEARD = {
-    "label/image": Image,
-    "label/color": Image,
-    "label/overlay": Image,
-    "color/image": Image,
-    "points": PointCloud2,
-}
-LATCHED = {"map": PointCloud2, "keyframes": PoseArray, "frustums": MarkerArray, "legend": Image}
 
 
 @dataclass
@@ -140,10 +129,9 @@ def watched(soak: Soak, seconds: float, run: int) -> Iterator[dict[str, Any]]:
 
 def listen(rig: Rig) -> None:
     """Somebody hears every topic that costs time: only then it is made."""
-    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    for topics, qos in ((HEARD, QoSProfile(depth=5)), (LATCHED, latched)):
-        for name, kind in topics.items():
-            rig.node.create_subscription(kind, f"/{MAPPER}/{name}", lambda _: None, qos, raw=True)
+    for topic in (*OF_A_VIEW, *OF_THE_STATE):
+        name = topic.name.replace("~", f"/{MAPPER}")
+        rig.node.create_subscription(topic.type, name, lambda _: None, topic.qos, raw=True)
 
 
 def frames_per_second(bag: Path) -> float:

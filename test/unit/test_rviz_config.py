@@ -3,43 +3,71 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-CONFIG = Path(__file__).parents[2] / "rviz" / "semantic_mapping.rviz"
-DISPLAYS = yaml.safe_load(CONFIG.read_text())["Visualization Manager"]["Displays"]
+ROOT = Path(__file__).parents[2]
+MANAGER = yaml.safe_load((ROOT / "rviz" / "semantic_mapping.rviz").read_text())["Visualization Manager"]
+DISPLAYS: list[dict[str, Any]] = MANAGER["Displays"]
 KINDS = {
     "sensor_msgs/Image": "rviz_default_plugins/Image",
     "sensor_msgs/PointCloud2": "rviz_default_plugins/PointCloud2",
     "geometry_msgs/PoseArray": "rviz_default_plugins/PoseArray",
     "visualization_msgs/MarkerArray": "rviz_default_plugins/MarkerArray",
 }
+SHOWN = {"label/overlay", "label/color", "legend", "points", "map", "frustums", "keyframes"}
 
 
 def published() -> dict[str, tuple[str, bool]]:
-    """Topic -> (message type, latched), from the node's own lists."""
-    publications = pytest.importorskip("sray_ros.publications", reason="needs the ROS environment")
-    found = {}
-    for topics, latched in ((publications.TOPICS, False), (publications.LATCHED, True)):
-        for name, kind in topics.items():
-            package = kind.__module__.split(".")[0]
-            found[f"/semantic_mapper/{name}"] = (f"{package}/{kind.__name__}", latched)
-    return found
+    """Topic -> (message type, latched), from the node's own list."""
+    declarations = pytest.importorskip("sray_ros.declarations", reason="needs the ROS environment")
+    return {
+        topic.name.replace("~", "semantic_mapper"): (
+            f"{topic.type.__module__.split('.')[0]}/{topic.type.__name__}",
+            topic.is_latched,
+        )
+        for topic in declarations.PUBLISHED
+    }
 
 
-def test_every_display_of_the_mapper_has_a_topic_of_its_type_and_durability() -> None:
+def test_every_display_of_the_mapper_has_a_topic_of_its_type_and_a_qos_that_matches() -> None:
     topics = published()
-    shown = {display["Topic"]["Value"]: display for display in DISPLAYS if "Topic" in display}
-    shown.pop("/image")
-    names = ("label/overlay", "label/color", "legend", "points", "map", "frustums", "keyframes")
-    assert set(shown) == {f"/semantic_mapper/{name}" for name in names}
-    for topic, display in shown.items():
-        kind, latched = topics[topic]
+    shown = [display for display in DISPLAYS if "Topic" in display and display["Class"] in KINDS.values()]
+    assert {display["Topic"]["Value"] for display in shown} == {f"semantic_mapper/{name}" for name in SHOWN}
+    for display in shown:
+        topic = display["Topic"]
+        kind, latched = topics[topic["Value"]]
         assert display["Class"] == KINDS[kind], topic
-        assert (display["Topic"]["Durability Policy"] == "Transient Local") == latched, topic
+        assert (topic["Durability Policy"] == "Transient Local") == latched, topic
+        assert topic["Reliability Policy"] == "Reliable", topic
+
+
+def test_the_camera_shows_the_picture_with_the_points_over_it() -> None:
+    """As the mapper hears it: best effort takes what either kind of publisher sends."""
+    (camera,) = (display for display in DISPLAYS if display["Class"] == "rviz_default_plugins/Camera")
+    assert camera["Topic"]["Value"] == "image" and camera["Topic"]["Reliability Policy"] == "Best Effort"
+    names = {display["Name"] for display in DISPLAYS} - {camera["Name"]}
+    assert set(camera["Visibility"]) - {"Value"} == names, "one that is not named would be drawn over the picture"
+    assert [name for name in names if camera["Visibility"][name]] == ["Points of the last view"]
+
+
+def test_clouds_have_their_own_colours_and_one_map_is_drawn_at_a_time() -> None:
+    clouds = [display for display in DISPLAYS if display["Class"].endswith("/PointCloud2")]
+    assert {display["Color Transformer"] for display in clouds if display["Enabled"]} == {"RGB8"}
+    enabled = [display["Topic"]["Value"] for display in clouds if display["Enabled"]]
+    assert sorted(enabled) == ["semantic_mapper/map", "semantic_mapper/points"]
+    by_class = [display for display in clouds if display["Color Transformer"] == "Intensity"]
+    assert [display["Channel Name"] for display in by_class] == ["label"]
 
 
 def test_the_fixed_frame_is_the_map_and_all_displays_are_stock_ones() -> None:
-    assert yaml.safe_load(CONFIG.read_text())["Visualization Manager"]["Global Options"]["Fixed Frame"] == "map"
+    assert MANAGER["Global Options"]["Fixed Frame"] == "map"
     assert all(display["Class"].startswith("rviz_default_plugins/") for display in DISPLAYS)
+    assert [display["Name"] for display in DISPLAYS if not display["Enabled"]] == ["Map by class", "TF"]
+
+
+def test_a_namespace_given_to_rviz_reaches_every_topic() -> None:
+    """RViz is a node like others: relative names follow its namespace and its remappings, absolute ones do not."""
+    assert not [d["Topic"]["Value"] for d in DISPLAYS if "Topic" in d and d["Topic"]["Value"].startswith("/")]
