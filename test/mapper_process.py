@@ -15,10 +15,11 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TransformStamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_listener import Listener
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -26,6 +27,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from sray.checkpoint import save_checkpoint
+from sray.errors import ErrorCode
 from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
@@ -43,11 +45,12 @@ RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 class MapperProcess:
     """One node, from unconfigured on, with everything it publishes for a start kept in lists."""
 
-    def __init__(self, listener: Listener, **parameters: Any) -> None:
+    def __init__(self, listener: Listener, module: str = "sray_ros.semantic_mapper", **parameters: Any) -> None:
         self.listener, node = listener, listener.node
-        self.process = listener.start("sray_ros.semantic_mapper", **parameters)
+        self.process = listener.start(module, **parameters)
         self.handled = listener.hear(Header, "/semantic_mapper/handled", RELIABLE)
         self.diagnostics = listener.hear(DiagnosticArray, "/diagnostics", RELIABLE)
+        self.rosout = listener.hear(Log, "/rosout", QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL))
         self._image = node.create_publisher(Image, "image", RELIABLE)
         self._info = node.create_publisher(CameraInfo, "camera_info", RELIABLE)
         self._depth = node.create_publisher(Image, "depth", RELIABLE)
@@ -161,6 +164,28 @@ class MapperProcess:
         return self.listener.until(
             lambda: any(words in status.message for array_ in self.diagnostics for status in array_.status), seconds
         )
+
+    def logged(self, words: str, seconds: float = 12) -> bool:
+        """Whether the node has logged these words since `rosout` was emptied, or does so in time."""
+        return self.listener.until(lambda: any(words in line.msg for line in self.rosout), seconds)
+
+    def says(self, words: str, seconds: float = 12) -> bool:
+        """Whether it says so in its log and, from now on, in its diagnostics."""
+        return self.said(words, seconds) and self.logged(words, seconds)
+
+    def tell_tf(self, *transforms: TransformStamped) -> None:
+        """For poses that do not come with a picture."""
+        self._tf.publish(TFMessage(transforms=list(transforms)))
+
+    def renders(self, frames: list[Frame], first_second: float) -> bool:
+        """The recovery: given good pictures, it answers with a view from where the first of them was taken."""
+        self.send_in_lockstep(frames, first_second)
+        goal = RenderView.Goal(want_label=True)
+        goal.viewpoint.header.frame_id = "map"
+        position = goal.viewpoint.pose.position
+        position.x, position.y, position.z = (float(value) for value in frames[0].camera.world_from_camera[:3, 3])
+        result = self.answer(self.ask(goal)).result
+        return ErrorCode(result.error_code) is ErrorCode.OK and len(result.label.data) > 0
 
     def value(self, key: str) -> str | None:
         """What the last diagnostics say of a fact."""
