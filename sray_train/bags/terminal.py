@@ -21,11 +21,15 @@ def show(result: BagCheck, console: Console) -> None:
         remedy = f"\n[dim]remedy:[/] {escape(row.remedy)}" if row.remedy else ""
         table.add_row(escape(row.subject), f"[{_COLOURS[row.verdict]}]{row.verdict}[/]", f"{escape(row.text)}{remedy}")
     console.print(table)
-    problems = sum(row.verdict == "problem" for row in result.rows)
-    notes = sum(row.verdict == "note" for row in result.rows)
+    problems, notes = (_count(result, verdict) for verdict in ("problem", "note"))
     if result.works:
-        console.print(f"The node works with this bag ({notes} notes).", style="bold green", highlight=False)
+        console.print(f"The node works with this bag: {notes}.", style="bold green", highlight=False)
     else:
-        console.print(f"The node cannot work with this bag: {problems} problems.", style="bold red", highlight=False)
+        console.print(f"The node cannot work with this bag: {problems}, {notes}.", style="bold red", highlight=False)
     if result.launch:
         console.print(result.launch, soft_wrap=True, highlight=False, markup=False)
+
+
+def _count(result: BagCheck, verdict: str) -> str:
+    number = sum(row.verdict == verdict for row in result.rows)
+    return f"{number} {verdict}{'' if number == 1 else 's'}"

@@ -24,12 +24,12 @@ VOID = 255
 class Session:
     """A scorer that is running and matched with our publishers."""
 
-    def __init__(self, listener: Listener, **parameters: object) -> None:
+    def __init__(self, listener: Listener, *ros_args: str, truth: str = "labels", **parameters: object) -> None:
         self.listener = listener
         self.miou = listener.hear(Float32, "/label_scorer/miou")
         self._label = listener.node.create_publisher(Image, "label/image", 20)
-        self._truth = listener.node.create_publisher(Image, "labels", 20)
-        self.process = listener.start(SCORER, **parameters)
+        self._truth = listener.node.create_publisher(Image, truth, 20)
+        self.process = listener.start(SCORER, *ros_args, **parameters)
         matched = lambda: self._label.get_subscription_count() and self._truth.get_subscription_count()  # noqa: E731
         assert listener.until(matched, 60)
         listener.until(lambda: False, 0.5)
@@ -40,8 +40,8 @@ class Session:
     def truth(self, stamp_ns: int, rows: list[list[int]]) -> None:
         self._truth.publish(image(stamp_ns, rows))
 
-    def scored(self, count: int) -> bool:
-        return self.listener.until(lambda: len(self.miou) >= count, 20)
+    def scored(self, count: int, seconds: float = 20) -> bool:
+        return self.listener.until(lambda: len(self.miou) >= count, seconds)
 
     def end(self) -> str:
         self.process.send_signal(signal.SIGINT)
@@ -135,6 +135,52 @@ def test_names_come_from_label_info(listener: Listener, tmp_path: Path) -> None:
     output = session.end()
     assert json.loads((tmp_path / "scores.json").read_text())["per_class_iou"] == {"cup": 0.5, "spoon": 0.0}
     assert "spoon" in output
+
+
+@pytest.mark.shows("label_scorer")
+def test_label_spaces_that_differ_are_refused_by_the_class_that_differs_until_they_agree(
+    listener: Listener, tmp_path: Path
+) -> None:
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+    def info(*names: str) -> LabelInfo:
+        return LabelInfo(class_map=[VisionClass(class_id=i, class_name=n) for i, n in enumerate(names)])
+
+    own = listener.node.create_publisher(LabelInfo, "label/info", latched)
+    own.publish(info("cup", "spoon"))
+    listener.node.create_publisher(LabelInfo, "/front/labels/info", latched).publish(info("cup", "fork", "spoon"))
+    session = Session(listener, "-r", "labels:=/front/labels", output=tmp_path / "scores.json", truth="/front/labels")
+    listener.until(lambda: False, 1.0)
+    session.truth(1, [[0, 1]])
+    session.label(1, [[0, 1]])
+    assert not session.scored(1, 2)
+    own.publish(info("cup", "fork", "spoon"))
+    listener.until(lambda: False, 1.0)
+    session.truth(2, [[0, 2]])
+    session.label(2, [[0, 2]])
+    assert session.scored(1)
+    output = session.end()
+    assert "label/info says class 1 is 'spoon', the truth's labels/info says 'fork' (2 classes against 3)" in output
+    record = json.loads((tmp_path / "scores.json").read_text())
+    assert record["label_images"] == 1 and record["refused"] is None
+
+
+def test_the_miou_so_far_is_a_log_line_now_and_then(listener: Listener) -> None:
+    session = Session(listener, log_period=0.3)
+    for stamp in (1, 2):
+        session.truth(stamp, [[0, 1]])
+        session.label(stamp, [[0, 0 if stamp == 1 else 1]])
+        assert session.scored(stamp)
+        listener.until(lambda: False, 0.5)
+    for stamp in (3, 4, 5):
+        session.truth(stamp, [[0, 1]])
+        session.label(stamp, [[0, 1]])
+    assert session.scored(5)
+    output = session.end()
+    # wall: 1 hit, 1 too many, floor: none of 1; then 2 hits of 3, and 1 of 2.
+    assert "strict mIoU 25.0, total accuracy 50.0 after 1 label images" in output
+    assert "strict mIoU 58.3, total accuracy 75.0 after 2 label images" in output
+    assert output.count("after ") == 3, "the three that come together are one line"
 
 
 def test_nothing_to_score_is_said_and_null(listener: Listener, tmp_path: Path) -> None:

@@ -14,15 +14,17 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_listener import Listener, listening
 from rosgraph_msgs.msg import Clock
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from tf2_msgs.msg import TFMessage
+from vision_msgs.msg import LabelInfo
 
 from sray.camera import Camera
 from sray.frames import Frame
+from sray.label_space import ROOMS
 from sray.sequence import Sequence, SequenceWriter, stamp_of
-from sray_train.bags import write_bag
+from sray_train.bags import BagEncoding, write_bag
 
 pytestmark = pytest.mark.ros
 PLAYER = "sray_ros.sequence_player"
@@ -110,9 +112,11 @@ def assert_is_the_recording(heard: dict[str, list[Any]], folder: Path) -> None:
 
 def test_a_folder_arrives_as_it_is_and_the_player_ends_by_itself(listener: Listener, folder: Path) -> None:
     heard = hear_all(listener)
+    infos = listener.hear(LabelInfo, "labels/info", LATCHED)
     status, output = listener.finish(listener.start(PLAYER, sequence=folder))
     assert status == 0, output
     assert_is_the_recording(heard, folder)
+    assert [each.class_name for each in infos[0].class_map] == [*ROOMS.names, "UNLABELED"]
     assert "4 frames, with depth, with labels; 1 left out: pose is not finite" in output
 
 
@@ -124,6 +128,19 @@ def test_a_bag_arrives_as_it_was_recorded(listener: Listener, folder: Path, tmp_
     assert status == 0, output
     assert_is_the_recording(heard, folder)
     assert "camera on /image" in output
+
+
+def test_the_image_topic_of_a_compressed_bag_is_named_as_the_mapper_names_it(
+    listener: Listener, folder: Path, tmp_path: Path
+) -> None:
+    sequence = Sequence.open(folder)
+    frames = [sequence[position] for position in range(len(sequence))]
+    write_bag(frames, tmp_path / "bag", encoding=BagEncoding(jpeg_quality=90))
+    listener.hear(CameraInfo, "/camera_info"), listener.hear(TFMessage, "/tf")
+    pictures = listener.hear(CompressedImage, "/image/compressed")
+    status, output = listener.finish(listener.start(PLAYER, bag=tmp_path / "bag", image_topic="image"))
+    assert status == 0 and "camera on /image/compressed" in output, output
+    assert stamps(pictures) == [stamp_of(number) for number in NUMBERS]
 
 
 def test_start_offset_leaves_out_pictures_and_keeps_what_is_latched(
