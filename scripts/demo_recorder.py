@@ -3,8 +3,8 @@
     python scripts/demo_recorder.py FOLDER
 
 Writes FOLDER/labels/<stamp_ns>.png as received and, in FOLDER/received/, color/ (PNG), depth/ (16-bit millimetres, 0
-void), confidence/ (8-bit, 255 = 1), map.npz and recording.json. Prints `ready` once the mapper's topics are there, and
-ends on SIGINT or SIGTERM.
+void), confidence/ (8-bit, 255 = 1), map.npz, scene.npz (keyframes, frustums) and recording.json. Prints `ready` once
+the mapper's topics are there, and ends on SIGINT or SIGTERM.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
 from sensor_msgs_py import point_cloud2
+from visualization_msgs.msg import MarkerArray
 
 from sray_ros.conversions import nanoseconds
 
@@ -43,7 +44,8 @@ class DemoRecorder(Node):
         self._folder = folder
         self._received: dict[str, set[int]] = {}
         self._clouds = 0
-        self._keyframes = 0
+        self._keyframes = PoseArray()
+        self._frustums = MarkerArray()
         self._map: PointCloud2 | None = None
         self._render_seconds: dict[int, float] = {}
         self._facts: dict[str, str] = {}
@@ -57,6 +59,7 @@ class DemoRecorder(Node):
         self.create_subscription(PointCloud2, f"{MAPPER}/points", self._on_points, listened)
         self.create_subscription(PointCloud2, f"{MAPPER}/map", self._on_map, latched)
         self.create_subscription(PoseArray, f"{MAPPER}/keyframes", self._on_keyframes, latched)
+        self.create_subscription(MarkerArray, f"{MAPPER}/frustums", self._on_frustums, latched)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, listened)
 
     @property
@@ -88,7 +91,10 @@ class DemoRecorder(Node):
         self._map = message
 
     def _on_keyframes(self, message: PoseArray) -> None:
-        self._keyframes = len(message.poses)
+        self._keyframes = message
+
+    def _on_frustums(self, message: MarkerArray) -> None:
+        self._frustums = message
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -110,15 +116,33 @@ class DemoRecorder(Node):
                 labels=points["label"].astype(np.uint8),
                 confidence=points["confidence"].astype(np.float32),
             )
+        np.savez_compressed(received / "scene.npz", keyframes=_poses(self._keyframes), **_lines(self._frustums))
         record = {
             "received": {name: len(stamps) for name, stamps in self._received.items()},
             "clouds": self._clouds,
-            "keyframes": self._keyframes,
+            "keyframes": len(self._keyframes.poses),
             "render_seconds": [self._render_seconds[count] for count in sorted(self._render_seconds)],
             "mapper": self._facts,
             "rmw": rclpy.get_rmw_implementation_identifier(),
         }
         (received / "recording.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _poses(message: PoseArray) -> NDArray[np.float64]:
+    """Position and quaternion (poses, 7), x y z x y z w."""
+    poses = [
+        [*(getattr(pose.position, axis) for axis in "xyz"), *(getattr(pose.orientation, axis) for axis in "xyzw")]
+        for pose in message.poses
+    ]
+    return np.array(poses, np.float64).reshape(-1, 7)
+
+
+def _lines(message: MarkerArray) -> dict[str, NDArray[np.float32]]:
+    """Line ends (lines, 2, 3) by the marker's namespace."""
+    return {
+        marker.ns: np.array([[point.x, point.y, point.z] for point in marker.points], np.float32).reshape(-1, 2, 3)
+        for marker in message.markers
+    }
 
 
 def _millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:

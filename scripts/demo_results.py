@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from sray.checkpoint import Checkpoint
 from sray.errors import ErrorCode, SrayError
@@ -36,7 +37,7 @@ def read_run(output: Path, frames: list[Frame], checkpoint: Checkpoint, **told: 
     path = output / "received" / "recording.json"
     if not path.is_file():
         raise SrayError(ErrorCode.INTERNAL, f"the recorder left no {path}; expected one, see its log beside it")
-    record = json.loads(path.read_text())
+    record, scene = json.loads(path.read_text()), _scene(output)
     poses = np.stack([frame.camera.world_from_camera.numpy() for frame in frames])
     by_stamp = {frame.stamp_ns: frame for frame in frames}
     labels = sorted((output / "labels").glob("*.png"), key=lambda file: int(file.stem))
@@ -47,6 +48,8 @@ def read_run(output: Path, frames: list[Frame], checkpoint: Checkpoint, **told: 
         path=poses[:, :3, 3],
         up=up_of(poses),
         keyframes=record["keyframes"],
+        keyframe_poses=scene[0],
+        frustums=scene[1],
         clouds=record["clouds"],
         seconds_per_render=tuple(record["render_seconds"]),
         model_id=checkpoint.id,
@@ -91,3 +94,17 @@ def _map(output: Path) -> LabelledCloud:
         return LabelledCloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), none, none.astype(np.float32))
     with np.load(path) as stored:
         return LabelledCloud(stored["points"], stored["rgb"], stored["labels"], stored["confidence"])
+
+
+def _scene(output: Path) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float32]]]:
+    """map_from_body of the keyframes (n, 4, 4), and the frustums' lines; nothing if none was received."""
+    path = output / "received" / "scene.npz"
+    if not path.is_file():
+        return np.zeros((0, 4, 4)), {}
+    with np.load(path) as stored:
+        told = stored["keyframes"]
+        poses = np.tile(np.eye(4), (len(told), 1, 1))
+        if len(told):
+            poses[:, :3, :3] = Rotation.from_quat(told[:, 3:]).as_matrix()
+            poses[:, :3, 3] = told[:, :3]
+        return poses, {name: stored[name] for name in stored.files if name != "keyframes"}

@@ -14,6 +14,7 @@ from sray.label_space import LabelSpace
 from sray.metrics import ConfusionMatrix
 from sray_train.report import pictures
 from sray_train.report.demo_run import DemoRun, RecordedView
+from sray_train.report.map_views import INK, Lines, Look, arrows, map_view
 from sray_train.report.page import (
     ClassBar,
     class_bars,
@@ -27,6 +28,10 @@ from sray_train.report.page import (
 
 PICTURES = "pictures"
 SHOWN_VIEWS = 6
+KEYFRAME, SOURCE, TARGET = (31, 95, 168), (51, 153, 255), (255, 128, 0)
+"""Colours of RViz's arrows and of the mapper's frustums."""
+FROM_A_CORNER = Look(elevation=38, azimuth=32)
+NO_LINES = np.zeros((0, 2, 3), np.float32)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ def write_page(run: DemoRun, folder: Path) -> Path:
         scored=matrix is not None,
         confusion=confusion_rows(space, matrix) if matrix else [],
         maps=_maps(run, folder),
+        marks=_marks(run),
         renders=_renders(run.seconds_per_render),
         error_colours=error_key(),
     )
@@ -84,12 +90,12 @@ def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
     known = [v.depth[np.isfinite(v.depth)] for v in run.views if v.depth is not None]
     depths = np.concatenate(known) if known else np.zeros(0, np.float32)
     near, far = np.percentile(depths, (2, 98)) if depths.size else (0.0, 1.0)
-    made: list[tuple[str, str, pictures.Picture, bool]] = [("input", "input", view.image, False)]
+    made: list[tuple[str, str, pictures.Picture, bool]] = [("input", "camera", view.image, False)]
+    made.append(("overlay", "rendered labels over it", space.overlay(view.image, view.labels), False))
     made.append(("labels", "rendered labels", space.colourize(view.labels), True))
     if view.truth is not None:
         made.append(("truth", "ground truth", space.colourize(view.truth), True))
         made.append(("error", "error", pictures.error(view.labels, view.truth), True))
-    made.append(("overlay", "overlay", space.overlay(view.image, view.labels), False))
     if view.color is not None:
         made.append(("color", "rendered colour", view.color, False))
     if view.depth is not None:
@@ -158,17 +164,41 @@ def _legend(run: DemoRun) -> list[tuple[str, str]]:
 
 
 def _maps(run: DemoRun, folder: Path) -> list[Shown]:
+    """From a corner and from above, painted by class, with keyframes and frustums as RViz draws them; by colour."""
     if not len(run.map):
         return []
-    shown = []
-    for kind, colours in (("classes", run.label_space.colourize(run.map.labels)), ("colours", run.map.rgb)):
-        picture, scale = pictures.map_from_above(run.map, colours, run.path, run.up)
-        pictures.write_picture(folder / PICTURES / f"map_{kind}.png", picture)
-        size = f"{picture.shape[1] * scale:.1f} x {picture.shape[0] * scale:.1f} m"
-        shown.append(
-            Shown(f"{PICTURES}/map_{kind}.png", f"{kind}, {size}", f"the map from above, painted by {kind}", True)
+    classes = run.label_space.colourize(run.map.labels)
+    lines = tuple(
+        Lines(segments, colour, width)
+        for segments, colour, width in (
+            (arrows(run.keyframe_poses), KEYFRAME, 2),
+            (run.frustums.get("sources", NO_LINES), SOURCE, 2),
+            (run.frustums.get("target", NO_LINES), TARGET, 3),
         )
+        if len(segments)
+    )
+    shown = []
+    for kind, caption, colours, look, drawn in (
+        ("corner", "by class, from a corner; the nearer walls are cut away", classes, FROM_A_CORNER, lines),
+        ("classes", "by class, from above", classes, Look(), lines),
+        ("colours", "in rendered colours, from above", run.map.rgb, Look(), ()),
+    ):
+        picture, scale = map_view(run.map, colours, run.path, run.up, look, drawn)
+        file = f"{PICTURES}/map_{kind}.png"
+        pictures.write_picture(folder / file, picture)
+        if look.elevation == 90:
+            caption += f", {picture.shape[1] * scale:.1f} x {picture.shape[0] * scale:.1f} m"
+        shown.append(Shown(file, caption, f"the map {caption}"))
     return shown
+
+
+def _marks(run: DemoRun) -> list[tuple[str, str]]:
+    """What the lines in the map mean."""
+    marks = [("camera path, its start a ring", css(INK))]
+    marks += [("keyframes", css(KEYFRAME))] * bool(len(run.keyframe_poses))
+    marks += [("sources of the last view", css(SOURCE))] * bool(len(run.frustums.get("sources", NO_LINES)))
+    marks += [("the last view", css(TARGET))] * bool(len(run.frustums.get("target", NO_LINES)))
+    return marks
 
 
 def _renders(seconds: tuple[float, ...]) -> list[tuple[float, float]]:

@@ -61,6 +61,10 @@ class DemoRun:
     model_id: str
     model_sha256: str
     rmw: str
+    keyframe_poses: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4, 4)))
+    """map_from_body (keyframes, 4, 4) of the keyframes held at the end; x forward."""
+    frustums: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Lines (lines, 2, 3) of the last view's cameras in the map: `sources` and `target`."""
     standins: tuple[str, ...] = ()
     stages: dict[str, float] = field(default_factory=dict)
     """Seconds by what they were spent on."""

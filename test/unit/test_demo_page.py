@@ -17,12 +17,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from sray.label_space import ROOMS, VOID
 from sray.mapping.cloud import LabelledCloud
 from sray_train.report import pictures
 from sray_train.report.demo_page import spread, write_page
 from sray_train.report.demo_run import DemoRun, RecordedView
+from sray_train.report.map_views import Lines, Look, arrows, map_view
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 
@@ -70,6 +72,8 @@ def make_run(**changes: Any) -> DemoRun:
         model_sha256="ab" * 32,
         rmw="rmw_fastrtps_cpp",
         standins=("tf2_ros", "launch"),
+        keyframe_poses=np.stack([np.eye(4)] * 3),
+        frustums={"sources": np.ones((8, 2, 3), np.float32), "target": np.zeros((8, 2, 3), np.float32)},
         stages={"make the room": 12.0, "play": 40.0},
         facts={"input": "RGB"},
         caveats=("A caveat that must be read.",),
@@ -135,7 +139,7 @@ def test_the_map_is_seen_from_above_and_not_mirrored(axis: int, sign: int) -> No
     points = np.concatenate([ground, ground + 2.5 * up]).astype(np.float32)
     colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]] + [[9, 9, 9]] * 3, np.uint8)
     cloud = LabelledCloud(points, colours, np.zeros(6, np.uint8), np.ones(6, np.float32))
-    picture, scale = pictures.map_from_above(cloud, colours, (ground.mean(0) + 1.4 * up)[None], up, 200)
+    picture, scale = map_view(cloud, colours, (ground.mean(0) + 1.4 * up)[None], up, longest_side=200)
     corners = []
     for colour in colours[:3]:
         rows, columns = np.nonzero((picture == colour).all(-1))
@@ -143,6 +147,64 @@ def test_the_map_is_seen_from_above_and_not_mirrored(axis: int, sign: int) -> No
     first, second = corners[1] - corners[0], corners[2] - corners[1]
     assert first[0] * second[1] - first[1] * second[0] == pytest.approx(4, rel=0.1)
     assert not (picture == 9).all(-1).any()
+
+
+def column(picture: pictures.Picture, colour: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Mean (column, row) of the pixels of a colour."""
+    rows, columns = np.nonzero((picture == colour).all(-1))
+    assert len(rows), f"nothing is {colour}"
+    return np.array([columns.mean(), rows.mean()])
+
+
+def test_from_a_corner_high_is_high_near_is_low_and_the_nearer_walls_are_cut() -> None:
+    """A floor of 4 x 4 m with a post in its middle and walls all around, seen from its front right."""
+    ground = np.stack(np.meshgrid(np.linspace(0, 4, 81), np.linspace(0, 4, 81), [0.0]), -1).reshape(-1, 3)
+    side = np.stack(np.meshgrid(np.linspace(0, 4, 81), np.linspace(0.4, 1.6, 25)), -1).reshape(-1, 2)
+    level = np.zeros(len(side))
+    walls = [
+        np.column_stack(parts)
+        for parts in (
+            (side[:, 0], level + 4, side[:, 1]), (level, side[:, 0], side[:, 1]),  # behind and left: stay
+            (side[:, 0], level, side[:, 1]), (level + 4, side[:, 0], side[:, 1]),  # before and right: would hide it
+        )
+    ]  # fmt: skip
+    post = np.column_stack([np.full((20, 2), 2.0), np.linspace(0.05, 1.0, 20)])
+    parts = [ground, *walls, post]
+    paint = [(200, 200, 200), (0, 90, 0), (0, 0, 90), (90, 90, 0), (90, 0, 90), (255, 0, 0)]
+    colours = np.concatenate([np.tile(np.array(c, np.uint8), (len(p), 1)) for p, c in zip(parts, paint, strict=True)])
+    points = np.concatenate(parts).astype(np.float32)
+    cloud = LabelledCloud(points, colours, np.zeros(len(points), np.uint8), np.ones(len(points), np.float32))
+    path = np.array([[1, 1, 1.5], [3, 3, 1.5]], np.float32)
+    up = np.array([0, 0, 1], np.float32)
+    look = Look(elevation=40, azimuth=30)
+    picture, _ = map_view(cloud, colours, path[:1], up, look, longest_side=300)
+    for kept in paint[1:3]:
+        column(picture, kept)
+    for cut in paint[3:5]:
+        assert not (picture == cut).all(-1).any(), f"{cut} stands between the viewer and the room"
+    post_at, left_wall, back_wall = (column(picture, paint[index]) for index in (5, 2, 1))
+    assert left_wall[0] < post_at[0] < back_wall[0] and back_wall[1] < post_at[1]
+
+
+def test_an_arrow_of_a_keyframe_points_along_its_x() -> None:
+    turned = np.eye(4)
+    turned[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]  # x forward looks along the map's y
+    turned[:3, 3] = (1, 2, 3)
+    shaft, *barbs = arrows(turned[None], length=0.5)
+    np.testing.assert_allclose(shaft, [[1, 2, 3], [1, 2.5, 3]], atol=1e-6)
+    np.testing.assert_allclose([barb[0] for barb in barbs], [shaft[1]] * 2, atol=1e-6)
+    assert all(barb[1][1] < 2.5 for barb in barbs)
+
+
+def test_lines_are_drawn_where_they_are() -> None:
+    run = make_run()
+    colours = run.label_space.colourize(run.map.labels)
+    segment = np.array([[[1, 1, 0.5], [1, 3, 0.5]]], np.float32)
+    purple = (160, 0, 160)
+    picture, scale = map_view(run.map, colours, run.path, run.up, Look(), (Lines(segment, purple, 5),))
+    rows, columns = np.nonzero((picture == purple).all(-1))
+    assert np.ptp(rows) * scale == pytest.approx(2, abs=0.15) or np.ptp(columns) * scale == pytest.approx(2, abs=0.15)
+    assert min(np.ptp(rows), np.ptp(columns)) * scale < 0.1
 
 
 def test_up_is_the_axis_against_gravity_on_average() -> None:
@@ -176,7 +238,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_pictures_exist(tmp_path: 
     text = write_page(make_run(), tmp_path).read_text()
     links = _Links()
     links.feed(text)
-    assert len(links.images) == 6 * 8 + 2
+    assert len(links.images) == 6 * 8 + 3
     for image in links.images:
         assert image["alt"]
         assert cv2.imread(str(tmp_path / str(image["src"]))) is not None, image
@@ -184,7 +246,9 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_pictures_exist(tmp_path: 
     assert not re.search(r"https?://|@import|url\(", text)
     assert "Room 9000, &lt;made&gt; by hand" in text, "text must be escaped"
     assert "A caveat that must be read." in text
-    legend = re.findall(r"</i>([^<]+)</li>", text.split("<article")[0])
+    marks = re.findall(r'class="line"[^>]*></i>([^<]+)<', text)
+    assert marks == ["camera path, its start a ring", "keyframes", "sources of the last view", "the last view"]
+    legend = re.findall(r"</i>([^<]+)</li>", text.split('id="views"')[1].split("<article")[0])
     assert legend == ["wall", "floor", "table", "desk", "void"], "also what only the labels show: desk"
 
 
@@ -232,7 +296,7 @@ def test_in_a_browser_every_picture_loads_and_the_console_is_silent(tmp_path: Pa
         server.server_close()
     body = re.search(r"<body[^>]*>", answer.stdout)
     assert body, answer.stdout[:500]
-    assert 'data-loaded="50" data-images="50"' in body.group(), body.group()
+    assert 'data-loaded="51" data-images="51"' in body.group(), body.group()
     assert "data-errors" not in body.group(), body.group()
     assert 'data-wider="false"' in body.group(), "the page must not scroll sideways"
     assert "CONSOLE" not in answer.stderr, answer.stderr
