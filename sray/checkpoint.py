@@ -72,7 +72,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            tensors = _single_precision(file, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError as error:
         raise SrayError(ErrorCode.BAD_FILE, f"{path} does not exist; expected a .safetensors checkpoint") from error
@@ -91,18 +91,38 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         config = SemanticRayConfig(**header["config"])
         label_space = read_label_space(header["label_space"])
         lineage = header["lineage"]
-        model = SemanticRay(config)
+        if not isinstance(lineage, dict):
+            raise TypeError(f"its lineage is a {type(lineage).__name__}, expected an object")
     except (KeyError, TypeError, ValueError) as error:
-        raise SrayError(
-            ErrorCode.MODEL_MISMATCH, f"{path} describes no network this version knows ({error}); train or convert anew"
-        ) from error
-    if label_space.classes != config.classes:
+        raise _unknown(path, error) from error
+    if label_space.classes != config.classes:  # before so many are allocated
         raise SrayError(
             ErrorCode.MODEL_MISMATCH,
             f"{path}: {config.classes} classes, but label space {label_space.name} has {label_space.classes}",
         )
+    try:
+        model = SemanticRay(config)
+    except (TypeError, ValueError) as error:
+        raise _unknown(path, error) from error
     _fit(model, tensors, path)
     return Checkpoint(model.eval(), label_space, lineage, digest)
+
+
+def _unknown(path: Path, error: Exception) -> SrayError:
+    return SrayError(
+        ErrorCode.MODEL_MISMATCH, f"{path} describes no network this version knows ({error}); train or convert anew"
+    )
+
+
+def _single_precision(file: Any, path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of an open file. Raises SrayError BAD_FILE if one has another type than checkpoints are saved in."""
+    names = list(file.keys())
+    for name in names:
+        if (kind := file.get_slice(name).get_dtype()) != "F32":
+            raise SrayError(
+                ErrorCode.BAD_FILE, f"{path} holds {name!r:.60} of type {kind}; expected F32, as `sray train` writes"
+            )
+    return {name: file.get_tensor(name) for name in names}
 
 
 def read_header(text: str) -> dict[str, Any]:
@@ -119,12 +139,14 @@ def read_header(text: str) -> dict[str, Any]:
 def read_label_space(raw: Any) -> LabelSpace:
     """A label space out of a header. Raises KeyError, TypeError or ValueError if it is none.
 
-    Ids and colours are looked at: they index tables and paint pictures.
+    Ids, colours and names are looked at: they index tables, paint pictures and are written into other files.
     """
     try:
         space = LabelSpace.from_dict(raw)
     except OverflowError as error:
         raise ValueError(f"the label space has a number that is none ({error})") from error
+    if not all(text.isprintable() for text in (space.name, *space.names)):
+        raise ValueError("the label space has names that cannot be printed")
     if not all(0 <= value <= 255 for colour in space.colours for value in colour):
         raise ValueError(f"label space {space.name} has colours outside 0 to 255")
     if not all(0 <= value < 1 << 16 for value in space.nyu40):

@@ -22,6 +22,8 @@ from sray.mapping.voxel_map import VoxelMapState
 FORMAT = "sray-session-1"
 LARGEST_SIDE = 1 << 14
 """Pixels; beyond it a file is damaged, not a picture large."""
+LEAST_LENGTH = 17
+"""Pixels of the longer side: of less the encoder makes a single cell, which it cannot normalize."""
 _LARGEST_COUNT = 1 << 38
 """Of numbers and revisions: they go on counting, and share 64 bits with others."""
 _KINDS = {"U8": np.uint8, "I64": np.int64, "F32": np.float32}
@@ -93,14 +95,14 @@ def _parts(arrays: _Arrays, header: dict[str, Any]) -> Parts:
     state = _map(arrays, header, space.classes)
     arrays.refuse_others()
     model_id = header["model_id"]
-    if not isinstance(model_id, str):
+    if not isinstance(model_id, str) or not model_id.isprintable():
         raise _Damaged(f"has {model_id!r:.50} for its model", "a name")
     return model_id, space, frames, next_number, state
 
 
 def _frames(arrays: _Arrays, names: Any, classes: int) -> tuple[tuple[int, Frame], ...]:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _Damaged("has keyframes without names", "a list of names")
+    if not isinstance(names, list) or not all(isinstance(name, str) and name.isprintable() for name in names):
+        raise _Damaged("has keyframes without names", "a list of printable names")
     count = len(names)
     numbers = arrays.take("number", "I64", count)
     stamps = arrays.take("stamp_ns", "I64", count)
@@ -132,8 +134,10 @@ def _frames(arrays: _Arrays, names: Any, classes: int) -> tuple[tuple[int, Frame
 
 
 def _picture_size(shape: list[int]) -> tuple[int, int]:
-    if len(shape) != 3 or not all(1 <= side <= LARGEST_SIDE for side in shape[:2]):
-        raise _Damaged(f"has a picture of shape {shape}", f"rows, columns (1 to {LARGEST_SIDE}), 3")
+    if len(shape) != 3 or not all(1 <= side <= LARGEST_SIDE for side in shape[:2]) or max(shape[:2]) < LEAST_LENGTH:
+        raise _Damaged(
+            f"has a picture of shape {shape}", f"rows, columns, 3: up to {LARGEST_SIDE}, one at least {LEAST_LENGTH}"
+        )
     return shape[0], shape[1]
 
 

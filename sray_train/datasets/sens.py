@@ -8,6 +8,7 @@ u64 depth stamp (microseconds), u64 colour bytes, u64 depth bytes, then both. Mo
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import struct
@@ -20,6 +21,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sray.label_space import LabelSpace
 from sray.sampling import ROOM_BOUNDS
@@ -42,6 +44,10 @@ COLOUR_CODECS = {0: "raw", 1: "png", 2: "jpeg"}
 DEPTH_CODECS = {0: "raw", 1: "zlib", 2: "occi"}
 LARGEST_SIDE = 1 << 14
 """Pixels; beyond it a header is damaged, not a picture large."""
+LARGEST_PICTURE = 1 << 24
+"""Pixels in all: depth's way into the colour camera takes a hundred bytes for each."""
+FARTHEST = 1e6
+"""Metres, or pixels, in a header's matrices; beyond it their products leave single precision."""
 _MATRICES = struct.Struct("<64f")
 _FORMAT = struct.Struct("<ii4IfQ")
 _FRAME = np.dtype(
@@ -167,8 +173,11 @@ class SensRecording(PictureRecording):
                 raise self._bad_frame(position, f"has {len(payload)} bytes of raw colour", f"{width * height * 3}")
             raw: NDArray[np.uint8] = np.frombuffer(payload, np.uint8).reshape(height, width, 3).copy()
             return raw  # writable, as torch wants it
+        found = _encoded_size(payload)
+        if found is not None and found != (width, height):  # before a small file becomes a huge picture
+            raise self._bad_frame(position, f"is {found[0]}x{found[1]}, others {width}x{height}", "one size")
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        bgr = cv2.imdecode(np.frombuffer(payload, np.uint8), flags) if payload else None
+        bgr = cv2.imdecode(np.frombuffer(payload, np.uint8), flags) if found else None
         if bgr is None:
             raise self._bad_frame(position, "has colour that cannot be decoded", f"a {self.header.colour_codec}")
         rgb: NDArray[np.uint8] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
@@ -178,7 +187,8 @@ class SensRecording(PictureRecording):
         width, height = self.header.depth_size
         if self.header.depth_codec == "zlib":
             try:
-                payload = zlib.decompress(payload)
+                # Bounded: a few bytes may swell to gigabytes.
+                payload = zlib.decompressobj().decompress(payload, 2 * LARGEST_PICTURE + 1)
             except zlib.error as error:
                 raise self._bad_frame(position, f"has depth that cannot be inflated ({error})", "zlib") from error
         if len(payload) != width * height * 2:
@@ -219,12 +229,12 @@ def _read_header(file: BinaryIO, path: Path) -> SensHeader:
             known = ", ".join(codec for codec in codecs.values() if codec != "occi")
             remedy = "export the scene with ScanNet's SensReader and read the folder"
             raise bad_file(path, f"holds {what} in codec {name}", f"one of {known}; {remedy}")
-    if 0 in colour or max(sizes) > LARGEST_SIDE:
+    if 0 in colour or max(sizes) > LARGEST_SIDE or max(np.prod(colour), np.prod(depth)) > LARGEST_PICTURE:
         raise bad_file(path, f"has pictures of {colour} and depth of {depth} pixels", "sound sizes; download it again")
     if has_depth and not (np.isfinite(units) and units > 0):
         raise bad_file(path, f"has {units} depth units a metre", "a number above 0, such as 1000; download it again")
     for what, matrix, needed in (("colour", matrices[0], True), ("depth", matrices[2], has_depth)):
-        if needed and not (np.isfinite(matrix).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
+        if needed and not _is_calibration(matrix):
             raise bad_file(path, f"has no {what} calibration", "focal lengths above 0; download the file again")
     return SensHeader(
         sensor,
@@ -243,7 +253,24 @@ def _read_header(file: BinaryIO, path: Path) -> SensHeader:
 
 def _rigid_or_identity(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Some recorders leave extrinsics empty; they mean one and the same camera."""
-    return matrix if np.isfinite(matrix).all() and abs(np.linalg.det(matrix[:3, :3]) - 1) < 0.02 else np.eye(4)
+    rotation = matrix[:3, :3]
+    is_rigid = np.isfinite(matrix).all() and np.abs(rotation @ rotation.T - np.eye(3)).max() < 0.02
+    return matrix if is_rigid and np.linalg.det(rotation) > 0 and np.abs(matrix).max() < FARTHEST else np.eye(4)
+
+
+def _is_calibration(matrix: NDArray[np.float64]) -> bool:
+    if not np.isfinite(matrix).all() or (matrix[2, :3] != (0, 0, 1)).any() or matrix[1, 0] != 0:
+        return False
+    return bool(min(matrix[0, 0], matrix[1, 1]) > 0 and np.abs(matrix).max() < FARTHEST)
+
+
+def _encoded_size(payload: bytes) -> tuple[int, int] | None:
+    """Width and height of a PNG or JPEG, which is not decoded; None if it is none."""
+    try:
+        with Image.open(io.BytesIO(payload), formats=("PNG", "JPEG")) as picture:
+            return picture.size
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
+        return None
 
 
 def _read_index(file: BinaryIO, path: Path, frames: int) -> NDArray[np.void]:
