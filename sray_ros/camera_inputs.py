@@ -101,6 +101,15 @@ class CameraInputs:
         self._last_stamps_ns.clear()
         self._connect()
 
+    def are_after(self, jump_ns: int, now_ns: int) -> bool:
+        """Whether the stamps have already gone back as the clock has, by `jump_ns` to `now_ns`, and told of it.
+
+        Clock and images come on their own ways. Restarting again, when the other one tells of the same jump, would
+        lose what has come of the first new image.
+        """
+        stamps_ns = list(self._last_stamps_ns.values())
+        return bool(stamps_ns) and max(stamps_ns) < now_ns + jump_ns // 2
+
     def why_silent(self) -> str | None:
         """Which input is missing, and why; None if images and camera_info arrive and match."""
         for topic in (self.image, self.info):

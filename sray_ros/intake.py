@@ -50,7 +50,7 @@ class Intake:
         tf.clear()  # of what was heard before a pause: a bag may have started again meanwhile
         self._listener = tf2_ros.TransformListener(tf, node)
         self.inputs = CameraInputs(
-            node, settings, poses, self._on_arrival, self._on_labels, self._on_refused, self.on_jump_back
+            node, settings, poses, self._on_arrival, self._on_labels, self._on_refused, self._on_jump_back
         )
 
     def close(self) -> None:
@@ -63,7 +63,12 @@ class Intake:
         self._poses.poll()
         self.inputs.keep_up()
 
-    def on_jump_back(self, what: str) -> None:
+    def on_clock_jump(self, jump_ns: int, now_ns: int) -> None:
+        """The node's clock went back by `jump_ns` to `now_ns`: simulated time of a bag that starts again."""
+        if not self.inputs.are_after(jump_ns, now_ns):
+            self._on_jump_back(f"the clock jumped back by {jump_ns * 1e-9:.3f} s")
+
+    def _on_jump_back(self, what: str) -> None:
         """Old stamps are meaningless now: drop what waits, and TF's past. Keyframes keep: they are poses in the map."""
         self._logger.warning(f"{what}; clearing pending work and TF")
         self._tf.clear()

@@ -211,7 +211,7 @@ class SemanticMapper(LifecycleNode):
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         if (intake := self._intake) is not None:  # another thread may be deactivating: look once
-            intake.on_jump_back(f"the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.3f} s")
+            intake.on_clock_jump(-jump.delta.nanoseconds, self.get_clock().now().nanoseconds)
 
     # --- the worker
 
