@@ -9,7 +9,6 @@ keyframes that stay the same, rendering every image it can (`trigger: timer`). B
 from __future__ import annotations
 
 import array
-import re
 import statistics
 import tempfile
 import threading
@@ -200,8 +199,7 @@ def row(rig: Rig, camera: CameraAndListener, measure: Measure, pause: Any, idle:
         "share_received": round(gained(before, after, "images received") / max(1, len(sent)), 3),
         "share_handled": round(len(handled & set(sent)) / len(sent), 3),
         "share_rendered": round(len(latencies) / len(sent), 3),
-        "pixels_rendered": round(statistics.median(scale_of(effort) ** 2 for effort in efforts), 2),
-        "pixels_published": round(statistics.median(pixels for _, _, pixels in labels) / camera.pixels, 2),
+        "share_of_pixels": round(statistics.fmean(pixels for _, _, pixels in labels) / camera.pixels, 3),
         "efforts": {effort: efforts.count(effort) for effort in sorted(set(efforts))},
         "service_ms": of_service(answers),
         "service_idle_ms": of_service(idle),
@@ -218,12 +216,6 @@ def answer_seconds(rig: Rig, pause: Any) -> float:
 
 def gained(before: dict[str, str], after: dict[str, str], name: str) -> int:
     return int(after[name]) - int(before[name])
-
-
-def scale_of(effort: str) -> float:
-    """Of both sides, from the node's words; 1 where it says nothing."""
-    found = re.search(r"(\d+) % of the size", effort)
-    return int(found.group(1)) / 100 if found else 1.0
 
 
 def p95(values: list[float]) -> float:
@@ -246,7 +238,7 @@ def line(row: dict[str, Any]) -> str:
         f"{row['width']}x{row['height']}, {limit}: latency {row['latency_s']['median']:.2f} s (95 %: "
         f"{row['latency_s']['p95']:.2f}), {row['latency_over_render']:.2f} renders; {row['renders_per_second']:.2f} a "
         f"second; received {row['share_received']:.1%}, handled {row['share_handled']:.1%}; pixels "
-        f"{row['pixels_rendered']:.0%}; service {row['service_ms']['median']:.0f} ms (95 %: "
+        f"{row['share_of_pixels']:.0%}; service {row['service_ms']['median']:.0f} ms (95 %: "
         f"{row['service_ms']['p95']:.0f}, worst: {row['service_ms']['worst']:.0f})"
     )
 

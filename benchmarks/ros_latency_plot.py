@@ -25,8 +25,10 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     right.set_xlabel("a service's answer, ms: median, to the worst")
     left.set_title("How old a label is", loc="left", fontsize=11)
     right.set_title("Asked meanwhile (grey: asked while idle)", loc="left", fontsize=11)
+    left.set_xlim(left=0)
+    right.set_xscale("log")
+    right.xaxis.set_major_formatter("{x:g}")
     for axes in (left, right):
-        axes.set_xlim(left=0)
         axes.grid(axis="x", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +45,7 @@ def _latency(axes: Axes, place: int, row: dict[str, Any]) -> None:
     median, worst = row["latency_s"]["median"], row["latency_s"]["p95"]
     axes.plot([median, worst], [place, place], color=INK, linewidth=2)
     axes.plot([median], [place], "o", color=INK)
-    text = f"{row['renders_per_second']:.1f} a second, {row['pixels_rendered']:.0%} of the pixels"
+    text = f"{row['renders_per_second']:.1f} a second, {row['share_of_pixels']:.0%} of the pixels"
     axes.annotate(text, (worst, place), xytext=(6, -3), textcoords="offset points", fontsize=8, color=SOFT)
     if row["limit"]:
         axes.plot([row["limit"]] * 2, [place - 0.35, place + 0.35], color=LIMIT, linewidth=1.5)

@@ -16,8 +16,8 @@ from sray.mapping.cloud import LabelledCloud
 from sray_train.report.pictures import PAPER, Picture
 
 INK = (25, 28, 34)
-HEADROOM = 0.35
-"""Metres above the camera: what floats higher would hide the room."""
+CUT_BELOW_CAMERA = 0.2
+"""Metres. What is higher, the upper walls and the ceiling, would hide the furniture."""
 NEAR_WALL = 0.25
 """Metres from the map's nearer sides within which walls are cut away, seen from a corner."""
 SKIRTING = 0.3
@@ -55,7 +55,7 @@ def map_view(
     lines: tuple[Lines, ...] = (),
     longest_side: int = 900,
 ) -> tuple[Picture, float]:
-    """The map without what hangs above the camera, and the metres per pixel.
+    """The map without what would hide the room, and the metres per pixel.
 
     `colours` (points, 3) paints the points. The camera's path (frames, 3) is drawn over it, its start as a ring.
     """
@@ -116,7 +116,7 @@ def _shown(
 ) -> NDArray[np.bool_]:
     """Which points hide nothing that matters."""
     height = points @ up
-    shown: NDArray[np.bool_] = height < (np.median(path @ up) + HEADROOM if len(path) else np.inf)
+    shown: NDArray[np.bool_] = height < (np.median(path @ up) - CUT_BELOW_CAMERA if len(path) else np.inf)
     if look.elevation >= 90 or not shown.any():
         return shown
     toward = _screen_axes(look, up)[:, 2]
