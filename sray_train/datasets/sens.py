@@ -268,7 +268,7 @@ def _encoded_size(payload: bytes) -> tuple[int, int] | None:
     """Width and height of a PNG or JPEG, which is not decoded; None if it is none."""
     try:
         with Image.open(io.BytesIO(payload), formats=("PNG", "JPEG")) as picture:
-            return picture.size
+            return int(picture.width), int(picture.height)
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
         return None
 
