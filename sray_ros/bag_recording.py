@@ -105,8 +105,12 @@ class BagRecording:
 @contextmanager
 def _reading(folder: Path) -> Iterator[Any]:
     # Imported here: playing a folder needs no bag library.
-    from rosbags.rosbag2 import Reader
-
+    try:
+        from rosbags.rosbag2 import Reader
+    except ModuleNotFoundError as error:
+        raise SrayError(
+            ErrorCode.BAD_FILE, f"{folder} cannot be played without the Python package rosbags; pip install rosbags"
+        ) from error
     try:
         with Reader(folder) as reader:
             yield reader

@@ -95,7 +95,7 @@ def stamp(message: Any) -> int:
     return int(message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
 
 
-@pytest.mark.shows("launch bag", "launch score", "launch model", "label_scorer")
+@pytest.mark.shows("launch bag", "launch score", "launch model")
 @pytest.mark.parametrize("encoding", [BagEncoding(), BagEncoding("sqlite3", 95)], ids=["raw", "compressed"])
 def test_a_bag_is_scored_frame_by_frame_with_nothing_else_typed(
     listener: Listener, launched: Callable[..., Any], tmp_path: Path, plane_scene: PlaneScene, encoding: BagEncoding

@@ -137,7 +137,7 @@ def test_names_come_from_label_info(listener: Listener, tmp_path: Path) -> None:
     assert "spoon" in output
 
 
-@pytest.mark.shows("label_scorer")
+@pytest.mark.shows("launch score")
 def test_label_spaces_that_differ_are_refused_by_the_class_that_differs_until_they_agree(
     listener: Listener, tmp_path: Path
 ) -> None:
