@@ -24,6 +24,7 @@ from sray_ros import declarations as api
 from sray_ros.conversions import time_message
 from sray_ros.data_folder import DataFolder
 from sray_ros.health import Health
+from sray_ros.jobs import inactive
 from sray_ros.mapping_work import MappingWork
 from sray_ros.poses import pose_of_matrix
 
@@ -37,6 +38,7 @@ class MapperServices:
         self,
         node: Node,
         folder: DataFolder,
+        is_active: Callable[[], bool],
         ask: Callable[[Callable[[MappingWork], Any]], Future],
         pause: Callable[[bool], None],
         health: Health,
@@ -44,6 +46,7 @@ class MapperServices:
         """`ask` hands something to the worker; its future gets the result, or the SrayError that came instead."""
         self._node = node
         self._folder = folder
+        self._is_active = is_active
         self._ask = ask
         self._pause = pause
         self._health = health
@@ -61,7 +64,7 @@ class MapperServices:
         # Services answer beside each other, and beside a transition that takes long.
         group = ReentrantCallbackGroup()
         for call in api.SERVICES:
-            node.create_service(call.type, call.name, self._answered(handlers[call]), callback_group=group)
+            node.create_service(call.type, call.name, self._answered(call, handlers[call]), callback_group=group)
 
     async def _save_session(self, request: Any, response: Any) -> None:
         path = self._folder.path(request.file, SESSION)
@@ -125,11 +128,15 @@ class MapperServices:
             raise result
         return result
 
-    def _answered(self, handle: Callable[[Any, Any], Awaitable[None]]) -> Callable[[Any, Any], Awaitable[Any]]:
+    def _answered(
+        self, call: api.Call, handle: Callable[[Any, Any], Awaitable[None]]
+    ) -> Callable[[Any, Any], Awaitable[Any]]:
         """The service's callback: what goes wrong is the answer, as code and text, and never an exception."""
 
         async def callback(request: Any, response: Any) -> Any:
             try:
+                if not (self._is_active() or call is api.PAUSE):  # before a file is looked at
+                    raise inactive()
                 await handle(request, response)
                 return response
             except SrayError as known:

@@ -78,7 +78,7 @@ class SemanticMapper(LifecycleNode):
         self._reporter = Reporter(self, self._health, self._inbox)
         self._handled = self.create_publisher(HANDLED.type, HANDLED.name, HANDLED.qos)
         self._folder = DataFolder(self._settings["data_dir"])
-        MapperServices(self, self._folder, self._ask, self._pause, self._health)
+        MapperServices(self, self._folder, lambda: self._inbox.is_open, self._ask, self._pause, self._health)
         self._render_view = RenderViewServer(self, self._on_render_view)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # the node's clock stops with its bag
         self._timers_group = MutuallyExclusiveCallbackGroup()
