@@ -38,6 +38,7 @@ from sray_train.datasets.rooms import FIRST_HELD_OUT_SEED, room_folder
 KEYFRAMES, FRAMES = 8, 24
 OPTICAL = "camera_optical_frame"
 IDLE_CALLS = 50
+LEAST_LABELS = 5
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Measure:
     rate: float = 30.0
     """Images a second."""
     seconds: float = 30.0
-    """For each size and limit, after three seconds to settle."""
+    """For each size and limit, after three seconds to settle; longer where few labels come."""
     quality: str = "balanced"
     """What the node renders at where no limit lowers it."""
 
@@ -171,7 +172,10 @@ def row(rig: Rig, camera: CameraAndListener, measure: Measure, pause: Any, idle:
     time.sleep(3)
     before, sent_before, begun = dict(rig.fresh_facts()), len(camera.sent), time.monotonic()
     answers, renders, efforts = [], [], []
-    while time.monotonic() - begun < measure.seconds:
+    counted, patience = len(camera.labels), 5 * measure.seconds
+    while (gone := time.monotonic() - begun) < measure.seconds or (
+        gone < patience and len(camera.labels) - counted < LEAST_LABELS
+    ):
         seen = rig.facts_count
         while rig.facts_count == seen:
             answers.append(answer_seconds(rig, pause))

@@ -5,7 +5,7 @@
 A generated room plays in a loop, so the clock jumps back at every turn; every frame becomes a keyframe and is
 rendered, and keyframes leave again. A sample goes into FOLDER/samples.jsonl every ten seconds. Stopped early, it goes
 on where it stopped when run again: with a new mapper, whose memory gets a level of its own in the fit. Exit status 0
-unless something grows.
+unless something grows or stands still.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ from sray_train.datasets.rooms import FIRST_HELD_OUT_SEED, room_folder
 FRAMES, WIDTH, HEIGHT = 40, 160, 120
 STEADY = ("threads", "open_files", "segments")
 """What must not be more in the second half of a run than in the first."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds without a render after which the soak has failed."""
 
 
 @dataclass
@@ -81,7 +84,8 @@ def main(soak: Soak) -> int:
         plot(runs, result, soak.plot)
         print(f"plot: {soak.plot}")
     print(in_words(result, soak.limit))
-    return 1 if result["verdict"] == "grows" or result["grew"] else 0
+    stood_still = result["longest_pause_s"] > LONGEST_PAUSE
+    return 1 if result["verdict"] == "grows" or result["grew"] or stood_still else 0
 
 
 def watched(soak: Soak, seconds: float, run: int) -> Iterator[dict[str, Any]]:
@@ -184,12 +188,23 @@ def judged(soak: Soak, runs: list[list[dict[str, Any]]]) -> dict[str, Any]:
         "warm_up": soak.warm_up,
         "trend": asdict(fitted) if fitted else None,
         "grew": sorted(set(grew)),
+        "longest_pause_s": max((longest_pause(run) for run in runs), default=0.0),
         "minutes": round(sum(s["seconds"] for s in last) / 60, 1),
         "runs": len(runs),
         "loops": sum(s["loops"] for s in last),
         "renders": sum(s["renders"] for s in last),
         "last": last[-1] if last else None,
     }
+
+
+def longest_pause(run: list[dict[str, Any]]) -> float:
+    """Seconds between samples in which nothing was rendered: a mapper that stands still leaks nothing either."""
+    longest, last = 0.0, run[0]
+    for sample in run:
+        if sample["renders"] > last["renders"]:
+            last = sample
+        longest = max(longest, sample["seconds"] - last["seconds"])
+    return round(longest, 1)
 
 
 def column(run: list[dict[str, Any]], key: str) -> NDArray[np.float64]:
@@ -212,6 +227,8 @@ def in_words(result: dict[str, Any], limit: float) -> str:
         f"{fitted['high']:+.2f}, {limit:g} allowed; {result['renders']} renders, {result['loops']} loops in "
         f"{result['minutes']:g} minutes"
     )
+    if result["longest_pause_s"] > LONGEST_PAUSE:
+        words += f"; nothing was rendered for {result['longest_pause_s']:.0f} s"
     return words + (f"; more in the second half than in the first: {', '.join(result['grew'])}" * bool(result["grew"]))
 
 

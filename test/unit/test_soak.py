@@ -61,3 +61,12 @@ def test_runs_of_different_levels_give_one_slope(memory_trend: ModuleType) -> No
 def test_too_short_a_run_is_no_verdict(memory_trend: ModuleType) -> None:
     with pytest.raises(ValueError, match="Run longer"):
         memory_trend.trend([(HOUR[:20], HOUR[:20])])
+
+
+def test_a_mapper_that_stands_still_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rclpy", reason="needs the ROS environment")
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    soak = importlib.import_module("soak")
+    renders = [5, 9, 9, 9, 9, 12, 12]
+    run = [{"seconds": 10.0 * (index + 1), "renders": count} for index, count in enumerate(renders)]
+    assert soak.longest_pause(run) == 30
