@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = {"numpy": "python3-numpy", "cv2": "python3-opencv"}
+LIBRARIES = {"numpy": "python3-numpy", "cv2": "python3-opencv", "yaml": "python3-yaml"}
 """Imported name -> rosdep key, where the two differ."""
 FROM_PIP = {"torch", "safetensors", "jaxtyping", "rosbags", "scipy"}
 """No rosdep key that works everywhere, or only needed with recordings: pip brings them (setup.py)."""
