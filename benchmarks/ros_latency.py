@@ -141,6 +141,7 @@ def main(measure: Measure) -> None:
                 print(line(rows[-1]), flush=True)
     for reason in sorted(set(skipped)):
         print(f"left out: {reason}")
+    print("\n".join(markdown(row) for row in rows))  # for docs/performance.md
     write(measure.json, record | {"rows": rows, "left_out": sorted(set(skipped))})
     if measure.plot is not None:
         plot(rows, measure.plot)
@@ -171,7 +172,8 @@ def row(rig: Rig, camera: CameraAndListener, measure: Measure, pause: Any, idle:
     streaming.start()
     time.sleep(3)
     before, sent_before, begun = dict(rig.fresh_facts()), len(camera.sent), time.monotonic()
-    answers, renders, efforts = [], [], []
+    answers, efforts = [], []
+    renders: dict[str, float] = {}
     counted, patience = len(camera.labels), 5 * measure.seconds
     while (gone := time.monotonic() - begun) < measure.seconds or (
         gone < patience and len(camera.labels) - counted < LEAST_LABELS
@@ -180,19 +182,19 @@ def row(rig: Rig, camera: CameraAndListener, measure: Measure, pause: Any, idle:
         while rig.facts_count == seen:
             answers.append(answer_seconds(rig, pause))
             time.sleep(0.1)
-        renders.append(float(rig.facts["last render seconds"]))
+        renders[rig.facts["renders"]] = float(rig.facts["last render seconds"])
         efforts.append(rig.facts.get("last render", ""))
     after, took = dict(rig.facts), time.monotonic() - begun
     sent = dict(list(camera.sent.items())[sent_before:])
     stop.set()
     streaming.join()
     assert rig.set(trigger="request") == ""
-    time.sleep(1.0 + 2 * max(renders))  # what waits is rendered, and reported handled
+    time.sleep(1.0 + 2 * max(renders.values()))  # what waits is rendered, and reported handled
     handled, labels = set(camera.handled), [label for label in camera.labels if label[0] in sent]
     latencies = sorted(came - sent[stamp] for stamp, came, _ in labels)
     if len(latencies) < 3:
         raise SystemExit(f"error: {len(latencies)} labels came in {took:.0f} s; expected more. See {rig.log(MAPPER)}")
-    render = statistics.median(renders)
+    render = statistics.median(renders.values())
     return {
         "labels": len(latencies),
         "latency_s": {"median": round(statistics.median(latencies), 3), "p95": round(p95(latencies), 3)},
@@ -234,6 +236,22 @@ def of_service(seconds: list[float]) -> dict[str, float]:
         "p95": round(p95(milliseconds), 1),
         "worst": round(max(milliseconds), 1),
     }
+
+
+def markdown(row: dict[str, Any]) -> str:
+    """A row of the table in docs/performance.md."""
+    service = row["service_ms"]
+    cells = [
+        f"{row['width']}x{row['height']}",
+        f"{row['limit']:g} s" if row["limit"] else "none",
+        f"{row['latency_s']['median']:.2f} ({row['latency_s']['p95']:.2f})",
+        f"{row['latency_over_render']:.2f}",
+        f"{row['renders_per_second']:.2f}",
+        *(f"{row[name]:.1%}" for name in ("share_of_pixels", "share_received", "share_handled")),
+        f"{service['median']:.0f} ({service['p95']:.0f}, {service['worst']:.0f})",
+        f"{row['service_over_idle']:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def line(row: dict[str, Any]) -> str:
