@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 
+import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from cv_bridge import CvBridge, CvBridgeError
@@ -51,11 +52,16 @@ def time_message(stamp_ns: int) -> Time:
 
 def read_image(message: Image | CompressedImage) -> Picture:
     """RGB (height, width, 3). Raises SrayError BAD_ENCODING for what cannot become RGB, named."""
+    if isinstance(message, Image) and not (message.width and message.height):
+        raise SrayError(
+            ErrorCode.BAD_ENCODING,
+            f"an image has {message.width}x{message.height} pixels; expected some. Check the driver",
+        )
     try:
         if isinstance(message, CompressedImage):
             return np.ascontiguousarray(_BRIDGE.compressed_imgmsg_to_cv2(message, "rgb8"))
         return np.ascontiguousarray(_BRIDGE.imgmsg_to_cv2(message, "rgb8"))
-    except (CvBridgeError, KeyError, ValueError, TypeError) as error:
+    except (CvBridgeError, KeyError, ValueError, TypeError, cv2.error) as error:
         encoding = message.format if isinstance(message, CompressedImage) else message.encoding
         raise SrayError(
             ErrorCode.BAD_ENCODING,

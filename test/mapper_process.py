@@ -32,6 +32,8 @@ from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
 from sray_interfaces.action import RenderView
+from sray_interfaces.msg import Keyframe
+from sray_interfaces.srv import ListKeyframes
 
 OPTICAL_FRAME = "camera_optical_frame"
 INACTIVE, ACTIVE, UNCONFIGURED = (
@@ -169,6 +171,11 @@ class MapperProcess:
         """Whether the node has logged these words since `rosout` was emptied, or does so in time."""
         return self.listener.until(lambda: any(words in line.msg for line in self.rosout), seconds)
 
+    @property
+    def lines(self) -> str:
+        """The log since `rosout` was emptied; the node goes on, unlike after `log`."""
+        return "\n".join(line.msg for line in self.rosout)
+
     def says(self, words: str, seconds: float = 12) -> bool:
         """Whether it says so in its log and, from now on, in its diagnostics."""
         return self.said(words, seconds) and self.logged(words, seconds)
@@ -191,6 +198,15 @@ class MapperProcess:
         """What the last diagnostics say of a fact."""
         pairs = [pair for array_ in self.diagnostics[-1:] for status in array_.status for pair in status.values]
         return next((pair.value for pair in pairs if pair.key == key), None)
+
+    def fact(self, key: str) -> str | None:
+        """The same, of the diagnostics of from now on."""
+        assert self.said("")
+        return self.value(key)
+
+    def keyframes(self) -> list[Keyframe]:
+        """What the buffer holds."""
+        return list(self.service(ListKeyframes, "list_keyframes", ListKeyframes.Request()).keyframes)
 
     def ask(self, goal: RenderView.Goal) -> Any:
         """The goal handle of an accepted goal."""
