@@ -53,7 +53,7 @@ EXPECTED = (ErrorCode.TOO_FEW_VIEWS, ErrorCode.NO_KEYFRAMES, ErrorCode.CANCELED,
 
 
 class MappingWork:
-    """One configured model with its keyframes and map. All methods but the constructor and `leave` are the worker's."""
+    """One configured model with its keyframes and map. The worker's, but for `leave`, `report` and the constructor."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class MappingWork:
         self._health = health
         self._logger = logger
         self._on_handled = on_handled
-        self._reader = FrameReader(parameters, self._report)
+        self._reader = FrameReader(parameters, self.report)
         self._early_labels: OrderedDict[int, Labels] = OrderedDict()
         self._last_camera: Camera | None = None
         self._last_render = float("-inf")
@@ -131,7 +131,7 @@ class MappingWork:
         elif lane is COMMANDS:
             item.refuse(busy())
         elif lane in ANSWERED:
-            self._report(error := displaced())
+            self.report(error := displaced())
             item.refuse(error)
 
     # --- commands
@@ -314,10 +314,11 @@ class MappingWork:
             error = SrayError(ErrorCode.INTERNAL, f"{unknown!r}; please report it with the log")
         else:
             return None
-        self._report(error)
+        self.report(error)
         return error
 
-    def _report(self, error: SrayError) -> None:
+    def report(self, error: SrayError) -> None:
+        """Count it, and log it if it is news. Any thread."""
         if self._health.refused(error) and self._inbox.is_open:
             # One call site per severity: rclpy refuses a site that changes its mind.
             if error.code in EXPECTED:

@@ -95,7 +95,9 @@ class ViewRequests:
                 self._work.leave(REQUESTS, dropped)
 
         if not 0 < scale <= 1:
-            refuse(SrayError(ErrorCode.BAD_CAMERA_INFO, f"scale is {scale:g}; expected more than 0, at most 1"))
+            error = SrayError(ErrorCode.BAD_CAMERA_INFO, f"scale is {scale:g}; expected more than 0, at most 1")
+            self._work.report(error)
+            refuse(error)
         else:
             self._with_pose(asked.viewpoint, deliver, refuse)
 
@@ -103,17 +105,28 @@ class ViewRequests:
         self, pose: PoseStamped, deliver: Callable[[Matrix], None], refuse: Callable[[SrayError], None]
     ) -> None:
         """Hand map_from_view on to `deliver` as soon as TF knows the frame that the pose is given in."""
+
+        def refuse_and_report(error: SrayError) -> None:  # the worker never sees this one
+            self._work.report(error)
+            refuse(error)
+
         try:
             frame_from_view = matrix_of_pose(pose.pose)
         except SrayError as error:
-            refuse(error)
+            refuse_and_report(error)
             return
         header = pose.header
         if header.frame_id == self._map_frame:
             deliver(frame_from_view)
             return
         self._poses.put(
-            Waiting(header.frame_id, header.stamp, lambda m: deliver(m @ frame_from_view), refuse, may_be_latest=True)
+            Waiting(
+                header.frame_id,
+                header.stamp,
+                lambda m: deliver(m @ frame_from_view),
+                refuse_and_report,
+                may_be_latest=True,
+            )
         )
         if not self._inbox.is_open:  # closed meanwhile: nobody polls the queue any more
             self._poses.refuse_all(inactive())
