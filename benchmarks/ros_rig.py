@@ -37,7 +37,9 @@ class Rig:
         """What the mapper last said about its work on /diagnostics."""
         self.facts_count = 0
         # Read by the middleware when the first node is made; what this process starts inherits them.
-        os.environ |= {"ROS_DOMAIN_ID": str(1 + os.getpid() % 101), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+        # Above the domains of the tests: an hour's soak would hear one of them sooner or later. Above 232 there is none.
+        domain = 215 + os.getpid() % 18
+        os.environ |= {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(REPOSITORY / "config/fastdds_shared_memory.xml"))
         os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
         rclpy.init(signal_handler_options=rclpy.SignalHandlerOptions.NO)

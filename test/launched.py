@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import signal
@@ -12,13 +11,9 @@ import textwrap
 import threading
 from pathlib import Path
 
+from domains import Domain
+
 PACKAGE = "made_up"
-_turn = itertools.count(os.getpid())
-
-
-def clean_domain() -> str:
-    """A DDS domain that this test shares with nobody; above 101 Linux's own ports begin."""
-    return str(1 + next(_turn) % 100)
 
 
 class MadeUpPackage:
@@ -32,7 +27,8 @@ class MadeUpPackage:
         index = prefix / "share/ament_index/resource_index/packages"
         index.mkdir(parents=True)
         (index / PACKAGE).touch()
-        self.domain = clean_domain()
+        self._reserved = Domain()  # for as long as the package is needed
+        self.domain = str(self._reserved.number)
 
     def add_executable(self, name: str, code: str) -> None:
         path = self.prefix / "lib" / PACKAGE / name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import signal
 import subprocess
@@ -13,20 +12,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import rclpy
+from domains import Domain
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-
-_turn = itertools.count(os.getpid())
 
 
 class Listener:
     """A node in this process, on a domain of its own, that keeps what it hears."""
 
     def __init__(self) -> None:
-        # 0-101: higher numbers collide with Linux's ephemeral ports. Few tests run at a time; pids tell them apart.
-        self.domain = 1 + next(_turn) % 100
+        self._reserved = Domain()
+        self.domain = self._reserved.number
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         self._context = Context()
         rclpy.init(context=self._context, domain_id=self.domain)
@@ -77,6 +75,7 @@ class Listener:
         self._executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self._context)
+        self._reserved.close()
 
 
 @contextlib.contextmanager
