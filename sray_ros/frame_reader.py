@@ -19,6 +19,7 @@ from sray_ros.parameters import MapperParameters
 from sray_ros.poses import Matrix
 from sray_ros.rectification import Calibration, Rectifier, check_size, read_camera_info
 
+SMALLEST_IMAGE = 17
 LARGEST_REQUEST = 8192
 """Columns or rows of a view that somebody asks for: a slip of the keyboard must not occupy the worker for a day."""
 
@@ -38,6 +39,12 @@ class FrameReader:
         calibration = read_camera_info(arrival.info, self._parameters["camera.rectified"])
         picture = read_image(arrival.image)
         check_size(calibration, picture)
+        if max(calibration.width, calibration.height) < SMALLEST_IMAGE:
+            raise SrayError(
+                ErrorCode.BAD_CAMERA_INFO,
+                f"the image is {calibration.width}x{calibration.height}; expected a side of {SMALLEST_IMAGE} pixels or "
+                "more: the encoder halves it four times",
+            )
         self._calibration = calibration
         return Frame(
             torch.from_numpy(self._rectifier.picture(calibration, picture)),
