@@ -37,7 +37,7 @@ class Rig:
         """What the mapper last said about its work on /diagnostics."""
         self.facts_count = 0
         # Read by the middleware when the first node is made; what this process starts inherits them.
-        # Above the domains of the tests: an hour's soak would hear one of them sooner or later. Above 232 there is none.
+        # Above the domains of the tests, one of which an hour's soak would hear sooner or later; none is above 232.
         domain = 215 + os.getpid() % 18
         os.environ |= {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(REPOSITORY / "config/fastdds_shared_memory.xml"))

@@ -80,7 +80,7 @@ def main(soak: Soak) -> int:
         runs = read_runs(samples_file)
     result = judged(soak, runs)
     write(soak.json, record | {"settings": settings(soak)} | result)
-    if soak.plot is not None:
+    if soak.plot is not None and runs:
         plot(runs, result, soak.plot)
         print(f"plot: {soak.plot}")
     print(in_words(result, soak.limit))
