@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
@@ -268,3 +271,15 @@ def checkpoint(path: Path, seed: int = 0, classes: int = 3) -> Path:
     space = LabelSpace("stripes", names, colours, tuple(range(1, classes + 1)))
     save_checkpoint(path, SemanticRay(SemanticRayConfig(classes)), space)
     return path
+
+
+@contextmanager
+def broken_mapper(model_file: Path, settings: dict[str, Any], **environment: object) -> Iterator[MapperProcess]:
+    """A process of `broken_mapper`, which see for the environment, with a DDS domain of its own."""
+    from ros_listener import listening
+
+    with pytest.MonkeyPatch.context() as patch, listening() as listener:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        for name, value in environment.items():
+            patch.setenv(name, str(value))
+        yield MapperProcess(listener, "broken_mapper", **{"model.path": model_file}, **settings)
