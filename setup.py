@@ -43,6 +43,7 @@ setup(
         "opencv-python-headless<5",
         "safetensors",
         "jaxtyping",
+        "rosbags",
     ],
     extras_require={
         "train": [
@@ -54,7 +55,6 @@ setup(
             "jinja2",
             "rich",
             "tqdm",
-            "rosbags",
             "pyyaml",
             "pillow",
             "lightning-fabric",

@@ -247,6 +247,7 @@ def rviz(given: dict[str, str]) -> Node:
         namespace=given["namespace"],
         arguments=["-d", given["rviz_config"]],
         parameters=[clock(given)],
+        remappings=remapped_inputs(given, "image", "camera_info"),  # its Camera display shows the camera's picture
         output="screen",
     )
 
