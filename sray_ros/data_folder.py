@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sray.errors import ErrorCode, SrayError
+
+LONGEST_NAME = 200
+"""Bytes: with suffix and what a half-written file is called, what every file system takes."""
 
 
 class DataFolder:
@@ -20,6 +24,8 @@ class DataFolder:
         """
         if not name or name.endswith("/"):
             raise self._bad(name, "names no file")
+        if len(os.fsencode(name)) > LONGEST_NAME:
+            raise self._bad(name, f"is longer than {LONGEST_NAME} bytes")
         if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
             raise self._bad(name, "leads out of the folder")
         path = self._root / (name if name.endswith(suffix) else name + suffix)
