@@ -21,9 +21,13 @@ from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID, LabelSpace
 from sray.mapping.cloud import LabelledCloud
+from sray_ros.compressed_pictures import claimed_size
 
 Picture = NDArray[np.uint8]
 Depth = NDArray[np.float32]
+
+MOST_PIXELS = 1 << 26
+"""Of a picture: what is claimed in a spoilt header is allocated before it is found to be wrong."""
 
 _BRIDGE = CvBridge()  # holds no state
 
@@ -57,6 +61,14 @@ def read_image(message: Image | CompressedImage) -> Picture:
             ErrorCode.BAD_ENCODING,
             f"an image has {message.width}x{message.height} pixels; expected some. Check the driver",
         )
+    if isinstance(message, CompressedImage):
+        size = claimed_size(memoryview(message.data).cast("B"))
+        if size is None or not 0 < size[0] * size[1] <= MOST_PIXELS:
+            found = "is no whole jpeg or png" if size is None else f"claims {size[0]}x{size[1]} pixels"
+            raise SrayError(
+                ErrorCode.BAD_ENCODING,
+                f"a compressed image ({message.format!r}) {found}; expected jpeg or png, {MOST_PIXELS} pixels at most",
+            )
     try:
         if isinstance(message, CompressedImage):
             return np.ascontiguousarray(_BRIDGE.compressed_imgmsg_to_cv2(message, "rgb8"))
