@@ -49,9 +49,13 @@ class Intake:
         self._jumps = PoseJumps()
         tf.clear()  # of what was heard before a pause: a bag may have started again meanwhile
         self._listener = tf2_ros.TransformListener(tf, node)
-        self.inputs = CameraInputs(
-            node, settings, poses, self._on_arrival, self._on_labels, self._on_refused, self._on_jump_back
-        )
+        try:
+            self.inputs = CameraInputs(
+                node, settings, poses, self._on_arrival, self._on_labels, self._on_refused, self._on_jump_back
+            )
+        except Exception:
+            self._listener.unregister()  # nobody else knows of it
+            raise
 
     def close(self) -> None:
         """Nothing comes in afterwards."""

@@ -7,6 +7,7 @@ first ones are kept but not rendered.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -174,6 +175,7 @@ class SemanticMapper(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._undo_configure.close()
+        gc.collect()  # model and keyframes are held by callbacks in circles: freed now, not rounds of configuring later
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -201,7 +203,8 @@ class SemanticMapper(LifecycleNode):
         if not len(work.mapper.keyframes):
             return
         try:
-            path = self._folder.path(name, SESSION)
+            # Mappers that share parameters and folder, each in its namespace, would overwrite each other's.
+            path = self._folder.path(f"{self.get_namespace()}/{name}".lstrip("/"), SESSION)
             work.session().save(path)
             self.get_logger().info(f"saved {len(work.mapper.keyframes)} keyframes to {path}")
         except SrayError as error:

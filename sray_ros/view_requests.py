@@ -47,7 +47,8 @@ class ViewRequests:
         self._publications = publications
         self._broadcaster = broadcaster
         self._map_frame = map_frame
-        self._view_frame = f"{node.get_name()}_view_optical_frame"
+        # With the namespace: all nodes share one TF.
+        self._view_frame = f"{node.get_fully_qualified_name()[1:]}_view_optical_frame"
 
     def on_viewpoint(self, viewpoint: PoseStamped) -> None:
         """The newest wins: one that still waits for the worker is given up for the next."""
