@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import rclpy
-from numpy.typing import NDArray
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -28,11 +26,10 @@ from std_msgs.msg import Float32
 from vision_msgs.msg import LabelInfo
 
 from sray.errors import ErrorCode, SrayError
+from sray.frames import nearest_exact
 from sray.label_space import LABEL_SPACES, VOID
 from sray.metrics import ConfusionMatrix
-from sray_ros.conversions import nanoseconds
-
-LabelImage = NDArray[np.uint8]
+from sray_ros.conversions import Picture, nanoseconds, read_labels
 
 
 class LabelScorer(Node):
@@ -53,8 +50,8 @@ class LabelScorer(Node):
         self._names: list[str] = list(LABEL_SPACES[space].names)
         self._matrix = ConfusionMatrix(len(self._names))
         self._output = Path(str(self._value("output"))).expanduser() if self._value("output") else None
-        self._labels: OrderedDict[int, LabelImage] = OrderedDict()
-        self._truths: OrderedDict[int, LabelImage] = OrderedDict()
+        self._labels: OrderedDict[int, Picture] = OrderedDict()
+        self._truths: OrderedDict[int, Picture] = OrderedDict()
         self._last_label = 0.0
         self._last_line = 0.0
         self._truth_names: dict[int, str] | None = None
@@ -118,9 +115,9 @@ class LabelScorer(Node):
     def _on_truth(self, message: Image) -> None:
         self._take(message, self._truths)
 
-    def _take(self, message: Image, waiting: OrderedDict[int, LabelImage]) -> None:
+    def _take(self, message: Image, waiting: OrderedDict[int, Picture]) -> None:
         try:
-            picture = _label_image(message)
+            picture = read_labels(message)
         except SrayError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
@@ -131,12 +128,11 @@ class LabelScorer(Node):
         if stamp in self._labels and stamp in self._truths:
             self._score(stamp, self._labels.pop(stamp), self._truths.pop(stamp))
 
-    def _score(self, stamp: int, label: LabelImage, truth: LabelImage) -> None:
+    def _score(self, stamp: int, label: Picture, truth: Picture) -> None:
         if self._mismatch:
             return
         if truth.shape != label.shape:
-            height, width = label.shape
-            truth = np.asarray(cv2.resize(truth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+            truth = nearest_exact(truth, label.shape[1], label.shape[0])
         try:
             self._matrix.update(label, truth)
         except ValueError as error:
@@ -213,17 +209,6 @@ def difference(labels: dict[int, str] | None, truth: dict[int, str] | None) -> s
 
 def _names_of(info: LabelInfo) -> dict[int, str]:
     return {int(entry.class_id): str(entry.class_name) for entry in info.class_map if entry.class_id != VOID}
-
-
-def _label_image(message: Image) -> LabelImage:
-    if message.encoding not in ("mono8", "8UC1") or len(message.data) < message.step * message.height:
-        raise SrayError(
-            ErrorCode.BAD_ENCODING,
-            f"a label image has encoding {message.encoding!r} and {len(message.data)} bytes for {message.width}x"
-            f"{message.height}; expected mono8 class indices, one byte a pixel",
-        )
-    rows = np.frombuffer(message.data, np.uint8)[: message.step * message.height].reshape(message.height, message.step)
-    return np.ascontiguousarray(rows[:, : message.width])
 
 
 def _number(value: float) -> float | None:

@@ -23,8 +23,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
 from sray_ros.bag_recording import BagRecording
-from sray_ros.conversions import read_depth, read_image
-from sray_ros.label_scorer import _label_image
+from sray_ros.conversions import read_depth, read_image, read_labels
 from sray_ros.rectification import check_size, read_camera_info
 from sray_train.bags import BagEncoding, write_bag
 from sray_train.bags.check import check_bag
@@ -223,7 +222,7 @@ def test_absurd_images(batch: int) -> None:
         message = any_image(Random(seed))
         refused += only_sray_errors(seed, lambda: read_image(message), CODES)  # noqa: B023
         only_sray_errors(seed, lambda: read_depth(message), CODES)  # noqa: B023
-        only_sray_errors(seed, lambda: _label_image(message), CODES)  # noqa: B023
+        only_sray_errors(seed, lambda: read_labels(message), CODES)  # noqa: B023
     assert 0 < refused < 200 * TIMES
 
 
