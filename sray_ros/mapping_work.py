@@ -157,8 +157,9 @@ class MappingWork:
         return self.mapper.map.to_cloud()
 
     def restore(self, session: Session) -> None:
-        """Go on from a saved session. Raises what its `restore` raises; nothing has changed then."""
-        session.restore(self.mapper, self.checkpoint.label_space)
+        """Go on from a saved session. Raises what its `restore` raises, or INACTIVE; nothing has changed then."""
+        with self._stoppable() as stopped:
+            session.restore(self.mapper, self.checkpoint.label_space, stopped)
         self._early_labels.clear()
         if len(self.mapper.keyframes):
             self._last_camera = self.mapper.keyframes[len(self.mapper.keyframes) - 1].camera
@@ -168,7 +169,7 @@ class MappingWork:
     def change_model(self, checkpoint: Checkpoint) -> str:
         """Render with another model from now on; returns the old one's id.
 
-        Raises SrayError MODEL_MISMATCH for another label space, OUT_OF_MEMORY; the old model goes on then.
+        Raises SrayError MODEL_MISMATCH for another label space, OUT_OF_MEMORY, INACTIVE; the old model goes on then.
         """
         old = self.checkpoint
         if checkpoint.label_space != old.label_space:
@@ -179,7 +180,8 @@ class MappingWork:
                 "change it set model.path, clean up and configure again",
             )
         renderer = PacedRenderer(checkpoint, self.device, self._parameters, self._health)
-        self.mapper.change_model(renderer.field)
+        with self._stoppable() as stopped:
+            self.mapper.change_model(renderer.field, stopped)
         self._renderer, self.checkpoint = renderer, checkpoint
         return old.id
 
@@ -206,9 +208,11 @@ class MappingWork:
         """Labels come later than their image, as a rule; those that are first wait for it."""
         slop_ns = round(self._parameters["sync.slop"] * 1e9)
         self._early_labels.pop(labels.stamp_ns, None)
-        picture = self._reader.labels(labels.image)
+        picture, held = self._reader.labels(labels.image), len(self.mapper.keyframes)
         if self.mapper.supervise(labels.stamp_ns, picture, slop_ns) is not None:
             self._health.labelled += 1
+            if len(self.mapper.keyframes) != held:  # labels count towards model.memory_budget
+                self._publications.keyframes(self.mapper)
             return
         self._early_labels[labels.stamp_ns] = labels
         while len(self._early_labels) > EARLY_LABELS:
@@ -247,7 +251,7 @@ class MappingWork:
 
     @contextmanager
     def _stoppable(self, canceled: Callable[[], bool] = lambda: False) -> Iterator[Callable[[], bool]]:
-        """What a render asks whether to stop: when canceled, and when the node is being deactivated."""
+        """What long work asks whether to stop: when canceled, and when the node is being deactivated."""
 
         def stopped() -> bool:
             # Requests that were canceled while they waited are told between two chunks of this render.
