@@ -38,6 +38,11 @@ class Topic:
         return QoSProfile(depth=self.depth, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
 
 
+CALLS = QoSProfile(depth=1000)
+"""Of services and the action: requests that wait to be taken. DDS loses those beyond it without a word, and whoever
+sent them waits for ever; the usual 10 are too few for two or three impatient clients."""
+
+
 @dataclass(frozen=True)
 class Call:
     """A service or an action."""

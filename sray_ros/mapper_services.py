@@ -64,7 +64,8 @@ class MapperServices:
         # Services answer beside each other, and beside a transition that takes long.
         group = ReentrantCallbackGroup()
         for call in api.SERVICES:
-            node.create_service(call.type, call.name, self._answered(call, handlers[call]), callback_group=group)
+            handle = self._answered(call, handlers[call])
+            node.create_service(call.type, call.name, handle, qos_profile=api.CALLS, callback_group=group)
 
     async def _save_session(self, request: Any, response: Any) -> None:
         path = self._folder.path(request.file, SESSION)

@@ -16,7 +16,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
 from sray_ros.conversions import cloud_message, image_message
-from sray_ros.declarations import RENDER_VIEW
+from sray_ros.declarations import CALLS, RENDER_VIEW
 from sray_ros.mapping_work import MappingWork
 from sray_ros.pacing import Effort
 from sray_ros.publications import view_messages
@@ -49,6 +49,9 @@ class RenderViewServer:
             self._execute,
             callback_group=ReentrantCallbackGroup(),
             cancel_callback=lambda goal: CancelResponse.ACCEPT,  # rclpy's default rejects
+            goal_service_qos_profile=CALLS,
+            result_service_qos_profile=CALLS,
+            cancel_service_qos_profile=CALLS,
             result_timeout=RESULT_SECONDS,
         )
 
