@@ -169,11 +169,11 @@ class Mapper:
         camera = self.keyframes[index].camera
         return self.keyframes.label(index, torch.from_numpy(nearest_exact(labels.numpy(), camera.width, camera.height)))
 
-    def change_model(self, field: SemanticField) -> None:
-        """Go on with another model: every keyframe is encoded anew, the map stays.
+    def change_model(self, field: SemanticField, canceled: Callable[[], bool] | None = None) -> None:
+        """Go on with another model: every keyframe is encoded anew, the map stays. `canceled` is asked between them.
 
         Raises SrayError, and goes on with the old model: MODEL_MISMATCH if it has another number of classes,
-        OUT_OF_MEMORY if both models' features do not fit.
+        OUT_OF_MEMORY if both models' features do not fit, CANCELED.
         """
         classes = field.model.config.classes
         if classes != self._classes:
@@ -182,17 +182,29 @@ class Mapper:
                 f"the new model tells {classes} classes apart, the map holds {self._classes}; expected the same label "
                 "space. Start a new map for another one",
             )
-        self.keyframes.replace_features([_encode(field, keyframe.frame) for keyframe in self.keyframes])
+        features = []
+        for keyframe in self.keyframes:
+            _go_on(canceled)
+            features.append(_encode(field, keyframe.frame))
+        self.keyframes.replace_features(features)
         self._field = field
 
-    def restore(self, keyframes: Iterable[tuple[int, Frame]], next_number: int, state: VoxelMapState) -> None:
+    def restore(
+        self,
+        keyframes: Iterable[tuple[int, Frame]],
+        next_number: int,
+        state: VoxelMapState,
+        canceled: Callable[[], bool] | None = None,
+    ) -> None:
         """Take saved keyframes (number and frame, oldest first) and a saved map instead of the present ones.
 
         Each is encoded; more than the configured limits hold are thinned out as ever. Revisions count on from the
-        higher of the two. Raises SrayError OUT_OF_MEMORY, or ValueError for what does not fit, and changes nothing.
+        higher of the two. `canceled` is asked between keyframes. Raises SrayError OUT_OF_MEMORY, CANCELED, or
+        ValueError for what does not fit, and changes nothing.
         """
         buffer = KeyframeBuffer(self.config.keyframes)
         for number, frame in keyframes:
+            _go_on(canceled)
             buffer.enter(Keyframe(number, frame, _encode(self._field, frame)))
         buffer.next_number = max(next_number, buffer.next_number)
         buffer.revision = max(self.keyframes.revision, buffer.revision) + 1
@@ -292,6 +304,11 @@ class Mapper:
         around = nearest_views(camera, self.keyframes.cameras, SCENE_VIEWS)
         projection = camera.project(torch.cat([self.keyframes[index].scene_points for index in around]))
         return projection.depth[projection.seen]
+
+
+def _go_on(canceled: Callable[[], bool] | None) -> None:
+    if canceled is not None and canceled():
+        raise SrayError(ErrorCode.CANCELED, "canceled before all keyframes were encoded; nothing has changed")
 
 
 def _encode(field: SemanticField, frame: Frame) -> Float[Tensor, "channels rows columns"]:

@@ -8,6 +8,7 @@ are JSON in its header. Features are not saved: the model makes them again, the 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,12 @@ class Session:
         with memory_errors("load a session", "a machine with more memory"):
             return Session(*read_session(path))
 
-    def restore(self, mapper: Mapper, label_space: LabelSpace) -> None:
+    def restore(self, mapper: Mapper, label_space: LabelSpace, canceled: Callable[[], bool] | None = None) -> None:
         """Give a mapper these keyframes and this map instead of its own. With the same model it goes on as that one.
 
+        `canceled` is asked between keyframes, each of which takes as long to encode as when it was new.
         Raises SrayError, and changes nothing: MODEL_MISMATCH if the session speaks another label space than the
-        mapper, BAD_FILE if its map has another voxel size, OUT_OF_MEMORY.
+        mapper, BAD_FILE if its map has another voxel size, OUT_OF_MEMORY, CANCELED.
         """
         if label_space != self.label_space:
             raise SrayError(
@@ -102,7 +104,7 @@ class Session:
                 f"the session's map has voxels of {self.map.voxel_size} m, this one of {here} m; expected the same. "
                 "Set map.voxel_size to the session's and configure anew",
             )
-        mapper.restore(self.keyframes, self.next_number, self.map)
+        mapper.restore(self.keyframes, self.next_number, self.map, canceled)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         frames = [frame for _, frame in self.keyframes]

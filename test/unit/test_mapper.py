@@ -332,6 +332,8 @@ def test_a_change_of_model_that_fails_halfway_changes_nothing(
     assert code_of(lambda: mapper.change_model(FailingField(model))) is ErrorCode.OUT_OF_MEMORY
     more = SemanticField(SemanticRay(SemanticRayConfig(CLASSES + 1)))
     assert code_of(lambda: mapper.change_model(more)) is ErrorCode.MODEL_MISMATCH
+    same_size, asked = SemanticField(SemanticRay(SemanticRayConfig(CLASSES))), iter([False, True])
+    assert code_of(lambda: mapper.change_model(same_size, lambda: next(asked))) is ErrorCode.CANCELED
     assert all(now is then for now, then in zip(mapper.keyframes, before, strict=True))
     assert mapper.keyframes.revision == revision
     assert torch.equal(mapper.render(camera_at(1.1)).view.confidence, expected.confidence)

@@ -217,6 +217,17 @@ def test_memory_that_runs_out_while_restoring_changes_nothing(
     assert same(mapper.map.to_cloud(), cloud)
 
 
+def test_restoring_stops_between_two_keyframes_when_canceled_and_changes_nothing(saved: Path, mapper: Mapper) -> None:
+    before, cloud, asked = list(mapper.keyframes), mapper.map.to_cloud(), iter(range(9))
+    with pytest.raises(SrayError) as caught:
+        Session.load(saved).restore(mapper, SPACE, lambda: next(asked) == 3)
+    assert caught.value.code is ErrorCode.CANCELED
+    assert next(asked) == 4
+    assert all(now is then for now, then in zip(mapper.keyframes, before, strict=True))
+    assert same(mapper.map.to_cloud(), cloud)
+    Session.load(saved).restore(mapper, SPACE, lambda: False)
+
+
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
     """As on a full disk, to the process that writes."""

@@ -1,0 +1,146 @@
+"""SIGINT and SIGTERM at any moment: the node ends with 0, soon, with its session saved if asked, and no traceback."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import PlaneScene
+from mapper_process import MapperProcess
+from mapper_views import SETTINGS as EXACT
+from mapper_views import goal_for
+from ros_listener import listening
+from sensor_msgs.msg import CameraInfo
+
+from sray.checkpoint import load_checkpoint
+from sray.frames import Frame
+from sray.mapping.session import Session
+from sray.mapping.voxel_map import VoxelMap
+from sray_interfaces.srv import LoadSession, SaveSession
+
+pytestmark = pytest.mark.ros
+SECONDS = 3.0
+SETTINGS: dict[str, Any] = {**EXACT, "keyframes.min_translation": 0.0, "session.autosave": "last"}
+Doing = Callable[[MapperProcess, list[Frame], Path, Path], None]
+
+
+@pytest.fixture
+def started(model_file: Path, tmp_path: Path) -> Iterator[MapperProcess]:
+    with listening() as listener:
+        yield MapperProcess(listener, **{"model.path": model_file, "data_dir": tmp_path}, **SETTINGS)
+
+
+def nothing(mapper: MapperProcess, frames: list[Frame], folder: Path, model: Path) -> None:
+    """It waits for images."""
+
+
+def rendering(mapper: MapperProcess, frames: list[Frame], folder: Path, model: Path) -> None:
+    camera = frames[0].camera.resized(1600, 1200)
+    goal = goal_for(camera, camera_info=CameraInfo(width=1600, height=1200))
+    goal.camera_info.k = camera.intrinsics.double().reshape(-1).tolist()
+    started: list[Any] = []
+    future = mapper.render_view.send_goal_async(goal, feedback_callback=started.append)
+    assert mapper.listener.until(lambda: future.done() and started)
+
+
+def loading(mapper: MapperProcess, frames: list[Frame], folder: Path, model: Path) -> None:
+    """A session whose keyframes take many seconds to encode."""
+    scene, checkpoint = PlaneScene(width=320, height=240), load_checkpoint(model)
+    frame = replace(scene.frame((0.0, 0.0, 0.0)), depth=None, labels=None)
+    kept = []
+    for number in range(300):
+        pose = frame.camera.world_from_camera.clone()
+        pose[0, 3] = 0.2 * number
+        camera = replace(frame.camera, world_from_camera=pose)
+        kept.append((number, replace(frame, camera=camera, stamp_ns=10**11 + number)))
+    space = checkpoint.label_space
+    Session(checkpoint.id, space, tuple(kept), 300, VoxelMap(space.classes).state()).save(folder / "many.safetensors")
+    ask(mapper, LoadSession, "load_session", LoadSession.Request(file="many"))
+    spin(mapper, 1.0)  # until it encodes
+
+
+def saving(mapper: MapperProcess, frames: list[Frame], folder: Path, model: Path) -> None:
+    for _ in range(20):
+        ask(mapper, SaveSession, "save_session", SaveSession.Request(file="asked"))
+    assert mapper.listener.until((folder / "asked.safetensors").exists)
+
+
+def flooded(mapper: MapperProcess, frames: list[Frame], folder: Path, model: Path) -> None:
+    """More images and requests than it can take."""
+    assert mapper.set(trigger="timer", keyframes__min_rotation=0.0) == ""
+    goal = goal_for(frames[0].camera)
+    for index in range(100):
+        mapper.send(frames[index % 5], 200.0 + 0.1 * index)
+        if not index % 5:
+            mapper.render_view.send_goal_async(goal)
+        mapper.listener.until(lambda: True)
+
+
+def ask(mapper: MapperProcess, kind: type, name: str, request: Any) -> None:
+    client = mapper.listener.node.create_client(kind, f"/semantic_mapper/{name}")
+    assert mapper.listener.until(client.service_is_ready)
+    client.call_async(request)
+
+
+def spin(mapper: MapperProcess, seconds: float) -> None:
+    mapper.listener.until(lambda: False, seconds)
+
+
+@pytest.mark.slow
+@pytest.mark.shows("session.autosave", "semantic_mapper")
+@pytest.mark.parametrize(
+    ("sign", "doing"),
+    [
+        (signal.SIGINT, nothing),
+        (signal.SIGTERM, nothing),
+        (signal.SIGINT, rendering),
+        (signal.SIGTERM, rendering),
+        (signal.SIGINT, loading),
+        (signal.SIGTERM, saving),
+        (signal.SIGINT, flooded),
+        (signal.SIGTERM, flooded),
+    ],
+)
+def test_a_signal_ends_the_node_soon_with_its_session_saved(
+    started: MapperProcess, frames: list[Frame], tmp_path: Path, model_file: Path, sign: signal.Signals, doing: Doing
+) -> None:
+    mapper = started
+    assert mapper.configure()
+    assert mapper.activate()
+    seconds = mapper.send_in_lockstep(frames)
+    doing(mapper, frames, tmp_path, model_file)
+    assert mapper.process.poll() is None
+    output = ended(mapper, sign)
+    kept = Session.load(tmp_path / "last.safetensors").keyframes
+    stamps = [frame.stamp_ns / 1e9 for _, frame in kept]
+    np.testing.assert_allclose(stamps[:5], seconds, err_msg=output)
+    assert torch.equal(kept[0][1].image, frames[0].image)
+    assert len(kept) == 5 or doing is flooded
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_an_inactive_node_which_has_nothing_to_save(
+    started: MapperProcess, tmp_path: Path, sign: signal.Signals
+) -> None:
+    assert started.configure()
+    ended(started, sign)
+    assert not (tmp_path / "last.safetensors").exists()
+
+
+def ended(mapper: MapperProcess, sign: signal.Signals) -> str:
+    """What it wrote, having ended with 0 in time."""
+    since = time.monotonic()
+    mapper.process.send_signal(sign)
+    status, output = mapper.listener.finish(mapper.process, 20)
+    taken = time.monotonic() - since
+    assert status == 0, output
+    assert taken < SECONDS, f"{taken:.1f} s\n{output}"
+    assert "Traceback" not in output, output
+    return output
