@@ -1,0 +1,130 @@
+"""Launch arguments, each by its effect: one real launch with all of them typed, asked over the graph."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import PlaneScene
+from launched import MadeUpPackage
+from mapper_process import checkpoint
+from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import GetParameters
+from ros_listener import Listener
+
+from sray.sequence import SequenceWriter
+
+pytestmark = pytest.mark.ros
+RVIZ = """
+    import sys
+    print("RVIZ", *sys.argv[1:], flush=True)
+"""
+
+
+@pytest.fixture
+def rviz(tmp_path: Path) -> Path:
+    """A prefix with an rviz2 that says how it was called."""
+    package = MadeUpPackage(tmp_path / "prefix")
+    package.add_executable("rviz2", RVIZ)
+    (package.prefix / "lib/made_up").rename(package.prefix / "lib/rviz2")
+    (package.prefix / "share/ament_index/resource_index/packages/rviz2").touch()
+    return package.prefix
+
+
+@pytest.fixture
+def launched(listener: Listener, tmp_path: Path, rviz: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**arguments: object) -> subprocess.Popen[bytes]:
+        ros2 = shutil.which("ros2", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        assert ros2 is not None, "no ros2 command here; make setup"
+        environment = os.environ | {
+            "AMENT_PREFIX_PATH": f"{rviz}:{os.environ.get('AMENT_PREFIX_PATH', sys.prefix)}",
+            "ROS_DOMAIN_ID": str(listener.domain), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
+        }  # fmt: skip
+        typed = [f"{name}:={value}" for name, value in arguments.items()]
+        launch = subprocess.Popen(
+            [ros2, "launch", "sray_ros", "semantic_mapping.launch.py", *typed],
+            stdout=(tmp_path / "launch.log").open("wb"), stderr=subprocess.STDOUT, env=environment,
+            start_new_session=True,
+            # a shell's background job ignores SIGINT, and so would everything started from it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+        )  # fmt: skip
+        started.append(launch)
+        return launch
+
+    yield start
+    for launch in started:
+        launch.kill()
+        launch.wait()
+
+
+def parameters(listener: Listener, node: str, *names: str) -> list[Any]:
+    client = listener.node.create_client(GetParameters, f"{node}/get_parameters")
+    assert listener.until(client.service_is_ready), f"no {node}"
+    future = client.call_async(GetParameters.Request(names=list(names)))
+    assert listener.until(future.done, 20), node
+    return [value_of(value) for value in future.result().values]
+
+
+def value_of(value: ParameterValue) -> Any:
+    kinds = ("none", "bool", "integer", "double", "string")
+    return getattr(value, f"{kinds[value.type]}_value")
+
+
+def ended(launch: subprocess.Popen[bytes], tmp_path: Path) -> str:
+    launch.send_signal(signal.SIGINT)
+    assert launch.wait(30) == 0
+    return (tmp_path / "launch.log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.shows(
+    "launch namespace", "launch params_file", "launch map_frame", "launch device", "launch sequence", "launch loop",
+    "launch start_paused", "launch use_sim_time", "launch rviz", "launch rviz_config", "launch log_level",
+    "launch rate", "launch model", "launch image", "sequence_player",
+)  # fmt: skip
+def test_what_is_typed_reaches_its_node_and_nothing_else_does(
+    listener: Listener, launched: Callable[..., Any], tmp_path: Path, plane_scene: PlaneScene
+) -> None:
+    writer = SequenceWriter(tmp_path / "room")
+    for number, frame in enumerate(plane_scene.ring(3)):
+        writer.add(number, frame)
+    model = checkpoint(tmp_path / "model.safetensors")
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "/**:\n  ros__parameters:\n    views.count: 3\n    map_frame: of_the_file\n    model.device: auto\n"
+    )
+    launch = launched(
+        namespace="robot", params_file=file, map_frame="odom", device="cpu", model=model, sequence=tmp_path / "room",
+        loop="true", start_paused="true", rate="2.5", image="front/image", rviz="true", rviz_config="/my/view.rviz",
+        log_level="debug",
+    )  # fmt: skip
+    mapper, player = "/robot/semantic_mapper", "/robot/sequence_player"
+    asked = ("views.count", "map_frame", "model.device", "model.path", "use_sim_time", "trigger")
+    assert parameters(listener, mapper, *asked) == [3, "odom", "cpu", str(model), True, "keyframe"]
+    asked = ("sequence", "loop", "start_paused", "rate", "map_frame", "lockstep")
+    assert parameters(listener, player, *asked) == [str(tmp_path / "room"), True, True, 2.5, "odom", False]
+    assert listener.until(lambda: listener.node.count_subscribers("/robot/front/image") == 1)
+    assert listener.until(lambda: listener.node.count_publishers("/robot/front/image") == 1)
+    assert listener.node.count_subscribers("/robot/image") == 0
+    log = ended(launch, tmp_path)
+    assert "RVIZ -d /my/view.rviz" in log
+    assert "__ns:=/robot" in log.split("RVIZ")[1].split("\n")[0]
+    assert "[DEBUG]" in log
+
+    # Nothing typed: nothing of it. use_sim_time alone is as typed.
+    launch = launched(params_file=file, model=model, use_sim_time="true", autostart="false")
+    asked = ("views.count", "map_frame", "use_sim_time")
+    assert parameters(listener, "/semantic_mapper", *asked) == [3, "of_the_file", True]
+    assert [name for name, _ in listener.node.get_node_names_and_namespaces() if name == "sequence_player"] == []
+    log = ended(launch, tmp_path)
+    assert "RVIZ" not in log
+    assert "[DEBUG]" not in log
