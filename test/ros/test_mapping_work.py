@@ -103,6 +103,7 @@ def frames(plane_scene: Any) -> list[Frame]:
     return list(plane_scene.ring(4))
 
 
+@pytest.mark.shows("error BUSY", "error INTERNAL")
 def test_every_command_is_answered_done_dropped_failed_or_closed(bench: Bench) -> None:
     done: list[int] = []
     for number in range(COMMANDS.capacity + 1):
@@ -166,6 +167,7 @@ def test_a_goal_whose_pose_nobody_will_look_up_any_more_is_answered(bench: Bench
 
 
 @pytest.mark.parametrize("spoil", ["unknown encoding", "cut short", "empty"])
+@pytest.mark.shows("error BAD_ENCODING")
 def test_a_bad_depth_image_costs_the_depth_not_the_frame(bench: Bench, frames: list[Frame], spoil: str) -> None:
     depth = image_message(Header(), np.full((36, 48), 2.0, np.float32), "32FC1")
     if spoil == "unknown encoding":

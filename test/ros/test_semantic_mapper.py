@@ -80,6 +80,7 @@ def pose_of(camera: Camera) -> PoseStamped:
     return message
 
 
+@pytest.mark.shows("semantic_mapper", "~/label/image", "~/points")
 def test_the_label_image_of_a_keyframe_is_the_models_render_from_the_others(
     mapper: MapperProcess, frames: list[Frame], model_file: Path
 ) -> None:
@@ -144,6 +145,7 @@ def keyframe_order(target: Frame, sources: list[Frame]) -> list[int]:
     )
 
 
+@pytest.mark.shows("~/label/info", "~/legend", "~/keyframes", "~/frustums", "~/map")
 def test_latched_topics_tell_late_listeners_what_there_is(mapper: MapperProcess, frames: list[Frame]) -> None:
     mapper.send_in_lockstep(frames)
     listener = mapper.listener
@@ -168,6 +170,7 @@ def test_latched_topics_tell_late_listeners_what_there_is(mapper: MapperProcess,
         np.testing.assert_allclose([pose.position.x, pose.position.y, pose.position.z], expected[:3, 3], atol=1e-6)
 
 
+@pytest.mark.shows("viewpoint", "/tf (view)")
 def test_a_viewpoint_is_rendered_and_its_frame_is_told_to_tf(
     mapper: MapperProcess, frames: list[Frame], plane_scene: Any, model_file: Path
 ) -> None:
@@ -199,6 +202,7 @@ def test_a_viewpoint_is_rendered_and_its_frame_is_told_to_tf(
     assert told[0].transform.translation.x == pytest.approx(0.05)
 
 
+@pytest.mark.shows("~/render_view", "error NO_KEYFRAMES", "error INACTIVE")
 def test_render_view_answers_by_state_and_with_the_models_render(
     mapper: MapperProcess, frames: list[Frame], plane_scene: Any, model_file: Path
 ) -> None:
@@ -225,6 +229,7 @@ def test_render_view_answers_by_state_and_with_the_models_render(
     assert (again.result.label.width, again.result.label.height) == (24, 18)
 
 
+@pytest.mark.shows("error CANCELED", "~/render_view")
 def test_a_render_is_canceled_promptly_and_the_next_one_answers(
     mapper: MapperProcess, frames: list[Frame], plane_scene: Any
 ) -> None:
@@ -242,6 +247,7 @@ def test_a_render_is_canceled_promptly_and_the_next_one_answers(
     assert ErrorCode(mapper.answer(mapper.ask(goal_for(small))).result.error_code) is ErrorCode.OK
 
 
+@pytest.mark.shows("error INACTIVE")
 def test_a_deactivation_answers_whoever_waits(mapper: MapperProcess, frames: list[Frame], plane_scene: Any) -> None:
     mapper.send_in_lockstep(frames[:3])
     camera = plane_scene.camera((0.05, 0.02, 0.0)).resized(1600, 1200)
@@ -268,6 +274,7 @@ def test_a_deactivation_answers_whoever_waits(mapper: MapperProcess, frames: lis
         assert mapper.set(tf__timeout=0.2) == ""
 
 
+@pytest.mark.shows("~/pause", "~/clear")
 def test_pausing_ignores_images_and_clearing_forgets_keyframes(mapper: MapperProcess, frames: list[Frame]) -> None:
     keyframes = mapper.listener.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
     mapper.send_in_lockstep(frames[:3])
@@ -282,6 +289,7 @@ def test_pausing_ignores_images_and_clearing_forgets_keyframes(mapper: MapperPro
     assert mapper.listener.until(lambda: len(keyframes[-1].poses) == 2)
 
 
+@pytest.mark.shows("render.min_confidence", "render.width", "~/label/info")
 def test_nonsense_in_parameters_is_refused_by_name_and_a_good_value_applies(
     mapper: MapperProcess, frames: list[Frame]
 ) -> None:
@@ -301,6 +309,7 @@ def test_nonsense_in_parameters_is_refused_by_name_and_a_good_value_applies(
         assert (result.error_text, result.label.width, result.label.height) == ("", *expected)
 
 
+@pytest.mark.shows("trigger")
 def test_the_trigger_decides_what_is_rendered(mapper: MapperProcess, frames: list[Frame]) -> None:
     labels = mapper.listener.hear(Image, "/semantic_mapper/label/image", 10)
     try:
@@ -315,6 +324,7 @@ def test_the_trigger_decides_what_is_rendered(mapper: MapperProcess, frames: lis
         assert mapper.set(trigger="keyframe") == ""
 
 
+@pytest.mark.shows("depth", "depth.use")
 def test_depth_guides_the_rays_where_it_is_published(mapper: MapperProcess, frames: list[Frame]) -> None:
     assert mapper.set(near=0.0, far=0.0) == ""
     try:
@@ -336,6 +346,7 @@ def test_depth_guides_the_rays_where_it_is_published(mapper: MapperProcess, fram
         assert mapper.set(near=0.5, far=4.0, depth__use=False) == ""
 
 
+@pytest.mark.shows("image_transport", "image/compressed")
 def test_a_compressed_image_gives_the_same_answer_as_the_raw_one(mapper: MapperProcess, frames: list[Frame]) -> None:
     answers = []
     try:

@@ -200,6 +200,7 @@ def test_a_session_that_does_not_fit_is_refused_with_both_values_and_changes_not
         assert [keyframe.frame for keyframe in coarse.keyframes] == [frames[0]]
 
 
+@pytest.mark.shows("error OUT_OF_MEMORY")
 def test_memory_that_runs_out_while_restoring_changes_nothing(
     saved: Path, mapper: Mapper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +246,7 @@ def largest_file(size: int) -> Iterator[None]:
     says="the service's answer",
     recovery="the older file is kept whole; free space and save again",
 )
+@pytest.mark.shows("error DISK_FULL")
 def test_a_full_disk_is_named_and_the_older_session_is_kept(mapper: Mapper, saved: Path) -> None:
     before = saved.read_bytes()
     session = Session.of(mapper, "newer", SPACE)
