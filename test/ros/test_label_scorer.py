@@ -64,6 +64,7 @@ def listener() -> Iterator[Listener]:
         yield open_listener
 
 
+@pytest.mark.shows("label_scorer")
 def test_the_scores_are_those_of_one_confusion_matrix_over_all_pairs(listener: Listener, tmp_path: Path) -> None:
     session = Session(listener, output=tmp_path / "scores.json")
     session.truth(10**9, [[0, 0, 1, 1], [0, 0, 1, VOID]])

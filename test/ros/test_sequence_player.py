@@ -110,6 +110,7 @@ def assert_is_the_recording(heard: dict[str, list[Any]], folder: Path) -> None:
     assert set(expected) <= set(ticks)
 
 
+@pytest.mark.shows("sequence_player", "player sequence")
 def test_a_folder_arrives_as_it_is_and_the_player_ends_by_itself(listener: Listener, folder: Path) -> None:
     heard = hear_all(listener)
     infos = listener.hear(LabelInfo, "labels/info", LATCHED)
@@ -120,6 +121,7 @@ def test_a_folder_arrives_as_it_is_and_the_player_ends_by_itself(listener: Liste
     assert "4 frames, with depth, with labels; 1 left out: pose is not finite" in output
 
 
+@pytest.mark.shows("sequence_player", "player bag")
 def test_a_bag_arrives_as_it_was_recorded(listener: Listener, folder: Path, tmp_path: Path) -> None:
     sequence = Sequence.open(folder)
     write_bag([sequence[position] for position in range(len(sequence))], tmp_path / "bag")
@@ -130,6 +132,7 @@ def test_a_bag_arrives_as_it_was_recorded(listener: Listener, folder: Path, tmp_
     assert "camera on /image" in output
 
 
+@pytest.mark.shows("player image_topic")
 def test_the_image_topic_of_a_compressed_bag_is_named_as_the_mapper_names_it(
     listener: Listener, folder: Path, tmp_path: Path
 ) -> None:
@@ -143,6 +146,7 @@ def test_the_image_topic_of_a_compressed_bag_is_named_as_the_mapper_names_it(
     assert stamps(pictures) == [stamp_of(number) for number in NUMBERS]
 
 
+@pytest.mark.shows("player start_offset")
 def test_start_offset_leaves_out_pictures_and_keeps_what_is_latched(
     listener: Listener, folder: Path, tmp_path: Path
 ) -> None:
@@ -156,6 +160,7 @@ def test_start_offset_leaves_out_pictures_and_keeps_what_is_latched(
 
 
 @pytest.mark.parametrize("kind", ["sequence", "bag"])
+@pytest.mark.shows("player lockstep")
 def test_lockstep_sends_a_picture_only_when_the_one_before_is_handled(
     listener: Listener, folder: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -178,6 +183,7 @@ def test_lockstep_sends_a_picture_only_when_the_one_before_is_handled(
     assert_is_the_recording(heard, folder)
 
 
+@pytest.mark.shows("player lockstep_timeout")
 def test_lockstep_goes_on_without_an_answer_and_gives_up_after_three(listener: Listener, folder: Path) -> None:
     heard = hear_all(listener)
     listener.node.create_publisher(Header, "handled", 10)
@@ -188,6 +194,7 @@ def test_lockstep_goes_on_without_an_answer_and_gives_up_after_three(listener: L
     assert "3 in a row; is the mapper still running?" in output and "Traceback" not in output
 
 
+@pytest.mark.shows("player wait_for_subscribers")
 def test_it_waits_for_subscribers_and_says_for_whom(listener: Listener, folder: Path) -> None:
     player = listener.start(PLAYER, sequence=folder)
     assert not listener.until(lambda: player.poll() is not None, 8)
@@ -198,6 +205,7 @@ def test_it_waits_for_subscribers_and_says_for_whom(listener: Listener, folder: 
     assert "waiting for a subscriber of /image, a subscriber of /camera_info, a subscriber of /tf" in output
 
 
+@pytest.mark.shows("player wait_for_subscribers", "player lockstep")
 def test_the_wait_is_bounded_and_lockstep_without_a_mapper_fails(listener: Listener, folder: Path) -> None:
     status, output = listener.finish(listener.start(PLAYER, sequence=folder, wait_for_subscribers=0.5))
     assert status == 0 and "playing all the same" in output
@@ -206,6 +214,7 @@ def test_the_wait_is_bounded_and_lockstep_without_a_mapper_fails(listener: Liste
     assert status == 1 and "lockstep needs an active mapper" in output
 
 
+@pytest.mark.shows("player start_paused")
 def test_paused_it_sends_nothing_until_told(listener: Listener, folder: Path) -> None:
     heard = hear_all(listener)
     player = listener.start(PLAYER, sequence=folder, start_paused=True)
@@ -219,6 +228,7 @@ def test_paused_it_sends_nothing_until_told(listener: Listener, folder: Path) ->
     assert len(heard["image"]) == 4
 
 
+@pytest.mark.shows("player loop")
 def test_a_loop_starts_again_with_the_clock_jumping_back_and_ctrl_c_ends_it(listener: Listener, folder: Path) -> None:
     heard = hear_all(listener)
     player = listener.start(PLAYER, sequence=folder, loop=True)
@@ -229,6 +239,7 @@ def test_a_loop_starts_again_with_the_clock_jumping_back_and_ctrl_c_ends_it(list
     assert stamps(heard["image"])[:6] == [stamp_of(number) for number in (*NUMBERS, *NUMBERS)][:6]
 
 
+@pytest.mark.shows("player label_space", "player sequence", "player bag")
 def test_what_cannot_be_played_is_one_message_and_status_1(listener: Listener, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for parameters, words in (

@@ -1,0 +1,62 @@
+"""sequence_player's parameters that only its messages show: frames, and how fast time passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import PlaneScene
+from mapper_views import LATCHED
+from ros_listener import Listener
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image
+from tf2_msgs.msg import TFMessage
+
+from sray.sequence import SequenceWriter
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture
+def folder(tmp_path: Path, plane_scene: PlaneScene) -> Path:
+    """0.3 s long."""
+    writer = SequenceWriter(tmp_path / "room")
+    for number, frame in zip((0, 3, 6, 9), plane_scene.ring(4), strict=True):
+        writer.add(number, frame)
+    return tmp_path / "room"
+
+
+def played(listener: Listener, folder: Path, **parameters: Any) -> dict[str, list[Any]]:
+    heard: dict[str, list[Any]] = {
+        "image": listener.hear(Image, "image"),
+        "camera_info": listener.hear(CameraInfo, "camera_info"),
+        "tf": listener.hear(TFMessage, "/tf"),
+        "tf_static": listener.hear(TFMessage, "/tf_static", LATCHED),
+        "clock": listener.hear(Clock, "/clock"),
+    }
+    status, output = listener.finish(listener.start("sray_ros.sequence_player", sequence=folder, **parameters))
+    assert status == 0, output
+    return heard
+
+
+@pytest.mark.shows("player map_frame", "player body_frame", "player camera_frame")
+def test_frames_have_the_names_that_were_asked_for(listener: Listener, folder: Path) -> None:
+    heard = played(listener, folder, map_frame="odom", body_frame="head", camera_frame="head_optical", rate=100.0)
+    (fixed,) = heard["tf_static"][0].transforms
+    moving = [transform for message in heard["tf"] for transform in message.transforms]
+    assert {(t.header.frame_id, t.child_frame_id) for t in moving} == {("odom", "head")}
+    assert (fixed.header.frame_id, fixed.child_frame_id) == ("head", "head_optical")
+    assert {message.header.frame_id for message in (*heard["image"], *heard["camera_info"])} == {"head_optical"}
+
+
+@pytest.mark.slow
+@pytest.mark.shows("player rate", "player clock_rate")
+def test_time_passes_as_fast_and_is_told_as_often_as_asked_for(listener: Listener, folder: Path) -> None:
+    ticks = {}
+    for rate, clock_rate in ((0.2, 50.0), (2.0, 50.0), (0.2, 5.0)):
+        ticks[rate, clock_rate] = len(played(listener, folder, rate=rate, clock_rate=clock_rate)["clock"])
+    # 0.3 s of recording: 75, 8 and 8 times, and once a picture.
+    assert ticks[0.2, 50.0] > 2 * ticks[2.0, 50.0]
+    assert ticks[0.2, 50.0] > 2 * ticks[0.2, 5.0]
+    assert ticks[0.2, 50.0] < 100
