@@ -54,8 +54,8 @@ class Bench:
         self.publications = Publications(self.node, model.label_space, "map")
         self.handled: list[Header] = []
         self.work = MappingWork(
-            model, model_file, torch.device("cpu"), MapperParameters(self.node), self.inbox, self.publications, self.health,
-            self.node.get_logger(), self.handled.append,
+            model, model_file, torch.device("cpu"), MapperParameters(self.node), self.inbox, self.publications,
+            self.health, self.node.get_logger(), self.handled.append,
         )  # fmt: skip
         self.refusals: list[SrayError] = []
         self.answers: list[Rendering] = []
