@@ -6,6 +6,7 @@ The mapper of these tests loses patience after one second instead of five (the f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,25 +51,24 @@ def is_silent_because(
     return False
 
 
-def without(mapper: MapperProcess, name: str) -> Callable[[], None]:
-    """Take a publisher away; gives what brings it back."""
+@contextmanager
+def without(mapper: MapperProcess, name: str) -> Iterator[None]:
+    """A publisher of the camera is gone for so long."""
     node, publisher = mapper.listener.node, getattr(mapper, name)
     kind, topic, qos = publisher.msg_type, publisher.topic_name, publisher.qos_profile
     node.destroy_publisher(publisher)
-
-    def restore() -> None:
+    try:
+        yield
+    finally:
         setattr(mapper, name, node.create_publisher(kind, topic, qos))
-        assert mapper.listener.until(getattr(mapper, name).get_subscription_count)
-
-    return restore
+    assert mapper.listener.until(getattr(mapper, name).get_subscription_count)
 
 
 @pytest.mark.fault("nothing publishes `image`", code="none", says="log and diagnostics within 5 s: the topic's name",
                    recovery="as soon as the camera publishes")  # fmt: skip
 def test_a_missing_camera_is_named(mapper: MapperProcess, frames: list[Frame]) -> None:
-    restore = without(mapper, "_image")
-    assert is_silent_because(mapper, "nothing publishes /image: start the camera, or remap the topic"), mapper.lines
-    restore()
+    with without(mapper, "_image"):
+        assert is_silent_because(mapper, "nothing publishes /image: start the camera, or remap the topic"), mapper.lines
     assert mapper.renders(frames[:3], 90.0)
 
 
@@ -84,14 +84,14 @@ def test_a_camera_that_sends_nothing_is_named(mapper: MapperProcess, frames: lis
                    recovery="remap it, or image_transport")  # fmt: skip
 def test_a_topic_of_another_type_is_named(mapper: MapperProcess, frames: list[Frame]) -> None:
     node = mapper.listener.node
-    restore = without(mapper, "_image")
-    other = node.create_publisher(CompressedImage, "image", 5)
     words = (
         "/image is sensor_msgs/msg/CompressedImage; expected sensor_msgs/msg/Image. Remap it, or see image_transport"
     )
-    assert is_silent_because(mapper, words), mapper.lines
-    node.destroy_publisher(other)
-    restore()
+    with without(mapper, "_image"):
+        other = node.create_publisher(CompressedImage, "image", 5)
+        told = is_silent_because(mapper, words)
+        node.destroy_publisher(other)
+    assert told, mapper.lines
     assert mapper.renders(frames[:3], 90.0)
 
 
@@ -138,7 +138,6 @@ def test_a_best_effort_camera_is_heard_too(mapper: MapperProcess, frames: list[F
 @pytest.mark.fault("images without camera_info", code="none", says="log and diagnostics within 5 s: the topic's name",
                    recovery="as soon as it is published")  # fmt: skip
 def test_a_missing_camera_info_is_named(mapper: MapperProcess, frames: list[Frame]) -> None:
-    restore = without(mapper, "_info")
     image = Image(header=Header(frame_id=OPTICAL_FRAME), width=48, height=36, encoding="rgb8")
 
     def step(number: int) -> None:
@@ -146,8 +145,8 @@ def test_a_missing_camera_info_is_named(mapper: MapperProcess, frames: list[Fram
         mapper._image.publish(image)
 
     words = "nothing publishes /camera_info: start the camera, or remap the topic"
-    assert is_silent_because(mapper, words, step=step), mapper.lines
-    restore()
+    with without(mapper, "_info"):
+        assert is_silent_because(mapper, words, step=step), mapper.lines
     assert mapper.renders(frames[:3], 90.0)
 
 
