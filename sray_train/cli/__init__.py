@@ -17,6 +17,7 @@ from sray_train.cli.bench import Bench
 from sray_train.cli.data import Data
 from sray_train.cli.evaluate import Evaluate
 from sray_train.cli.finetune import Finetune
+from sray_train.cli.pseudolabel import PseudoLabel
 from sray_train.cli.render import Render
 from sray_train.cli.rooms import Rooms
 from sray_train.cli.session import SessionCommand
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "evaluate": Evaluate,
     "render": Render,
     "finetune": Finetune,
+    "pseudolabel": PseudoLabel,
     "session": SessionCommand,
     "bag": Bag,
     "bench": Bench,

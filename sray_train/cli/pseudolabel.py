@@ -1,0 +1,72 @@
+"""`sray pseudolabel`: labels of a recording from a 2D segmentation model, for `sray finetune`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from sray.label_space import LABEL_SPACES
+from sray.segmentation import Segmenter, load_mapping, load_pretrained
+from sray_train.cli.options import check_options
+from sray_train.config import LabelIds
+from sray_train.datasets.scannet import open_folder
+from sray_train.interruption import interruption
+from sray_train.pseudolabels.folder import PseudoLabelFolder
+from sray_train.pseudolabels.labelling import label_recording, say_labelled
+from sray_train.records import write_record
+
+
+@dataclass
+class PseudoLabel:
+    """Label a recording with a 2D model, into a new folder that `sray finetune --sequence` reads. Resumes."""
+
+    sequence: tyro.conf.Positional[Path]
+    """A recording: a folder in ScanNet's layout. It is not changed; the new folder links to its pictures and poses."""
+    model: str
+    """A semantic segmentation model of `transformers`: a folder, or the id of one on the hub (safetensors only)."""
+    mapping: str
+    """What its classes mean: ade20k, coco, voc, nyu40, rooms, or a YAML file of yours."""
+    label_space: str = "rooms"
+    """Into which classes: the label space of the checkpoint that will be tuned (rooms, scannet20, replica, nyu40)."""
+    threshold: float = 0.5
+    """Pixels whose class has a lower probability stay unlabelled."""
+    output: Path | None = None
+    """The new folder; None: results/pseudolabels/<name of the recording>."""
+    label_ids: LabelIds = "auto"
+    """What the recording's own label pictures hold, which score the new ones: NYU40 ids, or raw ScanNet ids."""
+    copy: bool = False
+    """Copy pictures, depth and poses instead of linking to them."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0
+    """Torch threads; 0 takes all cores."""
+
+    def __post_init__(self) -> None:
+        if self.label_space not in LABEL_SPACES:
+            raise ValueError(f"label-space is {self.label_space}; expected one of {', '.join(LABEL_SPACES)}")
+        if not 0 <= self.threshold <= 1:
+            raise ValueError(f"threshold is {self.threshold}; expected a probability, 0 to 1")
+        check_options(self)
+
+    def main(self) -> None:
+        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        label_space = LABEL_SPACES[self.label_space]
+        recording = open_folder(self.sequence, label_space, self.label_ids)
+        mapping = load_mapping(self.mapping, label_space)  # before a model is fetched
+        pretrained = load_pretrained(self.model)
+        device = "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+        segmenter = Segmenter(pretrained, mapping, self.threshold, device)
+        folder = PseudoLabelFolder(self.output or Path("results/pseudolabels") / recording.name, recording)
+        folder.prepare(segmenter, copy=self.copy)
+        with interruption() as interrupted:
+            labelled = label_recording(segmenter, recording, folder, interrupted)
+        if not labelled.complete:
+            print(f"stopped after {labelled.frames} of {len(recording)} pictures; the same command goes on")
+            raise KeyboardInterrupt
+        write_record(folder.record_file, folder.settings(segmenter) | labelled.record())
+        say_labelled(labelled, segmenter)
+        print(f"see {folder.path}; sray finetune --sequence {folder.path} learns from it")
