@@ -61,6 +61,11 @@ setup(
             "torchmetrics",
             "tensorboard",
         ],
+        "segmenter": [
+            "transformers>=5,<6",
+            "pillow",
+            "pyyaml",
+        ],
         "dev": [
             "pytest",
             "pytest-timeout",

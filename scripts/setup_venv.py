@@ -140,7 +140,7 @@ def install_ros_wheels(log: Path) -> None:
 
 
 def install_project(log: Path) -> None:
-    call(log, PYTHON, "-m", "pip", "install", "-c", "constraints.txt", "-e", ".[train,dev]")
+    call(log, PYTHON, "-m", "pip", "install", "-c", "constraints.txt", "-e", ".[train,segmenter,dev]")
 
 
 def install_standins(_log: Path) -> None:
