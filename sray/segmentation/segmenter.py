@@ -76,7 +76,12 @@ class Segmenter:
 
     def _scores(self, image: NDArray[np.uint8]) -> PixelScores | QueryScores:
         inputs = self._inputs(image)
-        out = self._model(pixel_values=inputs)
+        if inputs.ndim != 4 or len(inputs) != 1:
+            raise self._strange(f"a picture cut into {tuple(inputs.shape)}")
+        try:
+            out = self._model(pixel_values=inputs)
+        except (TypeError, ValueError) as error:  # OneFormer wants to be told its task
+            raise self._strange(f"an error ({error})") from error
         scores: PixelScores | QueryScores
         if (queries := getattr(out, "class_queries_logits", None)) is not None:
             named = queries[0].float().softmax(-1)[:, :-1]

@@ -335,3 +335,22 @@ def test_a_network_that_answers_otherwise_is_refused(answer: dict[str, torch.Ten
     with pytest.raises(SrayError) as error:
         segmenter(("wall", "floor"), 0.5, **answer).segment(PICTURE)
     assert error.value.code == ErrorCode.MODEL_MISMATCH and words in str(error.value)
+
+
+def test_a_network_that_wants_more_than_a_picture_or_less_is_refused() -> None:
+    """OneFormer asks for a task; EoMT's processor cuts the picture into pieces, of which the first is not the whole."""
+
+    class Asks(torch.nn.Module):
+        def forward(self, pixel_values: torch.Tensor, task: torch.Tensor) -> None: ...
+
+    def cut(images: np.ndarray, return_tensors: str) -> dict[str, torch.Tensor]:
+        return {"pixel_values": torch.zeros(2, 3, 8, 8)}
+
+    mapping = load_mapping("ade20k", ROOMS)
+    for pretrained, words in (
+        (Pretrained("asks", Asks(), as_it_is, ("wall",), ""), "answers with an error"),
+        (Pretrained("cut", Says(logits=torch.zeros(1, 2, 2)), cut, ("wall",), ""), "a picture cut into (2, 3, 8, 8)"),
+    ):
+        with pytest.raises(SrayError) as error:
+            Segmenter(pretrained, mapping).segment(PICTURE)
+        assert error.value.code == ErrorCode.MODEL_MISMATCH and words in str(error.value)
