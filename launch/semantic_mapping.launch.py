@@ -67,7 +67,7 @@ ARGUMENTS = [
     switch("loop", "Play again at the end"),
     switch(
         "start_paused",
-        "Start the recording paused; SPACE goes on; sequence or score: the service sequence_player/pause",
+        "Start the recording paused; services rosbag2_player/resume, or for sequence or score sequence_player/pause",
     ),
     DeclareLaunchArgument(
         "use_sim_time",
@@ -195,7 +195,7 @@ def playback(given: dict[str, str], mapper: LifecycleNode) -> list:
             option for name, option in (("loop", "--loop"), ("start_paused", "--start-paused")) if is_on(given, name)
         ]
         options += ["--rate", given["rate"]] if given["rate"] else []
-        command = ["ros2", "bag", "play", given["bag"], "--clock", CLOCK_RATE, *options]
+        command = ["ros2", "bag", "play", str(Path(given["bag"]).expanduser()), "--clock", CLOCK_RATE, *options]
         player = ExecuteProcess(cmd=command, name="bag_player", output="screen")
         if is_on(given, "autostart"):
             # `ros2 bag play` waits for nobody: what it plays while a model loads is lost.

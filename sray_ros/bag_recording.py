@@ -28,6 +28,7 @@ LATEST_NS = (1 << 31) * 1_000_000_000
 """A ROS stamp has 31 bits for its seconds."""
 LONGEST_PAUSE_NS = 24 * 3600 * 1_000_000_000
 """Between two messages; a longer one is a damaged time, and waiting for it would never end."""
+MAPPER = "/semantic_mapper/"
 _MESSAGE_TYPE = re.compile(r"[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*")
 
 
@@ -40,6 +41,8 @@ class BagRecording:
     topics: tuple[Topic, ...]
     unknown: tuple[str, ...] = field(default=())
     """Topics left out: their message package is not installed, or they have no name that ROS allows."""
+    made_anew: tuple[str, ...] = field(default=())
+    """Topics left out: the clock, which the player makes itself, and what a mapper said when the bag was recorded."""
 
     @staticmethod
     def open(folder: Path | str, image_topic: str = "") -> BagRecording:
@@ -49,9 +52,13 @@ class BagRecording:
         """
         folder = Path(folder)
         topics: dict[str, Topic] = {}
-        unknown = []
+        unknown: list[str] = []
+        made_anew: list[str] = []
         with _reading(folder) as reader:
             for connection in reader.connections:
+                if connection.topic == "/clock" or MAPPER in connection.topic:
+                    made_anew.append(connection.topic)
+                    continue
                 try:
                     validate_full_topic_name(connection.topic)
                     message_type = _message_type(connection.msgtype)
@@ -69,7 +76,7 @@ class BagRecording:
                 f"the bag {folder} has {'no topic ' + image_topic if image_topic else 'no colour image topic'}; "
                 f"expected one of its topics ({', '.join(sorted(topics)) or 'none'}) as image_topic (launch: image:=)",
             )
-        return BagRecording(folder, image_topic, tuple(topics.values()), tuple(unknown))
+        return BagRecording(folder, image_topic, tuple(topics.values()), tuple(unknown), tuple(made_anew))
 
     @property
     def awaited(self) -> tuple[str, ...]:
@@ -80,6 +87,7 @@ class BagRecording:
     @property
     def summary(self) -> str:
         left_out = f"; left out, message package not installed: {', '.join(self.unknown)}" if self.unknown else ""
+        left_out += f"; left out, made anew: {', '.join(self.made_anew)}" if self.made_anew else ""
         return f"{self.folder}: {len(self.topics)} topics, camera on {self.image_topic}{left_out}"
 
     def steps(self, start_offset: float = 0.0) -> Iterator[Step]:

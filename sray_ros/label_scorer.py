@@ -208,7 +208,7 @@ def difference(labels: dict[int, str] | None, truth: dict[int, str] | None) -> s
 
 
 def _names_of(info: LabelInfo) -> dict[int, str]:
-    return {int(entry.class_id): str(entry.class_name) for entry in info.class_map if entry.class_id != VOID}
+    return {int(entry.class_id): str(entry.class_name) for entry in info.class_map if entry.class_id < VOID}
 
 
 def _number(value: float) -> float | None:
