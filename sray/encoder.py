@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 FEATURE_CHANNELS = 32
+LEAST_SIDE = 17
+"""Pixels of a picture's longer side: of less the encoder makes a single cell, which has no variance to normalise by."""
 
 
 class ResBlock(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 from sray.errors import ErrorCode, SrayError
@@ -15,10 +16,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def write_atomically(path: Path, content: bytes) -> None:
     """Write, flush to disk, rename: killed at any moment, either the old file or the new one is there.
 
-    Folders that are missing are made. Raises SrayError: DISKFULL, BAD_FILE; the old file is kept then.
+    Folders that are missing are made. Raises SrayError: DISK_FULL, BAD_FILE; the old file is kept then.
     """
-    # The process's number: two that write the same file do not write into each other's half.
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    # Process and thread: two that write the same file do not write into each other's half.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

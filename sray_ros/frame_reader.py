@@ -11,6 +11,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from torch import Tensor
 
 from sray.camera import Camera
+from sray.encoder import LEAST_SIDE
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame, nearest_exact
 from sray_ros.camera_inputs import Arrival
@@ -19,7 +20,6 @@ from sray_ros.parameters import MapperParameters
 from sray_ros.poses import Matrix
 from sray_ros.rectification import Calibration, Rectifier, check_size, read_camera_info
 
-SMALLEST_IMAGE = 17
 LARGEST_REQUEST = 8192
 """Columns or rows of a view that somebody asks for: a slip of the keyboard must not occupy the worker for a day."""
 
@@ -33,16 +33,17 @@ class FrameReader:
         self._report = report
         self._rectifier = Rectifier()
         self._calibration: Calibration | None = None
+        self._odd_frames: tuple[str, str] | None = None
 
     def frame(self, arrival: Arrival) -> Frame:
         """Raises SrayError: BAD_CAMERA_INFO, BAD_ENCODING."""
         calibration = read_camera_info(arrival.info, self._parameters["camera.rectified"])
         picture = read_image(arrival.image)
         check_size(calibration, picture)
-        if max(calibration.width, calibration.height) < SMALLEST_IMAGE:
+        if max(calibration.width, calibration.height) < LEAST_SIDE:
             raise SrayError(
                 ErrorCode.BAD_CAMERA_INFO,
-                f"the image is {calibration.width}x{calibration.height}; expected a side of {SMALLEST_IMAGE} pixels or "
+                f"the image is {calibration.width}x{calibration.height}; expected a side of {LEAST_SIDE} pixels or "
                 "more: the encoder halves it four times",
             )
         self._calibration = calibration
@@ -66,6 +67,16 @@ class FrameReader:
         """Depth guides sampling and is never required: one that cannot be used is reported, and done without."""
         if arrival.depth is None:
             return None
+        frames = arrival.depth.header.frame_id, arrival.image.header.frame_id
+        if frames[0] != frames[1] and frames != self._odd_frames:
+            self._odd_frames = frames  # told once: some drivers have two names for one frame
+            self._report(
+                SrayError(
+                    ErrorCode.BAD_CAMERA_INFO,
+                    f"depth is in frame {frames[0]!r}, the image in {frames[1]!r}; expected depth registered to the "
+                    "colour camera. It is used all the same: take the registered topic, or set depth.use to false",
+                )
+            )
         try:
             metres = read_depth(arrival.depth)
         except SrayError as error:

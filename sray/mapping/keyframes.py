@@ -64,7 +64,7 @@ class Keyframe:
     """A frame that was kept, with what the encoder made of it."""
 
     number: int
-    """Counts up from 0 as keyframes enter; never reused, so it can name a keyframe to a user."""
+    """Counts up from 0 as keyframes enter; until a session is loaded it names one keyframe, and no other after it."""
     frame: Frame
     features: Float[Tensor, "channels feature_height feature_width"]
     """Encoded once, on the model's device, kept until the keyframe leaves."""

@@ -24,7 +24,7 @@ from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.mapping.mapper import Mapper
 from sray.mapping.refusals import memory_errors
-from sray.mapping.session_reader import FORMAT, read_session
+from sray.mapping.session_reader import FORMAT, is_session, read_session
 from sray.mapping.voxel_map import VoxelMapState
 
 
@@ -61,6 +61,12 @@ class Session:
 
         Raises SrayError: DISK_FULL, BAD_FILE, OUT_OF_MEMORY; an older file is kept then.
         """
+        if path.exists() and not is_session(path):
+            raise SrayError(
+                ErrorCode.BAD_FILE,
+                f"{path} exists and is no session, perhaps a model; expected a new name, or a session to replace. "
+                "Give another name, or remove the file",
+            )
         header = {
             "model_id": self.model_id,
             "label_space": asdict(self.label_space),

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from sray.camera import Camera
 from sray.checkpoint import read_header, read_label_space
+from sray.encoder import LEAST_SIDE
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
@@ -22,8 +23,6 @@ from sray.mapping.voxel_map import VoxelMapState
 FORMAT = "sray-session-1"
 LARGEST_SIDE = 1 << 14
 """Pixels; beyond it a file is damaged, not a picture large."""
-LEAST_LENGTH = 17
-"""Pixels of the longer side: of less the encoder makes a single cell, which it cannot normalize."""
 _LARGEST_COUNT = 1 << 38
 """Of numbers and revisions: they go on counting, and share 64 bits with others."""
 _KINDS = {"U8": np.uint8, "I64": np.int64, "F32": np.float32}
@@ -54,6 +53,15 @@ def read_session(path: Path) -> Parts:
         raise SrayError(
             ErrorCode.BAD_FILE, f"{path} cannot be read ({error!r}); expected an undamaged session (.safetensors)"
         ) from error
+
+
+def is_session(path: Path) -> bool:
+    """Whether the file says that it is one; False too for one that cannot be read."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return FORMAT in (file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return False
 
 
 class _Arrays:
@@ -134,9 +142,9 @@ def _frames(arrays: _Arrays, names: Any, classes: int) -> tuple[tuple[int, Frame
 
 
 def _picture_size(shape: list[int]) -> tuple[int, int]:
-    if len(shape) != 3 or not all(1 <= side <= LARGEST_SIDE for side in shape[:2]) or max(shape[:2]) < LEAST_LENGTH:
+    if len(shape) != 3 or not all(1 <= side <= LARGEST_SIDE for side in shape[:2]) or max(shape[:2]) < LEAST_SIDE:
         raise _Damaged(
-            f"has a picture of shape {shape}", f"rows, columns, 3: up to {LARGEST_SIDE}, one at least {LEAST_LENGTH}"
+            f"has a picture of shape {shape}", f"rows, columns, 3: up to {LARGEST_SIDE}, one at least {LEAST_SIDE}"
         )
     return shape[0], shape[1]
 
