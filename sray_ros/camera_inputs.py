@@ -5,18 +5,19 @@ Labels are no part of the match: a segmenter is late.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from message_filters import ApproximateTimeSynchronizer, TimeSynchronizer
+from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynchronizer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from sray.errors import SrayError
+from sray.errors import ErrorCode, SrayError
 from sray_ros import declarations as api
 from sray_ros.conversions import nanoseconds
 from sray_ros.parameters import MapperParameters
@@ -64,6 +65,11 @@ class CameraInputs:
         self._refuse = refuse
         self._on_jump_back = on_jump_back
         self._depths: OrderedDict[int, Image] = OrderedDict()
+        self._depths_lock = threading.Lock()
+        """They are read, and forgotten, by other threads than the one that hears them."""
+        self._unmatched: deque[int] = deque()
+        """Stamps of images whose camera_info has not come."""
+        self._last_match = 0.0
         self._last_stamps_ns: dict[TopicInput, int] = {}
         self.matched = 0
         """Images that found their camera_info."""
@@ -86,6 +92,8 @@ class CameraInputs:
             if topic is not self.labels:  # late as they are, theirs say nothing of the time
                 topic.on_stamp = partial(self._watch_time, topic)
         self._connect()
+        self.image.registerCallback(self._on_image)
+        self.info.registerCallback(lambda info: self._feeds[1].signalMessage(info))
 
     def close(self) -> None:
         for topic in self._topics:
@@ -97,7 +105,9 @@ class CameraInputs:
 
     def restart(self) -> None:
         """Forget what waits to be matched: after a jump back the synchroniser would prefer the old, larger stamps."""
-        self._depths.clear()
+        with self._depths_lock:
+            self._depths.clear()
+        self._unmatched.clear()
         self._last_stamps_ns.clear()
         self._connect()
 
@@ -116,28 +126,43 @@ class CameraInputs:
             if not topic.received:
                 return topic.why_silent()
         if not self.matched:
-            gap = abs((self.image.last_stamp_ns or 0) - (self.info.last_stamp_ns or 0)) * 1e-9
-            return (
-                f"{self.image.topic} and {self.info.topic} arrive, but no stamps match: the last ones are {gap:.3f} s "
-                f"apart; sync.policy is {self._parameters['sync.policy']}, "
-                f"sync.slop {self._parameters['sync.slop']:g} s"
-            )
+            return self._no_match()
         return None
+
+    def why_stopped(self, seconds: float) -> str | None:
+        """Which of image and camera_info came, and has not for so long, or no longer matches; None if neither."""
+        now = time.monotonic()
+        for topic in (self.image, self.info):
+            if now - topic.last_arrival > seconds:
+                return f"{topic.topic} stopped {now - topic.last_arrival:.0f} s ago"
+        return self._no_match() if now - self._last_match > seconds else None
+
+    def _no_match(self) -> str:
+        gap = abs((self.image.last_stamp_ns or 0) - (self.info.last_stamp_ns or 0)) * 1e-9
+        return (
+            f"{self.image.topic} and {self.info.topic} arrive, but no stamps match: the last ones are {gap:.3f} s "
+            f"apart; sync.policy is {self._parameters['sync.policy']}, sync.slop {self._parameters['sync.slop']:g} s"
+        )
 
     @property
     def _topics(self) -> list[TopicInput]:
         return [topic for topic in (self.image, self.info, self.depth, self.labels) if topic is not None]
 
     def _connect(self) -> None:
-        inputs = [self.image, self.info]
-        for topic in inputs:
-            topic.callbacks = {}  # a new one: another thread may be handing a message to the old ones
-        size = self._parameters["sync.queue_size"]
+        """Match anew. One assignment: another thread may be handing over a message meanwhile."""
+        size, feeds = self._parameters["sync.queue_size"], (SimpleFilter(), SimpleFilter())
         if self._parameters["sync.policy"] == "exact":
-            self._synchroniser = TimeSynchronizer(inputs, size)
+            synchroniser = TimeSynchronizer(list(feeds), size)
         else:
-            self._synchroniser = ApproximateTimeSynchronizer(inputs, size, self._parameters["sync.slop"])
-        self._synchroniser.registerCallback(self._on_image)
+            synchroniser = ApproximateTimeSynchronizer(list(feeds), size, self._parameters["sync.slop"])
+        synchroniser.registerCallback(self._on_match)
+        self._feeds = feeds  # which hold on to the synchroniser by its callbacks
+
+    def _on_image(self, image: Image | CompressedImage) -> None:
+        self._unmatched.append(nanoseconds(image.header.stamp))
+        while len(self._unmatched) > 2 * self._parameters["sync.queue_size"]:
+            self._refuse_unmatched(self._unmatched.popleft())
+        self._feeds[0].signalMessage(image)
 
     def _watch_time(self, topic: TopicInput, stamp_ns: int) -> None:
         """Each topic by itself: whichever comes first after a jump tells of it, and what follows is new already."""
@@ -147,13 +172,19 @@ class CameraInputs:
         self._last_stamps_ns[topic] = stamp_ns
 
     def _on_depth(self, depth: Image) -> None:
-        self._depths[nanoseconds(depth.header.stamp)] = depth
-        while len(self._depths) > self._parameters["sync.queue_size"]:
-            self._depths.popitem(last=False)
+        with self._depths_lock:
+            self._depths[nanoseconds(depth.header.stamp)] = depth
+            while len(self._depths) > self._parameters["sync.queue_size"]:
+                self._depths.popitem(last=False)
 
-    def _on_image(self, image: Image | CompressedImage, info: CameraInfo) -> None:
+    def _on_match(self, image: Image | CompressedImage, info: CameraInfo) -> None:
         self.matched += 1
-        stamp_ns, since = nanoseconds(image.header.stamp), time.monotonic()
+        stamp_ns = nanoseconds(image.header.stamp)
+        since = self._last_match = time.monotonic()
+        # Matches come in order: an older image that still waits for its camera_info waits in vain.
+        while self._unmatched and self._unmatched[0] <= stamp_ns:
+            if (older := self._unmatched.popleft()) < stamp_ns:
+                self._refuse_unmatched(older)
         # Depth guides sampling and is never required: it is waited for as long as for the pose, where there is any.
         expects_depth = self.depth is not None and self.depth.received > 0
 
@@ -166,13 +197,24 @@ class CameraInputs:
                 image.header.stamp,
                 deliver,
                 lambda error: self._refuse(stamp_ns, error),
-                is_ready=lambda: not expects_depth or self._depth_at(stamp_ns) is not None,
+                is_ready=lambda: not expects_depth or self._has_depth_for(stamp_ns),
             )
         )
 
+    def _refuse_unmatched(self, stamp_ns: int) -> None:
+        what = f"the image at {stamp_ns * 1e-9:.3f} s found no {self.info.topic} within sync.slop"
+        remedy = "expected one of the same stamp. Take the camera_info of the same driver, or raise sync.slop"
+        self._refuse(stamp_ns, SrayError(ErrorCode.BAD_CAMERA_INFO, f"{what}; {remedy}"))
+
+    def _has_depth_for(self, stamp_ns: int) -> bool:
+        """Whether waiting on is in vain: the image's own depth has come, or a later one."""
+        with self._depths_lock:
+            return any(stamp >= stamp_ns for stamp in self._depths)
+
     def _depth_at(self, stamp_ns: int) -> Image | None:
-        stamps = list(self._depths)
-        nearest = min(stamps, key=lambda other: abs(other - stamp_ns), default=None)
+        with self._depths_lock:
+            depths = dict(self._depths)
+        nearest = min(depths, key=lambda other: abs(other - stamp_ns), default=None)
         if nearest is None or abs(nearest - stamp_ns) > self._parameters["sync.slop"] * 1e9:
             return None
-        return self._depths.get(nearest)
+        return depths[nearest]

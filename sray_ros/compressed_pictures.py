@@ -22,7 +22,7 @@ def _size_of_png(data: memoryview) -> tuple[int, int] | None:
     at = 8
     while at < len(data):  # each chunk: length, name, content, checksum
         at += 12 + int.from_bytes(data[at : at + 4], "big")
-        if at <= len(data) and data[at - 8 : at - 4] == b"IEND":
+        if at <= len(data) and bytes(data[at - 8 : at - 4]) == b"IEND":
             break
     if at > len(data) or len(data) < 24:
         return None

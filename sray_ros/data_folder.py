@@ -22,12 +22,8 @@ class DataFolder:
 
         Raises SrayError(BAD_FILE), naming the name, for anything but a plain relative name inside the folder.
         """
-        if not name or name.endswith("/"):
-            raise self._bad(name, "names no file")
-        if len(os.fsencode(name)) > LONGEST_NAME:
-            raise self._bad(name, f"is longer than {LONGEST_NAME} bytes")
-        if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise self._bad(name, "leads out of the folder")
+        if complaint := complaint_about_name(name):
+            raise self._bad(name, complaint)
         path = self._root / (name if name.endswith(suffix) else name + suffix)
         try:
             is_inside = path.resolve().is_relative_to(self._root.resolve())
@@ -43,3 +39,14 @@ class DataFolder:
             f"the file name {name[:200]!r} {what}; expected a name inside data_dir ({self._root}), such as "
             "'kitchen' or 'monday/kitchen'",
         )
+
+
+def complaint_about_name(name: str) -> str | None:
+    """Why this cannot be the name of a file in a data folder, whichever it is; None if it can."""
+    if not name or name.endswith("/"):
+        return "names no file"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        return f"is longer than {LONGEST_NAME} bytes"
+    if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+        return "leads out of the folder"
+    return None

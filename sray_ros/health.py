@@ -118,9 +118,8 @@ class Health:
         if self.busy_since is not None and now - self.busy_since > SILENCE_SECONDS:
             taken = now - self.busy_since
             return Silence("busy", False, f"one render has taken {taken:.0f} s; see render.width and render.quality")
-        stopped = now - inputs.image.last_arrival
-        if stopped > SILENCE_SECONDS:
-            return Silence("stopped", True, f"{inputs.image.topic} stopped {stopped:.0f} s ago")
+        if stopped := inputs.why_stopped(SILENCE_SECONDS):
+            return Silence("stopped", True, stopped)
         if now - self.last_posed > SILENCE_SECONDS:
             return Silence("pose", True, poses.last_gap or "images wait for their poses")
         if self.last_refusal is not None and now - self.last_refusal_at < 2 * SILENCE_SECONDS:

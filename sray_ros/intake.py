@@ -19,6 +19,7 @@ from sray_ros.mapping_work import MappingWork
 from sray_ros.parameters import MapperParameters
 from sray_ros.pose_jumps import PoseJumps
 from sray_ros.pose_queue import PoseQueue
+from sray_ros.view_requests import ViewRequests
 
 JUMP_CAUSES = "localisation was corrected, the robot was carried, or two nodes publish the same transform"
 
@@ -32,6 +33,7 @@ class Intake:
         settings: MapperParameters,
         tf: tf2_ros.Buffer,
         poses: PoseQueue,
+        requests: ViewRequests,
         inbox: Inbox,
         work: MappingWork,
         health: Health,
@@ -41,6 +43,7 @@ class Intake:
         self._logger = node.get_logger()
         self._tf = tf
         self._poses = poses
+        self._requests = requests
         self._inbox = inbox
         self._work = work
         self._health = health
@@ -65,6 +68,7 @@ class Intake:
     def poll(self) -> None:
         """Look for poses that have come, and at what the inputs' publishers offer. Call often."""
         self._poses.poll()
+        self._requests.poll()
         self.inputs.keep_up()
 
     def on_clock_jump(self, jump_ns: int, now_ns: int) -> None:
@@ -109,5 +113,6 @@ class Intake:
 
     def _drop_pending(self, error: SrayError) -> None:
         self._poses.refuse_all(error)
+        self._requests.refuse_all(error)
         for lane, item in self._inbox.drain(IMAGES, LABELS, RENDERS, VIEWPOINTS):
             self._work.leave(lane, item)

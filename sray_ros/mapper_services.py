@@ -1,21 +1,21 @@
 """The services of semantic_mapper. Each answers in every lifecycle state, with an error code and what to do.
 
-What touches keyframes, map or model is a command for the worker; files are read and written here, on the executor's
-thread, so that rendering goes on meanwhile.
+What touches keyframes, map or model is a command for the worker; files are read and written on a thread of their own,
+so that rendering and hearing go on meanwhile.
 """
 
 from __future__ import annotations
 
-import threading
 import traceback
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
 
-from sray.checkpoint import load_checkpoint
+from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.mapping.cloud import write_ply
 from sray.mapping.session import Session
@@ -24,11 +24,14 @@ from sray_ros import declarations as api
 from sray_ros.conversions import time_message
 from sray_ros.data_folder import DataFolder
 from sray_ros.health import Health
-from sray_ros.jobs import inactive
+from sray_ros.jobs import busy, inactive
 from sray_ros.mapping_work import MappingWork
 from sray_ros.poses import pose_of_matrix
 
 CHECKPOINT, SESSION, PLY = ".safetensors", ".safetensors", ".ply"
+
+MOST_FILES = 8
+"""Files that may wait to be read or written."""
 
 
 class MapperServices:
@@ -50,8 +53,11 @@ class MapperServices:
         self._ask = ask
         self._pause = pause
         self._health = health
-        self._files = threading.Lock()
-        """Two callers who write the same file do so one after the other."""
+        self.answering = 0
+        """Calls that have no answer yet."""
+        # One: two callers who write the same file do so one after the other, and no callback waits for a slow disk.
+        self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
+        self._waiting_for_files = 0
         handlers: dict[api.Call, Callable[[Any, Any], Awaitable[None]]] = {
             api.SAVE_SESSION: self._save_session,
             api.LOAD_SESSION: self._load_session,
@@ -67,15 +73,19 @@ class MapperServices:
             handle = self._answered(call, handlers[call])
             node.create_service(call.type, call.name, handle, qos_profile=api.CALLS, callback_group=group)
 
+    def close(self) -> None:
+        """What is being written is finished, what waits to be is not begun."""
+        self._files.shutdown(wait=True, cancel_futures=True)
+
     async def _save_session(self, request: Any, response: Any) -> None:
         path = self._folder.path(request.file, SESSION)
         session: Session = await self._of_worker(lambda work: work.session())
-        with self._files:
-            response.bytes = session.save(path)
+        response.bytes = await self._of_files(lambda: session.save(path))
         response.path, response.keyframes = str(path), len(session.keyframes)
 
     async def _load_session(self, request: Any, response: Any) -> None:
-        session = Session.load(self._folder.path(request.file, SESSION))
+        path = self._folder.path(request.file, SESSION)
+        session: Session = await self._of_files(lambda: Session.load(path))
 
         def restore(work: MappingWork) -> str:
             work.restore(session)
@@ -93,7 +103,7 @@ class MapperServices:
             path = self._folder.path(request.file, CHECKPOINT)
         else:
             path = await self._of_worker(lambda work: work.configured_model)
-        checkpoint = load_checkpoint(path)
+        checkpoint: Checkpoint = await self._of_files(lambda: load_checkpoint(path))
         response.previous_model_id = await self._of_worker(lambda work: work.change_model(checkpoint))
         response.model_id = checkpoint.id
         self._node.get_logger().info(f"model {checkpoint.id} from {path} instead of {response.previous_model_id}")
@@ -110,8 +120,7 @@ class MapperServices:
     async def _save_map(self, request: Any, response: Any) -> None:
         path = self._folder.path(request.file, PLY)
         cloud, label_space = await self._of_worker(lambda work: (work.map_cloud(), work.checkpoint.label_space))
-        with self._files:
-            write_ply(path, cloud, label_space)
+        await self._of_files(lambda: write_ply(path, cloud, label_space))
         response.path, response.points = str(path), len(cloud)
 
     async def _clear(self, request: Any, response: Any) -> None:
@@ -129,12 +138,41 @@ class MapperServices:
             raise result
         return result
 
+    async def _of_files(self, do: Callable[[], Any]) -> Any:
+        """What `do` gives on the thread that reads and writes files. Raises what it raises, and SrayError BUSY."""
+        if self._waiting_for_files >= MOST_FILES:
+            raise busy()
+        answer = Future(executor=self._node.executor)
+
+        def run() -> None:
+            try:
+                answer.set_result((do(), None))
+            except Exception as error:
+                answer.set_result((None, error))
+
+        self._waiting_for_files += 1
+        try:
+            self._files.submit(run)
+            result, error = await answer
+        finally:
+            self._waiting_for_files -= 1
+        if error is not None:
+            raise error
+        return result
+
     def _answered(
         self, call: api.Call, handle: Callable[[Any, Any], Awaitable[None]]
     ) -> Callable[[Any, Any], Awaitable[Any]]:
         """The service's callback: what goes wrong is the answer, as code and text, and never an exception."""
 
         async def callback(request: Any, response: Any) -> Any:
+            self.answering += 1
+            try:
+                return await answer(request, response)
+            finally:
+                self.answering -= 1
+
+        async def answer(request: Any, response: Any) -> Any:
             try:
                 if not (self._is_active() or call is api.PAUSE):  # before a file is looked at
                     raise inactive()

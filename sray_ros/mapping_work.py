@@ -163,7 +163,7 @@ class MappingWork:
         self._early_labels.clear()
         if len(self.mapper.keyframes):
             self._last_camera = self.mapper.keyframes[len(self.mapper.keyframes) - 1].camera
-        self._publications.forget_map()
+        self._publications.forget()
         self._publications.keyframes(self.mapper)
 
     def change_model(self, checkpoint: Checkpoint) -> str:
@@ -231,16 +231,17 @@ class MappingWork:
             rendering, _ = self._renderer.render(
                 self.mapper, target.camera, target.since, stamp_ns=target.stamp_ns, canceled=stopped
             )
-        cloud = self.mapper.integrate(rendering.view)
+        cloud = self.mapper.cloud_of(rendering.view)
         self._publications.view(target.header, rendering.view, lambda: cloud)
         self._health.published(time.monotonic() - target.since)
+        self.mapper.map.integrate(cloud)  # who waits for the view does not wait for the map
         self._publications.frustums(rendering)
 
     def _render_request(self, request: ViewRequest) -> None:
         camera = self._camera_of(request)
         with self._stoppable(request.canceled) as stopped:
             view: dict[str, Any] = {"scale": request.scale, "canceled": stopped}
-            if request.on_preview is not None:
+            if request.on_preview is not None and not self._parameters["render.max_latency"]:  # else time is short
                 request.on_preview(self._renderer.preview(self.mapper, camera, request.since, **view))
             rendering, effort = self._renderer.render(
                 self.mapper, camera, request.since, on_progress=request.on_progress, **view

@@ -53,10 +53,11 @@ class Pace:
         self._renders.append(_Render(_work(effort, pixels), seconds))
 
     def _estimate(self, effort: Effort, pixels: int) -> float:
-        """From the last render of about as much work: what a view costs besides its pixels spoils no other size."""
+        """From the last render of about as much work, as what a view costs besides its pixels spoils no other size; or
+        from the last one of all, if the machine has become faster since."""
         work = _work(effort, pixels)
         nearest = min(reversed(self._renders), key=lambda render: abs(math.log(render.work / work)))
-        return nearest.seconds * work / nearest.work
+        return min(render.seconds * work / render.work for render in (nearest, self._renders[-1]))
 
 
 def _ladder(quality: str) -> list[Effort]:

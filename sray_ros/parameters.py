@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -14,11 +14,13 @@ from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import CloudConfig, MapperConfig, Selection, ViewsConfig
 from sray.mapping.voxel_map import VoxelMapConfig
 from sray.render_config import Engine, Precision, RenderConfig
+from sray_ros.data_folder import complaint_about_name
+from sray_ros.pacing import COST
 
 Value = bool | int | float | str
 
 AT_ONCE, ON_ACTIVATE, ON_CONFIGURE = "at once", "when next activated", "when next configured"
-QUALITIES = ("fast", "balanced", "high", "reference")
+QUALITIES = tuple(reversed(COST))
 NEVER = "never: it is fixed when the node starts"
 
 
@@ -34,6 +36,8 @@ class NodeParameter:
     choices: tuple[str, ...] = ()
     applies: str = AT_ONCE
     """When a change takes effect."""
+    check: Callable[[Any], str | None] = lambda value: None
+    """What else may be wrong with a value: what was expected; None if nothing is."""
 
     def complaint(self, value: Any) -> str | None:
         """What is wrong with a value: the parameter, the value, what was expected. None if nothing is."""
@@ -41,6 +45,8 @@ class NodeParameter:
             return f"{self.name} is {value!r}; expected one of {', '.join(self.choices)}"
         if self.within is not None and not self.within[0] <= value <= self.within[1]:  # NaN fails this too
             return f"{self.name} is {value}; expected {self.within[0]:g} to {self.within[1]:g}"
+        if expected := self.check(value):
+            return f"{self.name} is {value!r}; expected {expected}"
         return None
 
     def descriptor(self) -> ParameterDescriptor:
@@ -62,7 +68,10 @@ _KEYFRAMES, _VIEWS, _CLOUD, _MAP = KeyframeConfig(), ViewsConfig(), CloudConfig(
 _RENDER = RenderConfig()
 
 PARAMETERS = (
-    NodeParameter("map_frame", "map", "world frame of poses, clouds and the map", applies=ON_CONFIGURE),
+    NodeParameter(
+        "map_frame", "map", "world frame of poses, clouds and the map", applies=ON_CONFIGURE,
+        check=lambda name: None if name else "the name of a frame",
+    ),
     NodeParameter(
         "image_transport", "raw", "how `image` arrives", choices=("raw", "compressed"), applies=ON_ACTIVATE
     ),
@@ -77,7 +86,7 @@ PARAMETERS = (
         "sync.policy", "approximate", "how image and camera_info are matched", choices=("approximate", "exact"),
         applies=ON_ACTIVATE,
     ),
-    NodeParameter("sync.queue_size", 10, "messages kept per input while matching", (1, 1000), applies=ON_ACTIVATE),
+    NodeParameter("sync.queue_size", 10, "messages kept per input while matching", (1, 1000), applies=ON_CONFIGURE),
     NodeParameter("sync.slop", 0.02, "seconds that matched stamps may differ", (0.0001, 10.0), applies=ON_ACTIVATE),
     NodeParameter("tf.timeout", 0.2, "seconds (steady time) to wait for a pose", (0.0, 60.0)),
     NodeParameter("keyframes.capacity", _KEYFRAMES.capacity, "keyframes held at most", (1, 4096)),
@@ -111,8 +120,8 @@ PARAMETERS = (
     NodeParameter("render.max_rate", 0.0, "renders per second by trigger at most; 0: no limit", (0.0, 1000.0)),
     NodeParameter(
         "render.max_latency", 0.0,
-        "seconds from image or request to view; quality and size are lowered to keep it, what still comes too late is "
-        "refused as STALE; 0: no limit", (0.0, 3600.0),
+        "seconds from image or request to view; quality and size are lowered to keep it, and what has waited so long "
+        "before its turn is refused as STALE; 0: no limit", (0.0, 3600.0),
     ),
     NodeParameter(
         "render.quality", "balanced", "rays and samples spent on a view: docs/performance.md",
@@ -157,7 +166,8 @@ PARAMETERS = (
     NodeParameter(
         "session.autosave", "",
         "name in data_dir under which keyframes and map are saved before they are lost: on cleanup, shutdown, SIGINT, "
-        "SIGTERM; empty: they are not",
+        "SIGTERM (under a namespace, in a folder of its name); empty: they are not",
+        check=lambda name: "a name inside data_dir, or none" if name and complaint_about_name(name) else None,
     ),
     NodeParameter("depth.use", True, "use the depth topic where something publishes it", applies=ON_ACTIVATE),
     NodeParameter("depth.max", 10.0, "readings beyond, in metres, are not believed; 0: all are", (0.0, 1000.0)),
@@ -172,9 +182,11 @@ class MapperParameters:
         self._values: dict[str, Value] = {parameter.name: parameter.default for parameter in PARAMETERS}
         self.revision = 0
         """Counts changes."""
+        self._is_complete = False
         node.add_on_set_parameters_callback(self._check)
         for parameter in PARAMETERS:
             node.declare_parameter(parameter.name, parameter.default, parameter.descriptor())
+        self._is_complete = True
         if complaint := complaint_about(self._values):
             raise ValueError(complaint)
 
@@ -198,16 +210,13 @@ class MapperParameters:
         complaints = [complaint for name, value in wanted.items() if (complaint := by_name[name].complaint(value))]
         values = {**self._values, **wanted}
         # While declaring, overrides arrive one by one: what they mean together is looked at when all are there.
-        if not complaints and self._declared(values) and (complaint := complaint_about(values)):
+        if not complaints and self._is_complete and (complaint := complaint_about(values)):
             complaints.append(complaint)
         if complaints:
             return SetParametersResult(successful=False, reason="; ".join(complaints))
         self._values = values
         self.revision += 1
         return SetParametersResult(successful=True)
-
-    def _declared(self, values: Mapping[str, Value]) -> bool:
-        return self.revision >= len(values)
 
 
 def complaint_about(values: Mapping[str, Value]) -> str | None:

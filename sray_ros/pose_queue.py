@@ -37,15 +37,24 @@ class Waiting:
 class PoseQueue:
     """Thread-safe. Waiting is on steady time: simulated time stands still with its bag."""
 
-    def __init__(self, buffer: tf2_ros.Buffer, map_frame: str, capacity: int, timeout: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        buffer: tf2_ros.Buffer,
+        map_frame: str,
+        capacity: int,
+        timeout: Callable[[], float],
+        on_overflow: Callable[[], SrayError],
+    ) -> None:
+        """`on_overflow`: what the oldest is told when more than `capacity` wait."""
         self._buffer = buffer
         self._map_frame = map_frame
         self._capacity = capacity
         self._timeout = timeout
+        self._on_overflow = on_overflow
         self._queue: list[tuple[float, Waiting]] = []
         self._lock = threading.Lock()
         self.last_gap: str = ""
-        """Why the last pose did not come."""
+        """Why the last item has no pose; empty if it has."""
 
     def put(self, waiting: Waiting) -> None:
         """Deliver at once if the pose is there; else wait. A full queue gives up on its oldest."""
@@ -53,7 +62,7 @@ class PoseQueue:
             self._queue.append((time.monotonic(), waiting))
             over = [self._queue.pop(0)[1] for _ in range(len(self._queue) - self._capacity)]
         for old in over:
-            old.refuse(self._no_pose(old, "more images wait for poses than sync.queue_size"))
+            old.refuse(self._on_overflow())
         self.poll()
 
     def poll(self) -> None:
@@ -72,9 +81,13 @@ class PoseQueue:
                     else:
                         still.append((since, waiting))
                 except SrayError as error:
+                    self.last_gap = str(error.args[0])
                     settled.append((waiting.refuse, error))
+                except Exception as error:  # one that tf2 cannot digest takes none of the others with it
+                    settled.append((waiting.refuse, self._no_pose(waiting, repr(error))))
                 else:
                     if is_late or waiting.is_ready():
+                        self.last_gap = ""
                         settled.append((waiting.deliver, matrix))
                     else:
                         still.append((since, waiting))
@@ -95,6 +108,10 @@ class PoseQueue:
     def _lookup(self, waiting: Waiting) -> Matrix:
         if not waiting.frame:
             raise SrayError(ErrorCode.NO_POSE, "the header has no frame_id; expected the camera's optical frame")
+        if waiting.stamp.sec < 0:
+            raise SrayError(
+                ErrorCode.NO_POSE, f"the header has stamp {waiting.stamp.sec} s; expected a time since 1970"
+            )
         if not (waiting.may_be_latest or waiting.stamp.sec or waiting.stamp.nanosec):
             raise SrayError(ErrorCode.NO_POSE, "the header has stamp 0; expected the time of the exposure")
         stamp = Time.from_msg(waiting.stamp)

@@ -72,9 +72,10 @@ class Publications:
         ]
         self._publishers["frustums"].publish(MarkerArray(markers=markers))
 
-    def forget_map(self) -> None:
-        """The map is another one now, whose revision may be the same."""
+    def forget(self) -> None:
+        """Keyframes and map are others now, whose numbers and revision may be the same."""
         self._map_revision = -1
+        self._poses = {}
 
     def map(self, mapper: Mapper) -> None:
         """The fused map, if it changed and somebody listens; call again when somebody new does."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
 from std_msgs.msg import Header
@@ -34,6 +36,20 @@ OUTPUTS = {
 """Fields of the result, and the topics that carry the same picture."""
 
 
+class OnSteadyTime:
+    """A node, but for its clock: results of an action expire by it, and simulated time stands still with its bag."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._clock = Clock(clock_type=ClockType.STEADY_TIME)
+
+    def get_clock(self) -> Clock:
+        return self._clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._node, name)
+
+
 class RenderViewServer:
     """Answers in every lifecycle state; `ask` hands a goal on, and refuses it where the node cannot work."""
 
@@ -43,7 +59,7 @@ class RenderViewServer:
         self.answering = 0
         """Goals that have no result yet."""
         self._server = ActionServer(
-            node,
+            OnSteadyTime(node),
             RENDER_VIEW.type,
             RENDER_VIEW.name,
             self._execute,

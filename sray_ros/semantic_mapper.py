@@ -7,11 +7,13 @@ first ones are kept but not rendered.
 
 from __future__ import annotations
 
+import functools
 import gc
 import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import ModuleType
@@ -32,7 +34,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from sray.checkpoint import load_checkpoint
-from sray.errors import SrayError
+from sray.errors import ErrorCode, SrayError
 from sray_ros.data_folder import DataFolder
 from sray_ros.declarations import HANDLED, VIEWPOINT
 from sray_ros.health import Health
@@ -58,6 +60,19 @@ POSE_PERIOD, REPORT_PERIOD = 0.02, 1.0
 ANSWER_SECONDS = 1.0
 """How long an ending node takes to tell waiting clients so."""
 
+Transition = Callable[["SemanticMapper", LifecycleState], TransitionCallbackReturn]
+
+
+def one_at_a_time(transition: Transition) -> Transition:
+    """None beside another, and none once the node is ending."""
+
+    @functools.wraps(transition)
+    def alone(node: SemanticMapper, state: LifecycleState) -> TransitionCallbackReturn:
+        with node._transition:
+            return FAILURE if node._is_ending else transition(node, state)
+
+    return alone
+
 
 class SemanticMapper(LifecycleNode):
     """Order: construction, lifecycle, inputs, worker, services and action, reports."""
@@ -72,6 +87,9 @@ class SemanticMapper(LifecycleNode):
         self._requests: ViewRequests | None = None
         self._intake: Intake | None = None
         self._undo_configure, self._undo_activate = ExitStack(), ExitStack()
+        self._transition = threading.RLock()
+        """One transition at a time: a signal may end the node in the midst of one."""
+        self._is_ending = False
         self._poses: PoseQueue | None = None
         # The buffer lives as long as the node: the official one brings a service of its own, which cannot be destroyed.
         self._tf = tf2_ros.Buffer(node=self)
@@ -79,7 +97,9 @@ class SemanticMapper(LifecycleNode):
         self._reporter = Reporter(self, self._health, self._inbox)
         self._handled = self.create_publisher(HANDLED.type, HANDLED.name, HANDLED.qos)
         self._folder = DataFolder(self._settings["data_dir"])
-        MapperServices(self, self._folder, lambda: self._inbox.is_open, self._ask, self._pause, self._health)
+        self._calls = MapperServices(
+            self, self._folder, lambda: self._inbox.is_open, self._ask, self._pause, self._health
+        )
         self._render_view = RenderViewServer(self, self._on_render_view)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # the node's clock stops with its bag
         self._timers_group = MutuallyExclusiveCallbackGroup()
@@ -90,15 +110,29 @@ class SemanticMapper(LifecycleNode):
 
     def close(self, executor: Executor) -> None:
         """Stop everything that was started, from any state, and answer who waits. Call before destroy_node."""
-        self._undo_activate.close()
-        self._undo_configure.close()  # saves the session, if asked to
+        with self._transition:  # another thread may be in the midst of one
+            self._is_ending = True
+            self._undo_activate.close()
+            self._undo_configure.close()  # saves the session, if asked to
         deadline = time.monotonic() + ANSWER_SECONDS
-        while self._render_view.answering and time.monotonic() < deadline:
+        while (self._render_view.answering or self._calls.answering) and time.monotonic() < deadline:
             executor.spin_once(timeout_sec=0.02)
         self._render_view.close()
+        self._calls.close()
+
+    def spin_once(self, executor: Executor) -> None:
+        """Callbacks for a tenth of a second. A bug in one costs its message, not the robot its node."""
+        try:
+            executor.spin_once(timeout_sec=0.1)
+        except Exception as bug:
+            if not self.context.ok():
+                raise
+            self.get_logger().error(f"a bug, please report it:\n{traceback.format_exc()}")
+            self._health.refused(SrayError(ErrorCode.INTERNAL, f"{bug!r}; please report it with the log"))
 
     # --- lifecycle
 
+    @one_at_a_time
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             with ExitStack() as undo:
@@ -108,17 +142,17 @@ class SemanticMapper(LifecycleNode):
                 publications = Publications(self, checkpoint.label_space, map_frame)
                 undo.callback(publications.close)
                 self._publications = publications
-                poses = PoseQueue(
-                    self._tf, map_frame, self._settings["sync.queue_size"], lambda: self._settings["tf.timeout"]
-                )
-                self._poses = poses
+                self._poses = PoseQueue(
+                    self._tf, map_frame, self._settings["sync.queue_size"], lambda: self._settings["tf.timeout"],
+                    lambda: SrayError(ErrorCode.NO_POSE, "more images wait for their poses than sync.queue_size"),
+                )  # fmt: skip
                 work = MappingWork(
                     checkpoint, path, device, self._settings, self._inbox, publications, self._health,
                     self.get_logger(), self._handled.publish,
                 )  # fmt: skip
                 self._work = work
                 self._requests = ViewRequests(
-                    self, work, self._inbox, poses, publications, self._broadcaster, map_frame
+                    self, work, self._inbox, self._tf, self._settings, publications, self._broadcaster, map_frame
                 )
                 undo.callback(self._forget_work)
                 if (result := super().on_configure(state)) == SUCCESS:
@@ -133,6 +167,7 @@ class SemanticMapper(LifecycleNode):
             self.get_logger().error(f"cannot configure: {error!r}")
             return ERROR
 
+    @one_at_a_time
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         requests, poses = self._requests, self._poses
         assert self._work is not None and requests is not None and poses is not None
@@ -142,12 +177,14 @@ class SemanticMapper(LifecycleNode):
                     return result
                 self._publications.label_space(self._settings["render.min_confidence"])
                 self._inbox.open()
-                undo.callback(poses.refuse_all, inactive())  # last: what came while the rest was closing
+                # Last: what came while the rest was closing.
+                undo.callback(poses.refuse_all, inactive())
+                undo.callback(requests.refuse_all, inactive())
                 worker = threading.Thread(target=self._run, args=(self._work,), name="mapping")
                 worker.start()
                 undo.callback(self._stop, worker, self._work)
                 intake = Intake(
-                    self, self._settings, self._tf, poses, self._inbox, self._work, self._health,
+                    self, self._settings, self._tf, poses, requests, self._inbox, self._work, self._health,
                     self._handled.publish, lambda: self._is_paused,
                 )  # fmt: skip
                 self._intake = intake
@@ -169,20 +206,24 @@ class SemanticMapper(LifecycleNode):
             self._undo_configure.close()
             return ERROR
 
+    @one_at_a_time
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._undo_activate.close()
         return super().on_deactivate(state)
 
+    @one_at_a_time
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._undo_configure.close()
         gc.collect()  # model and keyframes are held by callbacks in circles: freed now, not rounds of configuring later
         return super().on_cleanup(state)
 
+    @one_at_a_time
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._undo_activate.close()
         self._undo_configure.close()
         return super().on_shutdown(state)
 
+    @one_at_a_time
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._undo_activate.close()
         self._undo_configure.close()
@@ -207,7 +248,7 @@ class SemanticMapper(LifecycleNode):
             path = self._folder.path(f"{self.get_namespace()}/{name}".lstrip("/"), SESSION)
             work.session().save(path)
             self.get_logger().info(f"saved {len(work.mapper.keyframes)} keyframes to {path}")
-        except SrayError as error:
+        except Exception as error:  # whatever it is, the rest of the node is to end in order
             self.get_logger().error(f"the session is not saved: {error}")
 
     # --- the clock
@@ -292,7 +333,7 @@ def main(args: list[str] | None = None) -> int:
     executor.add_node(node)
     try:
         while not stop.is_set():
-            executor.spin_once(timeout_sec=0.1)
+            node.spin_once(executor)
     finally:
         node.close(executor)
         executor.shutdown(timeout_sec=1.0)

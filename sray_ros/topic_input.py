@@ -102,6 +102,8 @@ class TopicInput(SimpleFilter):
 
     def _on_message(self, message: Any) -> None:
         stamp = message.header.stamp
+        if stamp.sec < 0:  # which rclpy's Time raises at; counted as not received
+            return
         self.received += 1
         self.last_stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         self.last_arrival = time.monotonic()

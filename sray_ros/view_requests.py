@@ -18,9 +18,10 @@ from std_msgs.msg import Header
 from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
 from sray_ros.inbox import Inbox
-from sray_ros.jobs import REQUESTS, VIEWPOINTS, ViewRequest, inactive
+from sray_ros.jobs import REQUESTS, VIEWPOINTS, ViewRequest, displaced, inactive
 from sray_ros.mapping_work import MappingWork
 from sray_ros.pacing import Effort
+from sray_ros.parameters import MapperParameters
 from sray_ros.pose_queue import PoseQueue, Waiting
 from sray_ros.poses import Matrix, matrix_of_pose, transform_of_matrix
 from sray_ros.publications import Publications
@@ -35,7 +36,8 @@ class ViewRequests:
         node: Node,
         work: MappingWork,
         inbox: Inbox,
-        poses: PoseQueue,
+        tf: tf2_ros.Buffer,
+        settings: MapperParameters,
         publications: Publications,
         broadcaster: tf2_ros.TransformBroadcaster,
         map_frame: str,
@@ -43,12 +45,26 @@ class ViewRequests:
         self._node = node
         self._work = work
         self._inbox = inbox
-        self._poses = poses
+        # Of their own: neither crowds out the images that wait. Of viewpoints the newest wins, here as everywhere.
+        self._viewpoints, self._goals = (
+            PoseQueue(tf, map_frame, lane.capacity, lambda: settings["tf.timeout"], displaced)
+            for lane in (VIEWPOINTS, REQUESTS)
+        )
         self._publications = publications
         self._broadcaster = broadcaster
         self._map_frame = map_frame
         # With the namespace: all nodes share one TF.
         self._view_frame = f"{node.get_fully_qualified_name()[1:]}_view_optical_frame"
+
+    def poll(self) -> None:
+        """Look for poses that have come. Call often."""
+        self._viewpoints.poll()
+        self._goals.poll()
+
+    def refuse_all(self, error: SrayError) -> None:
+        """Those that wait for poses."""
+        self._viewpoints.refuse_all(error)
+        self._goals.refuse_all(error)
 
     def on_viewpoint(self, viewpoint: PoseStamped) -> None:
         """The newest wins: one that still waits for the worker is given up for the next."""
@@ -63,7 +79,7 @@ class ViewRequests:
             for older in self._inbox.put(VIEWPOINTS, request):
                 self._work.leave(VIEWPOINTS, older)
 
-        self._with_pose(viewpoint, deliver, refuse)
+        self._with_pose(self._viewpoints, viewpoint, deliver, refuse)
 
     def on_goal(self, goal: ServerGoalHandle, future: Future) -> None:
         """Sets the future's result: the rendered view, or why there is none."""
@@ -77,6 +93,7 @@ class ViewRequests:
                 future.set_result(refusal(error))
 
         def answer(rendering: Rendering, effort: Effort) -> None:
+            self._tell_tf(header, rendering)
             future.set_result(result_of(asked, rendering, effort, self._work, header, self._map_frame))
 
         def deliver(map_from_view: Matrix) -> None:
@@ -100,10 +117,14 @@ class ViewRequests:
             self._work.report(error)
             refuse(error)
         else:
-            self._with_pose(asked.viewpoint, deliver, refuse)
+            self._with_pose(self._goals, asked.viewpoint, deliver, refuse)
 
     def _with_pose(
-        self, pose: PoseStamped, deliver: Callable[[Matrix], None], refuse: Callable[[SrayError], None]
+        self,
+        queue: PoseQueue,
+        pose: PoseStamped,
+        deliver: Callable[[Matrix], None],
+        refuse: Callable[[SrayError], None],
     ) -> None:
         """Hand map_from_view on to `deliver` as soon as TF knows the frame that the pose is given in."""
 
@@ -120,7 +141,7 @@ class ViewRequests:
         if header.frame_id == self._map_frame:
             deliver(frame_from_view)
             return
-        self._poses.put(
+        queue.put(
             Waiting(
                 header.frame_id,
                 header.stamp,
@@ -130,7 +151,7 @@ class ViewRequests:
             )
         )
         if not self._inbox.is_open:  # closed meanwhile: nobody polls the queue any more
-            self._poses.refuse_all(inactive())
+            queue.refuse_all(inactive())
 
     def _header(self, pose: PoseStamped) -> Header:
         is_stamped = pose.header.stamp.sec or pose.header.stamp.nanosec
@@ -138,9 +159,12 @@ class ViewRequests:
         return Header(stamp=stamp, frame_id=self._view_frame)
 
     def _publish(self, header: Header, rendering: Rendering) -> None:
+        self._tell_tf(header, rendering)
+        self._publications.view(header, rendering.view, lambda: self._work.mapper.cloud_of(rendering.view))
+
+    def _tell_tf(self, header: Header, rendering: Rendering) -> None:
         # A virtual camera has no frame in TF until somebody says where it is.
         transform = TransformStamped(child_frame_id=header.frame_id)
         transform.header = Header(stamp=header.stamp, frame_id=self._map_frame)
         transform.transform = transform_of_matrix(rendering.view.camera.world_from_camera.double().numpy())
         self._broadcaster.sendTransform(transform)
-        self._publications.view(header, rendering.view, lambda: self._work.mapper.cloud_of(rendering.view))

@@ -1,7 +1,7 @@
 """For tests: semantic_mapper with parts that break on demand. `python -m broken_mapper`, with test/ on the path.
 
 SRAY_TEST_SILENCE=<seconds>  says sooner why it is silent
-SRAY_TEST_BREAK=<file>       while the file says "<part>: <way>", that part of the field breaks in that way
+SRAY_TEST_BREAK=<file>       while the file says "<part>: <way>", that part of the node breaks in that way
 """
 
 from __future__ import annotations
@@ -18,8 +18,15 @@ import torch
 
 from sray.field import SemanticField
 from sray_ros import health, semantic_mapper
+from sray_ros.intake import Intake
+from sray_ros.mapping_work import MappingWork
 
-PARTS = ("encode", "render")
+PARTS = {
+    "encode": (SemanticField, "encode"),
+    "render": (SemanticField, "render"),
+    "intake": (Intake, "__init__"),
+    "clear": (MappingWork, "clear"),
+}
 WAYS: dict[str, Callable[[], Any]] = {
     # More than any machine has: the allocators themselves say so, in their own words.
     "torch's memory": lambda: torch.empty(1 << 60, dtype=torch.uint8),
@@ -44,8 +51,8 @@ def breakable(part: str, whole: Callable[..., Any]) -> Callable[..., Any]:
 
 def main() -> int:
     health.SILENCE_SECONDS = float(os.environ.get("SRAY_TEST_SILENCE", health.SILENCE_SECONDS))
-    for part in PARTS:
-        setattr(SemanticField, part, breakable(part, getattr(SemanticField, part)))
+    for part, (owner, method) in PARTS.items():
+        setattr(owner, method, breakable(part, getattr(owner, method)))
     return semantic_mapper.main()
 
 

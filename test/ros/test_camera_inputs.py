@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,13 +16,14 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from sray_ros.conversions import time_message
+from sray.errors import ErrorCode, SrayError
+from sray_ros.conversions import nanoseconds, time_message
 from sray_ros.health import Health
 from sray_ros.inbox import Inbox
 from sray_ros.intake import Intake
 from sray_ros.jobs import IMAGES, LANES
 from sray_ros.parameters import MapperParameters
-from sray_ros.pose_queue import PoseQueue
+from sray_ros.pose_queue import PoseQueue, Waiting
 
 pytestmark = pytest.mark.ros
 OLD, NEW = 1001_300_000_000, 1000_000_000_000
@@ -32,16 +34,18 @@ class Bench:
     """An intake whose camera stands still; the test is the network."""
 
     def __init__(self, context: Context) -> None:
-        self.node = LifecycleNode("bench", context=context, parameter_overrides=[Parameter("tf.timeout", value=0.0)])
+        self.node = LifecycleNode("bench", context=context, parameter_overrides=[Parameter("depth.use", value=True)])
         self.tf = tf2_ros.Buffer(node=self.node)
         self.inbox = Inbox(LANES)
         self.inbox.open()
-        self.handled: list[Time] = []
+        self.handled: list[Header] = []
         settings = MapperParameters(self.node)
-        poses = PoseQueue(self.tf, "map", 10, lambda: 60.0)
+        self.poses = PoseQueue(self.tf, "map", 10, lambda: 60.0, lambda: SrayError(ErrorCode.NO_POSE, "too many"))
+        self.health = Health()
         self.intake = Intake(
-            self.node, settings, self.tf, poses, self.inbox, Leaver(), Health(), self.handled.append, lambda: False
-        )  # type: ignore[arg-type]
+            self.node, settings, self.tf, self.poses, Nothing(), self.inbox, Nothing(), self.health,
+            self.handled.append, lambda: False,
+        )  # type: ignore[arg-type]  # fmt: skip
 
     def hear(self, message_type: type, stamp_ns: int) -> None:
         topic = {Image: self.intake.inputs.image, CameraInfo: self.intake.inputs.info}[message_type]
@@ -62,8 +66,14 @@ class Bench:
         return [arrival.stamp_ns for _, arrival in waiting]
 
 
-class Leaver:
+class Nothing:
+    """In place of the worker, and of the requests."""
+
     def leave(self, lane: object, item: object) -> None: ...
+
+    def poll(self) -> None: ...
+
+    def refuse_all(self, error: SrayError) -> None: ...
 
 
 @pytest.fixture
@@ -123,3 +133,92 @@ def test_two_clock_jumps_are_two(bench: Bench) -> None:
         assert bench.arrived == [NEW, OLD]
         bench.clock_jumps()
         bench.pose()
+
+
+def test_an_image_that_finds_no_camera_info_is_told_of_and_handled(bench: Bench) -> None:
+    bench.pose()
+    for stamp in (NEW, NEW + 100_000_000, NEW + 200_000_000):
+        bench.hear(Image, stamp)
+    bench.hear(CameraInfo, NEW + 200_000_000)
+    assert bench.arrived == [NEW + 200_000_000]
+    assert [nanoseconds(header.stamp) for header in bench.handled] == [NEW, NEW + 100_000_000]
+    assert bench.health.refusals[ErrorCode.BAD_CAMERA_INFO] == 2
+    assert "found no /camera_info within sync.slop" in str(bench.health.last_refusal)
+
+
+def test_of_images_that_never_match_the_oldest_is_given_up(bench: Bench) -> None:
+    for number in range(25):
+        bench.hear(Image, NEW + number * 100_000_000)
+    assert len(bench.handled) == 5  # twice sync.queue_size wait
+
+
+@pytest.mark.parametrize("stops", [Image, CameraInfo])
+def test_what_stopped_is_named_not_what_waits_for_it(
+    bench: Bench, stops: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.pose()
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for kind in (Image, CameraInfo):
+        bench.hear(kind, NEW)
+    assert bench.intake.inputs.why_stopped(5.0) is None
+    now = 1006.0
+    bench.hear(CameraInfo if stops is Image else Image, NEW + 6_000_000_000)
+    name = "/image" if stops is Image else "/camera_info"
+    assert bench.intake.inputs.why_stopped(5.0) == f"{name} stopped 6 s ago"
+    bench.hear(stops, NEW + 6_500_000_000)
+    assert "no stamps match: the last ones are 0.500 s apart" in str(bench.intake.inputs.why_stopped(5.0))
+
+
+@pytest.mark.fault("a stamp before 1970", code="none", says="nothing: the message does not count as received",
+                   recovery="the next image")  # fmt: skip
+def test_a_negative_stamp_harms_nobody(bench: Bench) -> None:
+    bench.pose()
+    for kind in (Image, CameraInfo):
+        bench.hear(kind, -5_000_000_000)
+    for kind in (Image, CameraInfo):
+        bench.hear(kind, NEW)
+    assert bench.arrived == [NEW]
+
+
+def test_one_item_that_cannot_be_looked_up_takes_no_other_with_it(bench: Bench) -> None:
+    bench.pose()
+    delivered: list[object] = []
+    refused: list[SrayError] = []
+
+    def waiting(second: int) -> Waiting:
+        return Waiting("camera", Time(sec=second), delivered.append, refused.append)
+
+    bench.poses.put(waiting(-1))
+    bench.poses.put(waiting(5))
+    assert (len(delivered), [error.code for error in refused]) == (1, [ErrorCode.NO_POSE])
+    monkey = bench.tf.lookup_transform
+    bench.tf.lookup_transform = lambda *args: (_ for _ in ()).throw(ArithmeticError("tf2"))  # type: ignore[method-assign]
+    bench.poses.put(waiting(6))
+    bench.tf.lookup_transform = monkey  # type: ignore[method-assign]
+    bench.poses.put(waiting(7))
+    assert (len(delivered), len(refused)) == (2, 2)
+    assert bench.poses.last_gap == ""
+
+
+def test_depth_is_that_of_the_image_not_the_last_one(bench: Bench) -> None:
+    bench.pose()
+    depth = bench.intake.inputs.depth
+    assert depth is not None
+
+    def hear_depth(stamp_ns: int) -> None:
+        depth._on_message(Image(header=Header(stamp=time_message(stamp_ns), frame_id="camera")))
+
+    def arrivals() -> list[tuple[int, int]]:
+        waiting = [arrival for _, arrival in bench.inbox.drain(IMAGES)]
+        return [(each.stamp_ns, nanoseconds(each.depth.header.stamp)) for each in waiting]
+
+    period = 16_000_000  # shorter than the slop
+    hear_depth(NEW)
+    for kind in (Image, CameraInfo):
+        bench.hear(kind, NEW + period)
+    bench.intake.poll()
+    assert arrivals() == []  # the last frame's depth is near enough, and not this one's
+    hear_depth(NEW + period)
+    bench.intake.poll()
+    assert arrivals() == [(NEW + period, NEW + period)]

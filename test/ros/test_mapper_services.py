@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from geometry_msgs.msg import PoseArray
 from lifecycle_msgs.msg import Transition
 from mapper_process import MapperProcess, checkpoint, image_of, seconds_of, time_of
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
@@ -171,6 +173,45 @@ def test_another_model_renders_from_the_same_keyframes_and_the_first_one_comes_b
 
 @pytest.mark.fault("nothing to save yet", code="NO_KEYFRAMES", says="the service's answer",
                    recovery="move the camera, then save; the older file is kept")  # fmt: skip
+@pytest.mark.shows("~/load_session", "~/keyframes")
+def test_a_loaded_session_brings_its_own_poses(mapper: MapperProcess, frames: list[Frame]) -> None:
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    heard = mapper.listener.hear(PoseArray, "/semantic_mapper/keyframes", latched)
+
+    def places() -> list[float]:
+        return [round(pose.position.x, 4) for pose in heard[-1].poses] if heard else []
+
+    mapper.send_in_lockstep(frames[:2])
+    assert mapper.service(SaveSession, "save_session", SaveSession.Request(file="first")).error_code == 0
+    saved = [round(float(frame.camera.centre[0]), 4) for frame in frames[:2]]
+    assert mapper.listener.until(lambda: places() == saved, 10)
+    mapper.start_over()
+    mapper.send_in_lockstep(frames[2:4], 200.0)  # the same numbers, elsewhere
+    others = [round(float(frame.camera.centre[0]), 4) for frame in frames[2:4]]
+    assert others != saved
+    assert mapper.listener.until(lambda: places() == others, 10)
+    assert mapper.service(LoadSession, "load_session", LoadSession.Request(file="first")).error_code == 0
+    assert mapper.listener.until(lambda: places() == saved, 10), places()
+
+
+@pytest.mark.fault("a session is to be saved under the name of a model", code="BAD_FILE", says="the service's answer",
+                   recovery="the model is kept; save under another name")  # fmt: skip
+def test_a_session_does_not_replace_a_model(mapper: MapperProcess, frames: list[Frame], data_dir: Path) -> None:
+    model = checkpoint(data_dir / "my_model.safetensors").read_bytes()
+    mapper.send_in_lockstep(frames[:2])
+    refused = mapper.service(SaveSession, "save_session", SaveSession.Request(file="my_model"))
+    assert ErrorCode(refused.error_code) is ErrorCode.BAD_FILE
+    assert "is no session, perhaps a model" in refused.error_text
+    assert (data_dir / "my_model.safetensors").read_bytes() == model
+    for _ in range(2):  # a session may be replaced
+        assert mapper.service(SaveSession, "save_session", SaveSession.Request(file="mine")).error_code == 0
+
+
+def test_names_that_cannot_be_are_refused_when_they_are_set(mapper: MapperProcess) -> None:
+    assert "map_frame is ''; expected the name of a frame" in mapper.set(map_frame="")
+    assert "session.autosave is '../x'; expected a name inside data_dir" in mapper.set(session__autosave="../x")
+
+
 @pytest.mark.shows("~/save_map", "error NO_KEYFRAMES")
 def test_an_empty_map_does_not_replace_a_good_file(mapper: MapperProcess, frames: list[Frame], data_dir: Path) -> None:
     (data_dir / "good.ply").write_bytes(b"good")

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import PlaneScene
-from mapper_process import MapperProcess
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from mapper_process import MapperProcess, broken_mapper
 from mapper_views import SETTINGS as EXACT
 from mapper_views import goal_for
 from ros_listener import listening
 from sensor_msgs.msg import CameraInfo
+from std_srvs.srv import Trigger
 
 from sray.checkpoint import load_checkpoint
 from sray.frames import Frame
@@ -132,6 +135,36 @@ def test_a_signal_ends_an_inactive_node_which_has_nothing_to_save(
     assert started.configure()
     ended(started, sign)
     assert not (tmp_path / "last.safetensors").exists()
+
+
+def test_a_signal_in_the_midst_of_a_transition_leaves_nothing_running(model_file: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "part"
+    with broken_mapper(model_file, SETTINGS, SRAY_TEST_BREAK=broken) as mapper:
+        assert mapper.configure()
+        broken.write_text("intake: slow")  # a second, with the worker running already
+        activate = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_ACTIVATE))
+        ask(mapper, ChangeState, "change_state", activate)
+        spin(mapper, 0.4)
+        ended(mapper, signal.SIGINT)
+
+
+def test_who_waits_for_a_service_is_answered_before_the_end(
+    model_file: Path, tmp_path: Path, frames: list[Frame]
+) -> None:
+    broken = tmp_path / "part"
+    with broken_mapper(model_file, SETTINGS, SRAY_TEST_BREAK=broken) as mapper:
+        assert mapper.configure()
+        assert mapper.activate()
+        broken.write_text("clear: slow")
+        client = mapper.listener.node.create_client(Trigger, "/semantic_mapper/clear")
+        assert mapper.listener.until(client.service_is_ready)
+        calls = [client.call_async(Trigger.Request()) for _ in range(2)]
+        spin(mapper, 0.3)  # one is being worked on, one waits
+        mapper.process.send_signal(signal.SIGTERM)
+        assert mapper.listener.until(lambda: all(call.done() for call in calls), 5)
+        assert [call.result().success for call in calls] == [True, False]
+        assert "INACTIVE" in calls[1].result().message
+        assert mapper.listener.finish(mapper.process, 10)[0] == 0
 
 
 def ended(mapper: MapperProcess, sign: signal.Signals) -> str:

@@ -34,12 +34,18 @@ from sray_ros.jobs import COMMANDS, IMAGES, LANES, MAP, REQUESTS, Command, ViewR
 from sray_ros.mapping_work import MappingWork
 from sray_ros.pacing import Effort
 from sray_ros.parameters import MapperParameters
-from sray_ros.pose_queue import PoseQueue
 from sray_ros.publications import Publications
 from sray_ros.view_requests import ViewRequests
 
 pytestmark = pytest.mark.ros
-SETTINGS = {"keyframes.min_sharpness": 0.0, "render.quality": "fast", "trigger": "request", "near": 0.5, "far": 4.0}
+SETTINGS = {
+    "tf.timeout": 60.0,
+    "keyframes.min_sharpness": 0.0,
+    "render.quality": "fast",
+    "trigger": "request",
+    "near": 0.5,
+    "far": 4.0,
+}
 
 
 class Bench:
@@ -48,13 +54,14 @@ class Bench:
     def __init__(self, context: Context, model_file: Path) -> None:
         overrides = [Parameter(name, value=value) for name, value in SETTINGS.items()]
         self.node = LifecycleNode("bench", context=context, parameter_overrides=overrides)
+        self.settings = MapperParameters(self.node)
         self.inbox, self.health = Inbox(LANES), Health()
         self.inbox.open()
         model = load_checkpoint(model_file)
         self.publications = Publications(self.node, model.label_space, "map")
         self.handled: list[Header] = []
         self.work = MappingWork(
-            model, model_file, torch.device("cpu"), MapperParameters(self.node), self.inbox, self.publications,
+            model, model_file, torch.device("cpu"), self.settings, self.inbox, self.publications,
             self.health, self.node.get_logger(), self.handled.append,
         )  # fmt: skip
         self.refusals: list[SrayError] = []
@@ -151,9 +158,9 @@ def test_a_render_that_a_deactivation_stops_was_not_canceled(
 
 def test_a_goal_whose_pose_nobody_will_look_up_any_more_is_answered(bench: Bench) -> None:
     buffer = tf2_ros.Buffer(node=bench.node)
-    poses = PoseQueue(buffer, "map", 10, lambda: 60.0)
+    broadcaster = tf2_ros.TransformBroadcaster(bench.node)
     requests = ViewRequests(
-        bench.node, bench.work, bench.inbox, poses, bench.publications, tf2_ros.TransformBroadcaster(bench.node), "map"
+        bench.node, bench.work, bench.inbox, buffer, bench.settings, bench.publications, broadcaster, "map"
     )
     asked = RenderView.Goal()
     asked.viewpoint.header.frame_id = "nowhere"
@@ -163,7 +170,6 @@ def test_a_goal_whose_pose_nobody_will_look_up_any_more_is_answered(bench: Bench
     bench.inbox.close()
     requests.on_goal(SimpleNamespace(request=asked), answers[1])
     assert [answer.result().error_code for answer in answers] == [ErrorCode.INACTIVE] * 2
-    assert len(poses) == 0
 
 
 @pytest.mark.parametrize("spoil", ["unknown encoding", "cut short", "empty"])
