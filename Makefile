@@ -3,6 +3,8 @@ SHELL := /bin/bash
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 OUTPUT ?= out/demo
+# Test files at a time. Those with nodes wait for them most of the time; more than two starve each other on two cores.
+WORKERS ?= 2
 
 # ROS 2 comes from .venv: nothing of another install may reach what is started here.
 ROS_ENV := env -u PYTHONPATH -u LD_LIBRARY_PATH -u _ROS_WHEELS_BOOTSTRAP_COMPLETE AMENT_PREFIX_PATH=$(VENV) \
@@ -16,7 +18,7 @@ TIDY := $(ROS_ENV) fastdds shm clean > /dev/null 2>&1 || true
 help:
 	@echo "make setup                 ROS 2, this package and its tools into .venv (about 2 minutes the first time)"
 	@echo "make demo [SEQUENCE=...]   a generated room, or a recorded sequence, through the real node; report in out/demo"
-	@echo "make test [ARGS=...]       lint, types, layers, all tests"
+	@echo "make test [ARGS=...]       lint, types, layers, all tests (WORKERS=0: one after the other)"
 	@echo "make lint                  the first three of these"
 	@echo "make clean                 remove .venv, build and caches"
 
@@ -34,7 +36,7 @@ lint: setup
 	@$(ROS_ENV) lint-imports
 
 test: lint
-	@$(ROS_ENV) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST python -m pytest $(ARGS); code=$$?; $(TIDY); exit $$code
+	@$(ROS_ENV) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST python -m pytest -n $(WORKERS) --dist loadfile $(ARGS); code=$$?; $(TIDY); exit $$code
 
 clean:
 	rm -rf .venv build install log .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 SSIM_WINDOW = 11
 """Pixels; the window is a Gaussian of 1.5 pixels, as the measure was published."""
@@ -26,6 +25,9 @@ def ssim(image: Float[Tensor, "height width 3"], truth: Float[Tensor, "height wi
     """
     if min(image.shape[:2]) < SSIM_WINDOW:
         return math.nan
+    # Here: loading it, with all that it looks for, takes longer than most commands run.
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     _, similarity = structural_similarity_index_measure(
         _batch(image), _batch(truth), sigma=1.5, data_range=1.0, return_full_image=True
     )
