@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynchronizer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -25,6 +26,8 @@ from sray_ros.pose_queue import PoseQueue, Waiting
 from sray_ros.poses import Matrix
 from sray_ros.topic_input import TopicInput
 
+IMAGE, INFO = 0, 1
+"""The two inputs that are matched."""
 JUMP_BACK_NS = 1_000_000_000
 """Stamps that go back by more than this are a bag that starts again, not images out of order."""
 
@@ -56,9 +59,12 @@ class CameraInputs:
         deliver: Callable[[Arrival], None],
         deliver_labels: Callable[[Image], None],
         refuse: Callable[[int, SrayError], None],
-        on_jump_back: Callable[[str], None],
+        on_jump_back: Callable[[str, int, int], None],
     ) -> None:
-        """`deliver` gets complete arrivals, `refuse` the stamp and the reason of those that never became complete."""
+        """`deliver` gets complete arrivals, `refuse` the stamp and the reason of those that never became complete.
+
+        `on_jump_back` gets what jumped in words, the new time and the distance, nanoseconds; it should `restart`.
+        """
         self._parameters = parameters
         self._poses = poses
         self._deliver = deliver
@@ -67,8 +73,10 @@ class CameraInputs:
         self._depths: OrderedDict[int, Image] = OrderedDict()
         self._depths_lock = threading.Lock()
         """They are read, and forgotten, by other threads than the one that hears them."""
-        self._unmatched: deque[int] = deque()
-        """Stamps of images whose camera_info has not come."""
+        self._held: deque[tuple[int, Any]] = deque()
+        """Images and camera_infos whose counterpart has not come, each with the number of its input."""
+        self._matching = threading.RLock()
+        """Of what is held and matched: the clock restarts it on another thread."""
         self._last_match = 0.0
         self._last_stamps_ns: dict[TopicInput, int] = {}
         self.matched = 0
@@ -88,12 +96,11 @@ class CameraInputs:
             self.depth.registerCallback(self._on_depth)
         self.labels = TopicInput(node, api.LABELS, reliability, group)
         self.labels.registerCallback(deliver_labels)
-        for topic in self._topics:
-            if topic is not self.labels:  # late as they are, theirs say nothing of the time
-                topic.on_stamp = partial(self._watch_time, topic)
+        for topic in (self.image, self.info):  # depth and labels may be late: theirs say nothing of the time
+            topic.on_stamp = partial(self._watch_time, topic)
         self._connect()
-        self.image.registerCallback(self._on_image)
-        self.info.registerCallback(lambda info: self._feeds[1].signalMessage(info))
+        self.image.registerCallback(partial(self._match, IMAGE))
+        self.info.registerCallback(partial(self._match, INFO))
 
     def close(self) -> None:
         for topic in self._topics:
@@ -103,13 +110,22 @@ class CameraInputs:
         for topic in self._topics:
             topic.keep_up()
 
-    def restart(self) -> None:
-        """Forget what waits to be matched: after a jump back the synchroniser would prefer the old, larger stamps."""
-        with self._depths_lock:
+    def restart(self, new_ns: int, jump_ns: int) -> None:
+        """Match anew after time went back by `jump_ns` to `new_ns`: old stamps, being larger, would be preferred.
+
+        What has come of the new time is kept, as a jump may be told of more than once, and in the midst of a match.
+        """
+        with self._matching, self._depths_lock:
+            held, self._held = self._held, deque()
+            self._last_stamps_ns.clear()
             self._depths.clear()
-        self._unmatched.clear()
-        self._last_stamps_ns.clear()
-        self._connect()
+            self._connect()
+            for input_number, message in held:
+                stamp_ns = nanoseconds(message.header.stamp)
+                if stamp_ns < new_ns + jump_ns // 2:
+                    self._match(input_number, message)
+                elif input_number == IMAGE:
+                    self._refuse(stamp_ns, SrayError(ErrorCode.STALE, "time jumped back before its camera_info came"))
 
     def are_after(self, jump_ns: int, now_ns: int) -> bool:
         """Whether the stamps have already gone back as the clock has, by `jump_ns` to `now_ns`, and told of it.
@@ -149,7 +165,7 @@ class CameraInputs:
         return [topic for topic in (self.image, self.info, self.depth, self.labels) if topic is not None]
 
     def _connect(self) -> None:
-        """Match anew. One assignment: another thread may be handing over a message meanwhile."""
+        """With nothing to match yet."""
         size, feeds = self._parameters["sync.queue_size"], (SimpleFilter(), SimpleFilter())
         if self._parameters["sync.policy"] == "exact":
             synchroniser = TimeSynchronizer(list(feeds), size)
@@ -158,22 +174,34 @@ class CameraInputs:
         synchroniser.registerCallback(self._on_match)
         self._feeds = feeds  # which hold on to the synchroniser by its callbacks
 
-    def _on_image(self, image: Image | CompressedImage) -> None:
-        self._unmatched.append(nanoseconds(image.header.stamp))
-        while len(self._unmatched) > 2 * self._parameters["sync.queue_size"]:
-            self._refuse_unmatched(self._unmatched.popleft())
-        self._feeds[0].signalMessage(image)
+    def _match(self, input_number: int, message: Image | CompressedImage | CameraInfo) -> None:
+        """Hold a message until its counterpart comes, or is known not to."""
+        with self._matching:
+            self._held.append((input_number, message))
+            while len(self._held) > 4 * self._parameters["sync.queue_size"]:
+                self._give_up(*self._held.popleft())
+            self._feeds[input_number].signalMessage(message)
+
+    def _give_up(self, input_number: int, message: Any) -> None:
+        if input_number == IMAGE:
+            stamp_ns = nanoseconds(message.header.stamp)
+            what = f"the image at {stamp_ns * 1e-9:.3f} s found no {self.info.topic} within sync.slop"
+            remedy = "expected one of the same stamp. Take the camera_info of the same driver, or raise sync.slop"
+            self._refuse(stamp_ns, SrayError(ErrorCode.BAD_CAMERA_INFO, f"{what}; {remedy}"))
 
     def _watch_time(self, topic: TopicInput, stamp_ns: int) -> None:
         """Each topic by itself: whichever comes first after a jump tells of it, and what follows is new already."""
         back = self._last_stamps_ns.get(topic, 0) - stamp_ns
         if back > JUMP_BACK_NS:
-            self._on_jump_back(f"the stamps of {topic.topic} jumped back by {back * 1e-9:.1f} s")
+            self._on_jump_back(f"the stamps of {topic.topic} jumped back by {back * 1e-9:.1f} s", stamp_ns, back)
         self._last_stamps_ns[topic] = stamp_ns
 
     def _on_depth(self, depth: Image) -> None:
+        stamp_ns, newest_ns = nanoseconds(depth.header.stamp), self.image.last_stamp_ns
+        if newest_ns is not None and stamp_ns - newest_ns > JUMP_BACK_NS:
+            return  # left over from before a jump back: it would pass for the depth of what is to come
         with self._depths_lock:
-            self._depths[nanoseconds(depth.header.stamp)] = depth
+            self._depths[stamp_ns] = depth
             while len(self._depths) > self._parameters["sync.queue_size"]:
                 self._depths.popitem(last=False)
 
@@ -182,9 +210,11 @@ class CameraInputs:
         stamp_ns = nanoseconds(image.header.stamp)
         since = self._last_match = time.monotonic()
         # Matches come in order: an older image that still waits for its camera_info waits in vain.
-        while self._unmatched and self._unmatched[0] <= stamp_ns:
-            if (older := self._unmatched.popleft()) < stamp_ns:
-                self._refuse_unmatched(older)
+        settled = [entry for entry in self._held if nanoseconds(entry[1].header.stamp) <= stamp_ns]
+        self._held = deque(entry for entry in self._held if nanoseconds(entry[1].header.stamp) > stamp_ns)
+        for input_number, message in settled:
+            if nanoseconds(message.header.stamp) < stamp_ns:
+                self._give_up(input_number, message)
         # Depth guides sampling and is never required: it is waited for as long as for the pose, where there is any.
         expects_depth = self.depth is not None and self.depth.received > 0
 
@@ -200,11 +230,6 @@ class CameraInputs:
                 is_ready=lambda: not expects_depth or self._has_depth_for(stamp_ns),
             )
         )
-
-    def _refuse_unmatched(self, stamp_ns: int) -> None:
-        what = f"the image at {stamp_ns * 1e-9:.3f} s found no {self.info.topic} within sync.slop"
-        remedy = "expected one of the same stamp. Take the camera_info of the same driver, or raise sync.slop"
-        self._refuse(stamp_ns, SrayError(ErrorCode.BAD_CAMERA_INFO, f"{what}; {remedy}"))
 
     def _has_depth_for(self, stamp_ns: int) -> bool:
         """Whether waiting on is in vain: the image's own depth has come, or a later one."""

@@ -74,15 +74,15 @@ class Intake:
     def on_clock_jump(self, jump_ns: int, now_ns: int) -> None:
         """The node's clock went back by `jump_ns` to `now_ns`: simulated time of a bag that starts again."""
         if not self.inputs.are_after(jump_ns, now_ns):
-            self._on_jump_back(f"the clock jumped back by {jump_ns * 1e-9:.3f} s")
+            self._on_jump_back(f"the clock jumped back by {jump_ns * 1e-9:.3f} s", now_ns, jump_ns)
 
-    def _on_jump_back(self, what: str) -> None:
+    def _on_jump_back(self, what: str, new_ns: int, jump_ns: int) -> None:
         """Old stamps are meaningless now: drop what waits, and TF's past. Keyframes keep: they are poses in the map."""
         self._logger.warning(f"{what}; clearing pending work and TF")
         self._tf.clear()
         self._jumps.forget()
-        self.inputs.restart()
         self._drop_pending(SrayError(ErrorCode.STALE, "time jumped back while the pose was waited for"))
+        self.inputs.restart(new_ns, jump_ns)
 
     def _on_arrival(self, arrival: Arrival) -> None:
         self._health.posed()
