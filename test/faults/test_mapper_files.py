@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from mapper_process import MapperProcess
+from safetensors.numpy import save_file
 
 from sray.errors import ErrorCode
 from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.mapping.session import Session
+from sray.mapping.session_reader import FORMAT
 from sray_interfaces.srv import LoadModel, LoadSession, SaveMap, SaveSession
 
 pytestmark = pytest.mark.ros
@@ -54,14 +56,16 @@ def test_a_full_disk_keeps_the_older_file_and_once_there_is_room_it_is_replaced(
 ) -> None:
     mapper.send_in_lockstep(frames)
     with mounted(data_dir / f"small_{suffix}", "size=20k") as small:
-        (small / f"kitchen.{suffix}").write_bytes(b"older")
+        older = small / f"kitchen.{suffix}"
+        save_file({}, older, {FORMAT: "an older session"})
+        content = older.read_bytes()
         code, text = call(mapper, service, f"small_{suffix}/kitchen")
         assert code is ErrorCode.DISK_FULL, text
         assert f"kitchen.{suffix} (No space left on device)" in text
         assert "Free some space" in text
         assert mapper.said("DISK_FULL: cannot write")
         assert [path.name for path in small.iterdir()] == [f"kitchen.{suffix}"], "nothing half written stays"
-        assert (small / f"kitchen.{suffix}").read_bytes() == b"older"
+        assert older.read_bytes() == content
         subprocess.run(["mount", "-o", "remount,size=10m", str(small)], check=True)
         assert call(mapper, service, f"small_{suffix}/kitchen") == (ErrorCode.OK, "")
         assert (small / f"kitchen.{suffix}").stat().st_size > 20_000

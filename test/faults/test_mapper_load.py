@@ -69,7 +69,7 @@ rclpy.spin(node)
 
 
 @pytest.mark.fault("a subscriber that never reads", code="none", says="nowhere",
-                   recovery="none needed: others get everything, newest first")  # fmt: skip
+                   recovery="none needed: others go on, the newest view first")  # fmt: skip
 def test_a_subscriber_that_never_reads_holds_nobody_up(mapper: MapperProcess, frames: list[Frame]) -> None:
     listener = mapper.listener
     labels = listener.hear(Image, "/semantic_mapper/label/image", 10)
@@ -81,8 +81,11 @@ def test_a_subscriber_that_never_reads_holds_nobody_up(mapper: MapperProcess, fr
         subscriber.send_signal(signal.SIGSTOP)
         assert mapper.set(trigger="timer", render__width=160) == ""
         seconds = mapper.send_in_lockstep(frames * 4, 100.0)
-        assert listener.until(lambda: len(labels) == len(seconds) - 2, 5)
-        assert [seconds_of(label.header.stamp) for label in labels] == seconds[2:]
+        # Depth 1: one that is replaced before everybody has it may be lost to who reads, too. The newest never is.
+        assert listener.until(lambda: labels and seconds_of(labels[-1].header.stamp) == seconds[-1], 5)
+        heard = [seconds_of(label.header.stamp) for label in labels]
+        assert heard == sorted(heard)
+        assert len(heard) >= len(seconds) - 4, heard
         assert mapper.service(Trigger, "clear", Trigger.Request()).success
         assert mapper.renders(frames, 200.0)
     finally:

@@ -76,8 +76,12 @@ def launched(listener: Listener, tmp_path: Path) -> Iterator[Callable[..., subpr
 
     yield start
     for launch in started:
-        launch.kill()
-        launch.wait()
+        launch.send_signal(signal.SIGINT)  # in order: killed, it would leave its nodes behind
+        try:
+            launch.wait(15)
+        except subprocess.TimeoutExpired:
+            launch.kill()
+            launch.wait()
 
 
 def ended(launch: subprocess.Popen[str], tmp_path: Path) -> str:
