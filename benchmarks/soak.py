@@ -173,7 +173,10 @@ def judged(soak: Soak, runs: list[list[dict[str, Any]]]) -> dict[str, Any]:
     """The verdict on memory, what else grew, and the figures."""
     last = [run[-1] for run in runs]
     try:
-        fitted: Trend | None = trend([(column(run, "seconds"), column(run, "pss_mb")) for run in runs], soak.warm_up)
+        # What no file backs: how much of the libraries counts as ours changes with whoever else has them loaded.
+        fitted: Trend | None = trend(
+            [(column(run, "seconds"), column(run, "anonymous_mb")) for run in runs], soak.warm_up
+        )
     except ValueError as too_short:
         print(too_short)
         fitted = None

@@ -50,6 +50,6 @@ def _memory(axes: Axes, minutes: Any, run: list[dict[str, Any]], result: dict[st
         seconds = np.array([sample["seconds"] for sample in run])
         late = seconds >= max(result["warm_up"], seconds[-1] / 2)
         slope = result["trend"]["slope"]
-        fitted = pss[late].mean() + slope / 60 * (minutes[late] - minutes[late].mean())
+        fitted = anonymous[late].mean() + slope / 60 * (minutes[late] - minutes[late].mean())
         label = f"{slope:+.2f} MB an hour ({result['trend']['low']:+.2f} to {result['trend']['high']:+.2f})"
         axes.plot(minutes[late], fitted, color=FIT, linewidth=2, label=label if is_first else None)
