@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
@@ -30,6 +30,7 @@ from sray.frames import nearest_exact
 from sray.label_space import LABEL_SPACES, VOID
 from sray.metrics import ConfusionMatrix
 from sray_ros.conversions import Picture, nanoseconds, read_labels
+from sray_ros.signals import init_until_signalled
 
 
 class LabelScorer(Node):
@@ -217,16 +218,14 @@ def _number(value: float) -> float | None:
 
 def main(args: list[str] | None = None) -> int:
     """Exit status 1 only for a wrong parameter."""
-    rclpy.init(args=args)
+    stop = init_until_signalled(args)
     scorer: LabelScorer | None = None
     try:
         scorer = LabelScorer()
         with SingleThreadedExecutor() as executor:  # shut down before the context: its destructor would complain
             executor.add_node(scorer)
-            while rclpy.ok() and not scorer.over:
+            while not (stop.is_set() or scorer.over):
                 executor.spin_once(timeout_sec=0.1)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     except SrayError as error:
         print(f"label_scorer: {error}", file=sys.stderr)
         return 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import signal
 import sys
 import threading
 import time
@@ -30,7 +29,6 @@ from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.executors import Executor, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from sray.checkpoint import load_checkpoint
@@ -49,6 +47,7 @@ from sray_ros.pose_queue import PoseQueue
 from sray_ros.publications import Publications
 from sray_ros.render_view import RenderViewServer, refusal
 from sray_ros.reporter import Reporter
+from sray_ros.signals import init_until_signalled
 from sray_ros.view_requests import ViewRequests
 
 SUCCESS, FAILURE, ERROR = (
@@ -318,11 +317,7 @@ class SemanticMapper(LifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Spin until SIGINT or SIGTERM; 0 then, 1 if the node cannot start."""
-    # rclpy's own handlers would invalidate the context before goals are answered and the worker has stopped.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = init_until_signalled(args)
     try:
         node = SemanticMapper()
     except Exception as error:

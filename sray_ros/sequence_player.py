@@ -15,7 +15,7 @@ from typing import Any
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
@@ -28,6 +28,7 @@ from sray.sequence import Sequence
 from sray_ros.bag_recording import BagRecording
 from sray_ros.conversions import nanoseconds, time_message
 from sray_ros.playback import FolderRecording, Recording, Step
+from sray_ros.signals import init_until_signalled
 
 PARAMETERS: tuple[tuple[str, Any, tuple[float, float] | None, str], ...] = (
     ("sequence", "", None, "folder in ScanNet layout to play"),
@@ -127,7 +128,7 @@ class SequencePlayer(Node):
                 if not self._value("loop"):
                     break
                 self.get_logger().info("the recording is over; starting again")
-            for publisher in self._outputs.values():
+            for publisher in () if self._stop.is_set() else self._outputs.values():
                 publisher.wait_for_all_acked(Duration(seconds=5))
         except SrayError as error:
             self.failure = error
@@ -247,7 +248,7 @@ def _qos(durable: bool) -> QoSProfile:
 
 def main(args: list[str] | None = None) -> int:
     """Exit status: 0 at the end of the recording or when interrupted, 1 with one message if it could not be played."""
-    rclpy.init(args=args)
+    stop = init_until_signalled(args)
     player: SequencePlayer | None = None
     failure: SrayError | None = None
     try:
@@ -255,10 +256,8 @@ def main(args: list[str] | None = None) -> int:
         with SingleThreadedExecutor() as executor:  # shut down before the context: its destructor would complain
             executor.add_node(player)
             player.start()
-            while player.playing and rclpy.ok():
+            while player.playing and not stop.is_set():
                 executor.spin_once(timeout_sec=0.05)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     except SrayError as error:
         failure = error
     finally:
