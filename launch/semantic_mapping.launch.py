@@ -36,6 +36,8 @@ PACKAGE = "sray_ros"
 CLOCK_RATE = "50"  # Hz, while a bag plays
 COMPRESSED = "/compressed"  # what image_transport appends to an image topic's name
 INPUTS = ("image", "camera_info", "depth", "labels")
+DELAY = ("--delay", "2")
+"""Seconds: DDS takes a while to bring player and nodes together, and what is played before that is lost."""
 PROFILES = "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
@@ -195,7 +197,7 @@ def playback(given: dict[str, str], mapper: LifecycleNode) -> list:
             option for name, option in (("loop", "--loop"), ("start_paused", "--start-paused")) if is_on(given, name)
         ]
         options += ["--rate", given["rate"]] if given["rate"] else []
-        command = ["ros2", "bag", "play", str(Path(given["bag"]).expanduser()), "--clock", CLOCK_RATE, *options]
+        command = ["ros2", "bag", "play", str(Path(given["bag"]).expanduser()), "--clock", CLOCK_RATE, *DELAY, *options]
         player = ExecuteProcess(cmd=command, name="bag_player", output="screen")
         if is_on(given, "autostart"):
             # `ros2 bag play` waits for nobody: what it plays while a model loads is lost.

@@ -90,7 +90,7 @@ class Demo:
                 source += f"; played: every {ordinal(positions.step)} of the first {positions[-1] + 1}"
         self._clear_output()
         with self._timed("write the bag"):
-            write_bag(frames, self.output / "bag")
+            write_bag(frames, self.output / "bag", label_space=checkpoint.label_space)
         console.print(f"{source}; {len(frames)} frames in {self.output / 'bag'}")
         played, cut_short = self._map(frames, begun + self.time_limit - AFTERWARDS, console)
         write_truth(self.output, frames)

@@ -112,7 +112,10 @@ def _topic(topic: declarations.Topic) -> tuple[str, ...]:
 
 def _type(interface: type) -> str:
     package, kind = interface.__module__.split(".")[:2]
-    return f"{package}/{kind}/{interface.__name__}"
+    name = f"{package}/{kind}/{interface.__name__}"
+    if package == "sray_interfaces":  # ours: its fields are explained in its file
+        return f"[{name}](../{name}.{kind})"
+    return name
 
 
 def _parameter(parameter: NodeParameter) -> tuple[str, ...]:

@@ -61,6 +61,10 @@ class Health:
     """Every code from the start: a dict that grows cannot be read by another thread."""
     last_refusal: SrayError | None = None
     last_refusal_at: float = 0.0
+    last_hindrance: tuple[float, SrayError] | None = None
+    """When and why an image or a view was refused last: what a service was refused keeps nothing from coming out."""
+    last_judged_at: float = 0.0
+    """When an image was last looked at."""
 
     def begin(self) -> None:
         """The node became active."""
@@ -79,6 +83,7 @@ class Health:
 
     def judged(self, verdict: Verdict) -> None:
         self.verdicts[verdict] += 1
+        self.last_judged_at = time.monotonic()
         self.last_verdict = verdict
 
     def rendered(self, seconds: float, effort: Effort) -> None:
@@ -92,9 +97,14 @@ class Health:
         self.latencies.append(latency)
         self.render_times.append(time.monotonic())
 
-    def refused(self, error: SrayError) -> bool:
-        """Count a refusal; True if it is worth a log line: another code than the last one, or 5 s later."""
+    def refused(self, error: SrayError, is_hindrance: bool = True) -> bool:
+        """Count a refusal; True if it is worth a log line: another code than the last one, or 5 s later.
+
+        `is_hindrance`: whether it may be why nothing comes out.
+        """
         now = time.monotonic()
+        if is_hindrance:
+            self.last_hindrance = now, error
         last, last_at = self.last_refusal, self.last_refusal_at
         self.refusals[error.code] += 1
         is_news = last is None or last.code is not error.code or now - last_at > SILENCE_SECONDS
@@ -122,8 +132,10 @@ class Health:
             return Silence("stopped", True, stopped)
         if now - self.last_posed > SILENCE_SECONDS:
             return Silence("pose", True, poses.last_gap or "images wait for their poses")
-        if self.last_refusal is not None and now - self.last_refusal_at < 2 * SILENCE_SECONDS:
-            return Silence(self.last_refusal.code.name, True, str(self.last_refusal))
+        if self.last_hindrance is not None and self.last_hindrance[0] > max(
+            self.last_judged_at, now - 2 * SILENCE_SECONDS
+        ):
+            return Silence(self.last_hindrance[1].code.name, True, str(self.last_hindrance[1]))
         if trigger == "request":
             return Silence("request", False, "trigger is request, and nothing was requested")
         verdict = self.last_verdict.value if self.last_verdict is not None else "not looked at yet"

@@ -82,6 +82,7 @@ class MapperServices:
         session: Session = await self._of_worker(lambda work: work.session())
         response.bytes = await self._of_files(lambda: session.save(path))
         response.path, response.keyframes = str(path), len(session.keyframes)
+        self._node.get_logger().info(f"saved {len(session.keyframes)} keyframes and the map to {path}")
 
     async def _load_session(self, request: Any, response: Any) -> None:
         path = self._folder.path(request.file, SESSION)
@@ -93,6 +94,7 @@ class MapperServices:
 
         response.model_id = await self._of_worker(restore)
         response.keyframes, response.session_model_id = len(session.keyframes), session.model_id
+        self._node.get_logger().info(f"goes on from {len(session.keyframes)} keyframes and the map of {path}")
         if response.model_id != session.model_id:
             self._node.get_logger().warning(
                 f"the session was saved with model {session.model_id}; {response.model_id} renders it now, differently"
@@ -122,6 +124,7 @@ class MapperServices:
         cloud, label_space = await self._of_worker(lambda work: (work.map_cloud(), work.checkpoint.label_space))
         await self._of_files(lambda: write_ply(path, cloud, label_space))
         response.path, response.points = str(path), len(cloud)
+        self._node.get_logger().info(f"saved {len(cloud)} points of the map to {path}")
 
     async def _clear(self, request: Any, response: Any) -> None:
         await self._of_worker(lambda work: work.clear())
@@ -185,7 +188,7 @@ class MapperServices:
             except Exception as unknown:
                 self._node.get_logger().error(f"a bug, please report it:\n{traceback.format_exc()}")
                 error = SrayError(ErrorCode.INTERNAL, f"{unknown!r}; please report it with the log")
-            if self._health.refused(error):
+            if self._health.refused(error, is_hindrance=False):
                 self._node.get_logger().warning(str(error))
             refused = type(response)()  # nothing half-filled
             if hasattr(refused, "error_code"):

@@ -121,7 +121,7 @@ class PoseQueue:
     def _no_pose(self, waiting: Waiting, why: str) -> SrayError:
         self.last_gap = (
             f"TF has no {self._map_frame} <- {waiting.frame} at {waiting.stamp.sec}.{waiting.stamp.nanosec:09d} within "
-            f"tf.timeout ({self._timeout():g} s): {why}"
+            f"tf.timeout ({self._timeout():g} s): {why.rstrip(' .')}"
         )
         return SrayError(
             ErrorCode.NO_POSE, f"{self.last_gap}. Is localisation running, and are map_frame and clocks right?"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import REPOSITORY
 from geometry_msgs.msg import PoseArray
 from lifecycle_msgs.msg import Transition
 from mapper_process import MapperProcess, checkpoint, image_of, seconds_of, time_of
@@ -285,3 +289,18 @@ def test_an_image_of_the_helper_is_what_the_node_reads(frames: list[Frame]) -> N
     """The helper's own message and the node's are the same bytes: the tests above compare like with like."""
     ours = image_message(Header(), frames[0].image.numpy(), "rgb8")
     assert bytes(ours.data) == bytes(image_of(frames[0], Header()).data)
+
+
+def test_the_client_in_the_documents_works(mapper: MapperProcess, frames: list[Frame], data_dir: Path) -> None:
+    text = (REPOSITORY / "docs" / "robot.md").read_text()
+    code = text.split("```python\n")[1].split("```")[0]
+    mapper.send_in_lockstep(frames)
+    client = subprocess.Popen(
+        [sys.executable, "-c", code], env=os.environ | {"ROS_DOMAIN_ID": str(mapper.listener.domain)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    status, output = mapper.listener.finish(client, 40)
+    assert status == 0, output
+    assert "error_code=0" in output
+    assert (data_dir / "kitchen.safetensors").exists()
+    assert output.splitlines()[-1].startswith("(48, 36, array('q', ["), output

@@ -178,10 +178,10 @@ def test_a_smaller_buffer_and_map_take_what_they_hold(saved: Path, make_mapper: 
 
 
 @pytest.mark.fault(
-    "a session of another label space or voxel size is loaded",
+    "a session of another label space is loaded",
     code="MODEL_MISMATCH",
     says="the service's answer",
-    recovery="what was mapped stays; load a model of the session's label space, or set map.voxel_size to the session's",
+    recovery="what was mapped stays; load a model of the session's label space",
 )
 def test_a_session_that_does_not_fit_is_refused_with_both_values_and_changes_nothing(
     saved: Path, make_mapper: Callable[..., Mapper], frames: list[Frame]
