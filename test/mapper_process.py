@@ -66,12 +66,21 @@ class MapperProcess:
         self._set = node.create_client(SetParametersAtomically, "/semantic_mapper/set_parameters_atomically")
         self.render_view = ActionClient(node, RenderView, "/semantic_mapper/render_view")
         assert listener.until(self._change.service_is_ready), self.log()
+        self._meet()
 
     def log(self) -> str:
         """All that the node wrote; ends it."""
         self.process.kill()
         out, err = self.process.communicate()
         return str(out + err)
+
+    def _meet(self) -> None:
+        """Until the node answers: it may take a request before it knows where the reply goes, and then that is lost."""
+        for _ in range(20):
+            future = self._get.call_async(GetState.Request())
+            if self.listener.until(future.done, 2):
+                return
+        raise AssertionError(f"the node never answers:\n{self.log()}")
 
     def call(self, client: Any, request: Any, seconds: float = 30) -> Any:
         assert self.listener.until(client.service_is_ready, seconds)
