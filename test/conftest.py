@@ -82,6 +82,12 @@ class PlaneScene:
         ]
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Sums over more of them differ in the last digit, and a command that an earlier test ran may have set another."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def plane_scene() -> PlaneScene:
     return PlaneScene()

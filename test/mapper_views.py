@@ -66,7 +66,6 @@ class Oracle:
         **config: Any,
     ) -> RenderedView:
         """`camera` at `scale`, from the keyframes with these ids, best first."""
-        torch.set_num_threads(1)  # as the node: sums in another order would differ in the last digit
         field = SemanticField(self._model, replace(RenderConfig.preset(quality), **{"min_opacity": 0.0, **config}))
         sources = [self.frames[number] for number in ids]
         features = torch.stack([field.encode(frame.image) for frame in sources])
