@@ -13,6 +13,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No room left: on the disk, in the user's share of it, or below the largest file allowed."""
 
 
+def code_of(error: OSError) -> ErrorCode:
+    """Of a write that failed: DISK_FULL or BAD_FILE."""
+    return ErrorCode.DISK_FULL if error.errno in FULL else ErrorCode.BAD_FILE
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write, flush to disk, rename: killed at any moment, either the old file or the new one is there.
 
@@ -31,9 +36,8 @@ def write_atomically(path: Path, content: bytes) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        code = ErrorCode.DISK_FULL if error.errno in FULL else ErrorCode.BAD_FILE
         raise SrayError(
-            code,
+            code_of(error),
             f"cannot write {path} ({error.strerror or error}); expected a folder that can be written to, with room for "
             f"{len(content) / 1e6:.1f} MB. Free some space, or give another path",
         ) from error

@@ -33,6 +33,10 @@ COLOR_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 """A picture turned by its EXIF tag would no longer fit its pose."""
 
 
+LATEST_STAMP_NS = (1 << 31) * 1_000_000_000
+"""A ROS stamp has 31 bits for its seconds; no recording that is played may go beyond."""
+
+
 def stamp_of(number: int) -> int:
     """The synthesised stamp (ns) of file number `number`."""
     return 1_000_000_000 + number * FRAME_PERIOD_NS

@@ -18,14 +18,13 @@ from rclpy.exceptions import InvalidTopicNameException
 from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from sray.errors import ErrorCode, SrayError
+from sray.sequence import LATEST_STAMP_NS
 from sray_ros.playback import Step, Topic
 
 COMPRESSED = "/compressed"
 """What image_transport appends to an image topic's name."""
 COLOUR = ("rgb", "bgr", "bayer", "yuv", "uyvy")
 """How the encodings of colour pictures begin."""
-LATEST_NS = (1 << 31) * 1_000_000_000
-"""A ROS stamp has 31 bits for its seconds."""
 LONGEST_PAUSE_NS = 24 * 3600 * 1_000_000_000
 """Between two messages; a longer one is a damaged time, and waiting for it would never end."""
 MAPPER = "/semantic_mapper/"
@@ -103,7 +102,7 @@ class BagRecording:
                 if name not in names or (time_ns < begin and name not in durable):
                     continue
                 now = max(time_ns, begin)
-                if not 0 <= now < LATEST_NS or (last is not None and now - last > LONGEST_PAUSE_NS):
+                if not 0 <= now < LATEST_STAMP_NS or (last is not None and now - last > LONGEST_PAUSE_NS):
                     raise ValueError(f"a message on {name} was recorded at {time_ns / 1e9:.0f} s")
                 last = now
                 stamp = _stamp_of_serialized(raw) if name == self.image_topic else None

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynchronizer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -30,6 +30,14 @@ IMAGE, INFO = 0, 1
 """The two inputs that are matched."""
 JUMP_BACK_NS = 1_000_000_000
 """Stamps that go back by more than this are a bag that starts again, not images out of order."""
+
+
+class Held(NamedTuple):
+    """An image or a camera_info whose counterpart has not come."""
+
+    stamp_ns: int
+    input_number: int
+    message: Image | CompressedImage | CameraInfo
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,7 @@ class CameraInputs:
         self._depths: OrderedDict[int, Image] = OrderedDict()
         self._depths_lock = threading.Lock()
         """They are read, and forgotten, by other threads than the one that hears them."""
-        self._held: deque[tuple[int, Any]] = deque()
-        """Images and camera_infos whose counterpart has not come, each with the number of its input."""
+        self._held: deque[Held] = deque()
         self._matching = threading.RLock()
         """Of what is held and matched: the clock restarts it on another thread."""
         self._last_match = 0.0
@@ -120,12 +127,12 @@ class CameraInputs:
             self._last_stamps_ns.clear()
             self._depths.clear()
             self._connect()
-            for input_number, message in held:
-                stamp_ns = nanoseconds(message.header.stamp)
-                if stamp_ns < new_ns + jump_ns // 2:
-                    self._match(input_number, message)
-                elif input_number == IMAGE:
-                    self._refuse(stamp_ns, SrayError(ErrorCode.STALE, "time jumped back before its camera_info came"))
+            for each in held:
+                if each.stamp_ns < new_ns + jump_ns // 2:
+                    self._match(each.input_number, each.message)
+                elif each.input_number == IMAGE:
+                    error = SrayError(ErrorCode.STALE, "time jumped back before its camera_info came")
+                    self._refuse(each.stamp_ns, error)
 
     def are_after(self, jump_ns: int, now_ns: int) -> bool:
         """Whether the stamps have already gone back as the clock has, by `jump_ns` to `now_ns`, and told of it.
@@ -177,17 +184,16 @@ class CameraInputs:
     def _match(self, input_number: int, message: Image | CompressedImage | CameraInfo) -> None:
         """Hold a message until its counterpart comes, or is known not to."""
         with self._matching:
-            self._held.append((input_number, message))
+            self._held.append(Held(nanoseconds(message.header.stamp), input_number, message))
             while len(self._held) > 4 * self._parameters["sync.queue_size"]:
-                self._give_up(*self._held.popleft())
+                self._give_up(self._held.popleft())
             self._feeds[input_number].signalMessage(message)
 
-    def _give_up(self, input_number: int, message: Any) -> None:
-        if input_number == IMAGE:
-            stamp_ns = nanoseconds(message.header.stamp)
-            what = f"the image at {stamp_ns * 1e-9:.3f} s found no {self.info.topic} within sync.slop"
+    def _give_up(self, held: Held) -> None:
+        if held.input_number == IMAGE:
+            what = f"the image at {held.stamp_ns * 1e-9:.3f} s found no {self.info.topic} within sync.slop"
             remedy = "expected one of the same stamp. Take the camera_info of the same driver, or raise sync.slop"
-            self._refuse(stamp_ns, SrayError(ErrorCode.BAD_CAMERA_INFO, f"{what}; {remedy}"))
+            self._refuse(held.stamp_ns, SrayError(ErrorCode.BAD_CAMERA_INFO, f"{what}; {remedy}"))
 
     def _watch_time(self, topic: TopicInput, stamp_ns: int) -> None:
         """Each topic by itself: whichever comes first after a jump tells of it, and what follows is new already."""
@@ -210,11 +216,10 @@ class CameraInputs:
         stamp_ns = nanoseconds(image.header.stamp)
         since = self._last_match = time.monotonic()
         # Matches come in order: an older image that still waits for its camera_info waits in vain.
-        settled = [entry for entry in self._held if nanoseconds(entry[1].header.stamp) <= stamp_ns]
-        self._held = deque(entry for entry in self._held if nanoseconds(entry[1].header.stamp) > stamp_ns)
-        for input_number, message in settled:
-            if nanoseconds(message.header.stamp) < stamp_ns:
-                self._give_up(input_number, message)
+        in_vain = [each for each in self._held if each.stamp_ns < stamp_ns]
+        self._held = deque(each for each in self._held if each.stamp_ns > stamp_ns)
+        for each in in_vain:
+            self._give_up(each)
         # Depth guides sampling and is never required: it is waited for as long as for the pose, where there is any.
         expects_depth = self.depth is not None and self.depth.received > 0
 

@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError
 from sray.mapping.mapper import Rendering
 from sray_ros.inbox import Lane
 from sray_ros.pacing import Effort
@@ -75,23 +75,3 @@ class ViewRequest:
     """Gets a coarse render first."""
     since: float = field(default_factory=time.monotonic)
     """Steady seconds: when it was asked for."""
-
-
-def inactive() -> SrayError:
-    return SrayError(ErrorCode.INACTIVE, "the node is not active; configure and activate it, then ask again")
-
-
-def displaced() -> SrayError:
-    return SrayError(ErrorCode.STALE, "newer requests took its place before the worker was free; ask again")
-
-
-def busy() -> SrayError:
-    return SrayError(ErrorCode.BUSY, "too many commands wait for the worker; expected fewer at a time. Ask again later")
-
-
-def too_late(waited: float, bound: float) -> SrayError:
-    return SrayError(
-        ErrorCode.STALE,
-        f"waited {waited:.2f} s for the worker; expected no more than render.max_latency ({bound:g} s). Ask less "
-        "often, or raise render.max_latency",
-    )

@@ -6,7 +6,6 @@ so that rendering and hearing go on meanwhile.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,7 +15,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from sray.checkpoint import Checkpoint, load_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError
 from sray.mapping.cloud import write_ply
 from sray.mapping.session import Session
 from sray_interfaces.msg import Keyframe
@@ -24,9 +23,9 @@ from sray_ros import declarations as api
 from sray_ros.conversions import time_message
 from sray_ros.data_folder import DataFolder
 from sray_ros.health import Health
-from sray_ros.jobs import busy, inactive
 from sray_ros.mapping_work import MappingWork
 from sray_ros.poses import pose_of_matrix
+from sray_ros.refusals import busy, explained, inactive
 
 CHECKPOINT, SESSION, PLY = ".safetensors", ".safetensors", ".ply"
 
@@ -181,13 +180,8 @@ class MapperServices:
                     raise inactive()
                 await handle(request, response)
                 return response
-            except SrayError as known:
-                error = known
-            except MemoryError as memory:
-                error = SrayError(ErrorCode.OUT_OF_MEMORY, f"{memory or 'no memory is left'}; hold fewer keyframes")
-            except Exception as unknown:
-                self._node.get_logger().error(f"a bug, please report it:\n{traceback.format_exc()}")
-                error = SrayError(ErrorCode.INTERNAL, f"{unknown!r}; please report it with the log")
+            except Exception as failure:
+                error = explained(failure, self._node.get_logger())
             if self._health.refused(error, is_hindrance=False):
                 self._node.get_logger().warning(str(error))
             refused = type(response)()  # nothing half-filled

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,13 +37,11 @@ from sray_ros.jobs import (
     Labels,
     Target,
     ViewRequest,
-    busy,
-    displaced,
-    inactive,
 )
 from sray_ros.paced_renderer import PacedRenderer
 from sray_ros.parameters import MapperParameters
 from sray_ros.publications import Publications
+from sray_ros.refusals import busy, displaced, explained, inactive
 
 EARLY_LABELS = 30
 """Label images kept until their keyframe enters."""
@@ -308,15 +305,8 @@ class MappingWork:
         """Do it; what went wrong is counted and logged, and returned."""
         try:
             action()
-        except SrayError as known:
-            error = known
-        except MemoryError as memory:
-            error = SrayError(
-                ErrorCode.OUT_OF_MEMORY, f"{memory or 'no memory is left'}; hold fewer keyframes.capacity"
-            )
-        except Exception as unknown:
-            self._logger.error(f"a bug, please report it:\n{traceback.format_exc()}")
-            error = SrayError(ErrorCode.INTERNAL, f"{unknown!r}; please report it with the log")
+        except Exception as failure:
+            error = explained(failure, self._logger)
         else:
             return None
         self.report(error)

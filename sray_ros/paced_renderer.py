@@ -12,10 +12,11 @@ from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.mapping.mapper import Mapper, Rendering
 from sray.ray_engine import describe_engine
+from sray.render_config import RenderConfig
 from sray_ros.health import Health
-from sray_ros.jobs import too_late
 from sray_ros.pacing import Effort, Pace
 from sray_ros.parameters import MapperParameters
+from sray_ros.refusals import too_late
 
 PREVIEW_SCALE = 0.25
 
@@ -30,11 +31,15 @@ class PacedRenderer:
         self._parameters = parameters
         self._health = health
         self._pace = Pace()
+        self._configs: dict[str, RenderConfig] = {}
         self.configure()
 
     def configure(self) -> None:
         """Take the present parameters."""
         configs = self._parameters.render_configs()
+        if configs == self._configs:
+            return  # another parameter changed: with torch.compile new fields would be compiled anew
+        self._configs = configs
         self._fields = {quality: SemanticField(self._model, config) for quality, config in configs.items()}
 
     @property

@@ -12,7 +12,6 @@ import gc
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import ModuleType
@@ -38,13 +37,14 @@ from sray_ros.declarations import HANDLED, VIEWPOINT
 from sray_ros.health import Health
 from sray_ros.inbox import Inbox
 from sray_ros.intake import Intake
-from sray_ros.jobs import COMMANDS, LANES, MAP, Command, inactive
+from sray_ros.jobs import COMMANDS, LANES, MAP, Command
 from sray_ros.mapper_services import SESSION, MapperServices
 from sray_ros.mapping_work import MappingWork
 from sray_ros.model_choice import device_of, model_path
 from sray_ros.parameters import MapperParameters
 from sray_ros.pose_queue import PoseQueue
 from sray_ros.publications import Publications
+from sray_ros.refusals import bug, inactive
 from sray_ros.render_view import RenderViewServer, refusal
 from sray_ros.reporter import Reporter
 from sray_ros.signals import init_until_signalled
@@ -123,11 +123,10 @@ class SemanticMapper(LifecycleNode):
         """Callbacks for a tenth of a second. A bug in one costs its message, not the robot its node."""
         try:
             executor.spin_once(timeout_sec=0.1)
-        except Exception as bug:
+        except Exception as error:
             if not self.context.ok():
                 raise
-            self.get_logger().error(f"a bug, please report it:\n{traceback.format_exc()}")
-            self._health.refused(SrayError(ErrorCode.INTERNAL, f"{bug!r}; please report it with the log"))
+            self._health.refused(bug(error, self.get_logger()))
 
     # --- lifecycle
 

@@ -18,13 +18,14 @@ from std_msgs.msg import Header
 from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
 from sray_ros.inbox import Inbox
-from sray_ros.jobs import REQUESTS, VIEWPOINTS, ViewRequest, displaced, inactive
+from sray_ros.jobs import REQUESTS, VIEWPOINTS, ViewRequest
 from sray_ros.mapping_work import MappingWork
 from sray_ros.pacing import Effort
 from sray_ros.parameters import MapperParameters
 from sray_ros.pose_queue import PoseQueue, Waiting
 from sray_ros.poses import Matrix, matrix_of_pose, transform_of_matrix
 from sray_ros.publications import Publications
+from sray_ros.refusals import displaced, inactive
 from sray_ros.render_view import preview_of, progress_of, refusal, result_of
 
 

@@ -244,14 +244,8 @@ class Mapper:
             view = field.render(camera, scale=scale, on_progress=on_progress, canceled=canceled)
         return Rendering(view, tuple(chosen), bounds)
 
-    def integrate(self, view: RenderedView) -> LabelledCloud:
-        """The view's labelled cloud, which is also fused into the map."""
-        cloud = self.cloud_of(view)
-        self.map.integrate(cloud)
-        return cloud
-
     def cloud_of(self, view: RenderedView) -> LabelledCloud:
-        """The view's labelled cloud; the map stays as it is."""
+        """The view's labelled cloud; `map.integrate` fuses it."""
         return cloud_of_view(view, self.config.cloud.stride, self.config.cloud.min_confidence)
 
     def bounds(self, camera: Camera) -> tuple[float, float]:

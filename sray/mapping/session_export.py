@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from sray.errors import ErrorCode, SrayError
-from sray.files import FULL
+from sray.files import code_of
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.mapping.session import Session
@@ -40,9 +40,8 @@ def export_sequence(session: Session, folder: Path) -> int:
             writer.add(number, _completed(frame, has_depth, has_labels))
         partial.rename(folder)
     except OSError as error:
-        code = ErrorCode.DISK_FULL if error.errno in FULL else ErrorCode.BAD_FILE
         raise SrayError(
-            code,
+            code_of(error),
             f"cannot write {folder} ({error.strerror or error}); expected a folder that can be written to, with room. "
             "Free some space, or give another path",
         ) from error

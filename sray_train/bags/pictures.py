@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID
 from sray_train.bags.choosing import COLOUR, DEPTH, GREY, LABELS
 from sray_train.bags.rows import Row, listed, note, ok, percent, problem
 from sray_train.bags.stamped import ENOUGH, LARGEST_SIDE, StampedTopic, count
+from sray_train.datasets.recording import claimed_size
 
 _BYTES = {"mono": 1, "rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4}
 _OPENED = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
@@ -171,15 +170,13 @@ def bytes_per_pixel(encoding: str) -> int:
 
 
 def _size_in_header(data: NDArray[np.uint8]) -> tuple[int, int]:
-    try:
-        with Pillow.open(io.BytesIO(bytes(data)), formats=_OPENED) as picture:
-            width, height = picture.size
-            return int(width), int(height)
-    except Exception as error:  # Pillow raises whatever its parsers do, and refuses bombs
+    size = claimed_size(bytes(data), _OPENED)
+    if size is None:
         raise SrayError(
             ErrorCode.BAD_ENCODING,
             f"{len(data)} bytes that are no {', '.join(_OPENED)} picture; expected what image_transport compresses",
-        ) from error
+        )
+    return size
 
 
 def _undecodable(message: Any, found: str) -> SrayError:

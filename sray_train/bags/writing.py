@@ -7,7 +7,6 @@ transient local), /tf (map -> body) and /tf_static (body -> optical frame, trans
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sqlite3
@@ -33,8 +32,10 @@ from scipy.spatial.transform import Rotation
 
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
+from sray.files import FULL
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
+from sray.sequence import LATEST_STAMP_NS
 from sray_train.bags.names import COMPRESSED_IMAGE, IMAGE, LABEL_INFO, OPTICAL_IN_BODY, OWN_NAMES, BagLayout, typestore
 
 Storage = Literal["mcap", "sqlite3"]
@@ -44,8 +45,6 @@ JPEG_FORMAT = "rgb8; jpeg compressed bgr8"
 """image_transport's words: what was compressed; how; as what it comes out."""
 _FOREVER = QosTime(9223372036, 854775807)
 _MICROSECOND = 1000
-_LATEST_NS = (1 << 31) * 1_000_000_000
-"""A ROS stamp has 31 bits for its seconds."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def write_bag(
                 raise SrayError(ErrorCode.BAD_FILE, f"there is no frame to write into {folder}; expected at least one")
         partial.replace(folder)
     except (OSError, WriterError, sqlite3.Error) as error:
-        is_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "is full" in str(error)
+        is_full = getattr(error, "errno", None) in FULL or "is full" in str(error)
         raise SrayError(
             ErrorCode.DISK_FULL if is_full else ErrorCode.BAD_FILE,
             f"the bag {folder} cannot be written ({error}); expected a writable folder with space. Free some space, or "
@@ -147,7 +146,7 @@ class _Recording:
                 ErrorCode.BAD_POSE, f"frame {frame.name or frame.stamp_ns} has a pose that is not finite; leave it out"
             )
         layout, stamp = self._layout, frame.stamp_ns
-        if not 1000 * _MICROSECOND < stamp < _LATEST_NS:
+        if not 1000 * _MICROSECOND < stamp < LATEST_STAMP_NS:
             raise SrayError(
                 ErrorCode.BAD_FILE,
                 f"frame {frame.name or len(self.stamps)} has stamp {stamp} ns; expected more than a millisecond and "

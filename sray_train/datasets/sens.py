@@ -8,7 +8,6 @@ u64 depth stamp (microseconds), u64 colour bytes, u64 depth bytes, then both. Mo
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import struct
@@ -21,7 +20,6 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sray.label_space import LabelSpace
 from sray.sampling import ROOM_BOUNDS
@@ -32,6 +30,7 @@ from sray_train.datasets.recording import (
     Pictures,
     bad_file,
     batch_of_cameras,
+    claimed_size,
     metres_of,
     usable_poses,
 )
@@ -173,7 +172,7 @@ class SensRecording(PictureRecording):
                 raise self._bad_frame(position, f"has {len(payload)} bytes of raw colour", f"{width * height * 3}")
             raw: NDArray[np.uint8] = np.frombuffer(payload, np.uint8).reshape(height, width, 3).copy()
             return raw  # writable, as torch wants it
-        found = _encoded_size(payload)
+        found = claimed_size(payload, ("PNG", "JPEG"))
         if found is not None and found != (width, height):  # before a small file becomes a huge picture
             raise self._bad_frame(position, f"is {found[0]}x{found[1]}, others {width}x{height}", "one size")
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -262,15 +261,6 @@ def _is_calibration(matrix: NDArray[np.float64]) -> bool:
     if not np.isfinite(matrix).all() or (matrix[2, :3] != (0, 0, 1)).any() or matrix[1, 0] != 0:
         return False
     return bool(min(matrix[0, 0], matrix[1, 1]) > 0 and np.abs(matrix).max() < FARTHEST)
-
-
-def _encoded_size(payload: bytes) -> tuple[int, int] | None:
-    """Width and height of a PNG or JPEG, which is not decoded; None if it is none."""
-    try:
-        with Image.open(io.BytesIO(payload), formats=("PNG", "JPEG")) as picture:
-            return int(picture.width), int(picture.height)
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
-        return None
 
 
 def _read_index(file: BinaryIO, path: Path, frames: int) -> NDArray[np.void]:

@@ -15,7 +15,7 @@ from conftest import REPOSITORY
 from geometry_msgs.msg import PoseArray
 from lifecycle_msgs.msg import Transition
 from mapper_process import MapperProcess, checkpoint, image_of, seconds_of, time_of
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from mapper_views import LATCHED, keyframes
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
@@ -51,10 +51,6 @@ def view(mapper: MapperProcess, x: float = 0.05) -> RenderView.Result:
 
 def pictures(result: RenderView.Result) -> list[bytes]:
     return [bytes(picture.data) for picture in (result.label, result.confidence, result.depth)]
-
-
-def keyframes(mapper: MapperProcess) -> ListKeyframes.Response:
-    return mapper.service(ListKeyframes, "list_keyframes", ListKeyframes.Request())
 
 
 @pytest.mark.shows("~/save_session", "~/load_session", "data_dir")
@@ -179,8 +175,7 @@ def test_another_model_renders_from_the_same_keyframes_and_the_first_one_comes_b
                    recovery="move the camera, then save; the older file is kept")  # fmt: skip
 @pytest.mark.shows("~/load_session", "~/keyframes")
 def test_a_loaded_session_brings_its_own_poses(mapper: MapperProcess, frames: list[Frame]) -> None:
-    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    heard = mapper.listener.hear(PoseArray, "/semantic_mapper/keyframes", latched)
+    heard = mapper.listener.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
 
     def places() -> list[float]:
         return [round(pose.position.x, 4) for pose in heard[-1].poses] if heard else []

@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 from sray.errors import ErrorCode
 from sray_interfaces.action import RenderView
 from sray_ros import render_view
-from sray_ros.jobs import inactive
+from sray_ros.refusals import inactive
 from sray_ros.render_view import RenderViewServer, refusal
 
 pytestmark = [pytest.mark.ros, pytest.mark.shows("~/render_view")]

@@ -14,7 +14,8 @@ import torch
 from geometry_msgs.msg import PoseArray, PoseStamped
 from lifecycle_msgs.msg import Transition
 from mapper_process import ACTIVE, OPTICAL_FRAME, MapperProcess, seconds_of
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from mapper_views import LATCHED, at, goal_for, pixels, pose_of
+from mapper_views import SETTINGS as EXACT
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from sensor_msgs_py import point_cloud2
@@ -31,53 +32,16 @@ from sray.frames import Frame, SourceViews
 from sray_interfaces.action import RenderView
 
 pytestmark = pytest.mark.ros
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-SETTINGS: dict[str, Any] = {
-    "keyframes.min_sharpness": 0.0,
-    "render.min_opacity": 0.0,
-    "render.quality": "fast",
-    "depth.use": False,  # it guides the samples, and whether the first picture meets its depth in time varies
-    "cloud.stride": 1,
-    "near": 0.5,
-    "far": 4.0,
-}
+SETTINGS: dict[str, Any] = EXACT
 
 
 def expected_view(model_file: Path, sources: list[Frame], camera: Camera) -> RenderedView:
-    torch.set_num_threads(1)  # as the node: sums in another order would differ in the last digit
     config = replace(RenderConfig.preset("fast"), min_opacity=0.0)
     field = SemanticField(load_checkpoint(model_file).model, config)
     features = torch.stack([field.encode(frame.image) for frame in sources])
     views = replace(SourceViews.from_frames(sources), depth=None)  # the node is told of no depth
     field.set_sources(views, features, (0.5, 4.0))
     return field.render(camera)
-
-
-def pixels(message: Image, kind: type = np.uint8) -> np.ndarray:
-    channels = (3,) if message.encoding == "rgb8" else ()
-    return np.frombuffer(message.data, kind).reshape(message.height, message.width, *channels)
-
-
-def at(messages: list[Any], second: float) -> Any:
-    found = [message for message in messages if seconds_of(message.header.stamp) == second]
-    assert len(found) == 1, f"{len(found)} messages at {second}, of {len(messages)}"
-    return found[0]
-
-
-def goal_for(camera: Camera, **wanted: Any) -> RenderView.Goal:
-    goal = RenderView.Goal(**wanted)
-    goal.viewpoint = pose_of(camera)
-    return goal
-
-
-def pose_of(camera: Camera) -> PoseStamped:
-    message = PoseStamped()
-    message.header.frame_id = "map"
-    pose = camera.world_from_camera.double().numpy()
-    p, q = message.pose.position, message.pose.orientation
-    p.x, p.y, p.z = (float(value) for value in pose[:3, 3])
-    q.x, q.y, q.z, q.w = (float(value) for value in Rotation.from_matrix(pose[:3, :3]).as_quat())
-    return message
 
 
 @pytest.mark.shows("semantic_mapper", "~/label/image", "~/points")

@@ -193,7 +193,8 @@ def test_the_cloud_reprojects_onto_the_label_image(make_mapper: Callable[..., Ma
     mapper = filled(make_mapper(cloud=CloudConfig(stride=3)), 1.0, 1.2)
     target = camera_at(1.1, degrees=7)
     view = mapper.render(target).view
-    cloud = mapper.integrate(view)
+    cloud = mapper.cloud_of(view)
+    mapper.map.integrate(cloud)
     assert len(cloud) == int((view.labels[::3, ::3] != VOID).sum()) > 20
     projection = target.project(torch.from_numpy(cloud.points))
     pixels = projection.pixels.round().long()
@@ -214,7 +215,7 @@ def test_points_below_the_asked_confidence_are_left_out(make_mapper: Callable[..
 
 def test_clearing_forgets_and_starts_over(make_mapper: Callable[..., Mapper]) -> None:
     mapper = filled(make_mapper(), 1.0, 1.2)
-    mapper.integrate(mapper.render(camera_at(1.1)).view)
+    mapper.map.integrate(mapper.cloud_of(mapper.render(camera_at(1.1)).view))
     mapper.clear()
     assert (len(mapper.keyframes), len(mapper.map)) == (0, 0)
     assert code_of(lambda: mapper.render(camera_at(1.1))) is ErrorCode.NO_KEYFRAMES
@@ -304,7 +305,7 @@ def test_after_a_change_of_model_views_are_the_new_models(
     other = SemanticRay(SemanticRayConfig(CLASSES))
     config = RenderConfig(coarse_samples=8, fine_samples=8, min_opacity=0.0)
     mapper, fresh = filled(make_mapper(), 1.0, 1.2), Mapper(SemanticField(other, config), CLASSES)
-    mapper.integrate(mapper.render(camera_at(1.1)).view)
+    mapper.map.integrate(mapper.cloud_of(mapper.render(camera_at(1.1)).view))
     voxels, revision = mapper.map.to_cloud(), mapper.keyframes.revision
     mapper.change_model(SemanticField(other, config))
     expected = filled(fresh, 1.0, 1.2).render(camera_at(1.1)).view

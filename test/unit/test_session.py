@@ -64,7 +64,7 @@ def drive(mapper: Mapper, frames: list[Frame]) -> list[Any]:
         mapper.add(frame)
         if len(mapper.keyframes) > 2:
             views.append(mapper.render(frame.camera, stamp_ns=frame.stamp_ns, scale=0.5).view)
-            mapper.integrate(views[-1])
+            mapper.map.integrate(mapper.cloud_of(views[-1]))
     return views
 
 

@@ -1,0 +1,44 @@
+"""What the node says no with, and what an exception is to whoever asked."""
+
+from __future__ import annotations
+
+import traceback
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from sray.errors import ErrorCode, SrayError
+
+
+def inactive() -> SrayError:
+    return SrayError(ErrorCode.INACTIVE, "the node is not active; configure and activate it, then ask again")
+
+
+def displaced() -> SrayError:
+    return SrayError(ErrorCode.STALE, "newer requests took its place before the worker was free; ask again")
+
+
+def busy() -> SrayError:
+    return SrayError(ErrorCode.BUSY, "too many commands wait for the worker; expected fewer at a time. Ask again later")
+
+
+def too_late(waited: float, bound: float) -> SrayError:
+    return SrayError(
+        ErrorCode.STALE,
+        f"waited {waited:.2f} s for the worker; expected no more than render.max_latency ({bound:g} s). Ask less "
+        "often, or raise render.max_latency",
+    )
+
+
+def explained(error: Exception, logger: RcutilsLogger) -> SrayError:
+    """A known error as it is, one of memory by its code; anything else is a bug, whose traceback is logged."""
+    if isinstance(error, SrayError):
+        return error
+    if isinstance(error, MemoryError):
+        return SrayError(ErrorCode.OUT_OF_MEMORY, f"{error or 'no memory is left'}; hold fewer keyframes.capacity")
+    return bug(error, logger)
+
+
+def bug(error: Exception, logger: RcutilsLogger) -> SrayError:
+    """What nobody foresaw: INTERNAL, with its traceback in the log."""
+    logger.error("a bug, please report it:\n" + "".join(traceback.format_exception(error)))
+    return SrayError(ErrorCode.INTERNAL, f"{error!r}; please report it with the log")
