@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from sray_ros import declarations, label_scorer, semantic_mapper, sequence_player
-from sray_ros.parameters import PARAMETERS, NodeParameter
+from sray_ros.node_parameters import NodeParameter
+from sray_ros.parameters import PARAMETERS
 
 API, FAULTS = ROOT / "docs" / "ros_api.md", ROOT / "docs" / "faults.md"
 

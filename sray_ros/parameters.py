@@ -2,67 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, get_args
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import CloudConfig, MapperConfig, Selection, ViewsConfig
 from sray.mapping.voxel_map import VoxelMapConfig
 from sray.render_config import Engine, Precision, RenderConfig
 from sray_ros.data_folder import complaint_about_name
+from sray_ros.node_parameters import NEVER, ON_ACTIVATE, ON_CONFIGURE, NodeParameter, NodeParameters, Value
 from sray_ros.pacing import COST
 
-Value = bool | int | float | str
-
-AT_ONCE, ON_ACTIVATE, ON_CONFIGURE = "at once", "when next activated", "when next configured"
 QUALITIES = tuple(reversed(COST))
-NEVER = "never: it is fixed when the node starts"
-
-
-@dataclass(frozen=True)
-class NodeParameter:
-    """One parameter: its default says its type."""
-
-    name: str
-    default: Value
-    text: str
-    within: tuple[float, float] | None = None
-    """Least and greatest value, both allowed."""
-    choices: tuple[str, ...] = ()
-    applies: str = AT_ONCE
-    """When a change takes effect."""
-    check: Callable[[Any], str | None] = lambda value: None
-    """What else may be wrong with a value: what was expected; None if nothing is."""
-
-    def complaint(self, value: Any) -> str | None:
-        """What is wrong with a value: the parameter, the value, what was expected. None if nothing is."""
-        if self.choices and value not in self.choices:
-            return f"{self.name} is {value!r}; expected one of {', '.join(self.choices)}"
-        if self.within is not None and not self.within[0] <= value <= self.within[1]:  # NaN fails this too
-            return f"{self.name} is {value}; expected {self.within[0]:g} to {self.within[1]:g}"
-        if expected := self.check(value):
-            return f"{self.name} is {value!r}; expected {expected}"
-        return None
-
-    def descriptor(self) -> ParameterDescriptor:
-        """For `ros2 param describe`. Ranges are shown; refusing is the callback's, in words that name the parameter."""
-        descriptor = ParameterDescriptor(
-            description=f"{self.text} (a change applies {self.applies})", read_only=self.applies == NEVER
-        )
-        if self.choices:
-            descriptor.additional_constraints = f"one of: {', '.join(self.choices)}"
-        if self.within is not None and isinstance(self.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(from_value=self.within[0], to_value=self.within[1])]
-        elif self.within is not None:
-            bounds = (int(bound) for bound in self.within)
-            descriptor.integer_range = [IntegerRange(from_value=next(bounds), to_value=next(bounds), step=1)]
-        return descriptor
-
 
 _KEYFRAMES, _VIEWS, _CLOUD, _MAP = KeyframeConfig(), ViewsConfig(), CloudConfig(), VoxelMapConfig()
 _RENDER = RenderConfig()
@@ -174,24 +128,12 @@ PARAMETERS = (
 )  # fmt: skip
 
 
-class MapperParameters:
-    """The declared parameters of a node, as values and as the configurations made of them."""
+class MapperParameters(NodeParameters):
+    """The mapper's parameters, as values and as the configurations made of them."""
 
     def __init__(self, node: Node) -> None:
-        """Declares all of PARAMETERS. Raises rclpy's InvalidParameterValueException for a bad override."""
-        self._values: dict[str, Value] = {parameter.name: parameter.default for parameter in PARAMETERS}
-        self.revision = 0
-        """Counts changes."""
-        self._is_complete = False
-        node.add_on_set_parameters_callback(self._check)
-        for parameter in PARAMETERS:
-            node.declare_parameter(parameter.name, parameter.default, parameter.descriptor())
-        self._is_complete = True
-        if complaint := complaint_about(self._values):
-            raise ValueError(complaint)
-
-    def __getitem__(self, name: str) -> Any:
-        return self._values[name]
+        """Declares all of PARAMETERS. Raises as NodeParameters."""
+        super().__init__(node, PARAMETERS, complaint_about)
 
     def mapper_config(self) -> MapperConfig:
         return mapper_config(self._values)
@@ -203,20 +145,6 @@ class MapperParameters:
     def render_configs(self) -> dict[str, RenderConfig]:
         """Of each quality, with everything else as the parameters say."""
         return {quality: render_config({**self._values, "render.quality": quality}) for quality in QUALITIES}
-
-    def _check(self, parameters: Iterable[Parameter]) -> SetParametersResult:
-        wanted = {parameter.name: parameter.value for parameter in parameters if parameter.name in self._values}
-        by_name = {parameter.name: parameter for parameter in PARAMETERS}
-        complaints = [complaint for name, value in wanted.items() if (complaint := by_name[name].complaint(value))]
-        values = {**self._values, **wanted}
-        # While declaring, overrides arrive one by one: what they mean together is looked at when all are there.
-        if not complaints and self._is_complete and (complaint := complaint_about(values)):
-            complaints.append(complaint)
-        if complaints:
-            return SetParametersResult(successful=False, reason="; ".join(complaints))
-        self._values = values
-        self.revision += 1
-        return SetParametersResult(successful=True)
 
 
 def complaint_about(values: Mapping[str, Value]) -> str | None:
