@@ -24,6 +24,7 @@ from sray_train.records import refuse_existing, with_nulls, write_record
 from sray_train.training.allocator import keep_freed_memory
 from sray_train.tuning.curve import draw_tuning_curve
 from sray_train.tuning.scene_tuning import TunedScene, TuningPlan, tune_scene, tuned_lineage, tuning_record
+from sray_train.tuning.truth import Truth, whose_labels
 from sray_train.tuning.watch import Watch, say_tuned
 
 RECORDING_FRAMES = 100
@@ -40,6 +41,11 @@ class Finetune:
     """A recording: a folder in ScanNet's layout, or a .sens file, labelled (or see --color-only)."""
     label_ids: LabelIds = "auto"
     """What the recording's label pictures hold: NYU40 ids, or raw ScanNet ids (scannetv2-labels.combined.tsv)."""
+    truth: Path | None = None
+    """The same recording with the labels to score test frames on, where those of --sequence only teach (and choose the
+    best weights, with --hold-out): the ground truth of pseudo-labels. Frames are matched by their numbers."""
+    truth_label_ids: LabelIds = "auto"
+    """What the label pictures of --truth hold."""
     seeds: tuple[str, ...] = ()
     """Rooms instead: 9000 9001, or 9000:9003. Each is tuned on by itself. Held-out seeds are 9000 and up."""
     steps: int = FineTuneConfig.steps
@@ -83,6 +89,8 @@ class Finetune:
     def __post_init__(self) -> None:
         if bool(self.sequence) == bool(self.seeds):
             raise ValueError("expected one of --sequence and --seeds")
+        if self.truth and not self.sequence:
+            raise ValueError("--truth is the ground truth of a --sequence; rooms (--seeds) have their own")
         if self.seeds and self.output and len(parse_seeds(" ".join(self.seeds))) > 1:
             raise ValueError("--output takes the model of one scene, but --seeds names several; expected one seed")
         if min(self.split) < 1 or not 0 <= self.hold_out <= self.split[1]:
@@ -120,7 +128,12 @@ class Finetune:
             self.data(checkpoint), checkpoint.label_space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds
         )
         splits = [split_views(scene, self.split, self.centre) for scene in scenes]  # all, before time is spent on one
+        if self.truth is not None:
+            truth = Truth(self.truth, checkpoint.label_space, self.truth_label_ids)
+            scenes = [truth.of_test_frames(scene, split) for scene, split in zip(scenes, splits, strict=True)]
         console = Console(highlight=False, soft_wrap=True)
+        if (made_by := self.labels()["score"]["made_by"]) is not None:
+            console.print(f"note: scores are on labels that {made_by} made; --truth scores on ground truth")
         tuned: list[TunedScene] = []
         with interruption() as interrupted:
             for scene, split in zip(scenes, splits, strict=True):
@@ -140,14 +153,22 @@ class Finetune:
         name = checkpoint.label_space.name
         return replace(data, label_space=name) if name in LABEL_SPACES else data
 
+    def labels(self) -> dict[str, dict[str, str | None]]:
+        """Whose labels teach, and whose the test frames are scored on."""
+        if self.sequence is None:
+            rooms: dict[str, str | None] = {"path": "the rooms' own", "made_by": None}
+            return {"teach": rooms, "score": rooms}
+        return {"teach": whose_labels(self.sequence), "score": whose_labels(self.truth or self.sequence)}
+
     def keep(self, checkpoint: Checkpoint, tuned: list[TunedScene], picture: Path) -> None:
         """Write the record, the curve and the checkpoint."""
         record = tuning_record(tuned, checkpoint, self.plan()) | {
             "threads": torch.get_num_threads(),
             "checkpoint_file": self.checkpoint,
+            "labels": self.labels(),
         }
         write_record(self.json, record)
         draw_tuning_curve({scene.scene.name: scene.curve for scene in tuned}, picture)
         if self.output is not None:
-            lineage = with_nulls(tuned_lineage(tuned[0], checkpoint, self.plan()))
+            lineage = with_nulls(tuned_lineage(tuned[0], checkpoint, self.plan()) | {"labels": self.labels()})
             save_checkpoint(self.output, tuned[0].result.model, checkpoint.label_space, lineage)

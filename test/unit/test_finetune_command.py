@@ -6,8 +6,11 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from conftest import PlaneScene
@@ -15,7 +18,7 @@ from conftest import PlaneScene
 from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.sequence import SequenceWriter
+from sray.sequence import Sequence, SequenceWriter
 from sray_train.cli import main
 from sray_train.tuning.watch import Watch
 
@@ -101,6 +104,150 @@ def test_a_folder_without_labels_is_refused_unless_colour_alone_teaches(
     assert {row["kind"] for row in record["curve"]} == {"start", "rays"}
 
 
+@pytest.fixture(scope="module")
+def mislabelled(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same recording, everything called the second class."""
+    folder = tmp_path_factory.mktemp("mislabelled") / "guessed"
+    shutil.copytree(recording, folder)
+    for path in (folder / "label-filt").iterdir():
+        ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.full_like(ids, 2))
+    (folder / "pseudolabels.json").write_text('{"model": "a guesser"}')
+    return folder
+
+
+def test_truth_scores_the_test_frames_and_teaches_nothing(
+    checkpoint: Path,
+    recording: Path,
+    mislabelled: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    records, words = {}, {}
+    for name, sequence, more in (
+        ("own", recording, []),
+        ("guessed", mislabelled, []),
+        ("both", mislabelled, ["--truth", str(recording)]),
+    ):
+        (tmp_path / name).mkdir()
+        steps = ["--steps", "40", "--hold-out", "1", "--score-every", "0"]
+        finetune(
+            checkpoint, sequence, tmp_path / name, *steps, "--output", str(tmp_path / name / "o.safetensors"), *more
+        )
+        records[name] = json.loads((tmp_path / name / "out.json").read_text())
+        words[name] = capsys.readouterr().out
+    own, guessed, both = records["own"], records["guessed"], records["both"]
+    # Scored as ground truth is: a row of counts for each class that is there.
+    truth = Sequence.open(recording, SPACE)
+    tested = [int(name.rpartition("/")[2]) for name in both["scenes"][0]["frames"]["test"]]
+    counted = sum(np.bincount(truth[number].labels.flatten(), minlength=3) for number in tested)
+    assert np.sum(both["after"]["confusion"]["pixels"], 1).tolist() == counted.tolist() and (counted > 0).all()
+    assert both["before"]["confusion"] == own["before"]["confusion"] != guessed["before"]["confusion"]
+    # Taught as the guesses do: the same losses, the same held-out scores, the same weights.
+    for theirs, alone in zip(both["curve"], guessed["curve"], strict=True):
+        assert theirs["losses"] == alone["losses"] and theirs["held_out"] == alone["held_out"]
+    tuned = {name: load_checkpoint(tmp_path / name / "o.safetensors") for name in records}
+    alike = tuned["guessed"].model.state_dict()
+    assert all(torch.equal(alike[name], value) for name, value in tuned["both"].model.state_dict().items())
+    # It has learned to say the second class: mostly right by the guesses, and as often wrong by the truth.
+    said = np.array(both["after"]["confusion"]["pixels"])
+    assert (
+        guessed["after"]["total_accuracy"] == pytest.approx(said[:, 1].sum() / counted.sum())
+        and said[:, 1].sum() > 0.7 * counted.sum()
+    )
+    assert (
+        both["after"]["total_accuracy"] == pytest.approx(np.trace(said) / counted.sum())
+        and np.trace(said) < 0.6 * counted.sum()
+    )
+    expected = {
+        "teach": {"path": str(mislabelled), "made_by": "a guesser"},
+        "score": {"path": str(recording), "made_by": None},
+    }
+    assert both["labels"] == tuned["both"].lineage["labels"] == expected
+    assert guessed["labels"]["score"]["made_by"] == "a guesser"
+    assert "scores are on labels that a guesser made; --truth scores on ground truth" in words["guessed"]
+    assert "scores are on labels" not in words["both"] + words["own"]
+
+
+def _without_labels(folder: Path) -> None:
+    shutil.rmtree(folder / "label-filt")
+
+
+def _shorter(folder: Path) -> None:
+    for path in (folder / "color").glob("[5-9].jpg"):
+        path.unlink()
+
+
+def _elsewhere(folder: Path) -> None:
+    for path in (folder / "pose").iterdir():
+        pose = np.loadtxt(path)
+        pose[0, 3] += 0.5
+        np.savetxt(path, pose)
+
+
+def _strange_ids(folder: Path) -> None:
+    for path in (folder / "label-filt").iterdir():
+        cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED) + 20)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        pytest.param(
+            _without_labels,
+            "has no labels; expected label-filt/N.png for every test frame. Give another --truth",
+            marks=pytest.mark.fault(
+                "the recording to score fine-tuning on has no labels",
+                code="BAD_FILE",
+                says="sray finetune --truth",
+                recovery="give the labelled one",
+            ),
+        ),
+        pytest.param(
+            _shorter,
+            "has no usable frame 7 (its frames: 0, 1, 2, 3, 4); expected the frames that guessed is scored on, by the "
+            "same numbers (2, 7)",
+            marks=pytest.mark.fault(
+                "the recording to score fine-tuning on lacks frames",
+                code="BAD_FILE",
+                says="sray finetune --truth",
+                recovery="give a copy of the same recording",
+            ),
+        ),
+        pytest.param(
+            _elsewhere,
+            "has frame 2 at another pose than guessed (they differ by 0.50); expected a copy of the same recording",
+            marks=pytest.mark.fault(
+                "the recording to score fine-tuning on is another one",
+                code="BAD_FILE",
+                says="sray finetune --truth",
+                recovery="give a copy of the same recording",
+            ),
+        ),
+        pytest.param(
+            _strange_ids,
+            "labels none of the test frames (2, 7) with a class of the checkpoint's label space stripes (NYU40 ids "
+            "1, 2, 3); expected some. Say what its ids are with --truth-label-ids",
+            marks=pytest.mark.fault(
+                "the recording to score fine-tuning on has labels of another label space",
+                code="MODEL_MISMATCH",
+                says="sray finetune --truth",
+                recovery="--truth-label-ids, or a checkpoint of their label space",
+            ),
+        ),
+    ],
+)
+def test_a_truth_that_does_not_fit_is_refused_before_a_step(
+    checkpoint: Path, recording: Path, mislabelled: Path, tmp_path: Path, spoil: Callable[[Path], None], said: str
+) -> None:
+    shutil.copytree(recording, tmp_path / "truth")
+    spoil(tmp_path / "truth")
+    with pytest.raises(SystemExit) as stop:
+        finetune(checkpoint, mislabelled, tmp_path, "--truth", str(tmp_path / "truth"))
+    assert f"{tmp_path / 'truth'} {said}" in str(stop.value.code)
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_a_short_recording_is_refused_with_what_it_takes(checkpoint: Path, recording: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stop:
         finetune(checkpoint, recording, tmp_path, "--split", "8", "8", "4")
@@ -138,6 +285,7 @@ def test_ctrl_c_keeps_the_best_so_far_and_says_so(
         (["--seeds", "9000:9002", "--output", "o.safetensors"], "--output takes the model of one scene"),
         (["--seeds", "9000", "--split", "8", "0", "4"], "at least 1 frame of each kind"),
         (["--seeds", "9000", "--steps", "0"], "steps is 0"),
+        (["--seeds", "9000", "--truth", "x"], "--truth is the ground truth of a --sequence"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
