@@ -84,6 +84,7 @@ setup(
             "semantic_mapper = sray_ros.semantic_mapper:main",
             "sequence_player = sray_ros.sequence_player:main",
             "label_scorer = sray_ros.label_scorer:main",
+            "segmenter = sray_ros.segmenter:main",
         ],
     },
     zip_safe=False,

@@ -32,7 +32,7 @@ INTERFACES = [
     ROOT / "sray_interfaces",
 ]
 SHARED = ("launch", "config", "models", "rviz", "package.xml")
-EXECUTABLES = ("semantic_mapper", "sequence_player", "label_scorer")
+EXECUTABLES = ("semantic_mapper", "sequence_player", "label_scorer", "segmenter")
 ROS_VARIABLES = (
     "PYTHONPATH",
     "AMENT_PREFIX_PATH",
