@@ -1,15 +1,18 @@
 """Checkpoints: safetensors for the weights; config, label space and lineage as JSON in the same file's header.
 
 Nothing is unpickled. A file that was cut short, or that fits another network, is refused with the reason.
+
+A file says which system it is of; a reader says which ones it knows: SemanticRay alone, unless told of more.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,16 +21,18 @@ from safetensors.torch import save
 from sray.errors import ErrorCode, SrayError
 from sray.files import write_atomically
 from sray.label_space import LabelSpace
-from sray.model import SemanticRay, SemanticRayConfig
+from sray.model import SemanticRay
+from sray.ray_model import RayModel
 
 FORMAT = "sray-checkpoint-1"
+M = TypeVar("M", bound=RayModel)
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Generic[M]):
     """A model and what is known of it."""
 
-    model: SemanticRay
+    model: M
     """In eval mode, on the CPU, float32."""
     label_space: LabelSpace
     lineage: dict[str, Any]
@@ -42,7 +47,7 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    path: Path | str, model: SemanticRay, label_space: LabelSpace, lineage: dict[str, Any] | None = None
+    path: Path | str, model: RayModel, label_space: LabelSpace, lineage: dict[str, Any] | None = None
 ) -> str:
     """Write a checkpoint and return its sha256. Killed at any moment, either the old file or the new one is there.
 
@@ -54,7 +59,13 @@ def save_checkpoint(
             f"the model tells {model.config.classes} classes apart, label space {label_space.name} has "
             f"{label_space.classes}; expected the same number"
         )
-    header = {"config": asdict(model.config), "label_space": asdict(label_space), "lineage": lineage or {}}
+    header: dict[str, Any] = {
+        "config": asdict(model.config),
+        "label_space": asdict(label_space),
+        "lineage": lineage or {},
+    }
+    if model.system != SemanticRay.system:  # which files without a name are of, as the first ones were
+        header["system"] = model.system
     tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # One entry: safetensors writes several in random order, and equal models must have equal hashes.
     content = save(tensors, {FORMAT: json.dumps(header, sort_keys=True)})
@@ -62,11 +73,15 @@ def save_checkpoint(
     return hashlib.sha256(content).hexdigest()
 
 
-def load_checkpoint(path: Path | str) -> Checkpoint:
-    """Read a checkpoint.
+@overload
+def load_checkpoint(path: Path | str) -> Checkpoint[SemanticRay]: ...
+@overload
+def load_checkpoint(path: Path | str, systems: Sequence[type[M]]) -> Checkpoint[M]: ...
+def load_checkpoint(path: Path | str, systems: Sequence[type[RayModel]] = (SemanticRay,)) -> Checkpoint[Any]:
+    """Read a checkpoint of one of the `systems`.
 
     Raises SrayError(BAD_FILE) if the file is missing, damaged or no checkpoint of this project, and
-    SrayError(MODEL_MISMATCH) if its weights do not fit the network its config describes.
+    SrayError(MODEL_MISMATCH) if it is of another system, or its weights do not fit the network its config describes.
     """
     path = Path(path)
     try:
@@ -88,7 +103,8 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         )
     try:
         header = read_header(metadata[FORMAT])
-        config = SemanticRayConfig(**header["config"])
+        system = _system_of(header, systems, path)
+        config = system.config_type(**header["config"])
         label_space = read_label_space(header["label_space"])
         lineage = header["lineage"]
         if not isinstance(lineage, dict):
@@ -101,11 +117,25 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
             f"{path}: {config.classes} classes, but label space {label_space.name} has {label_space.classes}",
         )
     try:
-        model = SemanticRay(config)
+        model = system(config)
     except (TypeError, ValueError) as error:
         raise _unknown(path, error) from error
     _fit(model, tensors, path)
     return Checkpoint(model.eval(), label_space, lineage, digest)
+
+
+def _system_of(header: dict[str, Any], systems: Sequence[type[RayModel]], path: Path) -> type[RayModel]:
+    """Raises SrayError(MODEL_MISMATCH) if the file is of none of the systems."""
+    name = header.get("system", SemanticRay.system)
+    for system in systems:
+        if system.system == name:
+            return system
+    known = ", ".join(system.system for system in systems)
+    raise SrayError(
+        ErrorCode.MODEL_MISMATCH,
+        f"{path} is of system {name!r:.60}; expected {known}. Give a checkpoint of that, or let `sray evaluate` and "
+        "`sray render` read this one",
+    )
 
 
 def _unknown(path: Path, error: Exception) -> SrayError:
@@ -154,7 +184,7 @@ def read_label_space(raw: Any) -> LabelSpace:
     return space
 
 
-def _fit(model: SemanticRay, tensors: dict[str, torch.Tensor], path: Path) -> None:
+def _fit(model: RayModel, tensors: dict[str, torch.Tensor], path: Path) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if expected != found:

@@ -11,14 +11,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from sray.camera import Camera
-from sray.context import EncodedViews
-from sray.encoder import FEATURE_CHANNELS
 from sray.errors import ErrorCode, SrayError
 from sray.frames import SourceViews
 from sray.guidance import PixelGrid, Window
 from sray.label_space import VOID
-from sray.model import SemanticRay
 from sray.ray_engine import Chain, PlainRays, RayEngine, ray_engine
+from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
 from sray.sampling import ROOM_BOUNDS
 from sray.shaded import Shaded
@@ -60,7 +58,7 @@ class SemanticField:
     Opens no file, starts no thread and moves to no device by itself: it works where the model is. Not thread safe.
     """
 
-    def __init__(self, model: SemanticRay, config: RenderConfig | None = None) -> None:
+    def __init__(self, model: RayModel, config: RenderConfig | None = None) -> None:
         self.model = model.eval()
         self.config = config or RenderConfig.preset("balanced")
         self._chain = Chain.of(self.model, self.config)
@@ -96,14 +94,14 @@ class SemanticField:
         if not 0 < near < far or not math.isfinite(far):
             raise ValueError(f"bounds are {near} to {far} m; expected 0 < near < far")
         views = views.to(self.device)
-        encoded = self.model.encoder(views.images) if features is None else features.to(self.device)
-        if encoded.shape[:2] != (views.count, FEATURE_CHANNELS):
+        channels = self.model.feature_channels
+        if features is not None and features.shape[:2] != (views.count, channels):
             raise ValueError(
-                f"features have shape {tuple(encoded.shape)}; expected "
-                f"({views.count}, {FEATURE_CHANNELS}, rows, columns), one for each view"
+                f"features have shape {tuple(features.shape)}; expected "
+                f"({views.count}, {channels}, rows, columns), one for each view"
             )
-        encoded_views = EncodedViews(views.images, views.camera, encoded)
-        self._engine = ray_engine(self.model, self._chain, encoded_views, self.config)
+        encoded = self.model.encode(views, None if features is None else features.to(self.device), (near, far))
+        self._engine = ray_engine(self.model, self._chain, encoded, self.config)
         self._views = views
         self._bounds = (near, far)
 

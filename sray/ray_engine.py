@@ -17,8 +17,9 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.context import EncodedViews
-from sray.kernel import NativeRays
-from sray.model import RayOutput, SemanticRay
+from sray.kernel import NativeRays, NoKernel
+from sray.model import SemanticRay
+from sray.ray_model import RayModel, RayOutput
 from sray.render_config import RenderConfig
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Chain(NamedTuple):
     tint: Callable[..., Any]
 
     @staticmethod
-    def of(model: SemanticRay, config: RenderConfig) -> Chain:
+    def of(model: RayModel, config: RenderConfig) -> Chain:
         functions = (model.look, model.shade, model.tint)
         return Chain(*(map(through_torch_compile, functions) if config.engine == "torch_compile" else functions))
 
@@ -128,16 +129,23 @@ def through_torch_compile(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def describe_engine(model: SemanticRay, config: RenderConfig) -> str:
+def describe_engine(model: RayModel, config: RenderConfig) -> str:
     """What will run the network, in words for a log. Compiles the kernel where it is to serve and is not there yet."""
     if config.engine != "auto":
         return f"{config.engine} in {config.precision}"
-    reason = NativeRays.unavailable(model)
+    reason = _no_kernel(model)
     return "compiled kernel" if reason is None else f"plain PyTorch in {config.precision} ({reason})"
 
 
-def ray_engine(model: SemanticRay, chain: Chain, views: EncodedViews, config: RenderConfig) -> RayEngine:
+def ray_engine(model: RayModel, chain: Chain, views: EncodedViews, config: RenderConfig) -> RayEngine:
     """What `config.engine` asks for, as far as the model, where it stands, can have it."""
-    if config.engine == "auto" and NativeRays.unavailable(model) is None:
+    if config.engine == "auto" and isinstance(model, SemanticRay) and NativeRays.unavailable(model) is None:
         return NativeRays(model, views)
     return PlainRays(chain, views, config)
+
+
+def _no_kernel(model: RayModel) -> NoKernel | None:
+    """Why the kernel, which is SemanticRay compiled, cannot serve; None if it can."""
+    if not isinstance(model, SemanticRay):
+        return NoKernel(f"the kernel is {SemanticRay.system}, the model {model.system}")
+    return NativeRays.unavailable(model)

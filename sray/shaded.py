@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sray.model import RayOutput
+from sray.ray_model import RayOutput
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.losses import RayTargets
-from sray.model import SemanticRay
+from sray.ray_model import RayModel
 
 
 def target_rays(
@@ -70,12 +70,12 @@ class LabelledPixels:
 
 
 def picture_loss(
-    model: SemanticRay,
+    model: RayModel,
     features: Float[Tensor, "pictures channels rows columns"],
     truth: LabelledPixels,
     class_weights: Float[Tensor, " classes"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of what the fine classifier reads from encoded pictures; 0 if no pixel is labelled."""
+    """Cross-entropy of what the picture classifier reads from encoded pictures; 0 if no pixel is labelled."""
     logits = pixel_logits(model, features, truth.pixels).flatten(0, 1).float()
     labels = truth.labels.flatten()
     summed = F.cross_entropy(logits, labels.long(), weight=class_weights, ignore_index=VOID, reduction="sum")
@@ -83,7 +83,7 @@ def picture_loss(
 
 
 def pixel_logits(
-    model: SemanticRay,
+    model: RayModel,
     features: Float[Tensor, "pictures channels rows columns"],
     pixels: Float[Tensor, "pictures pixels 2"],
 ) -> Float[Tensor, "pictures pixels classes"]:
@@ -91,7 +91,7 @@ def pixel_logits(
     rows, columns = features.shape[-2:]
     grid = feature_grid(pixels, columns, rows).unsqueeze(1)
     sampled = F.grid_sample(features.float(), grid, padding_mode="border", align_corners=False)
-    logits: Tensor = model.fine.classifier(sampled.squeeze(2).transpose(1, 2))
+    logits: Tensor = model.picture_classifier(sampled.squeeze(2).transpose(1, 2))
     return logits
 
 
@@ -110,7 +110,7 @@ def balanced_weights(frames: Sequence[Frame], classes: int, balance: float) -> F
 
 
 def check_teaching_frames(
-    model: SemanticRay, frames: Sequence[Frame], held_out: Sequence[Frame], *, semantic: bool
+    model: RayModel, frames: Sequence[Frame], held_out: Sequence[Frame], *, semantic: bool
 ) -> None:
     """Raises SrayError: TOO_FEW_VIEWS for fewer than two frames, or if labels should teach (`semantic`) and none
     does; MODEL_MISMATCH for a label the model does not know. ValueError if a held-out frame would teach.

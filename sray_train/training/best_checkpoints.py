@@ -8,7 +8,7 @@ from typing import Any
 
 from sray.checkpoint import save_checkpoint
 from sray.label_space import LabelSpace
-from sray.model import SemanticRay
+from sray.ray_model import RayModel
 
 
 class BestCheckpoints:
@@ -21,7 +21,7 @@ class BestCheckpoints:
         self._keep = keep
 
     def offer(
-        self, step: int, score: float, model: SemanticRay, label_space: LabelSpace, lineage: dict[str, Any], best: bool
+        self, step: int, score: float, model: RayModel, label_space: LabelSpace, lineage: dict[str, Any], best: bool
     ) -> None:
         """Keep the model if it is among the best (`best`: the very best). A worse one goes once this is written."""
         if best:

@@ -14,7 +14,7 @@ from torch import Tensor
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID
 from sray.metrics import ConfusionMatrix
-from sray.model import SemanticRay
+from sray.ray_model import RayModel
 from sray.supervision import balanced_weights, pixel_logits
 from sray_train.config import EncoderStage
 from sray_train.datasets.scene import Scene
@@ -39,11 +39,11 @@ class PictureBatch:
 
 
 class EncoderTraining:
-    """Encoder and fine classifier on the labels of random pixels of random pictures."""
+    """Encoder and picture classifier on the labels of random pixels of random pictures."""
 
     name = "encoder"
 
-    def __init__(self, config: EncoderStage, model: SemanticRay, scenes: list[Scene]) -> None:
+    def __init__(self, config: EncoderStage, model: RayModel, scenes: list[Scene]) -> None:
         self.config = config
         self.model = model
         self._scenes = [scene for scene in scenes if scene.frames[0].labels is not None]
@@ -62,7 +62,7 @@ class EncoderTraining:
         return self.config.batch
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
-        parameters = [*self.model.encoder.parameters(), *self.model.fine.classifier.parameters()]
+        parameters = [*self.model.encoder.parameters(), *self.model.picture_classifier.parameters()]
         yield {"params": parameters, "lr": self.config.learning_rate, "weight_decay": self.config.weight_decay}
 
     def draw(self, generators: list[torch.Generator]) -> PictureBatch:
@@ -94,7 +94,9 @@ class EncoderTraining:
 
     def finish(self) -> None:
         """Both heads of the ray stages start from what the 2D classifier learned."""
-        self.model.coarse.classifier.load_state_dict(self.model.fine.classifier.state_dict())
+        learned = self.model.picture_classifier.state_dict()
+        for head in (self.model.coarse, self.model.fine):
+            head.classifier.load_state_dict(learned)
 
     @torch.inference_mode()
     def validate(self, scenes: list[Scene]) -> dict[str, float]:

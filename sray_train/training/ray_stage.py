@@ -15,7 +15,7 @@ from sray.context import EncodedViews
 from sray.frames import SourceViews
 from sray.losses import LossWeights, RayTargets, total_loss
 from sray.metrics import ConfusionMatrix, psnr
-from sray.model import RaySamples, SemanticRay
+from sray.ray_model import RayModel, RaySamples
 from sray.supervision import target_rays
 from sray_train.config import RayStage
 from sray_train.datasets.scene import Scene
@@ -62,9 +62,7 @@ class RayBatch:
 class RayTraining:
     """Random rays of random targets, rendered from random nearby sources, against the targets' pictures."""
 
-    def __init__(
-        self, name: str, config: RayStage, weights: LossWeights, model: SemanticRay, scenes: list[Scene]
-    ) -> None:
+    def __init__(self, name: str, config: RayStage, weights: LossWeights, model: RayModel, scenes: list[Scene]) -> None:
         self.name = name
         self.config = config
         self.model = model
@@ -125,7 +123,7 @@ class RayTraining:
             frame = scene.frames[target]
             pixels, truth = target_rays(frame, VALIDATION_RAYS, generator)
             sources = SourceViews.from_frames([scene.frames[index] for index in scene.nearest(target, 8)])
-            views = self.model.encode(sources.to(device))
+            views = self.model.encode(sources.to(device), bounds=scene.bounds)
             rays = self.model.infer(views, frame.camera.to(device), pixels.to(device), scene.bounds, self._samples)
             decibels.append(psnr(rays.color.cpu(), truth.color))
             assert rays.logits is not None
@@ -159,12 +157,12 @@ class RayTraining:
 
     def _encode(self, rays: TargetRays) -> EncodedViews:
         if self.config.train_encoder:
-            return self.model.encode(rays.sources)
+            return self.model.encode(rays.sources, bounds=rays.bounds)
         for name, image in zip(rays.source_names, rays.sources.images, strict=True):
             if name not in self._features:
                 self._features[name] = self._features_of(image)
         features = torch.stack([self._features[name].float() for name in rays.source_names])
-        return EncodedViews(rays.sources.images, rays.sources.camera, features)
+        return self.model.encode(rays.sources, features, rays.bounds)
 
     @torch.no_grad()
     def _features_of(self, image: Tensor) -> Tensor:

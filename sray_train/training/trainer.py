@@ -18,7 +18,7 @@ from lightning_fabric.strategies import DDPStrategy
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LabelSpace
-from sray.model import SemanticRay
+from sray.ray_model import RayModel
 from sray_train.config import TrainConfig
 from sray_train.datasets.scene import Scene
 from sray_train.interruption import interruption
@@ -93,7 +93,7 @@ class Trainer:
     def __init__(
         self,
         config: TrainConfig,
-        model: SemanticRay,
+        model: RayModel,
         label_space: LabelSpace,
         train: list[Scene],
         validation: list[Scene],

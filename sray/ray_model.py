@@ -1,0 +1,271 @@
+"""RayModel: what every system is that renders a field along rays, from source views or by heart.
+
+A system encodes the source pictures, says what they show at points in space, and has a coarse and a fine head that
+composite what is shown. Training, rendering, fine-tuning and checkpoints know no more of it than this.
+
+observe -> coarse head -> samples where surfaces are -> observe -> fine head
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from sray.camera import Camera
+from sray.context import EncodedViews
+from sray.encoder import FEATURE_CHANNELS
+from sray.frames import SourceViews
+from sray.sampling import ROOM_BOUNDS, Spacing, depth_of, importance_samples, uniform_samples
+from sray.volume import composite
+
+
+@dataclass(frozen=True)
+class RayOutput:
+    """What was found along rays."""
+
+    logits: Float[Tensor, "rays classes"] | None
+    """Classified semantic rays (eq. 13); zero where nothing is seen. None where only geometry was asked for."""
+    color: Float[Tensor, "rays 3"]
+    """0..1, black where nothing is seen."""
+    depth: Float[Tensor, "rays"]
+    """Camera z in metres: sum w z / sum w; near 0 / 0 where nothing is seen, so read it with `opacity`."""
+    opacity: Float[Tensor, "rays"]
+    """Sum of the weights, 0..1."""
+    coverage: Float[Tensor, "rays"]
+    """Source views that see what the ray shows: valid views, averaged with the weights."""
+    weights: Float[Tensor, "rays samples"]
+    coordinates: Float[Tensor, "rays samples"]
+    """Normalised sample coordinates, ascending."""
+
+    @staticmethod
+    def along(
+        weights: Float[Tensor, "rays samples"],
+        opacity: Float[Tensor, " rays"],
+        coordinates: Float[Tensor, "rays samples"],
+        depths: Float[Tensor, "rays samples"],
+        colors: Float[Tensor, "rays samples 3"],
+        seen_by: Float[Tensor, "rays samples"],
+        logits: Float[Tensor, "rays classes"] | None,
+    ) -> RayOutput:
+        """What samples add up to under compositing weights (`opacity`: their sum).
+
+        `seen_by`: source views that see a sample; `logits` are composited already.
+        """
+        return RayOutput(
+            logits=logits,
+            color=composite(weights, colors),
+            depth=(weights * depths).sum(-1) / opacity.clamp_min(1e-6),
+            opacity=opacity,
+            coverage=(weights * seen_by).sum(-1) / opacity.clamp_min(1e-6),
+            weights=weights,
+            coordinates=coordinates,
+        )
+
+    def opaque(self, rays: Bool[Tensor, " rays"]) -> RayOutput:
+        """The same with the opacity of some rays raised to 1, and what is composited along them raised alike.
+
+        Rays on which nothing is found stay as they are.
+        """
+        scale = torch.where(rays & (self.opacity > 1e-3), 1 / self.opacity.clamp_min(1e-3), 1.0)
+        return replace(
+            self,
+            logits=None if self.logits is None else self.logits * scale.unsqueeze(-1),  # linear, bias included
+            color=self.color * scale.unsqueeze(-1),
+            opacity=self.opacity * scale,
+            weights=self.weights * scale.unsqueeze(-1),
+        )
+
+
+@dataclass(frozen=True)
+class RaySamples:
+    """How many samples a ray gets in each pass."""
+
+    coarse: int = 64
+    fine: int = 64
+
+    def __post_init__(self) -> None:
+        if self.coarse < 2 or self.fine < 2:
+            raise ValueError(f"{self.coarse} coarse and {self.fine} fine samples; expected at least 2 of each")
+
+
+@runtime_checkable
+class FieldConfig(Protocol):
+    """What is asked of any system's config: a frozen dataclass of numbers and words, kept in checkpoints as JSON."""
+
+    @property
+    def classes(self) -> int: ...
+    @property
+    def spacing(self) -> Spacing: ...
+
+
+class Head(nn.Module):
+    """One pass: from what is observed at the samples of rays (the system's own kind) to what the rays show."""
+
+    classifier: nn.Linear
+    """Reads a composited semantic ray; also the encoder's features, when single pictures teach."""
+
+    def forward(
+        self,
+        observed: Any,
+        coordinates: Float[Tensor, "rays samples"],
+        depths: Float[Tensor, "rays samples"],
+        *,
+        semantics: bool = True,
+    ) -> RayOutput:
+        """Everything, at ascending normalised coordinates; without `semantics` no logits."""
+        raise NotImplementedError
+
+    def surface_weights(
+        self, observed: Any, coordinates: Float[Tensor, "rays samples"]
+    ) -> Float[Tensor, "rays samples"]:
+        """Compositing weights alone: all that a coarse pass must find out at inference."""
+        raise NotImplementedError
+
+    def tint(self, observed: Any) -> Float[Tensor, "rays samples 3"]:
+        """Colours alone, 0..1, before compositing."""
+        raise NotImplementedError
+
+    @staticmethod
+    def classify(
+        classifier: nn.Linear, semantic_ray: Float[Tensor, "rays channels"], opacity: Float[Tensor, " rays"]
+    ) -> Float[Tensor, "rays classes"]:
+        """Logits of composited rays. The classifier is linear: this equals compositing classified samples (eq. 13)."""
+        return semantic_ray @ classifier.weight.T + opacity.unsqueeze(-1) * classifier.bias
+
+
+class RayModel(nn.Module):
+    """A system. A subclass names itself, sets `encoder`, `coarse`, `fine`, and defines `observe`.
+
+    A system that needs more of its views than each picture's features (a cost volume) extends `encode`; one that knows
+    a single scene by heart has an encoder without parameters and ignores the views.
+    """
+
+    system: ClassVar[str]
+    """Its name in checkpoints and experiment files."""
+    config_type: ClassVar[Any]
+    """The dataclass of its config, a FieldConfig."""
+    feature_channels: ClassVar[int] = FEATURE_CHANNELS
+    """Of `encoder`'s features."""
+
+    encoder: nn.Module
+    """Pictures in 0..1, (views, 3, height, width), to features, (views, feature_channels, rows, columns)."""
+    coarse: Head
+    fine: Head
+
+    def __init__(self, config: FieldConfig) -> None:
+        super().__init__()
+        self.config: Any = config
+
+    @property
+    def picture_classifier(self) -> nn.Linear:
+        """What reads classes from the encoder's features of single pictures."""
+        return self.fine.classifier
+
+    def observe(self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]) -> Any:
+        """What the heads read at world points (metres) on rays from `origin`, the target camera's centre."""
+        raise NotImplementedError
+
+    def encode(
+        self,
+        views: SourceViews,
+        features: Float[Tensor, "views channels rows columns"] | None = None,
+        bounds: tuple[float, float] = ROOM_BOUNDS,
+    ) -> EncodedViews:
+        """What rays read of source views: once per set of views is enough.
+
+        `features`: the encoder's of each picture, where they are kept; None encodes here. `bounds`: near and far of the
+        scene, camera z in metres.
+        """
+        if features is None:
+            # Under autocast features come in half precision, pixels do not; they are sampled alike.
+            features = self.encoder(views.images).to(views.images)
+        return EncodedViews(views.images, views.camera, features)
+
+    def forward(
+        self,
+        views: EncodedViews,
+        target: Camera,
+        pixels: Float[Tensor, "rays 2"],
+        bounds: tuple[float, float],
+        samples: RaySamples,
+        generator: torch.Generator | None = None,
+        *,
+        coarse_semantics: bool = True,
+    ) -> tuple[RayOutput, RayOutput]:
+        """Coarse and fine result along the target's rays through `pixels`, for training (eq. 15 needs both).
+
+        `bounds`: near and far, camera z in metres. With a generator samples are jittered. `coarse_semantics=False`
+        leaves out the coarse logits: no render shows them, and they are half the work.
+        """
+        coordinates = uniform_samples(pixels.shape[0], samples.coarse, device=pixels.device, generator=generator)
+        observed = self._observe_along(views, target, pixels, coordinates, bounds)
+        coarse = self.coarse(*observed, semantics=coarse_semantics)
+        coordinates = importance_samples(coarse.weights, samples.fine, generator=generator)
+        return coarse, self.fine(*self._observe_along(views, target, pixels, coordinates, bounds))
+
+    def infer(
+        self,
+        views: EncodedViews,
+        target: Camera,
+        pixels: Float[Tensor, "rays 2"],
+        bounds: tuple[float, float],
+        samples: RaySamples,
+    ) -> RayOutput:
+        """The fine result alone, each ray by itself: the coarse pass looks for surfaces only."""
+        coordinates = uniform_samples(pixels.shape[0], samples.coarse, device=pixels.device)
+        weights = self.look(views, target, pixels, coordinates, bounds)
+        return self.shade(views, target, pixels, importance_samples(weights, samples.fine), bounds)
+
+    def look(
+        self,
+        views: EncodedViews,
+        target: Camera,
+        pixels: Float[Tensor, "rays 2"],
+        coordinates: Float[Tensor, "rays samples"],
+        bounds: tuple[float, float],
+    ) -> Float[Tensor, "rays samples"]:
+        """Where surfaces are: the coarse head's compositing weights at ascending normalised coordinates."""
+        observed, _, _ = self._observe_along(views, target, pixels, coordinates, bounds)
+        return self.coarse.surface_weights(observed, coordinates)
+
+    def shade(
+        self,
+        views: EncodedViews,
+        target: Camera,
+        pixels: Float[Tensor, "rays 2"],
+        coordinates: Float[Tensor, "rays samples"],
+        bounds: tuple[float, float],
+    ) -> RayOutput:
+        """What surfaces are: the fine head's result at ascending normalised coordinates."""
+        shaded: RayOutput = self.fine(*self._observe_along(views, target, pixels, coordinates, bounds))
+        return shaded
+
+    def tint(
+        self,
+        views: EncodedViews,
+        target: Camera,
+        pixels: Float[Tensor, "rays 2"],
+        coordinates: Float[Tensor, "rays 1"],
+        bounds: tuple[float, float],
+    ) -> Float[Tensor, "rays 3"]:
+        """Colours, 0..1, of surfaces at known normalised coordinates, by the fine head."""
+        observed, _, _ = self._observe_along(views, target, pixels, coordinates, bounds)
+        return self.fine.tint(observed).squeeze(1)
+
+    def _observe_along(
+        self,
+        views: EncodedViews,
+        target: Camera,
+        pixels: Tensor,
+        coordinates: Tensor,
+        bounds: tuple[float, float],
+    ) -> tuple[Any, Tensor, Tensor]:
+        with torch.autocast(pixels.device.type, enabled=False):  # half precision would move points by centimetres
+            depths = depth_of(coordinates, *bounds, self.config.spacing)
+            directions = target.ray_directions(pixels)
+            points = target.centre + depths.unsqueeze(-1) * directions.unsqueeze(-2)
+        return self.observe(views, target.centre, points), coordinates, depths
