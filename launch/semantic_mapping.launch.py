@@ -1,4 +1,4 @@
-"""The semantic mapper, and around it what was asked for: a recording, a score, RViz.
+"""The semantic mapper, and around it what was asked for: a recording, a 2D segmenter, a score, RViz.
 
 `ros2 launch sray_ros semantic_mapping.launch.py --show-args` is the manual. Only what the user typed is forwarded:
 a parameter's default is written once, in the node.
@@ -38,6 +38,7 @@ COMPRESSED = "/compressed"  # what image_transport appends to an image topic's n
 INPUTS = ("image", "camera_info", "depth", "labels")
 DELAY = ("--delay", "2")
 """Seconds: DDS takes a while to bring player and nodes together, and what is played before that is lost."""
+SEGMENTED = "segmenter/labels"
 PROFILES = "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
@@ -59,10 +60,19 @@ ARGUMENTS = [
     argument("image", "Topic of the colour images; empty: image"),
     argument("camera_info", "Topic of the calibration; empty: camera_info"),
     argument("depth", "Topic of depth images, optional; empty: depth"),
-    argument("labels", "Topic of label images (a segmenter's, or ground truth), optional; empty: labels"),
+    argument("labels", f"Topic of label images to learn from; empty: labels, with segmenter:= {SEGMENTED}"),
     argument("map_frame", "Fixed frame of the camera poses in TF; empty: as in params_file"),
     argument("model", "Checkpoint (.safetensors); empty: as in params_file"),
     argument("device", "cpu, cuda or cuda:N; empty: as in params_file"),
+    DeclareLaunchArgument(
+        "fine_tune",
+        default_value="auto",
+        description="Offer fine-tuning: the ~/fine_tune action and services. auto: as in params_file",
+        choices=["auto", "true", "false"],
+    ),
+    argument("segmenter", "Segmentation model of transformers that labels the images: folder or hub id; empty: none"),
+    argument("segmenter_mapping", "What its classes mean: ade20k, coco, ..., or a YAML file; empty: ade20k"),
+    argument("segmenter_threshold", "Least probability of a label, 0 to 1; empty: 0.5"),
     argument("bag", "A rosbag2 folder to play, its pictures raw or compressed; sets use_sim_time"),
     argument("sequence", "A recorded sequence in ScanNet layout to play; sets use_sim_time"),
     argument("rate", "How many times faster than recorded to play; empty: 1.0"),
@@ -94,15 +104,20 @@ def everything(context: LaunchContext) -> list:
     given = {name: context.launch_configurations[name] for name in (argument.name for argument in ARGUMENTS)}
     if given["bag"] and given["sequence"]:
         raise RuntimeError("both bag:= and sequence:= were given; expected at most one of them")
-    transport, words = image_transport(given)
-    mapper = semantic_mapper(given, transport)
+    recorded = bag_topics(given)
+    transport, words = image_transport(given, recorded)
+    taught, played = (
+        (with_own_labels(given, recorded), {**given, "labels": ""}) if given["segmenter"] else (given, given)
+    )
+    mapper = semantic_mapper(taught, transport)
     return [
         *words,
         *shared_memory(),
         *(activate_once_configured(mapper) if given["autostart"] == "true" else []),
         mapper,
-        *([label_scorer(given)] if given["score"] == "true" else []),
-        *playback(given, mapper),
+        *(segmenter(taught, transport) if given["segmenter"] else []),
+        *([label_scorer(played)] if given["score"] == "true" else []),
+        *playback(played, mapper),
         *([rviz(given)] if given["rviz"] == "true" else []),
     ]
 
@@ -117,6 +132,7 @@ def semantic_mapper(given: dict[str, str], transport: dict[str, str]) -> Lifecyc
             given["params_file"],
             {
                 **if_typed(given, map_frame="map_frame", model="model.path", device="model.device"),
+                **({"fine_tune.enabled": is_on(given, "fine_tune")} if given["fine_tune"] != "auto" else {}),
                 **transport,
                 **clock(given),
             },
@@ -128,16 +144,59 @@ def semantic_mapper(given: dict[str, str], transport: dict[str, str]) -> Lifecyc
     )
 
 
-def image_transport(given: dict[str, str]) -> tuple[dict[str, str], list[LogInfo]]:
-    """As the bag has its pictures, and what is to be said of it: names are read, no messages.
+def segmenter(given: dict[str, str], transport: dict[str, str]) -> list:
+    """Of the mapper's image, to the mapper's labels, in the mapper's classes. Without it, the mapping goes on."""
+    node = Node(
+        package=PACKAGE,
+        executable="segmenter",
+        name="segmenter",
+        namespace=given["namespace"],
+        parameters=[
+            given["params_file"],
+            {
+                **if_typed(given, segmenter="model", segmenter_mapping="mapping", device="device"),
+                **({"threshold": float(given["segmenter_threshold"])} if given["segmenter_threshold"] else {}),
+                **transport,
+                **clock(given),
+            },
+        ],
+        remappings=[("label/info", "semantic_mapper/label/info"), *remapped_inputs(given, "image", "labels")],
+        ros_arguments=log_level(given),
+        output="screen",
+    )
 
-    Empty for everything that is no bag with a metadata.yaml: whoever plays it says what is wrong.
-    """
+    def when_it_ends(event: ProcessExited, context: LaunchContext) -> LogInfo | None:
+        if context.is_shutdown:
+            return None
+        return LogInfo(msg="the segmenter has ended: its last message says why. Mapping goes on without its labels")
+
+    return [node, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=when_it_ends))]
+
+
+def bag_topics(given: dict[str, str]) -> dict[str, str] | None:
+    """Types of the bag's topics, by name. None if it is no bag with a metadata.yaml: whoever plays it says so."""
     try:
         raw = yaml.safe_load((Path(given["bag"]).expanduser() / "metadata.yaml").read_text()) if given["bag"] else {}
         topics = [each["topic_metadata"] for each in raw["rosbag2_bagfile_information"]["topics_with_message_count"]]
-        types = {str(topic["name"]): str(topic["type"]) for topic in topics}
+        return {str(topic["name"]): str(topic["type"]) for topic in topics}
     except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
+        return None
+
+
+def with_own_labels(given: dict[str, str], recorded: dict[str, str] | None) -> dict[str, str]:
+    """The labels of a segmenter have a topic of their own: those of a recording are the truth, for the score."""
+    own = {**given, "labels": given["labels"] or SEGMENTED}
+    true = {absolute(given, "labels")} if given["sequence"] else recorded or {}
+    if absolute(own, own["labels"]) in true:
+        raise RuntimeError(
+            f"labels:={own['labels']} has the recording's labels; expected another topic for segmenter:="
+        )
+    return own
+
+
+def image_transport(given: dict[str, str], types: dict[str, str] | None) -> tuple[dict[str, str], list[LogInfo]]:
+    """As the bag has its pictures, and what is to be said of it: names are read, no messages."""
+    if types is None:
         return {}, []
     topic = absolute(given, given["image"] or INPUTS[0])
     if topic in types:
