@@ -24,6 +24,7 @@ class ErrorCode(IntEnum):
     BUSY = 13
     CANCELED = 14
     INTERNAL = 15
+    BAD_REQUEST = 16
 
 
 class SrayError(Exception):

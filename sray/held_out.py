@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from sray.camera import Camera
-from sray.field import SemanticField
+from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
 from sray.metrics import ConfusionMatrix, psnr
 from sray.model import SemanticRay
@@ -29,6 +29,17 @@ class Score:
     psnr: float
     """dB, mean over the frames."""
 
+    @staticmethod
+    def of(views: Iterable[tuple[RenderedView, Frame]], classes: int) -> Score:
+        """Of rendered views, each with the frame that was taken there, of the same size."""
+        matrix = ConfusionMatrix(classes)
+        decibels = []
+        for view, frame in views:
+            decibels.append(psnr(view.color, frame.image.float() / 255))
+            if frame.labels is not None:
+                matrix.update(view.labels, frame.labels)
+        return Score(matrix.strict().miou, sum(decibels) / len(decibels) if decibels else math.nan)
+
 
 class HeldOut:
     """Renders held-out frames from source frames, as the node would, from colour alone (RGB)."""
@@ -37,7 +48,7 @@ class HeldOut:
         self, frames: Sequence[Frame], sources: Sequence[Frame], views: int, bounds: tuple[float, float]
     ) -> None:
         """Each frame is rendered from its `views` nearest sources; `bounds`: near and far, metres."""
-        self._frames = [_small(frame) for frame in frames]
+        self._frames = [small(frame) for frame in frames]
         self._sources = list(sources)
         cameras = Camera.stack([frame.camera for frame in sources])
         self._nearest = [sorted(select_views(frame.camera, cameras, views)) for frame in frames]
@@ -48,19 +59,18 @@ class HeldOut:
         field = SemanticField(model, RenderConfig.preset("balanced"))
         used = sorted({index for nearest in self._nearest for index in nearest})
         features = {index: field.encode(self._sources[index].image) for index in used}
-        matrix = ConfusionMatrix(model.config.classes)
-        decibels = []
-        for frame, nearest in zip(self._frames, self._nearest, strict=True):
-            views = replace(SourceViews.from_frames([self._sources[index] for index in nearest]), depth=None)
-            field.set_sources(views, torch.stack([features[index] for index in nearest]), self._bounds)
-            view = field.render(frame.camera)
-            decibels.append(psnr(view.color, frame.image.float() / 255))
-            if frame.labels is not None:
-                matrix.update(view.labels, frame.labels)
-        return Score(matrix.strict().miou, sum(decibels) / len(decibels))
+
+        def views() -> Iterator[tuple[RenderedView, Frame]]:
+            for frame, nearest in zip(self._frames, self._nearest, strict=True):
+                sources = replace(SourceViews.from_frames([self._sources[index] for index in nearest]), depth=None)
+                field.set_sources(sources, torch.stack([features[index] for index in nearest]), self._bounds)
+                yield field.render(frame.camera), frame
+
+        return Score.of(views(), model.config.classes)
 
 
-def _small(frame: Frame) -> Frame:
+def small(frame: Frame) -> Frame:
+    """At the size that is scored."""
     camera = frame.camera
     scale = math.sqrt(MOST_PIXELS / (camera.width * camera.height))
     if scale >= 1:

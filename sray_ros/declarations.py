@@ -14,7 +14,9 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import LabelInfo
 from visualization_msgs.msg import MarkerArray
 
-from sray_interfaces.action import RenderView
+from sray_interfaces.action import FineTune, RenderView
+from sray_interfaces.msg import FineTuneStatus
+from sray_interfaces.srv import FineTune as FineTuneOnce
 from sray_interfaces.srv import ListKeyframes, LoadModel, LoadSession, SaveMap, SaveSession
 
 
@@ -89,6 +91,12 @@ OF_THE_STATE = (
 )
 """Published when it changes."""
 
+FINE_TUNE_STATUS = Topic(
+    "~/fine_tune/status", FineTuneStatus, "where fine-tuning stands, step by step, and how it ended", is_latched=True
+)
+FINE_TUNE_CURVE = Topic("~/fine_tune/curve", Image, "rgb8: losses and held-out scores over the steps", is_latched=True)
+OF_FINE_TUNING = (FINE_TUNE_STATUS, FINE_TUNE_CURVE)
+
 DIAGNOSTICS = Topic(
     "/diagnostics", DiagnosticArray, "once a second: why nothing comes out, rates, latency, queue, refusals, memory", 10
 )
@@ -96,7 +104,7 @@ HANDLED = Topic(
     "~/handled", Header, "the header of every image that is done with: what a lockstep player waits for", 10
 )
 VIEW_FRAME = Topic("/tf", TFMessage, "<node>_view_optical_frame: where a virtual view was rendered", 100)
-PUBLISHED = (*OF_A_VIEW, *OF_THE_STATE, DIAGNOSTICS, HANDLED, VIEW_FRAME)
+PUBLISHED = (*OF_A_VIEW, *OF_THE_STATE, *OF_FINE_TUNING, DIAGNOSTICS, HANDLED, VIEW_FRAME)
 
 SAVE_SESSION = Call("~/save_session", SaveSession, "keyframes, poses, depth, labels and map to a file in data_dir")
 LOAD_SESSION = Call("~/load_session", LoadSession, "a saved session instead of the present keyframes and map")
@@ -105,7 +113,12 @@ LIST_KEYFRAMES = Call("~/list_keyframes", ListKeyframes, "ids, stamps, poses of 
 SAVE_MAP = Call("~/save_map", SaveMap, "the fused map as PLY to a file in data_dir")
 CLEAR = Call("~/clear", Trigger, "forget keyframes and map")
 PAUSE = Call("~/pause", SetBool, "ignore images, or take them again; requests are answered")
-SERVICES = (SAVE_SESSION, LOAD_SESSION, LOAD_MODEL, LIST_KEYFRAMES, SAVE_MAP, CLEAR, PAUSE)
+FINE_TUNE_ONCE = Call("~/fine_tune_once", FineTuneOnce, "~/fine_tune for a plain call: answers at once with a job id")
+FINE_TUNE_CANCEL = Call("~/fine_tune_cancel", Trigger, "stop fine-tuning, however it was started; nothing changes")
+SERVICES = (
+    SAVE_SESSION, LOAD_SESSION, LOAD_MODEL, LIST_KEYFRAMES, SAVE_MAP, FINE_TUNE_ONCE, FINE_TUNE_CANCEL, CLEAR, PAUSE,
+)  # fmt: skip
 
 RENDER_VIEW = Call("~/render_view", RenderView, "the view from a pose: images, cloud, sources; feedback and cancelling")
-ACTIONS = (RENDER_VIEW,)
+FINE_TUNE = Call("~/fine_tune", FineTune, "adapt the model to what the keyframes show; feedback and cancelling")
+ACTIONS = (RENDER_VIEW, FINE_TUNE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -16,6 +17,9 @@ from sray_ros.inbox import Lane
 from sray_ros.pacing import Effort
 from sray_ros.poses import Matrix
 
+if TYPE_CHECKING:
+    from sray_ros.mapping_work import MappingWork
+
 COMMANDS = Lane("commands", 8)
 MAP = Lane("map", 1)
 IMAGES = Lane("images", 10, at_once=True)
@@ -26,6 +30,10 @@ RENDERS = Lane("renders", 1)
 LANES = (COMMANDS, MAP, IMAGES, LABELS, REQUESTS, VIEWPOINTS, RENDERS)
 ANSWERED = (COMMANDS, REQUESTS, VIEWPOINTS)
 """Lanes with somebody at the other end, who is told when an item is given up."""
+
+
+Ask = Callable[[Callable[["MappingWork"], Any], Callable[[Any], None]], None]
+"""Hands the first on to the worker; the second gets what came of it, on the worker's thread, or a SrayError instead."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from sray_ros import declarations as api
 from sray_ros.conversions import time_message
 from sray_ros.data_folder import DataFolder
 from sray_ros.health import Health
+from sray_ros.jobs import Ask
 from sray_ros.mapping_work import MappingWork
 from sray_ros.poses import pose_of_matrix
 from sray_ros.refusals import busy, explained, inactive
@@ -41,11 +42,11 @@ class MapperServices:
         node: Node,
         folder: DataFolder,
         is_active: Callable[[], bool],
-        ask: Callable[[Callable[[MappingWork], Any]], Future],
+        ask: Ask,
         pause: Callable[[bool], None],
         health: Health,
     ) -> None:
-        """`ask` hands something to the worker; its future gets the result, or the SrayError that came instead."""
+        """`ask` hands something to the worker."""
         self._node = node
         self._folder = folder
         self._is_active = is_active
@@ -68,8 +69,8 @@ class MapperServices:
         }
         # Services answer beside each other, and beside a transition that takes long.
         group = ReentrantCallbackGroup()
-        for call in api.SERVICES:
-            handle = self._answered(call, handlers[call])
+        for call, handler in handlers.items():
+            handle = self._answered(call, handler)
             node.create_service(call.type, call.name, handle, qos_profile=api.CALLS, callback_group=group)
 
     def close(self) -> None:
@@ -105,7 +106,7 @@ class MapperServices:
         else:
             path = await self._of_worker(lambda work: work.configured_model)
         checkpoint: Checkpoint = await self._of_files(lambda: load_checkpoint(path))
-        response.previous_model_id = await self._of_worker(lambda work: work.change_model(checkpoint))
+        response.previous_model_id = await self._of_worker(lambda work: work.change_model(checkpoint, request.file))
         response.model_id = checkpoint.id
         self._node.get_logger().info(f"model {checkpoint.id} from {path} instead of {response.previous_model_id}")
 
@@ -135,7 +136,9 @@ class MapperServices:
         response.message = "paused: images are ignored, requests answered" if request.data else "running"
 
     async def _of_worker(self, do: Callable[[MappingWork], Any]) -> Any:
-        result = await self._ask(do)
+        answer = Future(executor=self._node.executor)
+        self._ask(do, answer.set_result)
+        result = await answer
         if isinstance(result, SrayError):
             raise result
         return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,9 +18,13 @@ from std_msgs.msg import Header
 from sray.camera import Camera
 from sray.checkpoint import Checkpoint
 from sray.errors import ErrorCode, SrayError
+from sray.field import RenderedView
+from sray.frames import Frame
+from sray.mapping.adaptation import AdaptationConfig, check_keyframes
 from sray.mapping.cloud import LabelledCloud
 from sray.mapping.mapper import Mapper
 from sray.mapping.session import Session
+from sray.mapping.voxel_map import VoxelMap
 from sray_ros.camera_inputs import Arrival
 from sray_ros.frame_reader import FrameReader, camera_of_request
 from sray_ros.health import Health
@@ -67,6 +71,8 @@ class MappingWork:
         self.checkpoint = checkpoint
         self.configured_model = path
         """Of the checkpoint that the node was configured with."""
+        self.model_file = ""
+        """What ~/load_model knows the present model by; empty: the configured one."""
         self.device = device
         self.map_frame = str(parameters["map_frame"])
         self._parameters = parameters
@@ -163,10 +169,41 @@ class MappingWork:
         self._publications.forget()
         self._publications.keyframes(self.mapper)
 
-    def change_model(self, checkpoint: Checkpoint) -> str:
-        """Render with another model from now on; returns the old one's id.
+    def snapshot(self, numbers: Collection[int], config: AdaptationConfig) -> tuple[Session, tuple[float, float]]:
+        """The keyframes to fine-tune on (all, if no numbers are given), without the map; near and far of the scene.
 
-        Raises SrayError MODEL_MISMATCH for another label space, OUT_OF_MEMORY, INACTIVE; the old model goes on then.
+        Raises SrayError: NO_KEYFRAMES if one of the numbers is not held; TOO_FEW_VIEWS, as `check_keyframes` says.
+        """
+        mapper = self.mapper
+        held = {keyframe.number: keyframe for keyframe in mapper.keyframes}
+        if missing := sorted(set(numbers) - held.keys()):
+            raise SrayError(
+                ErrorCode.NO_KEYFRAMES,
+                f"keyframe {missing[0]} is not held (any more); expected ids that ~/list_keyframes lists, or none for "
+                "all",
+            )
+        kept = [keyframe for keyframe in held.values() if not numbers or keyframe.number in numbers]
+        check_keyframes([keyframe.frame for keyframe in kept], config)
+        bounds = [mapper.bounds(keyframe.camera) for keyframe in kept]
+        label_space = self.checkpoint.label_space
+        frames = tuple((keyframe.number, keyframe.frame) for keyframe in kept)
+        empty = VoxelMap(label_space.classes, mapper.config.map).state()
+        session = Session(self.checkpoint.id, label_space, frames, mapper.keyframes.next_number, empty)
+        return session, (min(near for near, _ in bounds), max(far for _, far in bounds))
+
+    def rehearse(self, frame: Frame) -> RenderedView:
+        """The frame's view from the other keyframes, as the present model renders it; published to nobody.
+
+        Raises as `Mapper.render`, and INACTIVE.
+        """
+        with self._stoppable() as stopped:
+            return self._renderer.rehearse(self.mapper, frame, stopped)
+
+    def change_model(self, checkpoint: Checkpoint, file: str, canceled: Callable[[], bool] = lambda: False) -> str:
+        """Render with another model from now on, which ~/load_model knows as `file`; returns the old one's id.
+
+        Raises SrayError MODEL_MISMATCH for another label space, OUT_OF_MEMORY, INACTIVE, CANCELED; the old model goes
+        on then.
         """
         old = self.checkpoint
         if checkpoint.label_space != old.label_space:
@@ -177,9 +214,9 @@ class MappingWork:
                 "change it set model.path, clean up and configure again",
             )
         renderer = PacedRenderer(checkpoint, self.device, self._parameters, self._health)
-        with self._stoppable() as stopped:
+        with self._stoppable(canceled) as stopped:
             self.mapper.change_model(renderer.field, stopped)
-        self._renderer, self.checkpoint = renderer, checkpoint
+        self._renderer, self.checkpoint, self.model_file = renderer, checkpoint, file
         return old.id
 
     # --- images and labels

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from sray.camera import Camera
 from sray.checkpoint import Checkpoint
-from sray.field import SemanticField
+from sray.field import RenderedView, SemanticField
+from sray.frames import Frame
 from sray.mapping.mapper import Mapper, Rendering
 from sray.ray_engine import describe_engine
 from sray.render_config import RenderConfig
 from sray_ros.health import Health
-from sray_ros.pacing import Effort, Pace
+from sray_ros.pacing import COST, Effort, Pace
 from sray_ros.parameters import MapperParameters
 from sray_ros.refusals import too_late
 
 PREVIEW_SCALE = 0.25
+QUICKEST = min(COST, key=lambda quality: COST[quality])
 
 
 class PacedRenderer:
@@ -70,6 +73,11 @@ class PacedRenderer:
     def preview(self, mapper: Mapper, camera: Camera, since: float, *, scale: float = 1.0, **how: Any) -> Rendering:
         """The same view, small; does not count as a render."""
         return self._at(self._effort(camera, since, scale), mapper, camera, scale * PREVIEW_SCALE, how)
+
+    def rehearse(self, mapper: Mapper, frame: Frame, canceled: Callable[[], bool]) -> RenderedView:
+        """The frame's view without its own keyframe, quickly; does not count as a render."""
+        field = self._fields[QUICKEST]
+        return mapper.render(frame.camera, stamp_ns=frame.stamp_ns, field=field, canceled=canceled).view
 
     def _at(self, effort: Effort, mapper: Mapper, camera: Camera, scale: float, how: dict[str, Any]) -> Rendering:
         self._health.busy_since = time.monotonic()

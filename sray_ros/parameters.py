@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from rclpy.node import Node
 
+from sray.mapping.adaptation import AdaptationConfig
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import CloudConfig, MapperConfig, Selection, ViewsConfig
 from sray.mapping.voxel_map import VoxelMapConfig
@@ -19,7 +20,7 @@ from sray_ros.pacing import COST
 QUALITIES = tuple(reversed(COST))
 
 _KEYFRAMES, _VIEWS, _CLOUD, _MAP = KeyframeConfig(), ViewsConfig(), CloudConfig(), VoxelMapConfig()
-_RENDER = RenderConfig()
+_RENDER, _ADAPTATION = RenderConfig(), AdaptationConfig()
 
 PARAMETERS = (
     NodeParameter(
@@ -122,6 +123,19 @@ PARAMETERS = (
         "name in data_dir under which keyframes and map are saved before they are lost: on cleanup, shutdown, SIGINT, "
         "SIGTERM (under a namespace, in a folder of its name); empty: they are not",
         check=lambda name: "a name inside data_dir, or none" if name and complaint_about_name(name) else None,
+    ),
+    NodeParameter("fine_tune.enabled", True, "whether ~/fine_tune and ~/fine_tune_once do anything"),
+    NodeParameter(
+        "fine_tune.width", _ADAPTATION.width,
+        "columns at which larger keyframes are learned from; 0: as they are. Time and memory grow with its square",
+        (0, 8192),
+    ),
+    NodeParameter(
+        "fine_tune.threads", 0, "threads of the fine_tuner process; 0: half as many as there are processors", (0, 1024)
+    ),
+    NodeParameter(
+        "fine_tune.memory_limit", 0,
+        "MiB that the fine_tuner process may take; 0: no limit, and the kernel ends it before others", (0, 10_000_000),
     ),
     NodeParameter("depth.use", True, "use the depth topic where something publishes it", applies=ON_ACTIVATE),
     NodeParameter("depth.max", 10.0, "readings beyond, in metres, are not believed; 0: all are", (0.0, 1000.0)),

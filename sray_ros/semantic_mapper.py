@@ -34,6 +34,7 @@ from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray_ros.data_folder import DataFolder
 from sray_ros.declarations import HANDLED, VIEWPOINT
+from sray_ros.fine_tune_server import FineTuneServer
 from sray_ros.health import Health
 from sray_ros.inbox import Inbox
 from sray_ros.intake import Intake
@@ -100,6 +101,9 @@ class SemanticMapper(LifecycleNode):
             self, self._folder, lambda: self._inbox.is_open, self._ask, self._pause, self._health
         )
         self._render_view = RenderViewServer(self, self._on_render_view)
+        self._fine_tune = FineTuneServer(
+            self, self._settings, self._folder, lambda: self._inbox.is_open, self._ask, self._health
+        )
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)  # the node's clock stops with its bag
         self._timers_group = MutuallyExclusiveCallbackGroup()
         self.create_timer(REPORT_PERIOD, self._report, self._timers_group, clock=self._steady)
@@ -114,10 +118,11 @@ class SemanticMapper(LifecycleNode):
             self._undo_activate.close()
             self._undo_configure.close()  # saves the session, if asked to
         deadline = time.monotonic() + ANSWER_SECONDS
-        while (self._render_view.answering or self._calls.answering) and time.monotonic() < deadline:
+        servers = (self._render_view, self._fine_tune, self._calls)
+        while any(server.answering for server in servers) and time.monotonic() < deadline:
             executor.spin_once(timeout_sec=0.02)
-        self._render_view.close()
-        self._calls.close()
+        for server in servers:
+            server.close()
 
     def spin_once(self, executor: Executor) -> None:
         """Callbacks for a tenth of a second. A bug in one costs its message, not the robot its node."""
@@ -195,6 +200,7 @@ class SemanticMapper(LifecycleNode):
                 undo.callback(self.destroy_timer, timer)
                 self._health.begin()
                 undo.callback(self._health.end)
+                undo.callback(self._fine_tune.stop)
                 undo.callback(self._close_inbox, self._work)  # first: from here on, who asks is refused at once
                 self._undo_activate = undo.pop_all()
             return result
@@ -271,22 +277,21 @@ class SemanticMapper(LifecycleNode):
 
     # --- services and action
 
-    def _ask(self, do: Callable[[MappingWork], Any]) -> Future:
-        """A future of what `do` gives on the worker's thread, or of the SrayError that came instead."""
-        work, answer = self._work, Future(executor=self.executor)
+    def _ask(self, do: Callable[[MappingWork], Any], answer: Callable[[Any], None]) -> None:
+        """`answer` gets what `do` gives on the worker's thread, or the SrayError that came instead."""
+        work = self._work
         if work is None:
-            answer.set_result(inactive())
-            return answer
+            answer(inactive())
+            return
 
         def run() -> None:
             try:
-                answer.set_result(do(work))
+                answer(do(work))
             except SrayError as error:  # no fault of the worker's: told to who asked
-                answer.set_result(error)
+                answer(error)
 
-        for dropped in self._inbox.put(COMMANDS, Command(run, answer.set_result)):
+        for dropped in self._inbox.put(COMMANDS, Command(run, answer)):
             work.leave(COMMANDS, dropped)
-        return answer
 
     def _pause(self, is_paused: bool) -> None:
         self._is_paused = is_paused

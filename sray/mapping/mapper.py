@@ -13,7 +13,7 @@ from typing import get_args
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
@@ -172,6 +172,8 @@ class Mapper:
     def change_model(self, field: SemanticField, canceled: Callable[[], bool] | None = None) -> None:
         """Go on with another model: every keyframe is encoded anew, the map stays. `canceled` is asked between them.
 
+        With an encoder of the same weights their features stay too.
+
         Raises SrayError, and goes on with the old model: MODEL_MISMATCH if it has another number of classes,
         OUT_OF_MEMORY if both models' features do not fit, CANCELED.
         """
@@ -182,11 +184,12 @@ class Mapper:
                 f"the new model tells {classes} classes apart, the map holds {self._classes}; expected the same label "
                 "space. Start a new map for another one",
             )
-        features = []
-        for keyframe in self.keyframes:
-            _go_on(canceled)
-            features.append(_encode(field, keyframe.frame))
-        self.keyframes.replace_features(features)
+        if not _same_weights(field.model.encoder, self._field.model.encoder):
+            features = []
+            for keyframe in self.keyframes:
+                _go_on(canceled)
+                features.append(_encode(field, keyframe.frame))
+            self.keyframes.replace_features(features)
         self._field = field
 
     def restore(
@@ -303,6 +306,11 @@ class Mapper:
 def _go_on(canceled: Callable[[], bool] | None) -> None:
     if canceled is not None and canceled():
         raise SrayError(ErrorCode.CANCELED, "canceled before all keyframes were encoded; nothing has changed")
+
+
+def _same_weights(one: nn.Module, other: nn.Module) -> bool:
+    mine, theirs = one.state_dict(), other.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 def _encode(field: SemanticField, frame: Frame) -> Float[Tensor, "channels rows columns"]:

@@ -1,0 +1,203 @@
+"""Adaptation: fine-tuning on what a mapper has gathered, with some keyframes held out to judge it by.
+
+adaptation = Adaptation(checkpoint, session, AdaptationConfig(steps=200), bounds=(0.5, 8.0))
+for step in adaptation.tuner.run():
+    ...  # break to take the best so far
+outcome = adaptation.outcome()
+if outcome.is_better:
+    outcome.save(path)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from sray.checkpoint import Checkpoint, save_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.finetune import FineTuner, FineTuneResult
+from sray.finetune_config import FineTuneConfig, Mode
+from sray.frames import Frame
+from sray.held_out import Score
+from sray.label_space import VOID, LabelSpace
+from sray.losses import LossWeights
+from sray.mapping.session import Session
+
+Supervision = Literal["auto", "labels", "color"]
+
+LEAST_KEYFRAMES = 4
+"""Three that see a place together, and one to judge by."""
+HELD_OUT_SHARE, MOST_HELD_OUT = 1 / 6, 4
+"""Each held-out keyframe is one that does not teach, and rendering it takes as long as several steps."""
+
+
+@dataclass(frozen=True)
+class AdaptationConfig:
+    """What is asked for."""
+
+    steps: int = 200
+    time_limit: float = 600.0
+    """Seconds of learning; the best so far is taken then."""
+    min_gain: float = 0.01
+    """By how much the held-out keyframes must score better: strict mIoU where labels teach, else PSNR in dB."""
+    mode: Mode = "full"
+    supervision: Supervision = "auto"
+    """`auto`: labels where any keyframe has some, else the pictures alone."""
+    seed: int = 0
+    width: int = 320
+    """Larger pictures are learned from at this many columns; 0: as they are. Time grows with its square."""
+
+    def __post_init__(self) -> None:
+        if self.supervision not in get_args(Supervision):
+            known = ", ".join(get_args(Supervision))
+            raise ValueError(f"supervision is {self.supervision!r}; expected one of {known}")
+        if not 0 <= self.min_gain < math.inf:
+            raise ValueError(f"min_gain is {self.min_gain}; expected at least 0")
+        if not 0 < self.time_limit < math.inf:
+            raise ValueError(f"time_limit is {self.time_limit}; expected more than 0 seconds")
+        if self.width < 0:
+            raise ValueError(f"width is {self.width}; expected at least 0")
+        self.tuning(learns_labels=True)  # raises ValueError for what is wrong with the rest
+
+    def tuning(self, *, learns_labels: bool) -> FineTuneConfig:
+        """How the tuner is to go about it."""
+        loss = LossWeights() if learns_labels else replace(LossWeights(), semantic=0.0)
+        return FineTuneConfig(mode=self.mode, steps=self.steps, seed=self.seed, max_seconds=self.time_limit, loss=loss)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it."""
+
+    config: AdaptationConfig
+    parent: Checkpoint
+    result: FineTuneResult
+    learns_labels: bool
+    taught_by: tuple[int, ...]
+    """Numbers of the keyframes that taught."""
+    held_out: tuple[int, ...]
+
+    @property
+    def gain(self) -> float:
+        """How much better the held-out keyframes score: strict mIoU where labels teach, else PSNR in dB."""
+        before, after = self.result.before, self.result.after
+        if before is None or after is None:
+            return -math.inf
+        return _worth(after, self.learns_labels) - _worth(before, self.learns_labels)
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the new weights should take over. Never those of step 0, however small the gain asked for."""
+        return self.result.best_step > 0 and self.gain >= self.config.min_gain
+
+    def save(self, path: Path) -> str:
+        """Write the tuned checkpoint, which names its parent; returns its sha256. The same job gives the same file.
+
+        Raises as `save_checkpoint`.
+        """
+        scores = {"before": self.result.before, "after": self.result.after}
+        lineage: dict[str, Any] = {
+            "parent": self.parent.sha256,
+            "parent_lineage": self.parent.lineage,
+            "data": {"keyframes": list(self.taught_by), "held_out": list(self.held_out)},
+            "supervision": "labels" if self.learns_labels else "color",
+            "steps": self.result.best_step,
+            "steps_tried": self.result.steps,
+            "config": asdict(self.config),
+            **{when: None if score is None else _finite(asdict(score)) for when, score in scores.items()},
+        }
+        return save_checkpoint(path, self.result.model, self.parent.label_space, lineage)
+
+
+class Adaptation:
+    """One job: a tuner, and what is needed to judge what it does."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, session: Session, config: AdaptationConfig, *, bounds: tuple[float, float]
+    ) -> None:
+        """`bounds`: near and far of the scene, metres.
+
+        Raises SrayError: TOO_FEW_VIEWS for fewer than LEAST_KEYFRAMES keyframes, or fewer than two with labels where
+        these should teach; MODEL_MISMATCH for another label space.
+        """
+        check_keyframes([frame for _, frame in session.keyframes], config)
+        _check_label_space(session.label_space, checkpoint.label_space)
+        self.config = config
+        self.checkpoint = checkpoint
+        self.learns_labels = learns_labels([frame for _, frame in session.keyframes], config)
+        judges = _spread(
+            [number for number, frame in session.keyframes if not self.learns_labels or is_labelled(frame)]
+        )
+        frames = {number: _no_wider(frame, config.width) for number, frame in session.keyframes}
+        self.held_out = tuple(judges)
+        self.taught_by = tuple(number for number in frames if number not in judges)
+        self.tuner = FineTuner(
+            checkpoint.model,
+            [frames[number] for number in self.taught_by],
+            held_out=[frames[number] for number in self.held_out],
+            config=config.tuning(learns_labels=self.learns_labels),
+            bounds=bounds,
+        )
+
+    def outcome(self) -> Outcome:
+        """Of the steps so far."""
+        result = self.tuner.result()
+        return Outcome(self.config, self.checkpoint, result, self.learns_labels, self.taught_by, self.held_out)
+
+
+def check_keyframes(frames: Sequence[Frame], config: AdaptationConfig) -> None:
+    """Raises SrayError TOO_FEW_VIEWS if there are too few of them, or of labelled ones where labels should teach."""
+    if len(frames) < LEAST_KEYFRAMES:
+        raise SrayError(
+            ErrorCode.TOO_FEW_VIEWS,
+            f"there are {len(frames)} keyframes to learn from; expected {LEAST_KEYFRAMES}, one of them held out. "
+            "Move the camera around the place first",
+        )
+    labelled = sum(is_labelled(frame) for frame in frames)
+    if config.supervision == "labels" and labelled < 2:
+        raise SrayError(
+            ErrorCode.TOO_FEW_VIEWS,
+            f"{labelled} of {len(frames)} keyframes have labels; expected at least 2, one to teach, one to judge by. "
+            "Publish labels of the camera's pictures (topic labels), or let these alone teach: supervision color",
+        )
+
+
+def learns_labels(frames: Sequence[Frame], config: AdaptationConfig) -> bool:
+    """Whether labels teach, or the pictures alone."""
+    return config.supervision != "color" and sum(is_labelled(frame) for frame in frames) >= 2
+
+
+def is_labelled(frame: Frame) -> bool:
+    return frame.labels is not None and bool((frame.labels != VOID).any())
+
+
+def _spread(numbers: list[int]) -> list[int]:
+    """Which of the keyframes that could judge do so: evenly over the time they were taken in."""
+    count = min(MOST_HELD_OUT, max(1, round(HELD_OUT_SHARE * len(numbers))))
+    return [numbers[(2 * index + 1) * len(numbers) // (2 * count)] for index in range(count)]
+
+
+def _no_wider(frame: Frame, width: int) -> Frame:
+    camera = frame.camera
+    if not 0 < width < camera.width:
+        return frame
+    return frame.resized(width, max(1, round(camera.height * width / camera.width)))
+
+
+def _worth(score: Score, learns_labels: bool) -> float:
+    return score.strict_miou if learns_labels else score.psnr
+
+
+def _finite(scores: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+
+
+def _check_label_space(found: LabelSpace, expected: LabelSpace) -> None:
+    if found != expected:
+        raise SrayError(
+            ErrorCode.MODEL_MISMATCH,
+            f"the keyframes are of label space {found.name}, the model of {expected.name}; expected the same",
+        )

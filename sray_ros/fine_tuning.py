@@ -1,0 +1,298 @@
+"""FineTuning: one job from the snapshot of the keyframes to the swapped model, on a thread of its own.
+
+snapshot (worker) -> files -> fine_tuner process -> better weights -> checkpoint in data_dir -> swap (worker) -> look
+
+Until the swap nothing of the mapping has changed; after it, the held-out keyframes are rendered by the node itself, and
+the old model comes back if they look worse than before.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from sray.checkpoint import Checkpoint, load_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.field import RenderedView
+from sray.files import code_of
+from sray.frames import Frame
+from sray.held_out import Score, small
+from sray.mapping.adaptation import AdaptationConfig
+from sray_interfaces.action import FineTune
+from sray_interfaces.msg import FineTuneScore, FineTuneStatus
+from sray_ros.data_folder import DataFolder
+from sray_ros.fine_tuner import TUNED
+from sray_ros.health import Health
+from sray_ros.jobs import Ask
+from sray_ros.mapping_work import MappingWork
+from sray_ros.refusals import explained
+from sray_ros.tuning_process import GLANCE, TuningJob, TuningProcess
+
+T = TypeVar("T")
+MODELS = "fine_tuned"
+"""Folder in data_dir of the accepted models."""
+JOBS = ".fine_tune"
+"""Folder in data_dir of what jobs hand over to their process."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A job as it was asked for."""
+
+    config: AdaptationConfig
+    keyframe_ids: frozenset[int]
+    """Empty: all."""
+    threads: int
+    memory_limit: int
+    canceled: Callable[[], bool]
+
+
+class FineTuning:
+    """One job. `begun` is set once the snapshot is taken, `done` to its result; neither ever raises."""
+
+    def __init__(
+        self,
+        request: Request,
+        folder: DataFolder,
+        ask: Ask,
+        health: Health,
+        logger: RcutilsLogger,
+        publish: Callable[[FineTuneStatus], None],
+    ) -> None:
+        """`ask` hands something to the worker."""
+        self._request = request
+        self._folder = folder
+        self._ask = ask
+        self._health = health
+        self._logger = logger
+        self._publish = publish
+        self._stop_for: SrayError | None = None
+        self._learns_labels = True
+        self._since, self._renders = time.monotonic(), health.renders
+        unknown = FineTuneScore(strict_miou=math.nan, psnr=math.nan)
+        self.status = FineTuneStatus(
+            job_id=f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}",
+            state=FineTuneStatus.STARTING,
+            steps=request.config.steps,
+            before=unknown,
+            now=unknown,
+            best=unknown,
+            seconds_left=math.nan,
+        )
+        self.result = FineTune.Result(before=unknown, after=unknown)
+        self.begun: Future[SrayError | None] = Future()
+        self.done: Future[FineTune.Result] = Future()
+        self._thread = threading.Thread(target=self._run, name="fine_tuning", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, error: SrayError) -> None:
+        """End it soon, for a reason that is told. Any thread."""
+        self._stop_for = error
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        status, result = self.status, self.result
+        try:
+            status.text = result.text = self._learn_and_swap()
+            status.state = FineTuneStatus.ACCEPTED if result.accepted else FineTuneStatus.REJECTED
+        except Exception as failure:
+            error = explained(failure, self._logger)
+            status.state = FineTuneStatus.CANCELED if error.code is ErrorCode.CANCELED else FineTuneStatus.FAILED
+            status.error_code = result.error_code = int(error.code)
+            result.error_text = status.text = str(error.args[0])
+            self._health.refused(error, is_hindrance=False)
+            self._logger.warning(f"fine-tuning {status.job_id}: {error}")
+            if not self.begun.done():
+                self.begun.set_result(error)
+        else:
+            self._logger.info(f"fine-tuning {status.job_id}: {status.text}")
+        status.seconds_left = 0.0
+        result.job_id, result.seconds = status.job_id, self._seconds()
+        result.renders = self._health.renders - self._renders
+        self._tell()
+        self.done.set_result(result)
+
+    def _learn_and_swap(self) -> str:
+        """How it ended, in words. Raises SrayError if it did not come to an end; nothing has changed then."""
+        job, parent_file = self._of_worker(self._snapshot)
+        parent = job.checkpoint
+        self.result.model_id = self.result.parent_id = parent.id
+        self.result.parent_file = parent_file
+        self.begun.set_result(None)
+        self._tell()
+        handover = self._folder.path(f"{JOBS}/{self.status.job_id}", "")
+        try:
+            _make(handover)
+            job.write(handover)
+            outcome = self._learn(handover)
+            self._keep_outcome(outcome)
+            if not outcome["is_better"]:
+                return f"no better: {self._gain()}; the model stays as it was"
+            self.status.state = FineTuneStatus.SWAPPING
+            self._tell()
+            tuned = load_checkpoint(handover / TUNED)
+            name = f"{MODELS}/{self.status.job_id}"
+            path = self._folder.path(name, ".safetensors")
+            _make(path.parent)
+            (handover / TUNED).replace(path)
+        finally:
+            shutil.rmtree(handover, ignore_errors=True)
+        judges = [small(frame) for number, frame in job.session.keyframes if number in self.result.held_out]
+        try:
+            complaint = self._swap(parent, tuned, name, judges)
+        except SrayError as error:
+            raise SrayError(error.code, f"{error.args[0]}; the new model is kept as {name}") from error
+        if complaint:
+            path.unlink(missing_ok=True)
+            return complaint
+        self.result.accepted, self.result.model_id, self.result.file = True, tuned.id, name
+        return f"{self._gain()}; {tuned.id} renders from now on"
+
+    def _snapshot(self, work: MappingWork) -> tuple[TuningJob, str]:
+        request = self._request
+        session, bounds = work.snapshot(request.keyframe_ids, request.config)
+        device = str(work.device)
+        job = TuningJob(request.config, session, work.checkpoint, bounds, device, request.threads, request.memory_limit)
+        return job, work.model_file
+
+    def _learn(self, handover: Path) -> dict[str, Any]:
+        """What the process says of its outcome, once it has ended."""
+        self.status.state, outcome = FineTuneStatus.RUNNING, None
+        with TuningProcess(handover) as process:
+            self._logger.info(f"fine-tuning {self.status.job_id} in process {process.pid}")
+            for message in process.messages(self._check):
+                if begun := message.get("begun"):
+                    self._learns_labels = begun["learns_labels"]
+                    self.result.taught_by, self.result.held_out = begun["taught_by"], begun["held_out"]
+                if step := message.get("step"):
+                    self._follow(step)
+                outcome = message.get("outcome", outcome)
+        if outcome is None:
+            raise SrayError(ErrorCode.INTERNAL, "the fine_tuner process ended without a word; see the log")
+        return dict(outcome)
+
+    def _follow(self, step: dict[str, Any]) -> None:
+        status = self.status
+        status.step, status.kind = step["number"], step["kind"]
+        status.loss_names = list(step["losses"])
+        status.losses = [math.nan if value is None else value for value in step["losses"].values()]
+        status.seconds_left = math.nan if step["seconds_left"] is None else step["seconds_left"]
+        if step["held_out"]:
+            status.now = _score(step["held_out"])
+            if step["number"] == 0:
+                status.before = status.best = status.now
+            elif self._worth(status.now) > self._worth(status.best):
+                status.best = status.now
+        self._tell()
+
+    def _keep_outcome(self, outcome: dict[str, Any]) -> None:
+        result = self.result
+        result.before, result.after = _score(outcome["before"]), _score(outcome["after"])
+        result.steps, result.best_step = outcome["steps"], outcome["best_step"]
+
+    def _gain(self) -> str:
+        before, after, steps = self.result.before, self.result.after, self.result.steps
+        if self._learns_labels:
+            return f"strict mIoU {before.strict_miou:.3f} -> {after.strict_miou:.3f} in {steps} steps"
+        return f"PSNR {before.psnr:.2f} -> {after.psnr:.2f} dB in {steps} steps"
+
+    def _worth(self, score: FineTuneScore | Score) -> float:
+        """What models are chosen by."""
+        return float(score.strict_miou if self._learns_labels else score.psnr)
+
+    def _swap(self, parent: Checkpoint, tuned: Checkpoint, name: str, judges: list[Frame]) -> str:
+        """Let the tuned model render; "", or why the old one does again."""
+        parent_file = self.result.parent_file
+        before = self._look(judges, parent)
+
+        def swap(work: MappingWork) -> None:
+            if work.checkpoint.sha256 != parent.sha256:
+                raise SrayError(ErrorCode.STALE, "another model was loaded meanwhile, and stays")
+            work.change_model(tuned, name, self._request.canceled)
+
+        self._of_worker(swap, is_final=True)
+        after = self._look(judges, tuned)
+        if before is None or after is None:
+            return ""
+        then, now = self._worth(before), self._worth(after)
+        if not now < then:
+            return ""
+        self._of_worker(lambda work: work.change_model(parent, parent_file), is_final=True)
+        return f"better there, but worse as the node renders it ({then:.3f} -> {now:.3f}): the old model is back"
+
+    def _look(self, judges: list[Frame], model: Checkpoint) -> Score | None:
+        """How well the node renders the held-out keyframes now; None where it cannot. One at a time: others wait."""
+        views = [self._of_worker(partial(_rehearsal, frame=frame), is_final=True) for frame in judges]
+        seen = [(view, frame) for view, frame in zip(views, judges, strict=True) if view is not None]
+        return Score.of(seen, model.label_space.classes) if seen else None
+
+    def _of_worker(self, do: Callable[[MappingWork], T], *, is_final: bool = False) -> T:
+        """What `do` gives on the worker's thread. `is_final`: what is begun is waited for, even if canceled meanwhile.
+
+        Raises SrayError: what `do` raises, INACTIVE.
+        """
+        answer: Future[Any] = Future()
+        self._ask(do, answer.set_result)
+        while True:
+            if not is_final:
+                self._check()
+            if wait([answer], timeout=GLANCE).done:
+                break
+        result = answer.result()
+        if isinstance(result, SrayError):
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    def _check(self) -> None:
+        """Raises SrayError if it is to stop."""
+        if self._stop_for is not None:
+            raise self._stop_for
+        if self._request.canceled():
+            raise SrayError(ErrorCode.CANCELED, "canceled; the model stays as it was")
+
+    def _tell(self) -> None:
+        self.status.seconds = self._seconds()
+        self._publish(self.status)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._since
+
+
+def _rehearsal(work: MappingWork, frame: Frame) -> RenderedView | None:
+    """None where too few keyframes are left to render it from."""
+    try:
+        return work.rehearse(frame)
+    except SrayError as error:
+        if error.code in (ErrorCode.TOO_FEW_VIEWS, ErrorCode.NO_KEYFRAMES):
+            return None
+        raise
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SrayError(
+            code_of(error),
+            f"cannot make {folder} ({error.strerror or error}); expected a data_dir that can be written to, with room",
+        ) from error
+
+
+def _score(record: dict[str, float | None] | None) -> FineTuneScore:
+    known = {name: value for name, value in (record or {}).items() if value is not None}
+    return FineTuneScore(**{"strict_miou": math.nan, "psnr": math.nan, **known})
