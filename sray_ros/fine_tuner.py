@@ -5,8 +5,8 @@ priority, and is the first that the kernel ends when memory runs out. It knows n
 
 In the folder (`TuningJob` in tuning_process.py writes them): job.json, session.safetensors, parent.safetensors. Out of
 it: tuned.safetensors, if that is better. Standard output: a JSON object a line, {"begun": ...}, {"step": ...} after
-each step, at last {"outcome": ...} or {"error": ...}. Standard input: a lifeline; once it is closed nobody waits for the
-job any more.
+each step, at last {"outcome": ...} or {"error": ...}. Standard input: a lifeline; once it is closed nobody waits for
+the job any more.
 """
 
 from __future__ import annotations

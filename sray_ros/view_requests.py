@@ -114,7 +114,7 @@ class ViewRequests:
                 self._work.leave(REQUESTS, dropped)
 
         if not 0 < scale <= 1:
-            error = SrayError(ErrorCode.BAD_CAMERA_INFO, f"scale is {scale:g}; expected more than 0, at most 1")
+            error = SrayError(ErrorCode.BAD_REQUEST, f"scale is {scale:g}; expected more than 0, at most 1")
             self._work.report(error)
             refuse(error)
         else:

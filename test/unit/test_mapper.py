@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -330,7 +331,8 @@ def test_a_change_of_model_that_fails_halfway_changes_nothing(
     mapper = filled(make_mapper(), 1.0, 1.2)
     before, revision = list(mapper.keyframes), mapper.keyframes.revision
     expected = mapper.render(camera_at(1.1)).view
-    assert code_of(lambda: mapper.change_model(FailingField(model))) is ErrorCode.OUT_OF_MEMORY
+    another = SemanticRay(SemanticRayConfig(CLASSES))
+    assert code_of(lambda: mapper.change_model(FailingField(another))) is ErrorCode.OUT_OF_MEMORY
     more = SemanticField(SemanticRay(SemanticRayConfig(CLASSES + 1)))
     assert code_of(lambda: mapper.change_model(more)) is ErrorCode.MODEL_MISMATCH
     same_size, asked = SemanticField(SemanticRay(SemanticRayConfig(CLASSES))), iter([False, True])
@@ -338,6 +340,19 @@ def test_a_change_of_model_that_fails_halfway_changes_nothing(
     assert all(now is then for now, then in zip(mapper.keyframes, before, strict=True))
     assert mapper.keyframes.revision == revision
     assert torch.equal(mapper.render(camera_at(1.1)).view.confidence, expected.confidence)
+
+
+def test_a_model_with_the_same_encoder_takes_the_features_over(
+    make_mapper: Callable[..., Mapper], model: SemanticRay
+) -> None:
+    tuned = deepcopy(model)
+    torch.nn.init.constant_(tuned.fine.classifier.bias, 3.0)
+    mapper, field = filled(make_mapper(), 1.0, 1.2), CountingField(tuned)
+    before, label = [keyframe.features for keyframe in mapper.keyframes], mapper.render(camera_at(1.1)).view.confidence
+    mapper.change_model(field)
+    assert field.encoded == 0
+    assert all(keyframe.features is features for keyframe, features in zip(mapper.keyframes, before, strict=True))
+    assert not torch.equal(mapper.render(camera_at(1.1)).view.confidence, label)
 
 
 def test_another_field_of_the_model_renders_one_view_and_the_configured_one_goes_on(

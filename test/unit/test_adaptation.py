@@ -1,0 +1,168 @@
+"""Which keyframes teach and which judge, what is better, and what the new checkpoint says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import PlaneScene
+
+from sray.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.finetune import FineTuneResult
+from sray.frames import Frame
+from sray.held_out import Score
+from sray.label_space import LabelSpace
+from sray.mapping.adaptation import Adaptation, AdaptationConfig, Outcome, check_keyframes
+from sray.mapping.session import Session
+from sray.mapping.voxel_map import VoxelMap
+from sray.model import SemanticRay, SemanticRayConfig
+
+STRIPES = LabelSpace("stripes", ("a", "b", "c"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (1, 2, 3))
+BOUNDS = (0.5, 4.0)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "parent.safetensors"
+    save_checkpoint(path, SemanticRay(SemanticRayConfig(3)), STRIPES, {"seeds": "0:8"})
+    return load_checkpoint(path)
+
+
+def session(frames: list[Frame], space: LabelSpace = STRIPES) -> Session:
+    numbered = tuple((10 + number, frame) for number, frame in enumerate(frames))
+    return Session("parent", space, numbered, 99, VoxelMap(space.classes).state())
+
+
+def ring(count: int, labelled: set[int] | None = None) -> list[Frame]:
+    """The frames in `labelled` (None: all) have labels."""
+    frames = PlaneScene().ring(count)
+    return [
+        frame if labelled is None or number in labelled else replace(frame, labels=None)
+        for number, frame in enumerate(frames)
+    ]
+
+
+def code_of(*arguments: object, **more: object) -> ErrorCode:
+    with pytest.raises(SrayError) as caught:
+        Adaptation(*arguments, bounds=BOUNDS, **more)  # type: ignore[arg-type]
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(4, (12,)), (9, (12, 16)), (24, (13, 19, 25, 31)), (40, (15, 25, 35, 45))],
+)
+def test_a_sixth_is_held_out_four_at_most_spread_evenly(
+    checkpoint: Checkpoint, count: int, expected: tuple[int, ...]
+) -> None:
+    adaptation = Adaptation(checkpoint, session(ring(count)), AdaptationConfig(), bounds=BOUNDS)
+    assert adaptation.held_out == expected
+    assert sorted((*adaptation.held_out, *adaptation.taught_by)) == list(range(10, 10 + count))
+
+
+def test_where_labels_teach_only_labelled_keyframes_judge(checkpoint: Checkpoint) -> None:
+    adaptation = Adaptation(checkpoint, session(ring(12, labelled={0, 1, 2})), AdaptationConfig(), bounds=BOUNDS)
+    assert adaptation.learns_labels
+    assert adaptation.held_out == (11,)
+    assert len(adaptation.taught_by) == 11, "the others teach their colours"
+
+
+@pytest.mark.parametrize(
+    ("labelled", "supervision", "expected"),
+    [({0, 1}, "auto", True), ({0}, "auto", False), (set(), "auto", False), ({0, 1, 2, 3}, "color", False)],
+)
+def test_labels_teach_where_there_are_any_unless_told_otherwise(
+    checkpoint: Checkpoint, labelled: set[int], supervision: str, expected: bool
+) -> None:
+    config = AdaptationConfig(supervision=supervision)  # type: ignore[arg-type]
+    adaptation = Adaptation(checkpoint, session(ring(5, labelled)), config, bounds=BOUNDS)
+    assert adaptation.learns_labels is expected
+    assert (adaptation.tuner.config.loss.semantic > 0) is expected
+
+
+def test_void_labels_are_none(checkpoint: Checkpoint) -> None:
+    void = [replace(frame, labels=torch.full_like(frame.image[..., 0], 255)) for frame in ring(5)]
+    assert not Adaptation(checkpoint, session(void), AdaptationConfig(), bounds=BOUNDS).learns_labels
+
+
+def test_too_few_keyframes_or_labels_are_refused(checkpoint: Checkpoint) -> None:
+    assert code_of(checkpoint, session(ring(3)), AdaptationConfig()) is ErrorCode.TOO_FEW_VIEWS
+    check_keyframes(ring(4), AdaptationConfig(supervision="labels"))
+    with pytest.raises(SrayError, match="1 of 5 keyframes have labels; expected at least 2"):
+        check_keyframes(ring(5, {3}), AdaptationConfig(supervision="labels"))
+
+
+def test_another_label_space_is_refused(checkpoint: Checkpoint) -> None:
+    other = replace(STRIPES, name="fruit")
+    assert code_of(checkpoint, session(ring(5), other), AdaptationConfig()) is ErrorCode.MODEL_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"steps": 0}, "steps is 0"),
+        ({"time_limit": float("nan")}, "time_limit is nan"),
+        ({"time_limit": 0.0}, "time_limit is 0"),
+        ({"min_gain": -0.1}, "min_gain is -0.1"),
+        ({"width": -1}, "width is -1"),
+    ],
+)
+def test_a_config_that_means_nothing_is_refused_by_name(wrong: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        AdaptationConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_larger_pictures_are_learned_from_at_the_width(checkpoint: Checkpoint) -> None:
+    adaptation = Adaptation(checkpoint, session(ring(5)), AdaptationConfig(width=24), bounds=BOUNDS)
+    assert {frame.image.shape for frame in adaptation.tuner._frames} == {(18, 24, 3)}
+    whole = Adaptation(checkpoint, session(ring(5)), AdaptationConfig(width=0), bounds=BOUNDS)
+    assert {frame.image.shape for frame in whole.tuner._frames} == {(36, 48, 3)}
+
+
+def outcome(checkpoint: Checkpoint, **changes: object) -> Outcome:
+    result = FineTuneResult(
+        checkpoint.model, Score(0.5, 20.0), Score(0.6, 20.5), best_step=40, steps=60, seconds=1.0, curve=()
+    )
+    settings = {name: changes.pop(name) for name in ("min_gain",) if name in changes}
+    learns_labels = bool(changes.pop("learns_labels", True))
+    result = replace(result, **changes)
+    config = AdaptationConfig(**settings)  # type: ignore[arg-type]
+    return Outcome(config, checkpoint, result, learns_labels, (1, 2, 4), (3,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"min_gain": 0.0999}, True),
+        ({"min_gain": 0.1001}, False),
+        ({"best_step": 0, "after": Score(0.5, 20.0), "min_gain": 0.0}, False),
+        ({"learns_labels": False, "min_gain": 0.4}, True),
+        ({"learns_labels": False, "min_gain": 0.6}, False),
+        ({"after": Score(0.4, 30.0)}, False),
+        ({"after": Score(float("nan"), 30.0)}, False),
+        ({"after": None}, False),
+    ],
+)
+def test_only_a_gain_that_was_asked_for_is_better(
+    checkpoint: Checkpoint, changes: dict[str, object], expected: bool
+) -> None:
+    assert outcome(checkpoint, **changes).is_better is expected
+
+
+def test_the_new_checkpoint_names_its_parent_and_the_same_job_gives_the_same_file(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    first = outcome(checkpoint).save(tmp_path / "a.safetensors")
+    assert outcome(checkpoint, seconds=99.0).save(tmp_path / "b.safetensors") == first
+    lineage = load_checkpoint(tmp_path / "a.safetensors").lineage
+    assert lineage["parent"] == checkpoint.sha256
+    assert lineage["parent_lineage"] == {"seeds": "0:8"}
+    assert lineage["data"] == {"keyframes": [1, 2, 4], "held_out": [3]}
+    assert (lineage["steps"], lineage["steps_tried"], lineage["supervision"]) == (40, 60, "labels")
+    assert lineage["before"] == {"strict_miou": 0.5, "psnr": 20.0}
+    assert lineage["after"] == {"strict_miou": 0.6, "psnr": 20.5}
