@@ -200,7 +200,7 @@ class FineTuner:
         norms = [nn.utils.clip_grad_norm_(group["params"], CLIP_NORM) for group in self._optimizer.param_groups]
         if torch.stack(norms).isfinite().all():
             self._optimizer.step()
-        return {name: float(term.detach()) for name, term in terms.items()}
+        return {name: float(term.detach()) for name, term in terms.items() if getattr(self.config.loss, name, 1) > 0}
 
     def _begin(self, kind: Kind) -> None:
         """A fresh optimizer of what this kind of step trains."""
