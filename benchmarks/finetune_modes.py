@@ -15,14 +15,13 @@ from typing import Any, get_args
 
 import tyro
 from measuring import facts, one_thread, write
-from tuning_curves import CLOCK, Row, draw, mean_curve, slim
+from tuning_curves import CLOCK, Row, draw, mean_curve, tuning_curve
 
 from sray.checkpoint import load_checkpoint
 from sray.finetune_config import FineTuneConfig, Mode
 from sray_train.config import DataConfig
 from sray_train.datasets.catalog import load_scenes
 from sray_train.datasets.view_split import split_views
-from sray_train.tuning.scene_tuning import TuningPlan, tune_scene
 
 
 @dataclass
@@ -50,8 +49,8 @@ def main(measure: Measure) -> None:
     ways: dict[str, dict[str, list[Row]]] = {mode: {} for mode in get_args(Mode)}
     for scene in scenes:
         for mode, rooms in ways.items():
-            plan = TuningPlan(FineTuneConfig(mode=mode, steps=measure.steps), score_every=measure.score_every)
-            rooms[scene.name] = slim(tune_scene(checkpoint, scene, split_views(scene), plan).curve)
+            config = FineTuneConfig(mode=mode, steps=measure.steps)
+            rooms[scene.name] = tuning_curve(checkpoint, scene, split_views(scene), config, measure.score_every)
             first, last = rooms[scene.name][0], rooms[scene.name][-1]
             print(
                 f"{scene.name}  {mode:5}  {last['seconds']:5.1f} s  strict mIoU {first['strict_miou']:.3f} -> "

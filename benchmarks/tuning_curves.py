@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,37 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from sray.checkpoint import Checkpoint
+from sray.field import SemanticField
+from sray.finetune_config import FineTuneConfig
+from sray_train.datasets.scene import Scene
+from sray_train.datasets.view_split import ViewSplit
+from sray_train.evaluation.evaluate import Query, evaluate
+from sray_train.tuning.scene_tuning import TuningPlan, make_tuner
+
 Row = dict[str, Any]
-CLOCK = "wall clock of fine-tuning on one thread of a shared machine; rendering and scoring test frames is not counted"
+CLOCK = "CPU time of fine-tuning, one thread: others on the machine do not count, nor does scoring test frames"
 SCORES = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr")
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple")
 LABELS = {"strict_miou": "strict mIoU", "psnr": "PSNR (dB)", "seconds": "seconds of fine-tuning", "step": "step"}
 
 
-def slim(curve: Sequence[Row]) -> list[Row]:
-    """What a record keeps of a room's curve (`TunedScene.curve`)."""
-    return [
-        {"step": row["step"], "seconds": round(row["seconds"], 2)} | {name: round(row[name], 4) for name in SCORES}
-        for row in curve
-    ]
+def tuning_curve(
+    checkpoint: Checkpoint, scene: Scene, split: ViewSplit, config: FineTuneConfig, score_every: int
+) -> list[Row]:
+    """Tune a copy of the model on a scene's sources and tuning frames, and score test frames along the way. RGB."""
+    queries = [Query(scene, test, tuple(scene.nearest(test, len(split.sources), split.sources))) for test in split.test]
+    tuner = make_tuner(checkpoint.model, scene, split, TuningPlan(config))
+    rows, seconds = [], 0.0
+    while not tuner.finished:
+        began = time.process_time()
+        step = tuner.advance().number
+        seconds += time.process_time() - began
+        if step % score_every == 0 or tuner.finished:
+            scores = evaluate(SemanticField(tuner.model), queries, checkpoint.label_space).record()
+            row = {"step": step, "seconds": round(seconds, 2)}
+            rows.append(row | {name: round(scores[name], 4) for name in SCORES})
+    return rows
 
 
 def mean_curve(rooms: Sequence[Sequence[Row]]) -> list[Row]:

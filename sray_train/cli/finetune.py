@@ -53,6 +53,9 @@ class Finetune:
     """`full`: the encoder learns too. `heads`: it stays as it is."""
     color_only: bool = False
     """The pictures alone teach: no label is used but to score."""
+    keep_own: bool = False
+    """Pixels without a label teach what the checkpoint said of them before: for pseudo-labels, which leave much open.
+    Without, nothing teaches there, and what labels do not show is forgotten."""
     depth: bool = False
     """RGB-D: depth teaches, and guides the rendering of the test frames."""
     teach_depth: bool = False
@@ -112,7 +115,12 @@ class Finetune:
             mode=self.mode, steps=self.steps, seed=self.seed, max_seconds=self.max_seconds, loss=loss
         )
         return TuningPlan(
-            config, hold_out=self.hold_out, depth=self.depth, teach_depth=self.teach_depth, score_every=self.score_every
+            config,
+            hold_out=self.hold_out,
+            keep_own=self.keep_own,
+            depth=self.depth,
+            teach_depth=self.teach_depth,
+            score_every=self.score_every,
         )
 
     def main(self) -> None:

@@ -22,6 +22,7 @@ from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
 from sray_train.evaluation.evaluate import Query, evaluate
 from sray_train.evaluation.scores import Evaluation
+from sray_train.tuning.relabelled import with_own_labels
 
 CURVE_SCORES = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr")
 """What Table 17 follows over the steps."""
@@ -38,6 +39,8 @@ class TuningPlan:
     """RGB-D: depth teaches, and the sources' guides the rendering of test frames."""
     teach_depth: bool = False
     """Depth teaches, and test frames are rendered from RGB alone. Without either, no depth is looked at."""
+    keep_own: bool = False
+    """Pixels without a label teach what the model said of them before: for labels that leave much open."""
     quality: str = "balanced"
     """Of the rendered test frames: RenderConfig.preset."""
     score_every: int = 50
@@ -101,7 +104,12 @@ def tune_scene(
         field = SemanticField(model, RenderConfig.preset(plan.quality))
         return evaluate(field, queries, checkpoint.label_space, depth=plan.depth)
 
-    tuner = make_tuner(checkpoint.model, scene, split, plan)
+    teaching = scene
+    if plan.keep_own and plan.config.loss.semantic > 0:
+        _check_labelled(scene, [scene.frames[index] for index in (*split.sources, *split.tuning)])
+        field = SemanticField(checkpoint.model, RenderConfig.preset(plan.quality))
+        teaching = with_own_labels(field, scene, (*split.sources, *split.tuning))
+    tuner = make_tuner(checkpoint.model, teaching, split, plan)
     before = score(checkpoint.model)
     curve: list[dict[str, Any]] = []
     stopped = False
@@ -138,18 +146,19 @@ def make_tuner(model: SemanticRay, scene: Scene, split: ViewSplit, plan: TuningP
         return taken if plan.depth or plan.teach_depth else [replace(frame, depth=None) for frame in taken]
 
     teachers = frames([*split.sources, *tuning])
-    if plan.config.loss.semantic > 0 and not any(_labelled(frame) for frame in teachers):
+    if plan.config.loss.semantic > 0:
+        _check_labelled(scene, teachers)
+    sources = teachers[: len(split.sources)]
+    return FineTuner(model, sources, teachers[len(sources) :], frames(held_out), plan.config, bounds=scene.bounds)
+
+
+def _check_labelled(scene: Scene, teachers: list[Frame]) -> None:
+    if not any(frame.labels is not None and bool((frame.labels != VOID).any()) for frame in teachers):
         raise SrayError(
             ErrorCode.BAD_FILE,
             f"{scene.name}: none of the {len(teachers)} frames to learn from has labels; expected label-filt/N.png for "
             "some. Label them, or let the pictures alone teach with --color-only",
         )
-    sources = teachers[: len(split.sources)]
-    return FineTuner(model, sources, teachers[len(sources) :], frames(held_out), plan.config, bounds=scene.bounds)
-
-
-def _labelled(frame: Frame) -> bool:
-    return frame.labels is not None and bool((frame.labels != VOID).any())
 
 
 def tuning_record(tuned: list[TunedScene], checkpoint: Checkpoint, plan: TuningPlan) -> dict[str, Any]:

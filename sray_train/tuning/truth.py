@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
 
 import torch
 
@@ -19,31 +18,12 @@ from sray_train.config import LabelIds
 from sray_train.datasets.scannet import open_scannet
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
+from sray_train.tuning.relabelled import relabelled
 
 SHOWN = 6
 """Frames that a message names, at most."""
 POSE_TOLERANCE = 0.01
 """Largest difference of any entry of two poses of one frame: a centimetre, half a degree."""
-
-
-class _Replaced(Sequence[Frame]):
-    """A scene's frames, some of them others."""
-
-    def __init__(self, frames: Sequence[Frame], others: Mapping[int, Frame]) -> None:
-        self._frames, self._others = frames, others
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    @overload
-    def __getitem__(self, index: int) -> Frame: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Frame]: ...
-    def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
-        if isinstance(index, slice):
-            return [self[position] for position in range(len(self))[index]]
-        number = range(len(self))[index]
-        return self._others[number] if number in self._others else self._frames[number]
 
 
 @dataclass(frozen=True)
@@ -84,10 +64,9 @@ class Truth:
                 "--truth-label-ids, or take a checkpoint of their label space",
             )
         size = scene.cameras.width, scene.cameras.height
-        others = {
-            index: replace(scene.frames[index], labels=frame.resized(*size).labels) for index, frame in labelled.items()
-        }
-        return replace(scene, frames=_Replaced(scene.frames, others))
+        unknown = torch.full((size[1], size[0]), VOID, dtype=torch.uint8)
+        labels = {index: frame.resized(*size).labels for index, frame in labelled.items()}
+        return relabelled(scene, {index: unknown if its is None else its for index, its in labels.items()})
 
     def _check_place(self, ours: Camera, theirs: Camera, number: int, scene: str) -> None:
         apart = float((ours.world_from_camera - theirs.world_from_camera).abs().max())
