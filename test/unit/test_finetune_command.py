@@ -20,6 +20,7 @@ from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import Sequence, SequenceWriter
 from sray_train.cli import main
+from sray_train.cli.finetune import Finetune
 from sray_train.tuning.watch import Watch
 
 SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
@@ -293,3 +294,7 @@ def test_wrong_arguments_are_named(arguments: list[str], named: str, capsys: pyt
         main(["finetune", *arguments])
     assert stop.value.code == 2
     assert named in capsys.readouterr().err
+
+
+def test_keep_own_reaches_the_plan() -> None:
+    assert Finetune(seeds=("9000",), keep_own=True).plan().keep_own and not Finetune(seeds=("9000",)).plan().keep_own
