@@ -1,11 +1,14 @@
-"""What a training run is made of. One YAML per system in config/experiments/ holds what differs from these defaults."""
+"""What a training run is made of. One YAML per system in config/experiments/ holds what differs from these defaults.
+
+`system` says which network is trained; the section `model` has that system's own fields.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import yaml
 
@@ -13,8 +16,14 @@ from sray.attention import AttentionVariant
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.losses import LossWeights
-from sray.model import RaySamples, SemanticRayConfig
+from sray.model import RaySamples, SemanticRay, SemanticRayConfig
+from sray.ray_model import RayModel
+from sray_train.baselines.ibrnet import IBRNetOptions
+from sray_train.baselines.mvsnerf import MVSNeRFOptions
+from sray_train.baselines.neuray import NeuRayOptions
 from sray_train.config_reading import merged
+
+SystemName = Literal["semantic_ray", "neuray", "ibrnet", "mvsnerf"]
 
 Preset = Literal["default", "paper"]
 Dataset = Literal["rooms", "scannet", "replica", "blender", "llff", "folder"]
@@ -85,9 +94,17 @@ class DataConfig:
         at_least(0, self, "frames")
 
 
+class ModelSection(Protocol):
+    """A system's own fields: what an experiment file sets of its network, without what follows from the data."""
+
+    def build(self, classes: int) -> RayModel:
+        """The network for a label space of so many classes."""
+        ...
+
+
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network, without what follows from the data."""
+    """SemanticRay's fields."""
 
     preset: Preset = "default"
     """`paper`: the tables to the letter."""
@@ -104,6 +121,17 @@ class ModelConfig:
         """The network for a label space of so many classes."""
         build = SemanticRayConfig.paper if self.preset == "paper" else SemanticRayConfig
         return build(classes, attention=self.attention, tau=self.tau)
+
+    def build(self, classes: int) -> SemanticRay:
+        return SemanticRay(self.network(classes))
+
+
+MODEL_SECTIONS: dict[SystemName, type[Any]] = {
+    "semantic_ray": ModelConfig,
+    "neuray": NeuRayOptions,
+    "ibrnet": IBRNetOptions,
+    "mvsnerf": MVSNeRFOptions,
+}
 
 
 @dataclass(frozen=True)
@@ -181,7 +209,10 @@ class TrainConfig:
     """A run: the encoder on 2D labels, then rays on frozen features, then a short joint stretch."""
 
     data: DataConfig = field(default_factory=DataConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
+    system: SystemName = "semantic_ray"
+    """What is trained: Semantic-Ray, or a system that the paper compares it with (sray_train/baselines)."""
+    model: ModelSection = field(default_factory=ModelConfig)
+    """The system's own fields."""
     loss: LossWeights = field(default_factory=LossWeights)
     encoder: EncoderStage = field(default_factory=EncoderStage)
     frozen: RayStage = field(default_factory=lambda: RayStage(steps=3000, train_encoder=False))
@@ -189,6 +220,9 @@ class TrainConfig:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     start_from: str = ""
     """A checkpoint whose weights the run starts from; its classifiers only where it knows the same label space."""
+    encoder_from: str = ""
+    """A checkpoint of any system whose encoder the run starts from, and whose classifier, where it knows the same label
+    space. With `encoder.steps: 0` several systems share one pre-trained encoder."""
     seed: int = 0
     precision: Precision = "32-true"
     """`bf16-mixed`: the networks' products in bfloat16, two thirds of the time on a CPU that has them."""
@@ -204,6 +238,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         one_of(Precision, self, "precision")
+        one_of(SystemName, self, "system")
+        if not isinstance(self.model, MODEL_SECTIONS[self.system]):
+            raise ValueError(f"model is {self.model}; expected the fields of {MODEL_SECTIONS[self.system].__name__}")
+        if self.start_from and self.encoder_from:
+            raise ValueError("encoder_from is given beside start_from, which has an encoder; expected one of them")
         at_least(0, self, "seed", "threads", "loader_workers", "save_every_seconds")
         at_least(1, self, "validate_every", "keep_best")
         if not any(asdict(self.loss).values()):
@@ -213,6 +252,15 @@ class TrainConfig:
 def load_config(path: Path) -> TrainConfig:
     """Read an experiment's YAML. Raises SrayError(BAD_FILE) naming the file and the field that is wrong."""
     try:
-        return merged(TrainConfig(), yaml.safe_load(path.read_text()) or {})
+        raw = yaml.safe_load(path.read_text()) or {}
+        return merged(_defaults_of(raw), raw)
     except (OSError, yaml.YAMLError, ValueError) as error:
         raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
+
+
+def _defaults_of(raw: Any) -> TrainConfig:
+    """The defaults of the system that a YAML names; an unknown one is complained of when it is read."""
+    name = raw.get("system") if isinstance(raw, dict) else None
+    if not isinstance(name, str) or name not in MODEL_SECTIONS:
+        return TrainConfig()
+    return TrainConfig(system=name, model=MODEL_SECTIONS[name]())

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from rich.console import Console
 
-from sray.checkpoint import Checkpoint, load_checkpoint
+from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES
 from sray.render_config import RenderConfig
@@ -27,6 +27,7 @@ from sray_train.evaluation.watch import Watch, say_result
 from sray_train.records import refuse_existing, write_record
 from sray_train.report.evaluation_page import write_evaluation_page
 from sray_train.report.evaluation_pictures import Gallery
+from sray_train.systems import load_checkpoint
 
 
 @dataclass
@@ -115,6 +116,7 @@ class Evaluate:
             "scored": self._what(data, scenes),
             "size": [scenes[0].cameras.width, scenes[0].cameras.height],
             "config": {"data": asdict(data), "evaluation": asdict(plan)},
+            "system": checkpoint.model.system,
             "label_space": checkpoint.label_space.name,
             "checkpoint": checkpoint.sha256,
             "checkpoint_file": self.checkpoint,

@@ -10,13 +10,13 @@ from typing import Literal
 
 import torch
 
-from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, LabelSpace
-from sray.model import SemanticRay
+from sray.ray_model import RayModel
 from sray_train.config import TrainConfig, load_config
 from sray_train.datasets.catalog import load_scenes, refuse_leaks
 from sray_train.datasets.scene import Scene
+from sray_train.systems import load_checkpoint
 from sray_train.training.allocator import keep_freed_memory
 from sray_train.training.trainer import Trainer, make_fabric, part
 
@@ -64,9 +64,11 @@ class Train:
             train = load_scenes(config.data, config.data.train)
             validation = load_scenes(config.data, config.data.validation)
         check_scenes(config, train, validation)
-        model = SemanticRay(config.model.network(space.classes))
+        model = config.model.build(space.classes)
         if config.start_from:
             start_from(Path(config.start_from), model, space)
+        if config.encoder_from:
+            encoder_from(Path(config.encoder_from), model, space)
         trainer = Trainer(config, model, space, train, validation, folder, self.max_hours * 3600, fabric)
         if trainer.resume():
             fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
@@ -97,7 +99,7 @@ def check_scenes(config: TrainConfig, train: list[Scene], validation: list[Scene
         )
 
 
-def start_from(path: Path, model: SemanticRay, space: LabelSpace) -> None:
+def start_from(path: Path, model: RayModel, space: LabelSpace) -> None:
     """Give a new model a checkpoint's weights; its classifiers stay new if the checkpoint has another label space.
 
     Raises SrayError(MODEL_MISMATCH) if the networks differ.
@@ -111,7 +113,27 @@ def start_from(path: Path, model: SemanticRay, space: LabelSpace) -> None:
         if name not in own or own[name].shape != tensor.shape:
             raise SrayError(
                 ErrorCode.MODEL_MISMATCH,
-                f"start_from: {path} has another network (first difference: {name}); expected the one of `model` in "
-                "this config. Set model.preset as that checkpoint has it, or start_from to nothing",
+                f"start_from: {path} has another network (first difference: {name}); expected the one of `system` and "
+                "`model` in this config. Set them as the checkpoint has them, or take its encoder alone (encoder_from)",
             )
     model.load_state_dict(weights, strict=False)
+
+
+def encoder_from(path: Path, model: RayModel, space: LabelSpace) -> None:
+    """Give a new model the encoder of a checkpoint of any system, and its picture classifier for the same label space.
+
+    Raises SrayError(MODEL_MISMATCH) if the model has another kind of encoder.
+    """
+    checkpoint = load_checkpoint(path)
+    given, own = checkpoint.model.encoder.state_dict(), model.encoder.state_dict()
+    if {name: tensor.shape for name, tensor in given.items()} != {name: tensor.shape for name, tensor in own.items()}:
+        raise SrayError(
+            ErrorCode.MODEL_MISMATCH,
+            f"encoder_from: {path} has another encoder than {model.system}; expected the same layers. Take the "
+            "checkpoint of a system that has them, or set encoder_from to nothing",
+        )
+    model.encoder.load_state_dict(given)
+    if checkpoint.label_space.names == space.names:
+        learned = checkpoint.model.picture_classifier.state_dict()
+        for head in (model.coarse, model.fine):
+            head.classifier.load_state_dict(learned)

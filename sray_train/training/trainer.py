@@ -18,6 +18,7 @@ from lightning_fabric.strategies import DDPStrategy
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LabelSpace
+from sray.model import SemanticRay
 from sray.ray_model import RayModel
 from sray_train.config import TrainConfig
 from sray_train.datasets.scene import Scene
@@ -280,7 +281,7 @@ class Trainer:
 
 WORKING_CONDITIONS = ("threads", "loader_workers", "validate_every", "keep_best", "save_every_seconds")
 """Settings that do not change what is learned; a resumed run may have others."""
-ELSEWHERE = ("data.root", "data.test", "start_from")
+ELSEWHERE = ("data.root", "data.test", "start_from", "encoder_from")
 """The same of where data lies, what only `sray evaluate` reads, and what was read when the run began."""
 
 
@@ -300,7 +301,7 @@ def check_shares(config: TrainConfig, processes: int) -> None:
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:
     """A config as flat names, without the working conditions and what only `sray evaluate` reads."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, Any] = {"system": SemanticRay.system}  # of runs from before there were others
     for name, value in config.items():
         if isinstance(value, dict):
             flat |= {f"{name}.{inner}": setting for inner, setting in value.items() if name != "evaluation"}

@@ -1,0 +1,70 @@
+"""Plane sweep: how well source views match at each depth of a reference view's cells. MVSNet's cost volume.
+
+MVSNet (Yao et al., ECCV 2018), as MVSNeRF (Chen et al., ICCV 2021, section 3.1) and NeuRay build on it: features are
+warped onto fronto-parallel planes of the reference view's frustum, and their variance over the views is the cost.
+Deviation: cell colours join the features, as those of an encoder trained on labels alone match poorly.
+Reference twin: test/reference/plane_sweep.py.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from sray.camera import FEATURE_STRIDE, Camera, feature_grid
+from sray.context import EncodedViews
+from sray.encoder import FEATURE_CHANNELS
+
+MATCHED_CHANNELS = FEATURE_CHANNELS + 3
+"""A cell's feature and its colour."""
+
+
+def matched_maps(views: EncodedViews) -> Float[Tensor, "views channels rows columns"]:
+    """What is compared: features, and colours averaged around each cell's centre."""
+    colors = F.avg_pool2d(
+        views.images, FEATURE_STRIDE + 1, FEATURE_STRIDE, padding=FEATURE_STRIDE // 2, count_include_pad=False
+    )
+    return torch.cat([views.features, colors], dim=1)
+
+
+def cell_pixels(rows: int, columns: int, device: torch.device) -> Float[Tensor, "cells 2"]:
+    """Pixels (column, row) at the centres of a feature map's cells, row by row."""
+    cells = torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))
+    return FEATURE_STRIDE * cells.flip(-1).float()
+
+
+def matching_variance(
+    maps: Float[Tensor, "views channels rows columns"],
+    cameras: Camera,
+    reference: int,
+    others: list[int],
+    depths: Float[Tensor, " planes"],
+) -> tuple[Float[Tensor, "channels planes rows columns"], Float[Tensor, "planes rows columns"]]:
+    """Biased variance over the views that see each voxel, and how many those are, the reference among them.
+
+    `depths`: of the planes, camera z of the reference in metres. A voxel that the reference alone sees has variance 0.
+    """
+    rows, columns = maps.shape[-2:]
+    camera = cameras[reference]
+    directions = camera.ray_directions(cell_pixels(rows, columns, maps.device).to(maps))
+    points = camera.centre + depths[:, None, None] * directions  # planes, cells
+    count = torch.ones(len(depths), rows, columns, dtype=maps.dtype, device=maps.device)
+    total = maps[reference].unsqueeze(1).expand(-1, len(depths), -1, -1)
+    squares = total**2
+    for other in others:
+        seen = cameras[other].project(points)
+        grid = feature_grid(seen.pixels, columns, rows).clamp(-2, 2).unsqueeze(0)
+        warped = F.grid_sample(maps[other].unsqueeze(0), grid, padding_mode="border", align_corners=False)[0]
+        valid = seen.seen.reshape(count.shape).to(maps)
+        warped = warped.reshape(total.shape) * valid
+        count, total, squares = count + valid, total + warped, squares + warped**2
+    return (squares / count - (total / count) ** 2).clamp_min(0), count
+
+
+def central_view(cameras: Camera) -> int:
+    """The view with the least to all others in distance (metres) and in direction (radians at small angles)."""
+    centres, forward = cameras.centre, cameras.forward
+    apart = torch.cdist(centres, centres) + torch.cdist(forward, forward)
+    return int(apart.sum(-1).argmin())

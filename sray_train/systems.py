@@ -1,0 +1,19 @@
+"""All systems that can be trained, scored and fine-tuned here: SemanticRay and those the paper compares it with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sray import checkpoint
+from sray.model import SemanticRay
+from sray.ray_model import RayModel
+from sray_train.baselines.ibrnet import IBRNet
+from sray_train.baselines.mvsnerf import MVSNeRF
+from sray_train.baselines.neuray import NeuRay
+
+SYSTEMS: tuple[type[RayModel], ...] = (SemanticRay, NeuRay, IBRNet, MVSNeRF)
+
+
+def load_checkpoint(path: Path | str) -> checkpoint.Checkpoint[RayModel]:
+    """A checkpoint of any of the systems; raises as `sray.checkpoint.load_checkpoint` does."""
+    return checkpoint.load_checkpoint(path, SYSTEMS)

@@ -1,0 +1,316 @@
+"""The new maths of the comparison systems against their twins, and what each system promises of its parts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from conftest import PlaneScene
+from reference import plane_sweep as sweep_twin
+from reference import ray_transformer as ray_twin
+from reference import visibility as visibility_twin
+
+from sray.camera import Camera
+from sray.context import ContextSpace
+from sray.errors import ErrorCode, SrayError
+from sray.frames import SourceViews
+from sray.model import RaySamples, SemanticRay, SemanticRayConfig
+from sray.ray_engine import describe_engine
+from sray.ray_model import RayModel
+from sray.render_config import RenderConfig
+from sray_train.baselines.frequencies import frequencies
+from sray_train.baselines.mvsnerf import MVSNeRFOptions
+from sray_train.baselines.neuray import NeuRayOptions
+from sray_train.baselines.plane_sweep import central_view, matched_maps, matching_variance
+from sray_train.baselines.view_aggregation import AggregationHead, RayTransformer, ViewEvidence
+from sray_train.baselines.visibility import INTERVAL, HitDecoder, HitDistribution
+from sray_train.config import MODEL_SECTIONS, ModelSection
+
+BOUNDS = (1.0, 4.0)
+SECTIONS: dict[str, ModelSection] = {name: section() for name, section in MODEL_SECTIONS.items()} | {
+    "neuray from depth": NeuRayOptions(visibility="depth"),
+    "mvsnerf with the views' features": MVSNeRFOptions(semantics_from="views"),
+}
+
+
+def system_of(name: str, seed: int = 0) -> RayModel:
+    torch.manual_seed(seed)
+    return SECTIONS[name].build(3).eval()
+
+
+@pytest.fixture
+def views(plane_scene: PlaneScene) -> SourceViews:
+    return SourceViews.from_frames(plane_scene.ring(4))
+
+
+def double(camera: Camera) -> Camera:
+    return dataclasses.replace(
+        camera, intrinsics=camera.intrinsics.double(), world_from_camera=camera.world_from_camera.double()
+    )
+
+
+# --- plane sweep
+
+
+def test_a_plane_sweep_is_its_twin(plane_scene: PlaneScene) -> None:
+    cameras = double(Camera.stack([frame.camera for frame in plane_scene.ring(3)]))
+    maps = torch.randn(3, 2, 9, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    depths = torch.tensor([0.4, 1.5, 6.0], dtype=torch.float64)
+    variance, count = matching_variance(maps, cameras, 1, [0, 2], depths)
+    each = [
+        (cameras[i].intrinsics.numpy(), cameras[i].world_from_camera.numpy(), cameras.width, cameras.height)
+        for i in range(3)
+    ]
+    expected, expected_count = sweep_twin.matching_variance(maps.numpy(), each, 1, [0, 2], depths.tolist())
+    assert {1, 2, 3} <= set(np.unique(expected_count)), "some voxels are out of sight of others"
+    np.testing.assert_array_equal(count.numpy(), expected_count)
+    # Poses were made in single precision: their rotations' inverse is the transposed one only so far.
+    np.testing.assert_allclose(variance.numpy(), expected, atol=2e-6, rtol=0)
+
+
+def test_views_match_best_at_the_plane_of_the_wall(plane_scene: PlaneScene, views: SourceViews) -> None:
+    """Of colours alone: the features of a network that has learnt nothing say nothing."""
+    model = system_of("mvsnerf")
+    with torch.no_grad():
+        maps = matched_maps(model.encode(views, bounds=BOUNDS))[:, -3:]
+    depths = torch.tensor([1.0, 1.4, plane_scene.wall_z, 2.8, 4.0])
+    variance, count = matching_variance(maps, views.camera, 0, [1, 2, 3], depths)
+    cost = torch.where(count == 4, variance.mean(0), torch.nan)
+    assert int(cost.flatten(1).nanmean(-1).argmin()) == 2
+
+
+def test_cell_colours_are_those_around_pixel_4_i(views: SourceViews) -> None:
+    model = system_of("mvsnerf")
+    with torch.no_grad():
+        maps = matched_maps(model.encode(views, bounds=BOUNDS))
+    assert maps.shape[-2:] == (9, 12)
+    expected = views.images[1, :, 4 * 3 - 2 : 4 * 3 + 3, 4 * 5 - 2 : 4 * 5 + 3].mean((-1, -2))
+    torch.testing.assert_close(maps[1, -3:, 3, 5], expected)
+    torch.testing.assert_close(maps[1, -3:, 0, 0], views.images[1, :, :3, :3].mean((-1, -2)), msg="no border mixed in")
+
+
+def test_the_reference_is_the_view_in_the_middle(plane_scene: PlaneScene) -> None:
+    places = [(-0.4, 0.0, 0.0), (0.5, 0.0, 0.0), (0.1, 0.0, 0.0), (0.2, 0.0, 0.0), (0.3, 0.0, 0.0)]
+    assert central_view(Camera.stack([plane_scene.camera(place) for place in places])) == 3
+    assert central_view(Camera.stack([plane_scene.camera((0.0, 0.0, 0.0))])) == 0
+
+
+# --- visibility
+
+
+def test_visibility_is_its_twin_and_falls_behind_the_surface() -> None:
+    generator = torch.Generator().manual_seed(0)
+    location = torch.rand(7, 2, generator=generator, dtype=torch.float64)
+    scale = 0.01 + 0.1 * torch.rand(7, 2, generator=generator, dtype=torch.float64)
+    share = torch.rand(7, 2, generator=generator, dtype=torch.float64)
+    share = share / share.sum(-1, keepdim=True)
+    coordinates = torch.rand(7, generator=generator, dtype=torch.float64)
+    visible, hit = HitDistribution(location, scale, share).visibility_and_hit(coordinates)
+    for k in range(7):
+        mixture = list(zip(location[k].tolist(), scale[k].tolist(), share[k].tolist(), strict=True))
+        expected = visibility_twin.visibility_and_hit(float(coordinates[k]), mixture, INTERVAL)
+        assert (float(visible[k]), float(hit[k])) == pytest.approx(expected, abs=1e-12)
+    surface = HitDistribution(torch.tensor([0.5, 0.5]), torch.tensor([0.01, 0.01]), torch.tensor([0.4, 0.6]))
+    along = [surface.visibility_and_hit(torch.tensor(place)) for place in (0.3, 0.5, 0.7)]
+    assert [round(float(visible), 1) for visible, _ in along] == [1.0, 0.8, 0.0]
+    assert along[1][1] > 0.5 > along[0][1]
+
+
+def test_a_new_decoder_takes_the_surface_where_the_estimate_is() -> None:
+    torch.manual_seed(0)
+    hits = HitDecoder(8)(torch.randn(5, 8), torch.linspace(0.1, 0.9, 5))
+    torch.testing.assert_close((hits.location * hits.share).sum(-1), torch.linspace(0.1, 0.9, 5))
+    assert (hits.hit_before(torch.linspace(0.1, 0.9, 5) - 0.3) < 0.02).all()
+
+
+@pytest.mark.parametrize("name", ["neuray", "neuray from depth"])
+def test_neuray_trusts_a_view_in_front_of_the_wall_and_not_behind_it(
+    name: str, plane_scene: PlaneScene, views: SourceViews
+) -> None:
+    """From depth at once; from matches after colours alone are matched, as the features have learnt nothing."""
+    model = system_of(name)
+    if name == "neuray":
+        with torch.no_grad():
+            model.match.weight.zero_()[:, -3:] = -8 / 3
+    target = plane_scene.camera((0.0, 0.0, 0.0))
+    depth = torch.tensor([1.2, 1.5, 3.0, 3.6])
+    points = (
+        target.centre
+        + depth[None, :, None] * target.ray_directions(torch.tensor([[22.0, 17.0], [28.0, 20.0]]))[:, None]
+    )
+    with torch.no_grad():
+        encoded = model.encode(views, bounds=BOUNDS)
+        evidence = model.observe(encoded, target.centre, points)
+    trust = torch.where(evidence.context.valid, evidence.trust, torch.nan).nanmean((0, 1))
+    assert trust[:2].min() > 2 * trust[2:].max()
+    assert (evidence.trust[~evidence.context.valid] == 0).all()
+
+
+def test_neuray_from_depth_refuses_views_without_it(views: SourceViews) -> None:
+    with pytest.raises(SrayError, match="--depth") as caught:
+        system_of("neuray from depth").encode(dataclasses.replace(views, depth=None))
+    assert caught.value.code == ErrorCode.MODEL_MISMATCH
+
+
+# --- IBRNet's aggregation
+
+
+def evidence(views: int, rays: int, samples: int, cues: int) -> ViewEvidence:
+    generator = torch.Generator().manual_seed(views)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    valid = torch.rand(views, rays, samples, generator=generator) < 0.7
+    valid[:, -1] = False
+    context = ContextSpace(
+        random(views, rays, samples, 32),
+        random(views, rays, samples, 32),
+        random(views, rays, samples, 4),
+        random(views, rays, samples, 3).sigmoid(),
+        valid,
+    )
+    return ViewEvidence(context, random(views, rays, samples).sigmoid() * valid, random(views, rays, samples, cues))
+
+
+def test_the_ray_transformer_is_its_twin() -> None:
+    torch.manual_seed(0)
+    network = RayTransformer(8).double()
+    torch.nn.init.normal_(network.norm.weight)
+    torch.nn.init.normal_(network.norm.bias)
+    features = torch.randn(3, 5, 8, dtype=torch.float64)
+    coordinates = torch.rand(3, 5, dtype=torch.float64).sort(-1).values
+    seen = torch.tensor([[1, 1, 1, 1, 1], [1, 0, 1, 0, 0], [0, 0, 0, 0, 0]], dtype=torch.bool)
+    with torch.no_grad():
+        found = network(features, seen, coordinates)
+        attention = network.attention
+        layer = (attention.project.weight, attention.project.bias, attention.output.weight, attention.output.bias)
+        norm = (network.norm.weight.tolist(), network.norm.bias.tolist())
+        for ray in range(3):
+            expected = ray_twin.ray_transformer(
+                features[ray], seen[ray], coordinates[ray], layer, attention.heads, norm
+            )
+            torch.testing.assert_close(found[ray], expected, atol=1e-10, rtol=1e-9)
+
+
+def test_pooling_and_blending_are_their_twins() -> None:
+    torch.manual_seed(0)
+    head = AggregationHead(3, cues=2).double()
+    given = evidence(views=3, rays=3, samples=2, cues=2)
+    torch.nn.init.normal_(head.semantic_mlp[-1].weight)
+    with torch.no_grad():
+        points = head.gather(given)
+        color, semantics = head.color(points), head.semantics(points)
+        scores = head.blend_mlp(torch.cat([points.views, points.share, given.context.directions], dim=-1))[..., 0]
+        added = head.semantic_mlp(points.pooled)
+    for ray in range(3):
+        for k in range(2):
+            trust = given.trust[:, ray, k].tolist()
+            shares = points.share[:, ray, k, 0].tolist()
+            expected = visibility_twin.blend(
+                scores[:, ray, k].tolist(),
+                [max(t, 1e-2) if t else 0 for t in trust],
+                given.context.colors[:, ray, k].tolist(),
+            )
+            assert color[ray, k].tolist() == pytest.approx(expected, abs=1e-9)
+            for channel in range(32):
+                mean, variance = visibility_twin.weighted_mean_and_variance(
+                    points.views[:, ray, k, channel].tolist(), shares
+                )
+                # Shares are divided by at least 1e-6.
+                assert float(points.pooled[ray, k, channel]) == pytest.approx(mean, abs=1e-9)
+                assert float(points.pooled[ray, k, 32 + channel]) == pytest.approx(variance, abs=1e-9)
+                mean, _ = visibility_twin.weighted_mean_and_variance(
+                    given.context.features[:, ray, k, channel].tolist(), shares
+                )
+                assert float(semantics[ray, k, channel] - added[ray, k, channel]) == pytest.approx(mean, abs=1e-9)
+
+
+def test_a_view_of_no_trust_has_no_say() -> None:
+    """NeuRay's point: what an object hides does not enter the pooled point, nor its colour."""
+    torch.manual_seed(0)
+    head = AggregationHead(3, cues=0).double()
+    given = evidence(views=4, rays=2, samples=3, cues=0)
+    given.context.valid[:] = True
+    given.trust[:] = 1.0
+    given.trust[2] = 0.0
+    other = dataclasses.replace(given.context, tokens=given.context.tokens.clone())
+    other.tokens[2] += 5
+    with torch.no_grad():
+        one, two = head.gather(given), head.gather(dataclasses.replace(given, context=other))
+        torch.testing.assert_close(one.pooled, two.pooled)
+
+
+def test_frequencies_by_hand() -> None:
+    found = frequencies(torch.tensor([[0.5, -0.25]], dtype=torch.float64), 2)
+    half = 0.5**0.5
+    expected = [0.5, -0.25, 1.0, 0.0, -half, -1.0, 0.0, -1.0, half, 0.0]
+    assert found[0].tolist() == pytest.approx(expected, abs=1e-12)
+
+
+# --- every system
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_system_reads_kept_features_as_its_own_and_views_in_any_order(name: str, views: SourceViews) -> None:
+    """Of three views, one is in the middle: MVSNeRF takes the same one for its reference."""
+    views = views[[0, 1, 2]]
+    model, target = system_of(name, seed=1), PlaneScene().camera((0.02, 0.03, 0.0))
+    pixels = target.pixel_grid()[::97]
+    with torch.no_grad():
+        kept = torch.cat([model.encoder(image.unsqueeze(0)) for image in views.images])
+        shuffled = views[[2, 0, 1]]
+        one, *others = (
+            model.infer(encoded, target, pixels, BOUNDS, RaySamples(8, 8))
+            for encoded in (
+                model.encode(views, bounds=BOUNDS),
+                model.encode(views, kept, BOUNDS),
+                model.encode(shuffled, bounds=BOUNDS),
+            )
+        )
+    assert float(one.opacity.min()) > 0.1
+    for other in others:
+        torch.testing.assert_close(other.logits, one.logits, atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(other.color, one.color, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_where_no_view_looks_nothing_is(name: str, views: SourceViews) -> None:
+    model, away = system_of(name), PlaneScene().camera((0.0, 0.0, 0.0), yaw_degrees=180.0)
+    with torch.no_grad():
+        rays = model.infer(model.encode(views, bounds=BOUNDS), away, away.pixel_grid()[::97], BOUNDS, RaySamples(8, 8))
+    assert (rays.opacity == 0).all() and (rays.coverage == 0).all() and (rays.logits == 0).all()
+    assert rays.color.isfinite().all()
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_one_source_alone_gives_finite_results_and_gradients(name: str, views: SourceViews) -> None:
+    model, target = system_of(name), PlaneScene().camera((0.02, 0.03, 0.0))
+    outputs = model(
+        model.encode(views[[0]], bounds=BOUNDS), target, target.pixel_grid()[::97], BOUNDS, RaySamples(8, 8)
+    )
+    sum(each.logits.sum() + each.color.sum() + each.depth.sum() for each in outputs).backward()
+    assert all(output.logits.isfinite().all() and output.color.isfinite().all() for output in outputs)
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_every_parameter_learns(name: str, views: SourceViews) -> None:
+    """Nothing is carried along that no loss reaches."""
+    model, target = system_of(name).train(), PlaneScene().camera((0.02, 0.03, 0.0))
+    for parameter in model.parameters():  # layers that start at zero let nothing through to what is before them
+        torch.nn.init.normal_(parameter, std=0.2)
+    outputs = model(model.encode(views, bounds=BOUNDS), target, target.pixel_grid()[::17], BOUNDS, RaySamples(8, 8))
+    sum(each.logits.square().sum() + each.color.sum() + each.depth.sum() for each in outputs).backward()
+    idle = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert idle == []
+
+
+def test_the_kernel_is_semantic_rays_alone() -> None:
+    for name in SECTIONS:
+        said = describe_engine(system_of(name), RenderConfig())
+        assert ("plain PyTorch" in said) or name == "semantic_ray"
+    assert "the kernel is semantic_ray, the model neuray" in describe_engine(system_of("neuray"), RenderConfig())
+    assert isinstance(system_of("semantic_ray"), SemanticRay) and SemanticRayConfig(3).classes == 3
