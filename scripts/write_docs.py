@@ -22,10 +22,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from sray_ros import declarations, label_scorer, semantic_mapper, sequence_player
+from sray_ros import declarations, label_scorer, segmenter, segmenter_declarations, semantic_mapper, sequence_player
 from sray_ros.node_parameters import NodeParameter
 from sray_ros.parameters import PARAMETERS
 
+PREFIXES = ("error", "launch", "player", "segmenter")
+"""Of rows whose names are another table's too."""
 API, FAULTS = ROOT / "docs" / "ros_api.md", ROOT / "docs" / "faults.md"
 
 
@@ -94,11 +96,17 @@ def api_tables() -> list[Table]:
         Table("Parameters", ("default", "range", "", "a change applies"), {p.name: _parameter(p) for p in PARAMETERS}),
         Table("Launch arguments", ("default", ""), {f"launch {a.name}": row for a, row in _launch_arguments()}),
         Table("Parameters of sequence_player", ("default", ""), {f"player {row[0]}": row[1:] for row in _player()}),
+        Table("Topics of segmenter", ("", "type", "QoS", ""), dict(_segmenter_topics())),
+        Table(
+            "Parameters of segmenter",
+            ("default", "range", "", "a change applies"),
+            {f"segmenter {p.name}": _parameter(p) for p in segmenter_declarations.PARAMETERS},
+        ),
     ]
 
 
 def _nodes() -> Iterator[tuple[str, tuple[str, ...]]]:
-    for module in (semantic_mapper, sequence_player, label_scorer):
+    for module in (semantic_mapper, sequence_player, segmenter, label_scorer):
         yield module.__name__.split(".")[1], (" ".join(str(module.__doc__).split("\n\n")[0].split()),)
 
 
@@ -158,6 +166,15 @@ def _player() -> Iterator[tuple[str, ...]]:
         yield name, f"`{_value(default)}`", text
 
 
+def _segmenter_topics() -> Iterator[tuple[str, tuple[str, ...]]]:
+    for what, topics in (
+        ("subscribes", segmenter_declarations.SUBSCRIBED),
+        ("publishes", segmenter_declarations.PUBLISHED),
+    ):
+        for topic in topics:
+            yield f"segmenter {topic.name}", (what, *_topic(topic))
+
+
 def api_page(tables: list[Table], found: list[Mark]) -> str:
     """Raises SystemExit, naming it, for a test that shows a row that does not exist."""
     shown: dict[str, list[str]] = {row: [] for table in tables for row in table.rows}
@@ -176,7 +193,7 @@ def api_page(tables: list[Table], found: list[Mark]) -> str:
         head = ("", *table.head, "test")
         lines = [f"## {table.title}\n", _line(head), _line(["---"] * len(head))]
         for name, row in table.rows.items():
-            label = name.split(" ", 1)[-1] if name.split(" ")[0] in ("error", "launch", "player") else name
+            label = name.split(" ", 1)[-1] if name.split(" ")[0] in PREFIXES else name
             lines.append(_line((f"`{label}`", *row, _links(shown[name]))))
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
