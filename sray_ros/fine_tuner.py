@@ -22,7 +22,7 @@ import threading
 import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import torch
 
@@ -104,6 +104,11 @@ def end_with_parent(folder: Path) -> None:
     """Wait for the other end of standard input to go; then leave nothing behind."""
     while os.read(0, 1):  # not through sys.stdin: whose lock would be held when Python ends
         pass
+    vanish(folder)
+
+
+def vanish(folder: Path) -> NoReturn:
+    """Nobody is left to tell anything."""
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
@@ -128,6 +133,8 @@ def main(arguments: list[str] | None = None) -> int:
     except SrayError as error:
         tell(say, error={"code": int(error.code), "text": error.args[0]})
         return 1
+    except BrokenPipeError:  # found before the lifeline was
+        vanish(folder)
     except Exception as error:
         traceback.print_exc()
         text = f"a bug in fine-tuning ({error!r}); please report it with the log"

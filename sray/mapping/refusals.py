@@ -11,7 +11,13 @@ import torch
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 
-_ALLOCATION_FAILED = ("DefaultCPUAllocator", "ALLOC_FAILED", "out of memory", "Storage size calculation overflowed")
+_ALLOCATION_FAILED = (
+    "DefaultCPUAllocator",
+    "ALLOC_FAILED",
+    "out of memory",
+    "Cannot allocate memory",
+    "Storage size calculation overflowed",
+)
 """How torch says it where it has no exception of its own for it: the CPU's allocator, CUDA's libraries, and sizes that
 no memory has."""
 

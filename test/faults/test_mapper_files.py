@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 from mapper_process import MapperProcess
 from safetensors.numpy import save_file
+from small_disk import mounted
 
 from sray.errors import ErrorCode
 from sray.frames import Frame
@@ -31,20 +30,6 @@ SERVICES = {"save_session": SaveSession, "load_session": LoadSession, "load_mode
 def call(mapper: MapperProcess, name: str, file: str) -> tuple[ErrorCode, str]:
     answer = mapper.service(SERVICES[name], name, SERVICES[name].Request(file=file))
     return ErrorCode(answer.error_code), answer.error_text
-
-
-@contextlib.contextmanager
-def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A file system of its own. Skips where the tests may not mount."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"a small disk needs the right to mount: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.mark.fault("the disk is full while a session or the map is saved", code="DISK_FULL",

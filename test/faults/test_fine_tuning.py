@@ -1,0 +1,252 @@
+"""Fine-tuning that goes wrong: the mapping goes on, the old model stays, the error says why, the next job runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import PlaneScene
+from fine_tune_client import ABORTED, TUNING_SETTINGS, FineTuneClient, jobs_left
+from lifecycle_msgs.msg import Transition
+from mapper_process import MapperProcess, checkpoint
+from ros_listener import listening
+from small_disk import mounted
+
+from sray.checkpoint import Checkpoint, load_checkpoint
+from sray.errors import ErrorCode
+from sray.field import RenderedView
+from sray.frames import Frame
+from sray.mapping.adaptation import AdaptationConfig
+from sray_interfaces.msg import FineTuneStatus
+from sray_interfaces.srv import LoadModel
+from sray_ros.data_folder import DataFolder
+from sray_ros.fine_tuning import FineTuning, Request
+from sray_ros.health import Health
+
+pytestmark = pytest.mark.ros
+SETTINGS: dict[str, Any] = TUNING_SETTINGS
+FRAMES = PlaneScene().ring(5)
+LONG = 100_000
+"""Steps of a job that does not end by itself."""
+
+
+@pytest.fixture
+def client(mapper: MapperProcess) -> Iterator[FineTuneClient]:
+    client = FineTuneClient(mapper)
+    yield client
+    client.close()
+
+
+def process_of(client: FineTuneClient) -> int:
+    """Number of the fine_tuner process of the last job."""
+    assert client.mapper.logged("in process", 30)
+    found = [re.search(r"in process (\d+)", line.msg) for line in client.mapper.rosout]
+    return int([match for match in found if match][-1][1])
+
+
+def is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+
+
+def nothing_has_changed(client: FineTuneClient, model: str, data_dir: Path) -> None:
+    """The old model renders, nothing is left behind, and the next job runs."""
+    assert client.model_id() == model
+    assert client.listener.until(lambda: jobs_left(data_dir) == [], 5)
+    assert client.mapper.renders(FRAMES[:2], 200.0)
+    again = client.tune(steps=1, min_gain=2.0)
+    assert again.code is ErrorCode.OK, again.result
+
+
+@pytest.mark.fault("the fine_tuner process is killed", code="INTERNAL",
+                   says="the goal's result, ~/fine_tune/status, log", recovery="the next goal")  # fmt: skip
+def test_a_killed_process_leaves_the_old_model(client: FineTuneClient, data_dir: Path) -> None:
+    client.show(FRAMES)
+    model = client.model_id()
+    del client.mapper.rosout[:]
+    handle = client.ask(steps=LONG)
+    client.until_step(2)
+    os.kill(process_of(client), signal.SIGKILL)
+    tuned = client.answer(handle, 10)
+    assert (tuned.status, tuned.code) == (ABORTED, ErrorCode.INTERNAL)
+    assert "was killed by SIGKILL" in tuned.result.error_text
+    assert client.listener.until(lambda: client.statuses[-1].state == FineTuneStatus.FAILED, 5)
+    nothing_has_changed(client, model, data_dir)
+
+
+@pytest.mark.fault("the fine_tuner process is out of memory", code="OUT_OF_MEMORY",
+                   says="the goal's result, ~/fine_tune/status, log",
+                   recovery="smaller fine_tune.width, fewer keyframes, or more memory")  # fmt: skip
+@pytest.mark.shows("fine_tune.memory_limit")
+def test_out_of_memory_there_is_none_here(client: FineTuneClient, data_dir: Path) -> None:
+    client.show(FRAMES)
+    model = client.model_id()
+    assert client.mapper.set(fine_tune__memory_limit=150) == ""
+    try:
+        tuned = client.tune(steps=LONG)
+    finally:
+        assert client.mapper.set(fine_tune__memory_limit=0) == ""
+    assert tuned.code is ErrorCode.OUT_OF_MEMORY, tuned.result
+    assert "not enough memory to fine-tune" in tuned.result.error_text
+    assert "fine_tune.width" in tuned.result.error_text
+    nothing_has_changed(client, model, data_dir)
+
+
+@pytest.mark.fault("the disk is full when a job begins, or when its model is to be kept", code="DISK_FULL",
+                   says="the goal's result, ~/fine_tune/status, log", recovery="free some space")  # fmt: skip
+@pytest.mark.parametrize("megabytes", [1, 9], ids=["snapshot", "model"])
+def test_a_full_disk_is_told(client: FineTuneClient, data_dir: Path, megabytes: int) -> None:
+    client.show(FRAMES)
+    model = client.model_id()
+    jobs = data_dir / ".fine_tune"
+    if jobs.exists():
+        jobs.rmdir()
+    with mounted(jobs, f"size={megabytes}m"):
+        tuned = client.tune(steps=8, min_gain=0.0, supervision="color")
+        assert tuned.code is ErrorCode.DISK_FULL, tuned.result
+        assert "Free some space" in tuned.result.error_text
+    nothing_has_changed(client, model, data_dir)
+
+
+@pytest.mark.fault("fewer keyframes than fine-tuning needs, or labels asked for that are not there",
+                   code="TOO_FEW_VIEWS", says="the goal's result", recovery="move on; publish labels")  # fmt: skip
+@pytest.mark.fault("a keyframe to learn from that is not held", code="NO_KEYFRAMES", says="the goal's result",
+                   recovery="ids that ~/list_keyframes lists")  # fmt: skip
+@pytest.mark.fault("values in a fine-tuning goal that mean nothing", code="BAD_REQUEST", says="the goal's result",
+                   recovery="the next goal")  # fmt: skip
+@pytest.mark.shows("~/fine_tune", "error BAD_REQUEST", "fine_tune.enabled")
+def test_what_cannot_be_done_is_refused_before_anything_begins(client: FineTuneClient, data_dir: Path) -> None:
+    client.show(FRAMES[:3], labelled=False)
+    model = client.model_id()
+    assert client.tune().code is ErrorCode.TOO_FEW_VIEWS
+    client.show(FRAMES[3:], labelled=False, first_second=110.0)
+    for goal, code, words in (
+        ({"supervision": "labels"}, ErrorCode.TOO_FEW_VIEWS, "0 of 5 keyframes have labels"),
+        ({"keyframe_ids": [0, 1, 2]}, ErrorCode.TOO_FEW_VIEWS, "3 keyframes"),
+        ({"keyframe_ids": [0, 1, 2, 77]}, ErrorCode.NO_KEYFRAMES, "keyframe 77 is not held"),
+        ({"steps": 0}, ErrorCode.BAD_REQUEST, "steps is 0"),
+        ({"time_limit": 0.0}, ErrorCode.BAD_REQUEST, "time_limit is 0"),
+        ({"time_limit": float("nan")}, ErrorCode.BAD_REQUEST, "time_limit is nan"),
+        ({"min_gain": float("inf")}, ErrorCode.BAD_REQUEST, "min_gain is inf"),
+        ({"mode": "half"}, ErrorCode.BAD_REQUEST, "mode is 'half'; expected one of full, heads"),
+        ({"supervision": "guess"}, ErrorCode.BAD_REQUEST, "expected one of auto, labels, color"),
+    ):
+        tuned = client.tune(**goal)
+        assert (tuned.status, tuned.code) == (ABORTED, code), goal
+        assert words in tuned.result.error_text
+    assert client.mapper.set(fine_tune__enabled=False) == ""
+    try:
+        tuned = client.tune()
+        assert tuned.code is ErrorCode.INACTIVE and "fine_tune.enabled" in tuned.result.error_text
+    finally:
+        assert client.mapper.set(fine_tune__enabled=True) == ""
+    assert client.model_id() == model and jobs_left(data_dir) == []
+
+
+@pytest.mark.fault("the node is deactivated while it fine-tunes", code="INACTIVE",
+                   says="the goal's result, ~/fine_tune/status", recovery="activate it, ask again")  # fmt: skip
+@pytest.mark.shows("~/fine_tune", "error INACTIVE")
+def test_a_node_that_is_deactivated_stops_learning(client: FineTuneClient, data_dir: Path) -> None:
+    client.show(FRAMES)
+    del client.mapper.rosout[:]
+    handle = client.ask(steps=LONG)
+    client.until_step(1)
+    process = process_of(client)
+    assert client.mapper.transition(Transition.TRANSITION_DEACTIVATE)
+    assert client.answer(handle, 10).code is ErrorCode.INACTIVE
+    assert client.listener.until(lambda: not is_there(process), 5)
+    assert client.tune().code is ErrorCode.INACTIVE
+    assert client.mapper.activate()
+    assert client.tune(steps=1, min_gain=2.0).code is ErrorCode.OK
+    assert jobs_left(data_dir) == []
+
+
+@pytest.mark.fault("another model is loaded while one is being fine-tuned", code="STALE",
+                   says="the goal's result: what was loaded stays, and the name of the new one",
+                   recovery="~/load_model with that name")  # fmt: skip
+def test_a_model_loaded_meanwhile_stays_and_the_new_one_is_kept(client: FineTuneClient, data_dir: Path) -> None:
+    client.show(FRAMES)
+    checkpoint(data_dir / "other.safetensors", seed=5)
+    handle = client.ask(steps=60, min_gain=0.0, supervision="color")
+    client.until_step(1)
+    loaded = client.mapper.service(LoadModel, "load_model", LoadModel.Request(file="other"))
+    assert loaded.error_code == ErrorCode.OK
+    tuned = client.answer(handle)
+    assert tuned.code is ErrorCode.STALE, tuned.result
+    assert client.model_id() == loaded.model_id
+    name = re.search(r"kept as (\S+)", tuned.result.error_text)
+    assert name is not None
+    assert client.mapper.service(LoadModel, "load_model", LoadModel.Request(file=name[1])).error_code == ErrorCode.OK
+
+
+@pytest.mark.shows("~/fine_tune")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_node_that_ends_takes_its_process_along(model_file: Path, tmp_path: Path, how: signal.Signals) -> None:
+    with listening() as listener:
+        mapper = MapperProcess(listener, **{"model.path": model_file, "data_dir": tmp_path}, **SETTINGS)
+        mapper.start_over()
+        client = FineTuneClient(mapper)
+        client.show(FRAMES)
+        client.ask(steps=LONG)
+        client.until_step(1)
+        process, began = process_of(client), time.monotonic()
+        mapper.process.send_signal(how)
+        status, log = listener.finish(mapper.process, 10)
+        assert status == (-signal.SIGKILL if how is signal.SIGKILL else 0), log
+        assert time.monotonic() - began < 3.0, log
+        assert "Traceback" not in log
+        assert listener.until(lambda: not is_there(process), 5)
+        assert listener.until(lambda: jobs_left(tmp_path) == [], 5)
+        client.close()
+
+
+class Worker:
+    """What FineTuning asks of the worker, for a swap alone: `looks` says how right its next views are."""
+
+    def __init__(self, model: Checkpoint, looks: list[float]) -> None:
+        self.checkpoint, self.models, self.looks = model, [model.id], looks
+
+    def change_model(self, model: Checkpoint, file: str, canceled: Callable[[], bool] = lambda: False) -> str:
+        self.checkpoint = model
+        self.models.append(model.id)
+        return ""
+
+    def rehearse(self, frame: Frame) -> RenderedView:
+        assert frame.labels is not None
+        labels = frame.labels.clone()
+        labels[: round((1 - self.looks.pop(0)) * len(labels))] = 255
+        color = frame.image.float() / 255
+        return replace(RenderedView.blank(frame.camera), labels=labels, color=color)
+
+
+@pytest.mark.fault("the new model looks worse as the node renders it than as it was scored", code="none",
+                   says="the goal's result: accepted is false, and both scores",
+                   recovery="by itself: the old model is back")  # fmt: skip
+@pytest.mark.parametrize(("looks", "stays"), [([0.5, 0.9], True), ([0.9, 0.5], False), ([0.7, 0.7], True)])
+def test_a_model_that_looks_worse_here_is_swapped_back(tmp_path: Path, looks: list[float], stays: bool) -> None:
+    old = load_checkpoint(checkpoint(tmp_path / "old.safetensors"))
+    new = load_checkpoint(checkpoint(tmp_path / "new.safetensors", seed=1))
+    worker = Worker(old, looks)
+    job = FineTuning(
+        Request(AdaptationConfig(), frozenset(), 1, 0, lambda: False),
+        DataFolder(tmp_path),
+        lambda do, answer: answer(do(worker)),  # type: ignore[arg-type]
+        Health(),
+        None,  # type: ignore[arg-type]
+        lambda status: None,
+    )
+    complaint = job._swap(old, new, "fine_tuned/new", FRAMES[:1])
+    assert worker.models == [old.id, new.id] if stays else [old.id, new.id, old.id]
+    assert (complaint == "") is stays
+    if not stays:
+        assert "the old model is back" in complaint
