@@ -129,7 +129,7 @@ def _type(interface: type) -> str:
 
 def _parameter(parameter: NodeParameter) -> tuple[str, ...]:
     if parameter.choices:
-        span = ", ".join(parameter.choices)
+        span = parameter.choices_in_words
     elif parameter.within is not None:
         span = f"{parameter.within[0]:g} to {parameter.within[1]:g}"
     else:

@@ -31,10 +31,14 @@ class NodeParameter:
     check: Callable[[Any], str | None] = lambda value: None
     """What else may be wrong with a value: what was expected; None if nothing is."""
 
+    @property
+    def choices_in_words(self) -> str:
+        return ", ".join(choice or "''" for choice in self.choices)
+
     def complaint(self, value: Any) -> str | None:
         """What is wrong with a value: the parameter, the value, what was expected. None if nothing is."""
         if self.choices and value not in self.choices:
-            return f"{self.name} is {value!r}; expected one of {', '.join(self.choices)}"
+            return f"{self.name} is {value!r}; expected one of {self.choices_in_words}"
         if self.within is not None and not self.within[0] <= value <= self.within[1]:  # NaN fails this too
             return f"{self.name} is {value}; expected {self.within[0]:g} to {self.within[1]:g}"
         if expected := self.check(value):
@@ -47,7 +51,7 @@ class NodeParameter:
             description=f"{self.text} (a change applies {self.applies})", read_only=self.applies == NEVER
         )
         if self.choices:
-            descriptor.additional_constraints = f"one of: {', '.join(self.choices)}"
+            descriptor.additional_constraints = f"one of: {self.choices_in_words}"
         if self.within is not None and isinstance(self.default, float):
             descriptor.floating_point_range = [FloatingPointRange(from_value=self.within[0], to_value=self.within[1])]
         elif self.within is not None:

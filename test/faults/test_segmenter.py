@@ -54,7 +54,10 @@ def test_what_cannot_be_had_ends_the_node_in_one_line(listener: Listener, tmp_pa
     missing = tmp_path / "missing"
     wrong: list[tuple[dict[str, object], str]] = [
         ({}, "model is ''; expected the folder, or the id on a hub"),
-        ({"model": missing, "label_space": "kitchen"}, "label_space is 'kitchen'; expected one of"),
+        (
+            {"model": missing, "label_space": "kitchen"},
+            "label_space is 'kitchen'; expected one of '', rooms, scannet20",
+        ),
         ({"model": missing}, f"BAD_FILE: model is '{missing}': {missing} is no folder, and a hub does not give it"),
     ]
     started = [(listener.start("sray_ros.segmenter", **given), words) for given, words in wrong]
@@ -128,7 +131,7 @@ def without_pixels(image: Image) -> None:
 
 @pytest.mark.fault("a picture for the segmenter that cannot be read", code="BAD_ENCODING",
                    says="log and diagnostics, with what was found", recovery="the next good picture")  # fmt: skip
-@pytest.mark.shows("segmenter image", "error BAD_ENCODING")
+@pytest.mark.shows("segmenter image")
 def test_a_bad_picture_is_refused_by_name_and_the_next_one_has_labels(
     segmenter: SegmenterProcess, folder: Path
 ) -> None:
@@ -151,7 +154,6 @@ def test_a_bad_picture_is_refused_by_name_and_the_next_one_has_labels(
                    says="log and diagnostics: the picture's size", recovery="by itself; smaller pictures")  # fmt: skip
 @pytest.mark.fault("a bug in the segmenter's network", code="INTERNAL", says="log (with traceback) and diagnostics",
                    recovery="the next picture")  # fmt: skip
-@pytest.mark.shows("error OUT_OF_MEMORY")
 @pytest.mark.parametrize(
     ("way", "words"),
     [

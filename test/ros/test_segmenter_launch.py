@@ -1,0 +1,143 @@
+"""`ros2 launch ... segmenter:=<model>`: its labels reach the mapper, and a recording's own stay the truth."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import PlaneScene
+from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import GetParameters
+from ros_listener import Listener
+from segmenter_process import sharp_model
+
+from sray.checkpoint import save_checkpoint
+from sray.label_space import ROOMS
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.segmentation.mapping import FOLDER
+from sray.sequence import SequenceWriter
+from sray_interfaces.srv import ListKeyframes
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture
+def launched(listener: Listener, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**arguments: object) -> subprocess.Popen[bytes]:
+        ros2 = shutil.which("ros2", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        assert ros2 is not None, "no ros2 command here; make setup"
+        typed = [f"{name}:={value}" for name, value in arguments.items()]
+        launch = subprocess.Popen(
+            [ros2, "launch", "sray_ros", "semantic_mapping.launch.py", *typed],
+            stdout=(tmp_path / "launch.log").open("wb"), stderr=subprocess.STDOUT,
+            env=os.environ | {"ROS_DOMAIN_ID": str(listener.domain), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+            start_new_session=True,
+            # a shell's background job ignores SIGINT, and so would everything started from it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+        )  # fmt: skip
+        started.append(launch)
+        return launch
+
+    yield start
+    for launch in started:
+        launch.send_signal(signal.SIGINT)  # in order: killed, it would leave its nodes behind
+        try:
+            launch.wait(15)
+        except subprocess.TimeoutExpired:
+            launch.kill()
+            launch.wait()
+
+
+def call(listener: Listener, kind: type, name: str, request: Any) -> Any:
+    client = listener.node.create_client(kind, name)
+    assert listener.until(client.service_is_ready), f"no {name}"
+    future = client.call_async(request)
+    assert listener.until(future.done, 20), name
+    return future.result()
+
+
+def value_of(value: ParameterValue) -> Any:
+    return getattr(value, f"{('none', 'bool', 'integer', 'double', 'string')[value.type]}_value")
+
+
+def listeners(listener: Listener, topic: str) -> set[str]:
+    return {info.node_name for info in listener.node.get_subscriptions_info_by_topic(topic)}
+
+
+@pytest.mark.slow
+@pytest.mark.shows(
+    "launch segmenter", "launch segmenter_mapping", "launch segmenter_threshold", "launch labels", "launch score",
+    "segmenter",
+)  # fmt: skip
+def test_the_mapper_has_the_segmenters_labels_and_the_score_the_recordings(
+    listener: Listener, launched: Callable[..., Any], tmp_path: Path, plane_scene: PlaneScene
+) -> None:
+    writer = SequenceWriter(tmp_path / "room")
+    for number, frame in enumerate(plane_scene.ring(3)):
+        writer.add(number, frame)
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "rooms.safetensors", SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS)
+    parameters = tmp_path / "mine.yaml"
+    parameters.write_text(
+        "/**:\n  ros__parameters:\n    keyframes.min_translation: 0.0\n    keyframes.min_sharpness: 0.0\n"
+        "    trigger: request\n"
+    )
+    mapping = Path(shutil.copy(FOLDER / "ade20k.yaml", tmp_path / "own.yaml"))
+    launched(
+        namespace="robot", params_file=parameters, model=tmp_path / "rooms.safetensors", device="cpu",
+        sequence=tmp_path / "room", loop="true", score="true", segmenter=sharp_model(tmp_path / "segformer"),
+        segmenter_mapping=mapping, segmenter_threshold=0.3,
+    )  # fmt: skip
+    names = ("model", "mapping", "threshold", "device", "label_space", "use_sim_time")
+    answer = call(listener, GetParameters, "/robot/segmenter/get_parameters", GetParameters.Request(names=names))
+    expected = [str(tmp_path / "segformer"), str(mapping), 0.3, "cpu", "", True]
+    assert [value_of(value) for value in answer.values] == expected
+
+    def labelled() -> bool:
+        request, name = ListKeyframes.Request(), "/robot/semantic_mapper/list_keyframes"
+        return any(keyframe.has_labels for keyframe in call(listener, ListKeyframes, name, request).keyframes)
+
+    assert listener.until(labelled, 60), (tmp_path / "launch.log").read_text()
+    assert listeners(listener, "/robot/segmenter/labels") == {"semantic_mapper"}
+    assert listeners(listener, "/robot/labels") == {"label_scorer"}
+    assert listener.node.count_publishers("/robot/labels") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.fault("`segmenter:=` names a model that cannot be had", code="BAD_FILE",
+                   says="launch's output: the model; and that mapping goes on",
+                   recovery="launch again with a good one")  # fmt: skip
+@pytest.mark.shows("launch segmenter")
+def test_without_its_segmenter_the_mapping_goes_on(
+    listener: Listener, launched: Callable[..., Any], tmp_path: Path, model_file: Path
+) -> None:
+    launched(model=model_file, segmenter=tmp_path / "nothing", autostart="false")
+    log = tmp_path / "launch.log"
+    words = "the segmenter has ended: its last message says why. Mapping goes on without its labels"
+    assert listener.until(lambda: words in log.read_text(), 60), log.read_text()
+    assert f"model is '{tmp_path / 'nothing'}': " in log.read_text()
+    answer = call(
+        listener, GetParameters, "/semantic_mapper/get_parameters", GetParameters.Request(names=["map_frame"])
+    )
+    assert value_of(answer.values[0]) == "map"
+
+
+@pytest.mark.fault("`labels:=` gives a segmenter the topic of a recording's own labels", code="none",
+                   says="launch's output: the topic; nothing is started",
+                   recovery="another topic, or none typed")  # fmt: skip
+@pytest.mark.shows("launch labels")
+def test_labels_of_two_sources_are_not_mixed(launched: Callable[..., Any], tmp_path: Path) -> None:
+    launch = launched(segmenter="any", sequence=tmp_path, labels="labels")
+    assert launch.wait(60) != 0
+    words = "labels:=labels has the recording's labels; expected another topic for segmenter:="
+    assert words in (tmp_path / "launch.log").read_text()
