@@ -17,7 +17,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame, SourceViews
 from sray.held_out import HeldOut, Score
 from sray.losses import total_loss
-from sray.model import RaySamples, SemanticRay
+from sray.ray_model import RayModel, RaySamples
 from sray.sampling import ROOM_BOUNDS
 from sray.supervision import LabelledPixels, balanced_weights, check_teaching_frames, picture_loss, target_rays
 from sray.view_selection import select_views
@@ -39,6 +39,7 @@ RAYS_TO_PICTURES = 6.0
 """How much longer a step on rays takes than one on pictures: a guess for the time left, until one has been timed."""
 
 Kind = Literal["start", "pictures", "rays"]
+M = TypeVar("M", bound=RayModel)
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,10 @@ class FineTuneStep:
 
 
 @dataclass(frozen=True)
-class FineTuneResult:
+class FineTuneResult(Generic[M]):
     """What fine-tuning came to."""
 
-    model: SemanticRay
+    model: M
     """In eval mode, where the original is. The weights that were best on the held-out frames; without any, the last."""
     before: Score | None
     """Of the held-out frames; None without any."""
@@ -85,12 +86,12 @@ class _Best:
     weights: dict[str, Tensor]
 
 
-class FineTuner:
+class FineTuner(Generic[M]):
     """Adapts a copy of a model, where the model is. The same seed gives the same steps. Not thread safe."""
 
     def __init__(
         self,
-        model: SemanticRay,
+        model: M,
         sources: Sequence[Frame],
         tuning: Sequence[Frame] = (),
         held_out: Sequence[Frame] = (),
@@ -167,7 +168,7 @@ class FineTuner:
             self._best = _Best(number, score, {name: each.clone() for name, each in self.model.state_dict().items()})
         return self.curve[-1]
 
-    def result(self) -> FineTuneResult:
+    def result(self) -> FineTuneResult[M]:
         """The best so far, at any time. Where there are held-out frames, weights they have not judged are not taken."""
         model = copy.deepcopy(self.model).requires_grad_(True).eval()
         taken = max(0, len(self.curve) - 1)
@@ -206,7 +207,7 @@ class FineTuner:
         """A fresh optimizer of what this kind of step trains."""
         encoder = list(self.model.encoder.parameters())
         if kind == "pictures":
-            groups = [([*encoder, *self.model.fine.classifier.parameters()], self.config.picture_learning_rate)]
+            groups = [([*encoder, *self.model.picture_classifier.parameters()], self.config.picture_learning_rate)]
         else:
             named = self.model.named_parameters()
             heads = [parameter for name, parameter in named if not name.startswith("encoder.")]
@@ -265,12 +266,13 @@ class FineTuner:
     def _encode(self, frames: list[int]) -> EncodedViews:
         views = SourceViews.from_frames([self._frames[index] for index in frames]).to(self._device)
         if self.config.mode == "full":
-            return self.model.encode(views)
+            return self.model.encode(views, bounds=self._bounds)
         for index, image in zip(frames, views.images, strict=True):
             if index not in self._features:
                 with torch.no_grad():
                     self._features[index] = self.model.encoder(image.unsqueeze(0))[0]
-        return EncodedViews(views.images, views.camera, torch.stack([self._features[index] for index in frames]))
+        features = torch.stack([self._features[index] for index in frames])
+        return self.model.encode(views, features, self._bounds)
 
     def _worth(self, score: Score) -> float:
         """What the best weights are chosen by: the labels if they teach and can be scored, else the colours."""

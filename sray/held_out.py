@@ -12,7 +12,7 @@ from sray.camera import Camera
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
 from sray.metrics import ConfusionMatrix, psnr
-from sray.model import SemanticRay
+from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
 from sray.view_selection import select_views
 
@@ -54,7 +54,7 @@ class HeldOut:
         self._nearest = [sorted(select_views(frame.camera, cameras, views)) for frame in frames]
         self._bounds = bounds
 
-    def score(self, model: SemanticRay) -> Score:
+    def score(self, model: RayModel) -> Score:
         """Puts the model into eval mode."""
         field = SemanticField(model, RenderConfig.preset("balanced"))
         used = sorted({index for nearest in self._nearest for index in nearest})
