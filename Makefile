@@ -2,7 +2,6 @@
 SHELL := /bin/bash
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
-OUTPUT ?= out/demo
 # Test files at a time, each on one thread: sums over more of them differ in the last digit when cores are scarce.
 # Files with nodes wait for them most of the time; more than two starve each other on two cores.
 WORKERS ?= 2
@@ -14,11 +13,12 @@ ROS_ENV := env -u PYTHONPATH -u LD_LIBRARY_PATH -u _ROS_WHEELS_BOOTSTRAP_COMPLET
 # Killed processes leave shared memory segments behind; those of running ones are kept.
 TIDY := $(ROS_ENV) fastdds shm clean > /dev/null 2>&1 || true
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo demo-finetune test lint clean
 
 help:
 	@echo "make setup                 ROS 2, this package and its tools into .venv (about 2 minutes the first time)"
 	@echo "make demo [SEQUENCE=...]   a generated room, or a recorded sequence, through the real node; report in out/demo"
+	@echo "make demo-finetune         the node learns a generated room in minutes; report in out/finetune"
 	@echo "make test [ARGS=...]       lint, types, layers, all tests (WORKERS=0: one after the other)"
 	@echo "make lint                  the first three of these"
 	@echo "make clean                 remove .venv, build and caches"
@@ -27,8 +27,12 @@ setup:
 	@python3 scripts/setup_venv.py
 
 demo: setup
-	@$(ROS_ENV) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST python scripts/demo.py --output $(OUTPUT) \
+	@$(ROS_ENV) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST python scripts/demo.py --output $(or $(OUTPUT),out/demo) \
 		$(if $(SEQUENCE),--sequence "$(SEQUENCE)"); code=$$?; $(TIDY); exit $$code
+
+demo-finetune: setup
+	@$(ROS_ENV) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST python scripts/demo_finetune.py \
+		--output $(or $(OUTPUT),out/finetune); code=$$?; $(TIDY); exit $$code
 
 lint: setup
 	@$(ROS_ENV) ruff check .

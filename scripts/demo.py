@@ -21,14 +21,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tyro
-import yaml
 from demo_processes import Processes, processes
 from demo_results import read_run, write_truth
-from demo_ros import await_recorder, last_line, ros2_command, ros_environment, standins_in_use
+from demo_ros import (
+    await_recorder,
+    last_line,
+    read_params,
+    ros2_command,
+    ros_environment,
+    standins_in_use,
+    write_params,
+)
 from rich.console import Console
 from rich.table import Table
 
@@ -205,10 +211,7 @@ class Demo:
         """The parameter file with the size filled in, kept with the results."""
         told = read_params(self.params)
         told["render"] = {**told.get("render", {}), "width": width, "height": height}
-        path = self.output / "logs" / "semantic_mapper.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump({"/**/semantic_mapper": {"ros__parameters": told}}))
-        return path.resolve()
+        return write_params(told, self.output / "logs" / "semantic_mapper.yaml")
 
     def _render_size(self, frame: Frame) -> tuple[int, int]:
         width, height = frame.camera.width, frame.camera.height
@@ -249,17 +252,6 @@ class Demo:
             yield
         finally:
             self.stages[stage] = time.monotonic() - begun
-
-
-def read_params(path: Path) -> dict[str, Any]:
-    """The mapper's parameters in a ROS parameter file. Raises SrayError(BAD_FILE), naming the file."""
-    try:
-        (node,) = yaml.safe_load(path.read_text()).values()
-        return dict(node["ros__parameters"])
-    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{path} is no parameter file of one node ({error!r}); expected one as config/demo.yaml"
-        ) from error
 
 
 def chosen(sequence: Sequence, most: int) -> range:

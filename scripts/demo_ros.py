@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import yaml
 from demo_processes import Processes
 
 from sray.errors import ErrorCode, SrayError
@@ -54,6 +56,24 @@ def await_recorder(running: Processes, launch: subprocess.Popen[bytes], deadline
         if time.monotonic() > deadline:
             raise SrayError(ErrorCode.STALE, "the mapper published nothing in time; expected it configured by now")
         time.sleep(0.2)
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """The mapper's parameters in a ROS parameter file. Raises SrayError(BAD_FILE), naming the file."""
+    try:
+        (node,) = yaml.safe_load(path.read_text()).values()
+        return dict(node["ros__parameters"])
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SrayError(
+            ErrorCode.BAD_FILE, f"{path} is no parameter file of one node ({error!r}); expected one as config/demo.yaml"
+        ) from error
+
+
+def write_params(parameters: dict[str, Any], path: Path) -> Path:
+    """A parameter file of the mapper; returns where it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump({"/**/semantic_mapper": {"ros__parameters": parameters}}))
+    return path.resolve()
 
 
 def last_line(text: str) -> str:

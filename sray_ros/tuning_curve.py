@@ -14,6 +14,7 @@ from sray_ros.conversions import Picture
 WIDTH, HEIGHT = 640, 480
 LEFT, RIGHT, TOP, BOTTOM, GAP = 56, 20, 58, 40, 36
 """Pixels around the two plots, and between them."""
+LEAST_LOSS = 1e-4
 BLACK, GREY, BLUE = (0, 0, 0), (190, 190, 190), (31, 119, 180)
 LOSS_COLOURS = {
     "pictures": (148, 103, 189),
@@ -51,16 +52,26 @@ class TuningCurve:
     def draw(self) -> Picture:
         """RGB, uint8."""
         picture = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-        _write(picture, self._title[:76], (LEFT, 22), BLACK, 0.45)
+        _write(picture, self._title[:88], (LEFT, 22), BLACK, 0.4)
         height = (HEIGHT - TOP - BOTTOM - GAP) // 2
         upper, lower = (LEFT, TOP, WIDTH - RIGHT, TOP + height), (LEFT, HEIGHT - BOTTOM - height, WIDTH - RIGHT)
         name = "held-out strict mIoU" if self._is_labelled else "held-out PSNR (dB)"
         span = (0.0, 1.0) if self._is_labelled else _around([score for _, score in self._scores])
         self._plot(picture, upper, {name: self._scores}, {name: BLUE}, span, dots=True)
-        smooth = {name: _smoothed(points) for name, points in self._losses.items()}
-        highest = max((loss for points in smooth.values() for _, loss in points), default=1.0)
-        self._plot(picture, (*lower, HEIGHT - BOTTOM), smooth, LOSS_COLOURS, (0.0, 1.05 * highest or 1.0), dots=False)
-        _write(picture, f"steps, 0 to {self._steps}; losses are means of ten steps", (LEFT, HEIGHT - 14), BLACK, 0.42)
+        # Colour's is a hundredth of the others: each power of ten gets the same room.
+        powers = {
+            name: [(step, math.log10(max(loss, LEAST_LOSS))) for step, loss in _smoothed(points)]
+            for name, points in self._losses.items()
+        }
+        span = _around([power for points in powers.values() for _, power in points])
+        self._plot(picture, (*lower, HEIGHT - BOTTOM), powers, LOSS_COLOURS, span, dots=False)
+        _write(
+            picture,
+            f"steps, 0 to {self._steps}; losses (log10) are means of ten steps",
+            (LEFT, HEIGHT - 14),
+            BLACK,
+            0.42,
+        )
         return picture
 
     def _plot(
