@@ -103,10 +103,20 @@ def test_what_cannot_be_loaded_is_named_by_its_parameter(folder: Path, tmp_path:
         with pytest.raises(SrayError) as error:
             SegmentingWork({**good, name: value}).load()  # type: ignore[arg-type]
         assert words in str(error.value)
-    work = SegmentingWork(good)  # type: ignore[arg-type]
-    work.load()
-    work.hear(ROOMS.names)
-    assert work.segmenter is not None and work.segmenter.label_space == ROOMS
+    rooms_only = tmp_path / "rooms.yaml"
+    rooms_only.write_text("classes: [floor, wall, sky, chair]\nto:\n  rooms:\n    wall: [wall]\n")
+    for wanted, words in (
+        ("rooms", "label_space is 'rooms', and the mapper's label/info names the classes of scannet20 (wall, floor, "),
+        ("", f"BAD_FILE: {rooms_only} line 3 maps to rooms; expected label space scannet20 among them"),
+    ):
+        work = SegmentingWork({**good, "mapping": str(rooms_only), "label_space": wanted})  # type: ignore[arg-type]
+        work.load()
+        work.hear(SCANNET20.names)
+        with pytest.raises(SrayError) as error:
+            _ = work.segmenter
+        assert words in str(error.value)
+        work.hear(ROOMS.names)
+        assert work.segmenter is not None and work.segmenter.label_space == ROOMS
 
 
 def said(segmenter: SegmenterProcess, words: str) -> bool:
