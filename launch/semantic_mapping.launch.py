@@ -63,7 +63,7 @@ ARGUMENTS = [
     argument("labels", f"Topic of label images to learn from; empty: labels, with segmenter:= {SEGMENTED}"),
     argument("map_frame", "Fixed frame of the camera poses in TF; empty: as in params_file"),
     argument("model", "Checkpoint (.safetensors); empty: as in params_file"),
-    argument("device", "cpu, cuda or cuda:N; empty: as in params_file"),
+    argument("device", "cpu, cuda or cuda:N, of mapper and segmenter; empty: as in params_file"),
     DeclareLaunchArgument(
         "fine_tune",
         default_value="auto",
