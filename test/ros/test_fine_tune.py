@@ -97,18 +97,21 @@ def test_the_better_model_takes_over_names_its_parent_and_gives_way_again(
     assert pixels(view(mapper).label).tobytes() == pixels(after.label).tobytes()
 
 
-@pytest.mark.shows("~/fine_tune")
-def test_the_same_seed_gives_the_same_model_and_another_one_another(
-    client: FineTuneClient, mapper: MapperProcess
+@pytest.mark.shows("~/fine_tune", "fine_tune.width")
+def test_the_same_seed_gives_the_same_model_and_another_one_or_another_width_another(
+    client: FineTuneClient, mapper: MapperProcess, data_dir: Path
 ) -> None:
     client.show(FRAMES[:5])
     found = []
-    for seed in (3, 3, 4):
+    for seed, width in ((3, 320), (3, 320), (4, 320), (3, 32)):
+        assert mapper.set(fine_tune__width=width) == ""
         result = client.tune(steps=12, seed=seed, min_gain=0.0).result
         assert result.accepted, result
+        config = load_checkpoint(data_dir / f"{result.file}.safetensors").lineage["config"]
+        assert (config["seed"], config["width"]) == (seed, width)
         found.append(result.model_id)
         load(mapper, result.parent_file)
-    assert found[0] == found[1] != found[2]
+    assert found[0] == found[1] and len(set(found)) == 3
 
 
 @pytest.mark.shows("~/fine_tune")

@@ -89,7 +89,7 @@ def ended(launch: subprocess.Popen[bytes], tmp_path: Path) -> str:
 @pytest.mark.shows(
     "launch namespace", "launch params_file", "launch map_frame", "launch device", "launch sequence", "launch loop",
     "launch start_paused", "launch use_sim_time", "launch rviz", "launch rviz_config", "launch log_level",
-    "launch rate", "launch model", "launch image", "sequence_player",
+    "launch rate", "launch model", "launch image", "launch fine_tune", "sequence_player",
 )  # fmt: skip
 def test_what_is_typed_reaches_its_node_and_nothing_else_does(
     listener: Listener, launched: Callable[..., Any], tmp_path: Path, plane_scene: PlaneScene
@@ -105,11 +105,11 @@ def test_what_is_typed_reaches_its_node_and_nothing_else_does(
     launch = launched(
         namespace="robot", params_file=file, map_frame="odom", device="cpu", model=model, sequence=tmp_path / "room",
         loop="true", start_paused="true", rate="2.5", image="front/image", rviz="true", rviz_config="/my/view.rviz",
-        log_level="debug",
+        log_level="debug", fine_tune="false",
     )  # fmt: skip
     mapper, player = "/robot/semantic_mapper", "/robot/sequence_player"
-    asked = ("views.count", "map_frame", "model.device", "model.path", "use_sim_time", "trigger")
-    assert parameters(listener, mapper, *asked) == [3, "odom", "cpu", str(model), True, "keyframe"]
+    asked = ("views.count", "map_frame", "model.device", "model.path", "use_sim_time", "trigger", "fine_tune.enabled")
+    assert parameters(listener, mapper, *asked) == [3, "odom", "cpu", str(model), True, "keyframe", False]
     asked = ("sequence", "loop", "start_paused", "rate", "map_frame", "lockstep")
     assert parameters(listener, player, *asked) == [str(tmp_path / "room"), True, True, 2.5, "odom", False]
     assert listener.until(lambda: listener.node.count_subscribers("/robot/front/image") == 1)
@@ -122,8 +122,8 @@ def test_what_is_typed_reaches_its_node_and_nothing_else_does(
 
     # Nothing typed: nothing of it. use_sim_time alone is as typed.
     launch = launched(params_file=file, model=model, use_sim_time="true", autostart="false")
-    asked = ("views.count", "map_frame", "use_sim_time")
-    assert parameters(listener, "/semantic_mapper", *asked) == [3, "of_the_file", True]
+    asked = ("views.count", "map_frame", "use_sim_time", "fine_tune.enabled")
+    assert parameters(listener, "/semantic_mapper", *asked) == [3, "of_the_file", True, True]
     assert [name for name, _ in listener.node.get_node_names_and_namespaces() if name == "sequence_player"] == []
     log = ended(launch, tmp_path)
     assert "RVIZ" not in log
