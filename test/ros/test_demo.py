@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from demo_run import SCRIPTS, left_of, run_demo
 
 from sray.checkpoint import save_checkpoint
 from sray.label_space import ROOMS
@@ -23,7 +21,6 @@ from sray.sequence import Sequence, SequenceWriter
 from sray_train.datasets.rooms import room_frames
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
-DEMO = Path(__file__).parents[2] / "scripts" / "demo.py"
 FRAMES = 18
 
 
@@ -45,27 +42,11 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_demo(*arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, str(DEMO), *(str(argument) for argument in arguments)]
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def left_of(demo: subprocess.Popen[str]) -> list[int]:
-    """Living processes that this demo run has marked as its own."""
-    mark = f"SRAY_DEMO_RUN={demo.pid}-".encode()
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # ended meanwhile
-            if mark in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-    return found
-
-
 def test_a_run_leaves_a_report_that_its_pictures_confirm_and_no_process(
     room: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "demo"
-    demo = run_demo("--sequence", room, "--checkpoint", checkpoint, "--output", out, "--render-width", 32)
+    demo = run_demo("demo.py", "--sequence", room, "--checkpoint", checkpoint, "--output", out, "--render-width", 32)
     stdout, stderr = demo.communicate(timeout=280)
     assert demo.returncode == 0, stdout + stderr
     assert not left_of(demo)
@@ -98,7 +79,7 @@ def test_a_run_leaves_a_report_that_its_pictures_confirm_and_no_process(
 
 
 def test_ctrl_c_ends_everything_it_started(room: Path, checkpoint: Path, tmp_path: Path) -> None:
-    demo = run_demo("--sequence", room, "--checkpoint", checkpoint, "--output", tmp_path / "demo")
+    demo = run_demo("demo.py", "--sequence", room, "--checkpoint", checkpoint, "--output", tmp_path / "demo")
     deadline = time.monotonic() + 120
     while not list((tmp_path / "demo").glob("labels/*.png")):
         assert demo.poll() is None and time.monotonic() < deadline, demo.communicate()
@@ -121,7 +102,7 @@ def test_what_cannot_be_read_is_one_message_and_status_1(room: Path, checkpoint:
         (["--sequence", room, "--checkpoint", checkpoint, "--params", tmp_path / "none.yaml"], "none.yaml"),
         (["--seed", 12, "--checkpoint", checkpoint], "may have been in training"),
     ):
-        demo = run_demo("--output", tmp_path / "demo", *arguments)
+        demo = run_demo("demo.py", "--output", tmp_path / "demo", *arguments)
         _, stderr = demo.communicate(timeout=60)
         assert demo.returncode == 1
         assert words in stderr and len(stderr.strip().splitlines()) == 1, stderr
@@ -132,7 +113,9 @@ def test_a_mapper_that_cannot_start_is_reported_with_its_own_words(
 ) -> None:
     params = tmp_path / "params.yaml"
     params.write_text("/**/semantic_mapper:\n  ros__parameters:\n    views.count: -3\n")
-    demo = run_demo("--sequence", room, "--checkpoint", checkpoint, "--output", tmp_path / "demo", "--params", params)
+    demo = run_demo(
+        "demo.py", "--sequence", room, "--checkpoint", checkpoint, "--output", tmp_path / "demo", "--params", params
+    )
     _, stderr = demo.communicate(timeout=120)
     assert demo.returncode == 1
     assert "did not start" in stderr and "views.count" in stderr, stderr
@@ -151,7 +134,7 @@ def test_a_mapper_that_cannot_start_is_reported_with_its_own_words(
 def test_frames_are_thinned_but_never_too_far_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int, step: float, expected: range
 ) -> None:
-    monkeypatch.syspath_prepend(DEMO.parent)
+    monkeypatch.syspath_prepend(SCRIPTS)
     from demo import chosen
 
     poses = np.tile(np.eye(4), (length, 1, 1))

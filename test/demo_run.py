@@ -1,0 +1,26 @@
+"""For tests: the demos as a user starts them."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+def run_demo(script: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, str(SCRIPTS / script), *(str(argument) for argument in arguments)]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def left_of(demo: subprocess.Popen[str]) -> list[int]:
+    """Living processes that this demo run has marked as its own."""
+    mark = f"SRAY_DEMO_RUN={demo.pid}-".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            if mark in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return found
