@@ -115,7 +115,7 @@ def everything(context: LaunchContext) -> list:
         *shared_memory(),
         *(activate_once_configured(mapper) if given["autostart"] == "true" else []),
         mapper,
-        *(segmenter(taught, transport) if given["segmenter"] else []),
+        *(segmenter(taught) if given["segmenter"] else []),
         *([label_scorer(played)] if given["score"] == "true" else []),
         *playback(played, mapper),
         *([rviz(given)] if given["rviz"] == "true" else []),
@@ -144,8 +144,8 @@ def semantic_mapper(given: dict[str, str], transport: dict[str, str]) -> Lifecyc
     )
 
 
-def segmenter(given: dict[str, str], transport: dict[str, str]) -> list:
-    """Of the mapper's image, to the mapper's labels, in the mapper's classes. Without it, the mapping goes on."""
+def segmenter(given: dict[str, str]) -> list:
+    """Of the mapper's keyframes, to the mapper's labels, in the mapper's classes. Without it, the mapping goes on."""
     node = Node(
         package=PACKAGE,
         executable="segmenter",
@@ -156,11 +156,15 @@ def segmenter(given: dict[str, str], transport: dict[str, str]) -> list:
             {
                 **if_typed(given, segmenter="model", segmenter_mapping="mapping", device="device"),
                 **({"threshold": float(given["segmenter_threshold"])} if given["segmenter_threshold"] else {}),
-                **transport,
+                "queue_size": 64,
                 **clock(given),
             },
         ],
-        remappings=[("label/info", "semantic_mapper/label/info"), *remapped_inputs(given, "image", "labels")],
+        remappings=[
+            ("image", "semantic_mapper/keyframe/image"),
+            ("label/info", "semantic_mapper/label/info"),
+            *remapped_inputs(given, "labels"),
+        ],
         ros_arguments=log_level(given),
         output="screen",
     )

@@ -87,6 +87,7 @@ OF_THE_STATE = (
     Topic("~/legend", Image, "rgb8: colours with names", is_latched=True),
     Topic("~/map", PointCloud2, "the fused voxel map in map_frame, fields as ~/points", is_latched=True),
     Topic("~/keyframes", PoseArray, "what the buffer holds, body axes (RViz arrows: +x)", is_latched=True),
+    Topic("~/keyframe/image", Image, "each picture that becomes a keyframe, as it came: what a segmenter labels", 64),
     Topic("~/frustums", MarkerArray, "sources and target of the last view", is_latched=True),
 )
 """Published when it changes."""

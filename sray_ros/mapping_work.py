@@ -229,6 +229,7 @@ class MappingWork:
         if added.keyframe is not None or added.left:
             self._publications.keyframes(self.mapper)
         if added.keyframe is not None:
+            self._publications.keyframe_image(arrival.image)
             for labels in list(self._early_labels.values()):
                 self._supervise(labels)
         if self._is_due(added.keyframe is not None):

@@ -9,6 +9,7 @@ import numpy as np
 from geometry_msgs.msg import Point, Pose, PoseArray
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -18,7 +19,14 @@ from sray.label_space import LabelSpace
 from sray.mapping.cloud import LabelledCloud
 from sray.mapping.keyframes import Keyframe
 from sray.mapping.mapper import Mapper, Rendering
-from sray_ros.conversions import Picture, camera_info_message, cloud_message, image_message, label_info_message
+from sray_ros.conversions import (
+    Picture,
+    camera_info_message,
+    cloud_message,
+    image_message,
+    label_info_message,
+    read_image,
+)
 from sray_ros.declarations import OF_A_VIEW, OF_THE_STATE
 from sray_ros.legend import legend
 from sray_ros.poses import body_pose
@@ -61,6 +69,13 @@ class Publications:
         self._poses = poses_of(mapper.keyframes, self._poses)
         header = Header(stamp=self._now(), frame_id=self._map_frame)
         self._publishers["keyframes"].publish(PoseArray(header=header, poses=list(self._poses.values())))
+
+    def keyframe_image(self, image: Image | CompressedImage) -> None:
+        """The picture of a new keyframe as it came, not rectified, as its labels will be; decoded if need be."""
+        self._publish(
+            "keyframe/image",
+            lambda: image if isinstance(image, Image) else image_message(image.header, read_image(image), "rgb8"),
+        )
 
     def frustums(self, rendering: Rendering) -> None:
         """The sources of the last render, and its target, as lines."""

@@ -1,7 +1,7 @@
 """Labels each picture by a 2D segmentation network: what semantic_mapper learns a scene from, where there is no truth.
 
-Wiring only. Callbacks queue; one worker thread owns the network (`segmenting`). The newest picture is labelled, those
-that came meanwhile are not; nothing is computed while nobody listens to `labels`.
+Wiring only. Callbacks queue; one worker thread owns the network (`segmenting`). Of a camera the newest picture is
+labelled, those that came meanwhile are not (`queue_size`); nothing is computed while nobody listens to `labels`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from sray_ros.segmenting import SegmentingWork
 from sray_ros.signals import init_until_signalled
 from sray_ros.topic_input import TopicInput
 
-PICTURES = Lane("pictures", 1)
 LOOK_PERIOD, REPORT_PERIOD = 0.1, 1.0
 END_SECONDS = 1.0
 """How long an ending node waits for its worker."""
@@ -50,7 +49,8 @@ class SegmenterNode(Node):
         super().__init__("segmenter")
         self._settings = NodeParameters(self, api.PARAMETERS, api.complaint_about)
         self._health = SegmenterHealth()
-        self._inbox = Inbox((PICTURES,))
+        self._pictures = Lane("pictures", self._settings["queue_size"])
+        self._inbox = Inbox((self._pictures,))
         self._work = SegmentingWork(self._settings)
         self._group = MutuallyExclusiveCallbackGroup()
         self._image: TopicInput | None = None
@@ -112,7 +112,7 @@ class SegmenterNode(Node):
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         if self._labels.get_subscription_count() and self._segmenter() is not None:
-            self._inbox.put(PICTURES, (message, time.monotonic()))
+            self._inbox.put(self._pictures, (message, time.monotonic()))
         else:
             self._health.ignored += 1
 
@@ -183,7 +183,7 @@ class SegmenterNode(Node):
         self._say(silence)
         facts = {
             "pictures received": self._image.received if self._image is not None else 0,
-            "pictures displaced": self._inbox.dropped[PICTURES.name],
+            "pictures displaced": self._inbox.dropped[self._pictures.name],
             "label space": segmenter.label_space.name if segmenter is not None else "none",
             "model": self._settings["model"],
             "model sha256": self._work.sha256[:12] or "none",

@@ -38,6 +38,10 @@ PARAMETERS = (
         applies=NEVER,
     ),
     NodeParameter("threshold", 0.5, "a pixel whose class is less probable is unsure", (0.0, 1.0)),
+    NodeParameter(
+        "queue_size", 1, "pictures that wait for their turn, the oldest goes; 1: the newest wins", (1, 1000),
+        applies=NEVER,
+    ),
     NodeParameter("max_rate", 0.0, "pictures a second (steady time) at most; 0: no limit", (0.0, 1000.0)),
     NodeParameter("device", "auto", "auto, cpu, cuda or cuda:<number>", applies=NEVER),
     NodeParameter(

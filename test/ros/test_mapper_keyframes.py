@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import PlaneScene
-from mapper_process import MapperProcess
+from mapper_process import OPTICAL_FRAME, MapperProcess, seconds_of
 from mapper_views import SETTINGS as EXACT
-from mapper_views import as_started, keyframes, stamps
+from mapper_views import as_started, keyframes, pixels, stamps
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
 
 from sray.frames import Frame
 from sray.mapping.session import Session
@@ -51,6 +53,22 @@ def test_a_frame_enters_when_the_camera_has_moved_far_enough(mapper: MapperProce
         mapper.start_over()
         mapper.send_in_lockstep(walk)
         assert stamps(mapper) == [100.0 + index for index in entered], f"min_translation {metres}"
+
+
+@pytest.mark.shows("~/keyframe/image")
+def test_the_picture_of_each_keyframe_is_published_as_it_came(mapper: MapperProcess, plane_scene: PlaneScene) -> None:
+    heard = mapper.listener.hear(Image, "/semantic_mapper/keyframe/image", QoSProfile(depth=10))
+    topic = "/semantic_mapper/keyframe/image"
+    assert mapper.listener.until(lambda: mapper.listener.node.count_publishers(topic) == 1)
+    mapper.listener.until(lambda: False, 0.5)
+    assert mapper.set(keyframes__min_translation=0.2, keyframes__min_rotation=90.0) == ""
+    walk = [plane_scene.frame((x, 0.0, 0.0)) for x in (0.0, 0.1, 0.25)]
+    mapper.send_in_lockstep(walk)
+    assert mapper.listener.until(lambda: len(heard) == 2, 5)
+    assert [seconds_of(image.header.stamp) for image in heard] == [100.0, 102.0] == stamps(mapper)
+    assert {image.header.frame_id for image in heard} == {OPTICAL_FRAME}
+    for image, frame in zip(heard, (walk[0], walk[2]), strict=True):
+        np.testing.assert_array_equal(pixels(image), frame.image.numpy())
 
 
 @pytest.mark.shows("keyframes.min_rotation")

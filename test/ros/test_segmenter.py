@@ -97,6 +97,18 @@ def test_of_a_flood_the_first_and_the_newest_are_labelled(segmenter: SegmenterPr
     assert segmenter.fact("pictures displaced", str(displaced + 9)) == str(displaced + 9)
 
 
+@pytest.mark.shows("segmenter queue_size")
+def test_with_room_to_wait_every_picture_is_labelled_in_turn(folder: Path) -> None:
+    with listening() as listener:
+        segmenter = SegmenterProcess(listener, model=folder, mapping="ade20k", queue_size=8)
+        assert segmenter.set(max_rate=4.0) == ""
+        for number in range(1, 7):
+            segmenter.send(picture(number), number * SECOND)
+            listener.until(lambda: False, 0.05)
+        segmenter.answer(6 * SECOND)
+        assert segmenter.stamps == [number * SECOND for number in range(1, 7)]
+
+
 @pytest.mark.shows("segmenter labels", "segmenter /diagnostics")
 def test_nothing_is_computed_while_nobody_listens(segmenter: SegmenterProcess, folder: Path) -> None:
     assert segmenter.fact("pictures labelled")

@@ -98,9 +98,9 @@ def test_the_mapper_has_the_segmenters_labels_and_the_score_the_recordings(
         sequence=tmp_path / "room", loop="true", score="true", segmenter=sharp_model(tmp_path / "segformer"),
         segmenter_mapping=mapping, segmenter_threshold=0.3,
     )  # fmt: skip
-    names = ("model", "mapping", "threshold", "device", "label_space", "use_sim_time")
+    names = ("model", "mapping", "threshold", "device", "label_space", "use_sim_time", "queue_size")
     answer = call(listener, GetParameters, "/robot/segmenter/get_parameters", GetParameters.Request(names=names))
-    expected = [str(tmp_path / "segformer"), str(mapping), 0.3, "cpu", "", True]
+    expected = [str(tmp_path / "segformer"), str(mapping), 0.3, "cpu", "", True, 64]
     assert [value_of(value) for value in answer.values] == expected
 
     def labelled() -> bool:
@@ -108,6 +108,7 @@ def test_the_mapper_has_the_segmenters_labels_and_the_score_the_recordings(
         return any(keyframe.has_labels for keyframe in call(listener, ListKeyframes, name, request).keyframes)
 
     assert listener.until(labelled, 60), (tmp_path / "launch.log").read_text()
+    assert listeners(listener, "/robot/semantic_mapper/keyframe/image") == {"segmenter"}
     assert listeners(listener, "/robot/segmenter/labels") == {"semantic_mapper"}
     assert listeners(listener, "/robot/labels") == {"label_scorer"}
     assert listener.node.count_publishers("/robot/labels") == 1
