@@ -9,6 +9,7 @@ nothing else. RGB alone. With --json, what is done is kept after each, and the s
     all     the network's labels, every pixel
     sure    those that are as probable as --threshold; nothing teaches the rest (`sray pseudolabel`)
     kept    the same, and the rest teach what the model said of them before (`sray finetune --keep-own`)
+    guarded as kept, but 2 frames judge instead of teaching: the best weights by them are scored (`--hold-out 2`)
     own     what the model said of them before, without the network
     truth   ground truth
 """
@@ -47,10 +48,12 @@ Labels = dict[int, UInt8[Tensor, "height width"]]
 TEACHERS = {
     "truth": "ground truth",
     "kept": "pseudo-labels where sure, own elsewhere",
+    "guarded": "the same, held-out frames choose the weights",
     "own": "own labels alone",
     "sure": "pseudo-labels where sure",
     "all": "pseudo-labels",
 }
+HOLD_OUT = {"guarded": 2}
 QUALITY = ("coverage", "strict_miou", "total_accuracy", "accuracy_where_labelled")
 
 
@@ -99,6 +102,7 @@ def main(measure: Measure) -> None:
             "size": [measure.width, measure.height],
         }
     )
+    record["command"] = record["command"].replace(str(Path.home()), "~")
     rooms = begun(measure.json, settings)
     record |= {"settings": settings, "teachers": TEACHERS, "rooms": rooms}
     for scene in load_scenes(DataConfig(width=measure.width, height=measure.height), measure.seeds):
@@ -110,7 +114,7 @@ def main(measure: Measure) -> None:
             if "curve" in result:
                 first, last = result["curve"][0], result["curve"][-1]
                 print(
-                    f"{scene.name}  {teacher:5}  {last['seconds']:5.1f} s  strict mIoU {first['strict_miou']:.3f} -> "
+                    f"{scene.name}  {teacher:7}  {last['seconds']:5.1f} s  strict mIoU {first['strict_miou']:.3f} -> "
                     f"{last['strict_miou']:.3f}  PSNR {first['psnr']:.1f} -> {last['psnr']:.1f} dB",
                     flush=True,
                 )
@@ -123,7 +127,9 @@ def main(measure: Measure) -> None:
         write_record(measure.json, record)
         print(f"record: {measure.json}")
     if measure.plot is not None:
-        draw(ways, "step", measure.plot, "Test frames, scored on ground truth: mean over rooms, faint each room")
+        network = statistics.fmean(room["segmenter"]["strict_miou"] for room in chosen.values())
+        title = "Test frames, scored on ground truth: mean over rooms, faint each room"
+        draw(ways, "step", measure.plot, title, ("the 2D network on the same pictures", network))
 
 
 def begun(path: Path | None, settings: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +156,8 @@ def taught(
     for name in measure.teachers:
         if name not in done:
             taught_by = relabelled(scene, teachers[name])
-            curve = tuning_curve(checkpoint, taught_by, split, FineTuneConfig(steps=measure.steps), measure.score_every)
+            config, hold_out = FineTuneConfig(steps=measure.steps), HOLD_OUT.get(name, 0)
+            curve = tuning_curve(checkpoint, taught_by, split, config, measure.score_every, hold_out)
             yield name, {"labels": quality(checkpoint.label_space, scene, teachers[name]), "curve": curve}
 
 
@@ -167,7 +174,7 @@ def teachers_of(
         truth = scene.frames[index].labels
         assert truth is not None, "rooms are labelled"
         found = {"all": labels, "sure": sure, "own": own[index], "truth": truth}
-        found["kept"] = torch.where(sure == VOID, own[index], sure)
+        found["kept"] = found["guarded"] = torch.where(sure == VOID, own[index], sure)
         for name, its in found.items():
             teachers[name][index] = its
     return teachers

@@ -153,11 +153,11 @@ def test_the_comparison_goes_on_where_it_stopped(
     tuned: list[dict] = []
     tuning_curve = benchmark.tuning_curve
 
-    def count(checkpoint, scene, split, config, score_every):
+    def count(checkpoint, scene, split, config, score_every, hold_out):
         tuned.append({index: scene.frames[index].labels for index in range(6)})
         if len(tuned) == 2:
             raise KeyboardInterrupt
-        return tuning_curve(checkpoint, scene, split, config, score_every)
+        return tuning_curve(checkpoint, scene, split, config, score_every, hold_out)
 
     monkeypatch.setattr(benchmark, "tuning_curve", count)
     measure = benchmark.Measure(
@@ -197,3 +197,20 @@ def test_the_mean_of_rooms_is_taken_step_by_step(benchmark: ModuleType) -> None:
     mean = curves.mean_curve([[row(0, 0, 0.2), row(5, 1, 0.4)], [row(0, 0, 0.3), row(5, 2, 0.8), row(9, 3, 0.9)]])
     assert [each["step"] for each in mean] == [0, 5]
     assert (mean[1]["seconds"], mean[0]["psnr"], mean[1]["strict_miou"]) == (1.5, 0.25, 0.6)
+
+
+def test_held_out_frames_choose_the_weights_that_are_scored(
+    scene: Scene, model: SemanticRay, benchmark: ModuleType
+) -> None:
+    """The held-out frame says what the model said before: no step is better, and nothing changes."""
+    curves = importlib.import_module("tuning_curves")
+    field = SemanticField(model)
+    nearest = [scene.frames[index] for index in sorted(scene.nearest(5, 8, SPLIT.sources))]
+    field.set_sources(SourceViews.from_frames([replace(frame, depth=None) for frame in nearest]), bounds=BOUNDS)
+    scene = relabelled(scene, {5: field.render(scene.frames[5].camera).labels})
+    config = FineTuneConfig(steps=3, picture_steps=3, pictures=2, pixels=64)
+    checkpoint = Checkpoint(model, SPACE, {}, "0" * 64)
+    free, guarded = (curves.tuning_curve(checkpoint, scene, SPLIT, config, 1, hold_out) for hold_out in (0, 1))
+    scores = [[row["strict_miou"] for row in rows] for rows in (free, guarded)]
+    assert [row["step"] for row in guarded] == [0, 1, 2, 3]
+    assert scores[1] == [scores[0][0]] * 4 and scores[0][3] != scores[0][0]
