@@ -20,6 +20,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_listener import Listener, listening
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32
+from std_srvs.srv import SetBool
 from vision_msgs.msg import LabelInfo
 
 from sray.frames import Frame
@@ -99,17 +100,25 @@ def stamp(message: Any) -> int:
     return int(message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
 
 
-@pytest.mark.shows("launch bag", "launch score", "launch model")
+@pytest.mark.shows("launch bag", "launch score", "launch model", "launch start_paused")
 @pytest.mark.parametrize("encoding", [BagEncoding(), BagEncoding("sqlite3", 95)], ids=["raw", "compressed"])
-def test_a_bag_is_scored_frame_by_frame_with_nothing_else_typed(
+def test_a_bag_is_scored_frame_by_frame(
     listener: Listener, launched: Callable[..., Any], tmp_path: Path, plane_scene: PlaneScene, encoding: BagEncoding
 ) -> None:
     frames = stamped(plane_scene)
     write_bag(frames, tmp_path / "bag", encoding=encoding, label_space=STRIPES)
     labels = listener.hear(Image, "/semantic_mapper/label/image", RELIABLE)
     live = listener.hear(Float32, "/label_scorer/miou", 100)
-    launch = launched(bag=tmp_path / "bag", score="true")
+    # Paused until we are matched: of what is published before, nothing would be heard here.
+    launch = launched(bag=tmp_path / "bag", score="true", start_paused="true")
     log = tmp_path / "launch.log"
+    ours = ("/semantic_mapper/label/image", "/label_scorer/miou")
+    assert listener.until(lambda: all(listener.node.count_publishers(name) for name in ours), 60), log.read_text()
+    listener.until(lambda: False, 0.5)
+    go_on = listener.node.create_client(SetBool, "/sequence_player/pause")
+    assert listener.until(go_on.service_is_ready, 60), log.read_text()
+    going = go_on.call_async(SetBool.Request(data=False))
+    assert listener.until(lambda: going.done() and going.result().success, 10)
     assert listener.until(lambda: "the recording has ended" in log.read_text(), 120), log.read_text()
     assert listener.until(lambda: labels and len(live) >= len(labels), 10), log.read_text()
     listener.until(lambda: False, 1.0)
@@ -172,8 +181,16 @@ def test_labels_of_another_label_space_are_not_scored_and_the_class_is_named(
     live = listener.hear(Float32, "/label_scorer/miou", 100)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     infos = listener.hear(LabelInfo, "/labels/info", latched)
-    launch = launched(bag=tmp_path / "bag", score="true")
+    # Paused until we are matched: of what is published before, nothing would be heard here.
+    launch = launched(bag=tmp_path / "bag", score="true", start_paused="true")
     log = tmp_path / "launch.log"
+    ours = ("/semantic_mapper/label/image", "/label_scorer/miou")
+    assert listener.until(lambda: all(listener.node.count_publishers(name) for name in ours), 60), log.read_text()
+    listener.until(lambda: False, 0.5)
+    go_on = listener.node.create_client(SetBool, "/sequence_player/pause")
+    assert listener.until(go_on.service_is_ready, 60), log.read_text()
+    going = go_on.call_async(SetBool.Request(data=False))
+    assert listener.until(lambda: going.done() and going.result().success, 10)
     assert listener.until(lambda: "the recording has ended" in log.read_text(), 120), log.read_text()
     output = ended(launch, tmp_path)
     assert [each.class_name for each in infos[0].class_map] == [*LABEL_SPACES["rooms"].names, "UNLABELED"]
