@@ -1,0 +1,116 @@
+"""Systems mixed up: checkpoints, configs and run folders of another system than is asked for, and the way on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sray.checkpoint import load_checkpoint, save_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import ROOMS, SCANNET20
+from sray.model import SemanticRay, SemanticRayConfig
+from sray_train import systems
+from sray_train.baselines.ibrnet import IBRNetOptions
+from sray_train.baselines.neuray import NeuRayOptions
+from sray_train.cli.train import encoder_from, start_from
+from sray_train.config import TrainConfig, load_config
+
+
+@pytest.fixture
+def ibrnet(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "ibrnet.safetensors", IBRNetOptions().build(ROOMS.classes), ROOMS)
+    return tmp_path / "ibrnet.safetensors"
+
+
+def refused(ibrnet: Path) -> str:
+    with pytest.raises(SrayError) as caught:
+        load_checkpoint(ibrnet)
+    assert caught.value.code == ErrorCode.MODEL_MISMATCH
+    return str(caught.value)
+
+
+@pytest.mark.fault(
+    "a checkpoint of one of the paper's comparison systems is given to the node",
+    code="MODEL_MISMATCH",
+    says="~/load_model's answer, or the log where it is model.path",
+    recovery="give a Semantic-Ray checkpoint; `sray evaluate` reads the others",
+)
+def test_who_knows_semantic_ray_alone_refuses_another_system_by_name(ibrnet: Path) -> None:
+    said = refused(ibrnet)
+    assert "ibrnet.safetensors" in said and "'ibrnet'" in said and "expected semantic_ray" in said
+    assert "sray evaluate" in said
+    assert systems.load_checkpoint(ibrnet).model.system == "ibrnet"
+
+
+@pytest.mark.parametrize("name", ["gaussians", 3, None, ["ibrnet"], {"a": 1}])
+def test_a_system_that_nobody_knows_is_refused_with_those_there_are(
+    name: object, ibrnet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = IBRNetOptions().build(ROOMS.classes)
+    model.system = name  # type: ignore[assignment]
+    save_checkpoint(ibrnet, model, ROOMS)
+    with pytest.raises(SrayError, match="expected semantic_ray, neuray, ibrnet, mvsnerf") as caught:
+        systems.load_checkpoint(ibrnet)
+    assert caught.value.code == ErrorCode.MODEL_MISMATCH and repr(name)[:20] in str(caught.value)
+
+
+def test_a_checkpoint_without_a_system_is_semantic_rays(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "m.safetensors", SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS)
+    assert b'"system"' not in (tmp_path / "m.safetensors").read_bytes(), "files from before and after are the same"
+    assert type(systems.load_checkpoint(tmp_path / "m.safetensors").model) is SemanticRay
+
+
+def test_the_committed_model_is_what_it_was() -> None:
+    path = Path(__file__).resolve().parents[2] / "models" / "sray_rooms.safetensors"
+    known, any_system = load_checkpoint(path), systems.load_checkpoint(path)
+    assert known.sha256 == any_system.sha256 and type(known.model) is type(any_system.model) is SemanticRay
+
+
+def test_an_experiment_names_a_system_and_its_own_fields(tmp_path: Path) -> None:
+    path = tmp_path / "e.yaml"
+    path.write_text("system: neuray\nmodel: {visibility: depth}\n")
+    assert load_config(path).model == NeuRayOptions(visibility="depth")
+    for text, complaint in (
+        ("system: nerv\n", "system: found 'nerv'.*expected one of semantic_ray, neuray, ibrnet, mvsnerf"),
+        ("system: [neuray]\n", "system: found.*expected one of"),
+        ("system: neuray\nmodel: {tau: 0.5}\n", "model: tau is not a field of NeuRayOptions; expected.*visibility"),
+        ("system: neuray\nmodel: {planes: 1}\n", "model.planes: planes is 1; expected at least 2"),
+        ("model: {visibility: depth}\n", "visibility is not a field of ModelConfig"),
+        ("start_from: a\nencoder_from: b\n", "encoder_from is given beside start_from"),
+    ):
+        path.write_text(text)
+        with pytest.raises(SrayError, match=complaint) as caught:
+            load_config(path)
+        assert caught.value.code == ErrorCode.BAD_FILE
+    with pytest.raises(ValueError, match="expected the fields of NeuRayOptions"):
+        TrainConfig(system="neuray")
+
+
+@pytest.mark.parametrize("name", ["neuray", "ibrnet", "mvsnerf"])
+def test_the_experiments_of_the_systems_differ_from_ours_in_the_system_alone(name: str) -> None:
+    folder = Path(__file__).resolve().parents[2] / "config" / "experiments"
+    ours, theirs = load_config(folder / "rooms.yaml"), load_config(folder / f"{name}_rooms.yaml")
+    assert theirs.system == name
+    for part in ("data", "loss", "encoder", "frozen", "joint", "evaluation", "precision", "threads", "seed"):
+        assert getattr(theirs, part) == getattr(ours, part), part
+
+
+def test_a_run_starts_from_its_own_system_or_from_anyones_encoder(ibrnet: Path) -> None:
+    given = systems.load_checkpoint(ibrnet).model
+    torch.manual_seed(1)
+    ours, other = SemanticRay(SemanticRayConfig(ROOMS.classes)), SemanticRay(SemanticRayConfig(SCANNET20.classes))
+    before = other.fine.classifier.weight.clone()
+    with pytest.raises(SrayError, match="another network.*encoder_from"):
+        start_from(ibrnet, ours, ROOMS)
+    encoder_from(ibrnet, ours, ROOMS)
+    encoder_from(ibrnet, other, SCANNET20)
+    for model in (ours, other):
+        for name, tensor in given.encoder.state_dict().items():
+            assert torch.equal(model.encoder.state_dict()[name], tensor), name
+    for head in (ours.coarse, ours.fine):
+        assert torch.equal(head.classifier.weight, given.fine.classifier.weight)
+    assert torch.equal(other.fine.classifier.weight, before), "of another label space"
