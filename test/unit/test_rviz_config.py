@@ -17,7 +17,7 @@ KINDS = {
     "geometry_msgs/PoseArray": "rviz_default_plugins/PoseArray",
     "visualization_msgs/MarkerArray": "rviz_default_plugins/MarkerArray",
 }
-SHOWN = {"label/overlay", "label/color", "legend", "points", "map", "frustums", "keyframes"}
+SHOWN = {"label/overlay", "label/color", "legend", "fine_tune/curve", "points", "map", "frustums", "keyframes"}
 
 
 def published() -> dict[str, tuple[str, bool]]:
