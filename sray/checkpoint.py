@@ -133,8 +133,8 @@ def _system_of(header: dict[str, Any], systems: Sequence[type[RayModel]], path: 
     known = ", ".join(system.system for system in systems)
     raise SrayError(
         ErrorCode.MODEL_MISMATCH,
-        f"{path} is of system {name!r:.60}; expected {known}, which is all that this program runs. Give a checkpoint of "
-        "that; the paper's other systems are for `sray evaluate`",
+        f"{path} is of system {name!r:.60}; expected {known}, which is all that this program runs. Give a checkpoint "
+        "of that; the paper's other systems are for `sray evaluate`",
     )
 
 
