@@ -35,6 +35,7 @@ from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.field import SemanticField
 from sray.finetune_config import FineTuneConfig
 from sray.label_space import VOID, LabelSpace
+from sray.own_labels import own_labels
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
 from sray_train.config import DataConfig
 from sray_train.datasets.catalog import load_scenes
@@ -42,7 +43,7 @@ from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit, split_views
 from sray_train.pseudolabels.labelling import Labelled
 from sray_train.records import with_nulls, write_record
-from sray_train.tuning.relabelled import own_labels, relabelled
+from sray_train.tuning.relabelled import relabelled
 
 Labels = dict[int, UInt8[Tensor, "height width"]]
 TEACHERS = {
@@ -166,7 +167,11 @@ def teachers_of(
 ) -> dict[str, Labels]:
     """Labels of the frames that teach, by teacher. Test frames are not looked at."""
     teaching = (*split.sources, *split.tuning)
-    own = own_labels(SemanticField(checkpoint.model), scene, teaching)
+    numbers = sorted(teaching)
+    found = own_labels(
+        SemanticField(checkpoint.model), [scene.frames[number] for number in numbers], range(len(numbers)), scene.bounds
+    )
+    own = {number: found[position] for position, number in enumerate(numbers)}
     teachers: dict[str, Labels] = {name: {} for name in TEACHERS}
     for index in teaching:
         labels, confidence = segmented(segmenter, scene, index)

@@ -194,6 +194,7 @@ class FineTuneServer:
                 round(asked.min_gain, 6),  # 0.01 has become 0.00999999978 on the way
                 asked.mode,
                 asked.supervision,
+                asked.keep_own,
                 asked.seed,
                 self._settings["fine_tune.width"],
             )

@@ -18,6 +18,7 @@ from typing import Any, Literal, get_args
 
 from sray.checkpoint import Checkpoint, save_checkpoint
 from sray.errors import ErrorCode, SrayError
+from sray.field import SemanticField
 from sray.finetune import FineTuner, FineTuneResult
 from sray.finetune_config import FineTuneConfig, Mode
 from sray.frames import Frame
@@ -25,6 +26,8 @@ from sray.held_out import Score
 from sray.label_space import VOID, LabelSpace
 from sray.losses import LossWeights
 from sray.mapping.session import Session
+from sray.model import SemanticRay
+from sray.own_labels import filled, own_labels
 
 Supervision = Literal["auto", "labels", "color"]
 
@@ -32,6 +35,10 @@ LEAST_KEYFRAMES = 4
 """Three that see a place together, and one to judge by."""
 HELD_OUT_SHARE, MOST_HELD_OUT = 1 / 6, 4
 """Each held-out keyframe is one that does not teach, and rendering it takes as long as several steps."""
+
+
+LEAST_OPEN = 0.02
+"""Share of a picture's pixels without a label that is worth a render."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class AdaptationConfig:
     mode: Mode = "full"
     supervision: Supervision = "auto"
     """`auto`: labels where any keyframe has some, else the pictures alone."""
+    keep_own: bool = True
+    """Pixels without a label, in pictures with some, teach what the model says of them now."""
     seed: int = 0
     width: int = 320
     """Larger pictures are learned from at this many columns; 0: as they are. Time grows with its square."""
@@ -132,6 +141,8 @@ class Adaptation:
             [number for number, frame in session.keyframes if not self.learns_labels or is_labelled(frame)]
         )
         frames = {number: _no_wider(frame, config.width) for number, frame in session.keyframes}
+        if self.learns_labels and config.keep_own:
+            frames = _completed(frames, checkpoint.model, bounds)
         self.held_out = tuple(judges)
         self.taught_by = tuple(number for number in frames if number not in judges)
         self.tuner = FineTuner(
@@ -185,6 +196,22 @@ def _no_wider(frame: Frame, width: int) -> Frame:
     if not 0 < width < camera.width:
         return frame
     return frame.resized(width, max(1, round(camera.height * width / camera.width)))
+
+
+def _completed(frames: dict[int, Frame], model: SemanticRay, bounds: tuple[float, float]) -> dict[int, Frame]:
+    """Those with labels that leave much open: with the model's own there. The held-out ones too, or forgetting would
+    look like a gain."""
+    taken = list(frames.values())
+    open_ones = [
+        index
+        for index, frame in enumerate(taken)
+        if frame.labels is not None and is_labelled(frame) and (frame.labels == VOID).float().mean() > LEAST_OPEN
+    ]
+    own = own_labels(SemanticField(model), taken, open_ones, bounds)
+    return {
+        number: filled(frame, own[index]) if index in own else frame
+        for index, (number, frame) in enumerate(frames.items())
+    }
 
 
 def _worth(score: Score, learns_labels: bool) -> float:

@@ -6,17 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import overload
 
-import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from sray.field import SemanticField
-from sray.frames import Frame, SourceViews
-from sray.label_space import VOID
+from sray.frames import Frame
+from sray.own_labels import filled, own_labels
 from sray_train.datasets.scene import Scene
-
-VIEWS = 8
-"""Source views of a frame that the model labels itself."""
 
 
 class _Relabelled(Sequence[Frame]):
@@ -44,24 +40,10 @@ def relabelled(scene: Scene, labels: Mapping[int, UInt8[Tensor, "height width"]]
     return replace(scene, frames=_Relabelled(scene.frames, labels))
 
 
-def own_labels(field: SemanticField, scene: Scene, frames: Iterable[int]) -> dict[int, UInt8[Tensor, "height width"]]:
-    """What the model itself says of these frames, each rendered from its nearest others among them. RGB alone."""
-    frames = sorted(frames)
-    found = {}
-    for index in frames:
-        sources = SourceViews.from_frames([scene.frames[near] for near in scene.nearest(index, VIEWS, frames)])
-        field.set_sources(replace(sources, depth=None), bounds=scene.bounds)
-        found[index] = field.render(scene.frames[index].camera).labels
-    return found
-
-
 def with_own_labels(field: SemanticField, scene: Scene, frames: Iterable[int]) -> Scene:
-    """Pixels of these frames that have no label get the model's own: what labels do not show is not forgotten then.
-
-    A network that is taught "wall" wherever there is a label, and nothing elsewhere, says "wall" everywhere.
-    """
-    filled = {}
-    for index, own in own_labels(field, scene, frames).items():
-        labels = scene.frames[index].labels
-        filled[index] = own if labels is None else torch.where(labels == VOID, own, labels)
-    return relabelled(scene, filled)
+    """Pixels of these frames that have no label get the model's own, rendered from the others of these frames."""
+    numbers = sorted(frames)
+    taught = [scene.frames[number] for number in numbers]
+    own = own_labels(field, taught, range(len(taught)), scene.bounds)
+    complete = {numbers[index]: filled(taught[index], labels).labels for index, labels in own.items()}
+    return relabelled(scene, {number: labels for number, labels in complete.items() if labels is not None})

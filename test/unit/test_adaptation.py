@@ -11,6 +11,7 @@ from conftest import PlaneScene
 
 from sray.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sray.errors import ErrorCode, SrayError
+from sray.field import SemanticField
 from sray.finetune import FineTuneResult
 from sray.frames import Frame
 from sray.held_out import Score
@@ -19,6 +20,7 @@ from sray.mapping.adaptation import Adaptation, AdaptationConfig, Outcome, check
 from sray.mapping.session import Session
 from sray.mapping.voxel_map import VoxelMap
 from sray.model import SemanticRay, SemanticRayConfig
+from sray.own_labels import own_labels
 
 STRIPES = LabelSpace("stripes", ("a", "b", "c"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (1, 2, 3))
 BOUNDS = (0.5, 4.0)
@@ -166,3 +168,24 @@ def test_the_new_checkpoint_names_its_parent_and_the_same_job_gives_the_same_fil
     assert (lineage["steps"], lineage["steps_tried"], lineage["supervision"]) == (40, 60, "labels")
     assert lineage["before"] == {"strict_miou": 0.5, "psnr": 20.0}
     assert lineage["after"] == {"strict_miou": 0.6, "psnr": 20.5}
+
+
+def test_what_labels_leave_open_teaches_and_judges_as_the_model_sees_it(checkpoint: Checkpoint) -> None:
+    """Frame 1 is labelled in half, frame 2 hardly unlabelled, frame 3 not at all."""
+    frames = ring(6)
+    half, nearly = frames[1].labels.clone(), frames[2].labels.clone()
+    half[:, 24:], nearly[0, :20] = 255, 255
+    frames[1:4] = [replace(frames[1], labels=half), replace(frames[2], labels=nearly), replace(frames[3], labels=None)]
+    taken: dict[bool, list[Frame]] = {}
+    for keep_own in (True, False):
+        adaptation = Adaptation(checkpoint, session(frames), AdaptationConfig(keep_own=keep_own), bounds=BOUNDS)
+        held_out = adaptation.held_out
+        by_number = dict(zip(adaptation.taught_by, adaptation.tuner._frames, strict=True))
+        by_number |= dict(zip(held_out, adaptation.tuner._held_out._frames, strict=True))
+        taken[keep_own] = [by_number[10 + index] for index in range(6)]
+    own = own_labels(SemanticField(checkpoint.model), frames, [1], BOUNDS)[1]
+    assert torch.equal(taken[True][1].labels, torch.where(half == 255, own, half))
+    assert torch.equal(taken[False][1].labels, half)
+    for labels in (taken[True], taken[False]):
+        assert torch.equal(labels[2].labels, nearly) and labels[3].labels is None
+    assert len(held_out) == 1

@@ -23,11 +23,12 @@ from sray.finetune_config import FineTuneConfig
 from sray.frames import SourceViews
 from sray.label_space import ROOMS, VOID, LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
+from sray.own_labels import own_labels
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
 from sray_train.tuning import scene_tuning
-from sray_train.tuning.relabelled import own_labels, relabelled, with_own_labels
+from sray_train.tuning.relabelled import relabelled, with_own_labels
 from sray_train.tuning.scene_tuning import TuningPlan, tune_scene
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -80,12 +81,12 @@ def test_own_labels_fill_what_is_unlabelled_and_nothing_else(scene: Scene, model
 def test_own_labels_look_at_no_other_frame(scene: Scene, model: SemanticRay) -> None:
     """Frame 3 is noise: nothing changes; frame 1 is: all that it is a source of do."""
     teaching = (0, 1, 2, 4, 5)
-    own = own_labels(SemanticField(model), scene, teaching)
+    own = own_labels(SemanticField(model), [scene.frames[index] for index in teaching], range(5), BOUNDS)
     for spoilt, alike in ((3, True), (1, False)):
         frames = list(scene.frames)
         frames[spoilt] = replace(frames[spoilt], image=255 - frames[spoilt].image)
-        other = own_labels(SemanticField(model), replace(scene, frames=frames), teaching)
-        assert all(torch.equal(other[index], own[index]) for index in teaching) == alike
+        other = own_labels(SemanticField(model), [frames[index] for index in teaching], range(5), BOUNDS)
+        assert all(torch.equal(other[index], own[index]) for index in own) == alike
 
 
 def test_keep_own_teaches_own_labels_and_scores_on_ground_truth(

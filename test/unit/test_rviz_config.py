@@ -65,7 +65,7 @@ def test_clouds_have_their_own_colours_and_one_map_is_drawn_at_a_time() -> None:
 def test_the_fixed_frame_is_the_map_and_all_displays_are_stock_ones() -> None:
     assert MANAGER["Global Options"]["Fixed Frame"] == "map"
     assert all(display["Class"].startswith("rviz_default_plugins/") for display in DISPLAYS)
-    assert [display["Name"] for display in DISPLAYS if not display["Enabled"]] == ["Map by class", "TF"]
+    assert [display["Name"] for display in DISPLAYS if not display["Enabled"]] == ["Fine-tuning", "Map by class", "TF"]
 
 
 def test_a_namespace_given_to_rviz_reaches_every_topic() -> None:

@@ -1,0 +1,50 @@
+"""What a model itself says of frames that it is to learn from: so that what their labels do not show is not forgotten.
+
+A network that is taught "wall" wherever there is a label, and nothing elsewhere, says "wall" everywhere. Labels of a 2D
+segmenter are like that: it is sure of walls and floors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from sray.camera import Camera
+from sray.field import SemanticField
+from sray.frames import Frame, SourceViews
+from sray.label_space import VOID
+from sray.view_selection import select_views
+
+VIEWS = 8
+"""Source views of a frame that the model labels itself."""
+
+
+def own_labels(
+    field: SemanticField, frames: Sequence[Frame], which: Iterable[int], bounds: tuple[float, float]
+) -> dict[int, UInt8[Tensor, "height width"]]:
+    """Labels of the frames at the positions `which`, each rendered from its nearest others. RGB alone.
+
+    `bounds`: near and far, metres.
+    """
+    cameras = Camera.stack([frame.camera for frame in frames])
+    features: dict[int, Tensor] = {}
+    found = {}
+    for index in which:
+        own = torch.arange(len(frames)) == index
+        sources = select_views(frames[index].camera, cameras, VIEWS, own)
+        for source in sources:
+            if source not in features:
+                features[source] = field.encode(frames[source].image)
+        views = replace(SourceViews.from_frames([frames[source] for source in sources]), depth=None)
+        field.set_sources(views, torch.stack([features[source] for source in sources]), bounds)
+        found[index] = field.render(frames[index].camera).labels
+    return found
+
+
+def filled(frame: Frame, own: UInt8[Tensor, "height width"]) -> Frame:
+    """The frame with own labels where it has none."""
+    return replace(frame, labels=own if frame.labels is None else torch.where(frame.labels == VOID, own, frame.labels))
