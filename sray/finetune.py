@@ -127,9 +127,12 @@ class FineTuner(Generic[M]):
     @property
     def picture_steps(self) -> int:
         """How many of the first steps are on single pictures."""
-        if self.config.mode == "heads" or self.config.loss.semantic == 0:
-            return 0
-        return min(self.config.picture_steps, self.config.steps)
+        return min(self.config.picture_steps, self.config.steps) if self._pictures_teach else 0
+
+    @property
+    def _pictures_teach(self) -> bool:
+        """Whether labels of single pictures have an encoder to teach."""
+        return self.config.mode == "full" and self.config.loss.semantic > 0 and self.model.feature_channels > 0
 
     @property
     def seconds(self) -> float:
@@ -253,7 +256,7 @@ class FineTuner(Generic[M]):
         )
         spacing = self.model.config.spacing
         loss, terms = total_loss(outputs, truth.to(self._device), config.loss, self._bounds, spacing)
-        if config.mode == "full" and config.loss.semantic > 0:
+        if self._pictures_teach:
             terms["pictures"] = self._loss_of_pictures(views.features, sources)
             loss = loss + config.loss.semantic * terms["pictures"]
         return loss, terms

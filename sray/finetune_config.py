@@ -21,7 +21,7 @@ class FineTuneConfig:
     steps: int = 200
     picture_steps: int = 60
     """Of these the first so many are on the labels of single pictures: the encoder and the classifier alone, in a
-    sixth of the time of a step on rays. None in mode `heads`, nor where no labels teach."""
+    sixth of the time of a step on rays. None in mode `heads`, nor where no labels teach, nor without an encoder."""
     pictures: int = 4
     """Pictures of such a step."""
     pixels: int = 1024

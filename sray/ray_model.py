@@ -149,7 +149,7 @@ class RayModel(nn.Module):
     config_type: ClassVar[Any]
     """The dataclass of its config, a FieldConfig."""
     feature_channels: ClassVar[int] = FEATURE_CHANNELS
-    """Of `encoder`'s features."""
+    """Of `encoder`'s features. 0: the system has no encoder, and single pictures teach it nothing."""
 
     encoder: nn.Module
     """Pictures in 0..1, (views, 3, height, width), to features, (views, feature_channels, rows, columns)."""

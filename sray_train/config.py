@@ -20,10 +20,14 @@ from sray.model import RaySamples, SemanticRay, SemanticRayConfig
 from sray.ray_model import RayModel
 from sray_train.baselines.ibrnet import IBRNetOptions
 from sray_train.baselines.mvsnerf import MVSNeRFOptions
+from sray_train.baselines.nerf import NeRFOptions
 from sray_train.baselines.neuray import NeuRayOptions
+from sray_train.baselines.semantic_nerf import SemanticNeRFOptions
 from sray_train.config_reading import merged
 
-SystemName = Literal["semantic_ray", "neuray", "ibrnet", "mvsnerf"]
+SystemName = Literal["semantic_ray", "neuray", "ibrnet", "mvsnerf", "nerf", "semantic_nerf"]
+WITHOUT_ENCODER: tuple[SystemName, ...] = ("nerf", "semantic_nerf")
+"""They know one scene by heart: single pictures teach them nothing, `encoder.steps` is 0."""
 
 Preset = Literal["default", "paper"]
 Dataset = Literal["rooms", "scannet", "replica", "blender", "llff", "folder"]
@@ -131,6 +135,8 @@ MODEL_SECTIONS: dict[SystemName, type[Any]] = {
     "neuray": NeuRayOptions,
     "ibrnet": IBRNetOptions,
     "mvsnerf": MVSNeRFOptions,
+    "nerf": NeRFOptions,
+    "semantic_nerf": SemanticNeRFOptions,
 }
 
 
@@ -241,6 +247,8 @@ class TrainConfig:
         one_of(SystemName, self, "system")
         if not isinstance(self.model, MODEL_SECTIONS[self.system]):
             raise ValueError(f"model is {self.model}; expected the fields of {MODEL_SECTIONS[self.system].__name__}")
+        if self.system in WITHOUT_ENCODER and self.encoder.steps:
+            raise ValueError(f"encoder.steps is {self.encoder.steps}; expected 0, as {self.system} has no encoder")
         if self.start_from and self.encoder_from:
             raise ValueError("encoder_from is given beside start_from, which has an encoder; expected one of them")
         at_least(0, self, "seed", "threads", "loader_workers", "save_every_seconds")
@@ -263,4 +271,5 @@ def _defaults_of(raw: Any) -> TrainConfig:
     name = raw.get("system") if isinstance(raw, dict) else None
     if not isinstance(name, str) or name not in MODEL_SECTIONS:
         return TrainConfig()
-    return TrainConfig(system=name, model=MODEL_SECTIONS[name]())
+    encoder = EncoderStage(steps=0) if name in WITHOUT_ENCODER else EncoderStage()
+    return TrainConfig(system=name, model=MODEL_SECTIONS[name](), encoder=encoder)

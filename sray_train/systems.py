@@ -9,9 +9,11 @@ from sray.model import SemanticRay
 from sray.ray_model import RayModel
 from sray_train.baselines.ibrnet import IBRNet
 from sray_train.baselines.mvsnerf import MVSNeRF
+from sray_train.baselines.nerf import NeRF
 from sray_train.baselines.neuray import NeuRay
+from sray_train.baselines.semantic_nerf import SemanticNeRF
 
-SYSTEMS: tuple[type[RayModel], ...] = (SemanticRay, NeuRay, IBRNet, MVSNeRF)
+SYSTEMS: tuple[type[RayModel], ...] = (SemanticRay, NeuRay, IBRNet, MVSNeRF, NeRF, SemanticNeRF)
 
 
 def load_checkpoint(path: Path | str) -> checkpoint.Checkpoint[RayModel]:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from rich.console import Console
 
-from sray.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sray.checkpoint import Checkpoint, save_checkpoint
 from sray.finetune_config import FineTuneConfig
 from sray.label_space import LABEL_SPACES
 from sray.losses import LossWeights
@@ -21,6 +21,7 @@ from sray_train.datasets.rooms import parse_seeds
 from sray_train.datasets.view_split import PAPER_COUNTS, split_views
 from sray_train.interruption import interruption
 from sray_train.records import refuse_existing, with_nulls, write_record
+from sray_train.systems import load_checkpoint
 from sray_train.training.allocator import keep_freed_memory
 from sray_train.tuning.curve import draw_tuning_curve
 from sray_train.tuning.scene_tuning import TunedScene, TuningPlan, tune_scene, tuned_lineage, tuning_record

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from sray.checkpoint import Checkpoint, load_checkpoint
+from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.mapping.cloud import cloud_of_view, write_ply
@@ -25,6 +25,7 @@ from sray_train.datasets.scene import Scene
 from sray_train.rendering.camera_path import PathRenderer, Stop, fly_through, recorded_path
 from sray_train.rendering.path_video import write_video
 from sray_train.rendering.render_folder import RenderFolder
+from sray_train.systems import load_checkpoint
 
 
 @dataclass

@@ -16,7 +16,7 @@ from sray.finetune import FineTuner, FineTuneResult, FineTuneStep
 from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame
 from sray.label_space import VOID
-from sray.model import SemanticRay
+from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
@@ -100,7 +100,7 @@ def tune_scene(
     """
     queries = [Query(scene, test, tuple(scene.nearest(test, len(split.sources), split.sources))) for test in split.test]
 
-    def score(model: SemanticRay) -> Evaluation:
+    def score(model: RayModel) -> Evaluation:
         field = SemanticField(model, RenderConfig.preset(plan.quality))
         return evaluate(field, queries, checkpoint.label_space, depth=plan.depth)
 
@@ -129,7 +129,7 @@ def tune_scene(
     return TunedScene(scene, split, result, before, score(result.model), curve, stopped)
 
 
-def make_tuner(model: SemanticRay, scene: Scene, split: ViewSplit, plan: TuningPlan) -> FineTuner:
+def make_tuner(model: RayModel, scene: Scene, split: ViewSplit, plan: TuningPlan) -> FineTuner:
     """The tuner of a split's sources and tuning frames; no other frame of the scene is taken.
 
     Raises SrayError(BAD_FILE) if labels should teach and none of those frames has any, ValueError if more frames are

@@ -86,6 +86,19 @@ def test_an_experiment_names_a_system_and_its_own_fields(tmp_path: Path) -> None
         with pytest.raises(SrayError, match=complaint) as caught:
             load_config(path)
         assert caught.value.code == ErrorCode.BAD_FILE
+    path.write_text("system: nerf\n")
+    assert load_config(path).encoder.steps == 0, "it has no encoder to train"
+    path.write_text("system: semantic_nerf\nencoder: {steps: 5}\n")
+    with pytest.raises(SrayError, match="encoder.steps is 5; expected 0, as semantic_nerf has no encoder"):
+        load_config(path)
+    for text, complaint in (
+        ("extent: 0", "model.extent: extent is 0.0; expected more than 0 metres"),
+        ("centre: [0, 1]", "model.centre: found.*expected 3 values in brackets"),
+        ("layers: 1", "model.layers: layers is 1; expected at least 2"),
+    ):
+        path.write_text(f"system: nerf\nmodel: {{{text}}}\n")
+        with pytest.raises(SrayError, match=complaint):
+            load_config(path)
     with pytest.raises(ValueError, match="expected the fields of NeuRayOptions"):
         TrainConfig(system="neuray")
 
