@@ -11,9 +11,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
-from sray.field import RenderedView, SemanticField
+from sray.field import RenderedView
 from sray.frames import Frame, SourceViews
 from sray.label_space import LabelSpace
 from sray_train.datasets.scene import Scene
@@ -34,6 +36,13 @@ class Query:
             raise ValueError(f"{self.scene.name}: frame {self.target} has no sources; expected at least one")
         if self.target in self.sources:
             raise ValueError(f"{self.scene.name}: frame {self.target} is among its own sources; no score may use it")
+
+
+class Renderer(Protocol):
+    """What can be scored: it is shown source views, and renders. SemanticField, and what is no radiance field."""
+
+    def set_sources(self, views: SourceViews, *, bounds: tuple[float, float] | None = None) -> None: ...
+    def render(self, camera: Camera) -> RenderedView: ...
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ def spread_queries(scene: Scene, targets: int, views: int) -> list[Query]:
     return [Query(scene, target, tuple(scene.nearest(target, views))) for target in scene.spread(targets)]
 
 
-def render_queries(field: SemanticField, queries: Iterable[Query], *, depth: bool = False) -> Iterator[Rendering]:
+def render_queries(field: Renderer, queries: Iterable[Query], *, depth: bool = False) -> Iterator[Rendering]:
     """Render whole pictures, each when it is done. `depth`: the sources' guides the samples (RGB-D); without, RGB."""
     for query in queries:
         truth = query.scene.frames[query.target]
@@ -73,14 +82,14 @@ def render_queries(field: SemanticField, queries: Iterable[Query], *, depth: boo
 
 
 def render_targets(
-    field: SemanticField, scene: Scene, targets: int, views: int, *, depth: bool = False
+    field: Renderer, scene: Scene, targets: int, views: int, *, depth: bool = False
 ) -> Iterator[Rendering]:
     """Render evenly spread frames of a scene, each from its nearest other frames. `depth`: RGB-D sources, not RGB."""
     return render_queries(field, spread_queries(scene, targets, views), depth=depth)
 
 
 def evaluate(
-    field: SemanticField,
+    field: Renderer,
     queries: Sequence[Query],
     label_space: LabelSpace,
     *,
