@@ -152,11 +152,11 @@ def segmenter(given: dict[str, str]) -> list:
         name="segmenter",
         namespace=given["namespace"],
         parameters=[
+            {"queue_size": 64},  # keyframes; params_file may say otherwise
             given["params_file"],
             {
                 **if_typed(given, segmenter="model", segmenter_mapping="mapping", device="device"),
                 **({"threshold": float(given["segmenter_threshold"])} if given["segmenter_threshold"] else {}),
-                "queue_size": 64,
                 **clock(given),
             },
         ],

@@ -29,6 +29,10 @@ class Score:
     psnr: float
     """dB, mean over the frames."""
 
+    def worth(self, *, by_labels: bool) -> float:
+        """What models are chosen by: strict mIoU where labels teach, else PSNR. Higher is better; NaN is unknown."""
+        return self.strict_miou if by_labels else self.psnr
+
     @staticmethod
     def of(views: Iterable[tuple[RenderedView, Frame]], classes: int) -> Score:
         """Of rendered views, each with the frame that was taken there, of the same size."""

@@ -6,7 +6,7 @@ segmenter are like that: it is sure of walls and floors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -24,7 +24,11 @@ VIEWS = 8
 
 
 def own_labels(
-    field: SemanticField, frames: Sequence[Frame], which: Iterable[int], bounds: tuple[float, float]
+    field: SemanticField,
+    frames: Sequence[Frame],
+    which: Sequence[int],
+    bounds: tuple[float, float],
+    on_progress: Callable[[float], None] = lambda fraction: None,
 ) -> dict[int, UInt8[Tensor, "height width"]]:
     """Labels of the frames at the positions `which`, each rendered from its nearest others. RGB alone.
 
@@ -42,6 +46,7 @@ def own_labels(
         views = replace(SourceViews.from_frames([frames[source] for source in sources]), depth=None)
         field.set_sources(views, torch.stack([features[source] for source in sources]), bounds)
         found[index] = field.render(frames[index].camera).labels
+        on_progress(len(found) / len(which))
     return found
 
 

@@ -24,11 +24,11 @@ from sray_interfaces.msg import FineTuneStatus
 from sray_ros import declarations as api
 from sray_ros.conversions import image_message
 from sray_ros.data_folder import DataFolder
-from sray_ros.fine_tuning import FineTuning, Request
+from sray_ros.fine_tuning import FineTuning, Request, unknown_score
 from sray_ros.health import Health
 from sray_ros.jobs import Ask
 from sray_ros.parameters import MapperParameters
-from sray_ros.refusals import inactive
+from sray_ros.refusals import bug, inactive
 from sray_ros.render_view import OnSteadyTime
 from sray_ros.tuning_curve import TuningCurve
 
@@ -60,8 +60,6 @@ class FineTuneServer:
         self._job: FineTuning | None = None
         self._lock = threading.Lock()
         """Of `_job`: two calls may come at once."""
-        self._canceled = threading.Event()
-        """By service: a goal is canceled by the action's own means."""
         self._curve = TuningCurve()
         self._last_curve = 0.0
         self.answering = 0
@@ -99,21 +97,21 @@ class FineTuneServer:
         """Wait for the job to end, which `stop` has told to. Call before the node is destroyed."""
         self.stop()
         if (job := self._job) is not None:
-            job.join(2.0)
+            job.join(1.0)
         self._server.destroy()
 
     async def _execute(self, goal: ServerGoalHandle) -> FineTune.Result:
         self.answering += 1
         try:
             result = await self._answer(goal)
+            if result.error_code == ErrorCode.OK:
+                goal.succeed()
+            elif result.error_code == ErrorCode.CANCELED and goal.is_cancel_requested:
+                goal.canceled()
+            else:
+                goal.abort()
         finally:
             self.answering -= 1
-        if result.error_code == ErrorCode.OK:
-            goal.succeed()
-        elif result.error_code == ErrorCode.CANCELED and goal.is_cancel_requested:
-            goal.canceled()
-        else:
-            goal.abort()
         return result
 
     async def _answer(self, goal: ServerGoalHandle) -> FineTune.Result:
@@ -123,7 +121,8 @@ class FineTuneServer:
         try:
             job = self._start(goal.request, lambda: bool(goal.is_cancel_requested), feedback)
         except SrayError as error:
-            return FineTune.Result(error_code=int(error.code), error_text=str(error.args[0]))
+            unknown = {"before": unknown_score(), "after": unknown_score()}
+            return FineTune.Result(error_code=int(error.code), error_text=str(error.args[0]), **unknown)
         result: FineTune.Result = await self._awaited(job.done)
         return result
 
@@ -147,7 +146,7 @@ class FineTuneServer:
             return response
         self.answering += 1
         try:
-            self._canceled.set()
+            job.cancel()
             result = await self._awaited(job.done)
         finally:
             self.answering -= 1
@@ -160,7 +159,7 @@ class FineTuneServer:
     ) -> FineTuning:
         """Raises SrayError: INACTIVE, BUSY, BAD_REQUEST."""
         try:
-            request = self._read(asked, lambda: canceled() or self._canceled.is_set())
+            request = self._read(asked, canceled)
             with self._lock:
                 if self.is_running:
                     raise SrayError(
@@ -168,7 +167,6 @@ class FineTuneServer:
                         "a model is being fine-tuned already; expected one at a time. Wait until ~/fine_tune/status "
                         "says that it has ended, or call ~/fine_tune_cancel",
                     )
-                self._canceled.clear()
                 self._curve = TuningCurve()
                 self._job = FineTuning(
                     request, self._folder, self._ask, self._health, self._node.get_logger(), self._publisher(feedback)
@@ -192,6 +190,7 @@ class FineTuneServer:
                 asked.steps,
                 asked.time_limit,
                 round(asked.min_gain, 6),  # 0.01 has become 0.00999999978 on the way
+                round(asked.min_psnr_gain, 6),
                 asked.mode,
                 asked.supervision,
                 asked.keep_own,
@@ -206,13 +205,17 @@ class FineTuneServer:
 
     def _publisher(self, feedback: Callable[[FineTuneStatus], None]) -> Callable[[FineTuneStatus], None]:
         def publish(status: FineTuneStatus) -> None:
-            status.stamp = self._node.get_clock().now().to_msg()
-            self._status_publisher.publish(status)
-            feedback(copy.deepcopy(status))
-            self._curve.add(status)
-            if status.state in ENDED or time.monotonic() - self._last_curve >= CURVE_PERIOD:
-                self._last_curve = time.monotonic()
-                self._curve_publisher.publish(image_message(Header(stamp=status.stamp), self._curve.draw(), "rgb8"))
+            try:
+                status.stamp = self._node.get_clock().now().to_msg()
+                self._status_publisher.publish(status)
+                feedback(copy.deepcopy(status))
+                self._curve.add(status)
+                if status.state in ENDED or time.monotonic() - self._last_curve >= CURVE_PERIOD:
+                    self._last_curve = time.monotonic()
+                    self._curve_publisher.publish(image_message(Header(stamp=status.stamp), self._curve.draw(), "rgb8"))
+            except Exception as error:  # what nobody hears of ends no job
+                if self._node.context.ok():
+                    bug(error, self._node.get_logger())
 
         return publish
 

@@ -4,9 +4,9 @@ On its own so that whatever happens to it (out of memory, killed, a bug) happens
 priority, and is the first that the kernel ends when memory runs out. It knows nothing of ROS.
 
 In the folder (`TuningJob` in tuning_process.py writes them): job.json, session.safetensors, parent.safetensors. Out of
-it: tuned.safetensors, if that is better. Standard output: a JSON object a line, {"begun": ...}, {"step": ...} after
-each step, at last {"outcome": ...} or {"error": ...}. Standard input: a lifeline; once it is closed nobody waits for
-the job any more.
+it: tuned.safetensors, if that is better. Standard output: a JSON object a line, {"preparing": ...}, {"begun": ...},
+{"step": ...} after each step, at last {"outcome": ...} or {"error": ...}. Standard input: a lifeline; once it is closed
+nobody waits for the job any more.
 """
 
 from __future__ import annotations
@@ -51,7 +51,13 @@ def learn(folder: Path, say: TextIO) -> None:
         parent = replace(load_checkpoint(folder / PARENT), sha256=job["parent"])
         parent.model.to(job["device"])
         session = Session.load(folder / SESSION)
-        adaptation = Adaptation(parent, session, AdaptationConfig(**job["config"]), bounds=tuple(job["bounds"]))
+        adaptation = Adaptation(
+            parent,
+            session,
+            AdaptationConfig(**job["config"]),
+            bounds=tuple(job["bounds"]),
+            on_progress=lambda fraction: tell(say, preparing=fraction),
+        )
         tell(
             say,
             begun={

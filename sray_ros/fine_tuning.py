@@ -1,14 +1,15 @@
 """FineTuning: one job from the snapshot of the keyframes to the swapped model, on a thread of its own.
 
-snapshot (worker) -> files -> fine_tuner process -> better weights -> checkpoint in data_dir -> swap (worker) -> look
+snapshot (worker) -> files -> fine_tuner process -> better weights -> checkpoint in data_dir -> look and swap (worker)
 
-Until the swap nothing of the mapping has changed; after it, the held-out keyframes are rendered by the node itself, and
-the old model comes back if they look worse than before.
+The last is one command of the worker's: the held-out keyframes are rendered by the node itself with the old and the new
+model, and unless they look no worse the old one stays. Between two renders there is one model or the other.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import shutil
 import threading
@@ -16,18 +17,15 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from sray.checkpoint import Checkpoint, load_checkpoint
+from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
-from sray.field import RenderedView
 from sray.files import code_of
-from sray.frames import Frame
-from sray.held_out import Score, small
+from sray.held_out import Score
 from sray.mapping.adaptation import AdaptationConfig
 from sray_interfaces.action import FineTune
 from sray_interfaces.msg import FineTuneScore, FineTuneStatus
@@ -36,6 +34,7 @@ from sray_ros.fine_tuner import TUNED
 from sray_ros.health import Health
 from sray_ros.jobs import Ask
 from sray_ros.mapping_work import MappingWork
+from sray_ros.model_trial import ModelTrial, snapshot
 from sray_ros.refusals import explained
 from sray_ros.tuning_process import GLANCE, TuningJob, TuningProcess
 
@@ -79,8 +78,10 @@ class FineTuning:
         self._publish = publish
         self._stop_for: SrayError | None = None
         self._learns_labels = True
+        self._best: float | None = None
+        """What the best look so far is worth."""
         self._since, self._renders = time.monotonic(), health.renders
-        unknown = FineTuneScore(strict_miou=math.nan, psnr=math.nan)
+        unknown = unknown_score()
         self.status = FineTuneStatus(
             job_id=f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}",
             state=FineTuneStatus.STARTING,
@@ -98,6 +99,10 @@ class FineTuning:
     def start(self) -> None:
         self._thread.start()
 
+    def cancel(self) -> None:
+        """End it soon. Any thread."""
+        self.stop(canceled())
+
     def stop(self, error: SrayError) -> None:
         """End it soon, for a reason that is told. Any thread."""
         self._stop_for = error
@@ -110,22 +115,28 @@ class FineTuning:
         try:
             status.text = result.text = self._learn_and_swap()
             status.state = FineTuneStatus.ACCEPTED if result.accepted else FineTuneStatus.REJECTED
+            self._logger.info(f"fine-tuning {status.job_id}: {status.text}")
         except Exception as failure:
             error = explained(failure, self._logger)
-            status.state = FineTuneStatus.CANCELED if error.code is ErrorCode.CANCELED else FineTuneStatus.FAILED
             status.error_code = result.error_code = int(error.code)
             result.error_text = status.text = str(error.args[0])
-            self._health.refused(error, is_hindrance=False)
-            self._logger.warning(f"fine-tuning {status.job_id}: {error}")
-            if not self.begun.done():
+            if error.code is ErrorCode.CANCELED:
+                status.state = FineTuneStatus.CANCELED
+                self._logger.info(f"fine-tuning {status.job_id} was canceled")
+            else:
+                status.state = FineTuneStatus.FAILED
+                self._health.refused(error, is_hindrance=False)
+                self._logger.warning(f"fine-tuning {status.job_id}: {error}")
+            if not self.begun.done():  # refused, and nobody knows its id: not a word on the topic of jobs
                 self.begun.set_result(error)
-        else:
-            self._logger.info(f"fine-tuning {status.job_id}: {status.text}")
+                self._publish = lambda status: None
         status.seconds_left = 0.0
-        result.job_id, result.seconds = status.job_id, self._seconds()
+        result.job_id, result.seconds, result.steps = status.job_id, self._seconds(), status.step
         result.renders = self._health.renders - self._renders
-        self._tell()
-        self.done.set_result(result)
+        try:
+            self._tell()
+        finally:  # or who waits would for ever, and no other job could begin
+            self.done.set_result(result)
 
     def _learn_and_swap(self) -> str:
         """How it ended, in words. Raises SrayError if it did not come to an end; nothing has changed then."""
@@ -135,28 +146,35 @@ class FineTuning:
         self.result.parent_file = parent_file
         self.begun.set_result(None)
         self._tell()
-        handover = self._folder.path(f"{JOBS}/{self.status.job_id}", "")
+        # Named after this process too: what it leaves if it is killed, the next job can tell from what is in use.
+        handover = self._folder.path(f"{JOBS}/{self.status.job_id}.{os.getpid()}", "")
+        _clear_away(handover.parent)
         try:
             _make(handover)
             job.write(handover)
-            outcome = self._learn(handover)
-            self._keep_outcome(outcome)
+            self._check()
+            self._keep_outcome(outcome := self._learn(handover))
             if not outcome["is_better"]:
-                return f"no better: {self._gain()}; the model stays as it was"
+                config = self._request.config
+                least = f"min_gain {config.min_gain:g}" if self._learns_labels else f"{config.min_psnr_gain:g} dB"
+                return f"not better by {least}: {self._gain()}; the model stays as it was"
             self.status.state = FineTuneStatus.SWAPPING
             self._tell()
             tuned = load_checkpoint(handover / TUNED)
             name = f"{MODELS}/{self.status.job_id}"
             path = self._folder.path(name, ".safetensors")
             _make(path.parent)
-            (handover / TUNED).replace(path)
+            _move(handover / TUNED, path)
         finally:
             shutil.rmtree(handover, ignore_errors=True)
-        judges = [small(frame) for number, frame in job.session.keyframes if number in self.result.held_out]
         try:
-            complaint = self._swap(parent, tuned, name, judges)
+            trial = ModelTrial(job, tuned, name, self.result.held_out, self._learns_labels, self._is_stopped)
+            complaint = self._of_worker(trial.run, is_final=True)
         except SrayError as error:
-            raise SrayError(error.code, f"{error.args[0]}; the new model is kept as {name}") from error
+            if error.code is ErrorCode.STALE:
+                raise SrayError(error.code, f"{error.args[0]}; the new model is kept as {name}") from error
+            path.unlink(missing_ok=True)
+            raise
         if complaint:
             path.unlink(missing_ok=True)
             return complaint
@@ -165,7 +183,7 @@ class FineTuning:
 
     def _snapshot(self, work: MappingWork) -> tuple[TuningJob, str]:
         request = self._request
-        session, bounds = work.snapshot(request.keyframe_ids, request.config)
+        session, bounds = snapshot(work, request.keyframe_ids, request.config)
         device = str(work.device)
         job = TuningJob(request.config, session, work.checkpoint, bounds, device, request.threads, request.memory_limit)
         return job, work.model_file
@@ -193,53 +211,26 @@ class FineTuning:
         status.losses = [math.nan if value is None else value for value in step["losses"].values()]
         status.seconds_left = math.nan if step["seconds_left"] is None else step["seconds_left"]
         if step["held_out"]:
-            status.now = _score(step["held_out"])
+            score = Score(**_known(step["held_out"]))
+            status.now = _message(score)
             if step["number"] == 0:
-                status.before = status.best = status.now
-            elif self._worth(status.now) > self._worth(status.best):
+                status.before = status.now
+            if self._best is None or score.worth(by_labels=self._learns_labels) > self._best:
+                self._best = score.worth(by_labels=self._learns_labels)
                 status.best = status.now
         self._tell()
 
     def _keep_outcome(self, outcome: dict[str, Any]) -> None:
         result = self.result
-        result.before, result.after = _score(outcome["before"]), _score(outcome["after"])
+        result.before, result.after = (_message(Score(**_known(outcome[when]))) for when in ("before", "after"))
         result.steps, result.best_step = outcome["steps"], outcome["best_step"]
 
     def _gain(self) -> str:
         before, after, steps = self.result.before, self.result.after, self.result.steps
         if self._learns_labels:
-            return f"strict mIoU {before.strict_miou:.3f} -> {after.strict_miou:.3f} in {steps} steps"
-        return f"PSNR {before.psnr:.2f} -> {after.psnr:.2f} dB in {steps} steps"
-
-    def _worth(self, score: FineTuneScore | Score) -> float:
-        """What models are chosen by."""
-        return float(score.strict_miou if self._learns_labels else score.psnr)
-
-    def _swap(self, parent: Checkpoint, tuned: Checkpoint, name: str, judges: list[Frame]) -> str:
-        """Let the tuned model render; "", or why the old one does again."""
-        parent_file = self.result.parent_file
-        before = self._look(judges, parent)
-
-        def swap(work: MappingWork) -> None:
-            if work.checkpoint.sha256 != parent.sha256:
-                raise SrayError(ErrorCode.STALE, "another model was loaded meanwhile, and stays")
-            work.change_model(tuned, name, self._request.canceled)
-
-        self._of_worker(swap, is_final=True)
-        after = self._look(judges, tuned)
-        if before is None or after is None:
-            return ""
-        then, now = self._worth(before), self._worth(after)
-        if not now < then:
-            return ""
-        self._of_worker(lambda work: work.change_model(parent, parent_file), is_final=True)
-        return f"better there, but worse as the node renders it ({then:.3f} -> {now:.3f}): the old model is back"
-
-    def _look(self, judges: list[Frame], model: Checkpoint) -> Score | None:
-        """How well the node renders the held-out keyframes now; None where it cannot. One at a time: others wait."""
-        views = [self._of_worker(partial(_rehearsal, frame=frame), is_final=True) for frame in judges]
-        seen = [(view, frame) for view, frame in zip(views, judges, strict=True) if view is not None]
-        return Score.of(seen, model.label_space.classes) if seen else None
+            scores = f"{before.strict_miou:.3f} -> {after.strict_miou:.3f}"
+            return f"strict mIoU {scores} on held-out keyframes' labels, in {steps} steps"
+        return f"PSNR {before.psnr:.2f} -> {after.psnr:.2f} dB on held-out keyframes, in {steps} steps, without labels"
 
     def _of_worker(self, do: Callable[[MappingWork], T], *, is_final: bool = False) -> T:
         """What `do` gives on the worker's thread. `is_final`: what is begun is waited for, even if canceled meanwhile.
@@ -263,7 +254,10 @@ class FineTuning:
         if self._stop_for is not None:
             raise self._stop_for
         if self._request.canceled():
-            raise SrayError(ErrorCode.CANCELED, "canceled; the model stays as it was")
+            raise canceled()
+
+    def _is_stopped(self) -> bool:
+        return self._stop_for is not None or self._request.canceled()
 
     def _tell(self) -> None:
         self.status.seconds = self._seconds()
@@ -273,14 +267,12 @@ class FineTuning:
         return time.monotonic() - self._since
 
 
-def _rehearsal(work: MappingWork, frame: Frame) -> RenderedView | None:
-    """None where too few keyframes are left to render it from."""
-    try:
-        return work.rehearse(frame)
-    except SrayError as error:
-        if error.code in (ErrorCode.TOO_FEW_VIEWS, ErrorCode.NO_KEYFRAMES):
-            return None
-        raise
+def unknown_score() -> FineTuneScore:
+    return FineTuneScore(strict_miou=math.nan, psnr=math.nan)
+
+
+def canceled() -> SrayError:
+    return SrayError(ErrorCode.CANCELED, "canceled; the model stays as it was")
 
 
 def _make(folder: Path) -> None:
@@ -293,6 +285,27 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-def _score(record: dict[str, float | None] | None) -> FineTuneScore:
+def _move(file: Path, to: Path) -> None:
+    try:
+        file.replace(to)
+    except OSError as error:
+        raise SrayError(
+            code_of(error), f"cannot write {to} ({error.strerror or error}); expected a folder that can be written to"
+        ) from error
+
+
+def _clear_away(jobs: Path) -> None:
+    """What jobs of processes that are gone have left: killed between two lines, nobody else would."""
+    for left in jobs.glob("*.*"):
+        process = left.name.rpartition(".")[2]
+        if process.isdigit() and not Path(f"/proc/{process}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _known(record: dict[str, float | None] | None) -> dict[str, float]:
     known = {name: value for name, value in (record or {}).items() if value is not None}
-    return FineTuneScore(**{"strict_miou": math.nan, "psnr": math.nan, **known})
+    return {"strict_miou": math.nan, "psnr": math.nan, **known}
+
+
+def _message(score: Score) -> FineTuneScore:
+    return FineTuneScore(strict_miou=score.strict_miou, psnr=score.psnr)

@@ -103,6 +103,8 @@ class Health:
         `is_hindrance`: whether it may be why nothing comes out.
         """
         now = time.monotonic()
+        # A new one: the one that was raised holds everything that was there when it was, pictures and models.
+        error = SrayError(error.code, *error.args)
         if is_hindrance:
             self.last_hindrance = now, error
         last, last_at = self.last_refusal, self.last_refusal_at

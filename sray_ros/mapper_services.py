@@ -106,7 +106,13 @@ class MapperServices:
         else:
             path = await self._of_worker(lambda work: work.configured_model)
         checkpoint: Checkpoint = await self._of_files(lambda: load_checkpoint(path))
-        response.previous_model_id = await self._of_worker(lambda work: work.change_model(checkpoint, request.file))
+
+        def change(work: MappingWork) -> str:
+            previous = work.checkpoint.id
+            work.change_model(checkpoint, request.file)
+            return previous
+
+        response.previous_model_id = await self._of_worker(change)
         response.model_id = checkpoint.id
         self._node.get_logger().info(f"model {checkpoint.id} from {path} instead of {response.previous_model_id}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -20,11 +20,9 @@ from sray.checkpoint import Checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.field import RenderedView
 from sray.frames import Frame
-from sray.mapping.adaptation import AdaptationConfig, check_keyframes
 from sray.mapping.cloud import LabelledCloud
 from sray.mapping.mapper import Mapper
 from sray.mapping.session import Session
-from sray.mapping.voxel_map import VoxelMap
 from sray_ros.camera_inputs import Arrival
 from sray_ros.frame_reader import FrameReader, camera_of_request
 from sray_ros.health import Health
@@ -169,43 +167,32 @@ class MappingWork:
         self._publications.forget()
         self._publications.keyframes(self.mapper)
 
-    def snapshot(self, numbers: Collection[int], config: AdaptationConfig) -> tuple[Session, tuple[float, float]]:
-        """The keyframes to fine-tune on (all, if no numbers are given), without the map; near and far of the scene.
+    def rehearse(self, frame: Frame, canceled: Callable[[], bool]) -> RenderedView | None:
+        """The frame's view from the other keyframes, as the node renders it now; published to nobody.
 
-        Raises SrayError: NO_KEYFRAMES if one of the numbers is not held; TOO_FEW_VIEWS, as `check_keyframes` says.
+        None where too few keyframes see it. Raises otherwise as `Mapper.render`, and INACTIVE.
         """
-        mapper = self.mapper
-        held = {keyframe.number: keyframe for keyframe in mapper.keyframes}
-        if missing := sorted(set(numbers) - held.keys()):
-            raise SrayError(
-                ErrorCode.NO_KEYFRAMES,
-                f"keyframe {missing[0]} is not held (any more); expected ids that ~/list_keyframes lists, or none for "
-                "all",
-            )
-        kept = [keyframe for keyframe in held.values() if not numbers or keyframe.number in numbers]
-        check_keyframes([keyframe.frame for keyframe in kept], config)
-        bounds = [mapper.bounds(keyframe.camera) for keyframe in kept]
-        label_space = self.checkpoint.label_space
-        frames = tuple((keyframe.number, keyframe.frame) for keyframe in kept)
-        empty = VoxelMap(label_space.classes, mapper.config.map).state()
-        session = Session(self.checkpoint.id, label_space, frames, mapper.keyframes.next_number, empty)
-        return session, (min(near for near, _ in bounds), max(far for _, far in bounds))
+        try:
+            with self._stoppable(canceled) as stopped:
+                return self._renderer.rehearse(self.mapper, frame, stopped)
+        except SrayError as error:
+            if error.code in (ErrorCode.TOO_FEW_VIEWS, ErrorCode.NO_KEYFRAMES):
+                return None
+            raise
 
-    def rehearse(self, frame: Frame) -> RenderedView:
-        """The frame's view from the other keyframes, as the present model renders it; published to nobody.
-
-        Raises as `Mapper.render`, and INACTIVE.
-        """
-        with self._stoppable() as stopped:
-            return self._renderer.rehearse(self.mapper, frame, stopped)
-
-    def change_model(self, checkpoint: Checkpoint, file: str, canceled: Callable[[], bool] = lambda: False) -> str:
-        """Render with another model from now on, which ~/load_model knows as `file`; returns the old one's id.
+    def change_model(
+        self,
+        checkpoint: Checkpoint,
+        file: str,
+        canceled: Callable[[], bool] = lambda: False,
+        accept: Callable[[], bool] = lambda: True,
+    ) -> bool:
+        """Render with another model, which ~/load_model knows as `file`; `accept` as `Mapper.change_model` has it.
 
         Raises SrayError MODEL_MISMATCH for another label space, OUT_OF_MEMORY, INACTIVE, CANCELED; the old model goes
         on then.
         """
-        old = self.checkpoint
+        old, old_renderer = self.checkpoint, self._renderer
         if checkpoint.label_space != old.label_space:
             raise SrayError(
                 ErrorCode.MODEL_MISMATCH,
@@ -214,10 +201,21 @@ class MappingWork:
                 "change it set model.path, clean up and configure again",
             )
         renderer = PacedRenderer(checkpoint, self.device, self._parameters, self._health)
-        with self._stoppable(canceled) as stopped:
-            self.mapper.change_model(renderer.field, stopped)
-        self._renderer, self.checkpoint, self.model_file = renderer, checkpoint, file
-        return old.id
+
+        def accepted() -> bool:
+            self._renderer = renderer
+            return accept()
+
+        is_taken = False
+        try:
+            with self._stoppable(canceled) as stopped:
+                is_taken = self.mapper.change_model(renderer.field, stopped, accepted)
+        finally:
+            if not is_taken:
+                self._renderer = old_renderer
+        if is_taken:
+            self.checkpoint, self.model_file = checkpoint, file
+        return is_taken
 
     # --- images and labels
 

@@ -121,6 +121,8 @@ class SemanticMapper(LifecycleNode):
         servers = (self._render_view, self._fine_tune, self._calls)
         while any(server.answering for server in servers) and time.monotonic() < deadline:
             executor.spin_once(timeout_sec=0.02)
+        for _ in range(10):  # an action's result is sent by tasks that come after the last line of its callback
+            executor.spin_once(timeout_sec=0.01)
         for server in servers:
             server.close()
 

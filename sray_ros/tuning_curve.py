@@ -97,7 +97,7 @@ class TuningCurve:
                     round(left + step / self._steps * (right - left)),
                     round(bottom - (value - low) / (high - low) * (bottom - top)),
                 )
-                for step, value in points
+                for step, value in points[:: 1 + len(points) // WIDTH]  # more than there are columns would not show
             ]
             cv2.polylines(picture, [np.array(at, np.int32).reshape(-1, 1, 2)], False, colour, 2, cv2.LINE_AA)
             for point in at if dots else ():

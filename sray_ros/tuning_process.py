@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +18,14 @@ from typing import Any
 from sray.checkpoint import Checkpoint, save_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.files import write_atomically
-from sray.mapping.adaptation import AdaptationConfig
+from sray.mapping.adaptation import AdaptationConfig, shrunk
 from sray.mapping.session import Session
 from sray_ros import fine_tuner
 
 GLANCE = 0.1
 """Seconds between two looks at whether to stop."""
+PATIENCE = float(os.environ.get("SRAY_TUNING_PATIENCE", 180.0))
+"""Seconds without a word after which the process hangs: a step takes a few at most."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class TuningJob:
 
     def write(self, folder: Path) -> None:
         """Raises SrayError: DISK_FULL, BAD_FILE."""
-        self.session.save(folder / fine_tuner.SESSION)
+        shrunk(self.session, self.config.width).save(folder / fine_tuner.SESSION)
         save_checkpoint(
             folder / fine_tuner.PARENT, self.checkpoint.model, self.checkpoint.label_space, self.checkpoint.lineage
         )
@@ -61,13 +64,16 @@ class TuningProcess:
 
     def __init__(self, folder: Path) -> None:
         """Start on the job that is written in the folder."""
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        folder = folder.resolve()
+        # It finds what this process finds, and starts where there are no modules: `-m` looks there first.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._killed_for_memory = _killed_for_memory()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "sray_ros.fine_tuner", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
+            cwd=folder,
             start_new_session=True,  # Ctrl-C in the terminal is the node's to hear
         )
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -91,16 +97,24 @@ class TuningProcess:
         """What the process says, until it has ended in order. `check` is called ten times a second: it raises to stop.
 
         Raises SrayError: what the process says is wrong, OUT_OF_MEMORY if the kernel ended it for that, INTERNAL if it
-        died otherwise.
+        died otherwise, or hangs.
         """
+        heard = time.monotonic()
         while True:
             check()
             try:
                 line = self._lines.get(timeout=GLANCE)
             except queue.Empty:
+                if time.monotonic() - heard > PATIENCE:
+                    raise SrayError(
+                        ErrorCode.INTERNAL,
+                        f"the fine_tuner process has not said anything for {PATIENCE:g} s, and was ended; see whether "
+                        "device and disk respond, and ask again",
+                    ) from None
                 continue
             if line is None:
                 break
+            heard = time.monotonic()
             message = json.loads(line)
             if error := message.get("error"):
                 raise SrayError(ErrorCode(error["code"]), error["text"])
@@ -122,9 +136,8 @@ class TuningProcess:
                 "fine_tune.width, fewer keyframes, or end other programs",
             )
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        return SrayError(
-            ErrorCode.INTERNAL, f"the fine_tuner process {how} before it was done; see the log, and ask again"
-        )
+        remedy = "ask again; if nobody did it, look for what the log or the kernel's (dmesg) says of it"
+        return SrayError(ErrorCode.INTERNAL, f"the fine_tuner process {how} before it was done; {remedy}")
 
 
 def _killed_for_memory() -> int:

@@ -11,10 +11,12 @@ if outcome.is_better:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+import torch
 
 from sray.checkpoint import Checkpoint, save_checkpoint
 from sray.errors import ErrorCode, SrayError
@@ -22,7 +24,6 @@ from sray.field import SemanticField
 from sray.finetune import FineTuner, FineTuneResult
 from sray.finetune_config import FineTuneConfig, Mode
 from sray.frames import Frame
-from sray.held_out import Score
 from sray.label_space import VOID, LabelSpace
 from sray.losses import LossWeights
 from sray.mapping.session import Session
@@ -49,7 +50,9 @@ class AdaptationConfig:
     time_limit: float = 600.0
     """Seconds of learning; the best so far is taken then."""
     min_gain: float = 0.01
-    """By how much the held-out keyframes must score better: strict mIoU where labels teach, else PSNR in dB."""
+    """By how much the held-out keyframes' strict mIoU must be better, where labels teach."""
+    min_psnr_gain: float = 0.3
+    """By how much their PSNR must be, dB, where the pictures alone teach."""
     mode: Mode = "full"
     supervision: Supervision = "auto"
     """`auto`: labels where any keyframe has some, else the pictures alone."""
@@ -57,14 +60,15 @@ class AdaptationConfig:
     """Pixels without a label, in pictures with some, teach what the model says of them now."""
     seed: int = 0
     width: int = 320
-    """Larger pictures are learned from at this many columns; 0: as they are. Time grows with its square."""
+    """Larger pictures are learned from at this many columns (`shrunk`); 0: as they are. Time grows with its square."""
 
     def __post_init__(self) -> None:
         if self.supervision not in get_args(Supervision):
             known = ", ".join(get_args(Supervision))
             raise ValueError(f"supervision is {self.supervision!r}; expected one of {known}")
-        if not 0 <= self.min_gain < math.inf:
-            raise ValueError(f"min_gain is {self.min_gain}; expected at least 0")
+        for name in ("min_gain", "min_psnr_gain"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 0")
         if not 0 < self.time_limit < math.inf:
             raise ValueError(f"time_limit is {self.time_limit}; expected more than 0 seconds")
         if self.width < 0:
@@ -73,8 +77,12 @@ class AdaptationConfig:
 
     def tuning(self, *, learns_labels: bool) -> FineTuneConfig:
         """How the tuner is to go about it."""
-        loss = LossWeights() if learns_labels else replace(LossWeights(), semantic=0.0)
-        return FineTuneConfig(mode=self.mode, steps=self.steps, seed=self.seed, max_seconds=self.time_limit, loss=loss)
+        loss, mode = LossWeights(), self.mode
+        if not learns_labels:
+            # Labels are read off the encoder's features: pulled towards colours alone, it forgets the classes, and
+            # nothing that is scored would tell.
+            loss, mode = replace(loss, semantic=0.0), "heads"
+        return FineTuneConfig(mode=mode, steps=self.steps, seed=self.seed, max_seconds=self.time_limit, loss=loss)
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,8 @@ class Outcome:
     taught_by: tuple[int, ...]
     """Numbers of the keyframes that taught."""
     held_out: tuple[int, ...]
+    stamps_ns: tuple[int, ...]
+    """When the pictures of all of them were taken, in the order of their numbers: numbers begin anew with each map."""
 
     @property
     def gain(self) -> float:
@@ -95,12 +105,13 @@ class Outcome:
         before, after = self.result.before, self.result.after
         if before is None or after is None:
             return -math.inf
-        return _worth(after, self.learns_labels) - _worth(before, self.learns_labels)
+        return after.worth(by_labels=self.learns_labels) - before.worth(by_labels=self.learns_labels)
 
     @property
     def is_better(self) -> bool:
         """Whether the new weights should take over. Never those of step 0, however small the gain asked for."""
-        return self.result.best_step > 0 and self.gain >= self.config.min_gain
+        least = self.config.min_gain if self.learns_labels else self.config.min_psnr_gain
+        return self.result.best_step > 0 and self.gain >= least
 
     def save(self, path: Path) -> str:
         """Write the tuned checkpoint, which names its parent; returns its sha256. The same job gives the same file.
@@ -111,7 +122,13 @@ class Outcome:
         lineage: dict[str, Any] = {
             "parent": self.parent.sha256,
             "parent_lineage": self.parent.lineage,
-            "data": {"keyframes": list(self.taught_by), "held_out": list(self.held_out)},
+            "data": {
+                "keyframes": list(self.taught_by),
+                "held_out": list(self.held_out),
+                "stamps_ns": list(self.stamps_ns),
+            },
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
             "supervision": "labels" if self.learns_labels else "color",
             "steps": self.result.best_step,
             "steps_tried": self.result.steps,
@@ -125,9 +142,15 @@ class Adaptation:
     """One job: a tuner, and what is needed to judge what it does."""
 
     def __init__(
-        self, checkpoint: Checkpoint, session: Session, config: AdaptationConfig, *, bounds: tuple[float, float]
+        self,
+        checkpoint: Checkpoint,
+        session: Session,
+        config: AdaptationConfig,
+        *,
+        bounds: tuple[float, float],
+        on_progress: Callable[[float], None] = lambda fraction: None,
     ) -> None:
-        """`bounds`: near and far of the scene, metres.
+        """`bounds`: near and far of the scene, metres. `on_progress`: of what is to be done before the first step.
 
         Raises SrayError: TOO_FEW_VIEWS for fewer than LEAST_KEYFRAMES keyframes, or fewer than two with labels where
         these should teach; MODEL_MISMATCH for another label space.
@@ -140,9 +163,10 @@ class Adaptation:
         judges = _spread(
             [number for number, frame in session.keyframes if not self.learns_labels or is_labelled(frame)]
         )
-        frames = {number: _no_wider(frame, config.width) for number, frame in session.keyframes}
+        frames = dict(session.keyframes)
+        self._stamps_ns = tuple(frame.stamp_ns for _, frame in sorted(session.keyframes, key=lambda pair: pair[0]))
         if self.learns_labels and config.keep_own:
-            frames = _completed(frames, checkpoint.model, bounds)
+            frames = _completed(frames, checkpoint.model, bounds, on_progress)
         self.held_out = tuple(judges)
         self.taught_by = tuple(number for number in frames if number not in judges)
         self.tuner = FineTuner(
@@ -156,7 +180,9 @@ class Adaptation:
     def outcome(self) -> Outcome:
         """Of the steps so far."""
         result = self.tuner.result()
-        return Outcome(self.config, self.checkpoint, result, self.learns_labels, self.taught_by, self.held_out)
+        return Outcome(
+            self.config, self.checkpoint, result, self.learns_labels, self.taught_by, self.held_out, self._stamps_ns
+        )
 
 
 def check_keyframes(frames: Sequence[Frame], config: AdaptationConfig) -> None:
@@ -191,14 +217,21 @@ def _spread(numbers: list[int]) -> list[int]:
     return [numbers[(2 * index + 1) * len(numbers) // (2 * count)] for index in range(count)]
 
 
-def _no_wider(frame: Frame, width: int) -> Frame:
-    camera = frame.camera
-    if not 0 < width < camera.width:
-        return frame
-    return frame.resized(width, max(1, round(camera.height * width / camera.width)))
+def shrunk(session: Session, width: int) -> Session:
+    """Its pictures with no more columns than `width`; 0: as they are."""
+
+    def shrink(frame: Frame) -> Frame:
+        camera = frame.camera
+        if not 0 < width < camera.width:
+            return frame
+        return frame.resized(width, max(1, round(camera.height * width / camera.width)))
+
+    return replace(session, keyframes=tuple((number, shrink(frame)) for number, frame in session.keyframes))
 
 
-def _completed(frames: dict[int, Frame], model: SemanticRay, bounds: tuple[float, float]) -> dict[int, Frame]:
+def _completed(
+    frames: dict[int, Frame], model: SemanticRay, bounds: tuple[float, float], on_progress: Callable[[float], None]
+) -> dict[int, Frame]:
     """Those with labels that leave much open: with the model's own there. The held-out ones too, or forgetting would
     look like a gain."""
     taken = list(frames.values())
@@ -207,15 +240,11 @@ def _completed(frames: dict[int, Frame], model: SemanticRay, bounds: tuple[float
         for index, frame in enumerate(taken)
         if frame.labels is not None and is_labelled(frame) and (frame.labels == VOID).float().mean() > LEAST_OPEN
     ]
-    own = own_labels(SemanticField(model), taken, open_ones, bounds)
+    own = own_labels(SemanticField(model), taken, open_ones, bounds, on_progress)
     return {
         number: filled(frame, own[index]) if index in own else frame
         for index, (number, frame) in enumerate(frames.items())
     }
-
-
-def _worth(score: Score, learns_labels: bool) -> float:
-    return score.strict_miou if learns_labels else score.psnr
 
 
 def _finite(scores: dict[str, float]) -> dict[str, float | None]:

@@ -169,13 +169,18 @@ class Mapper:
         camera = self.keyframes[index].camera
         return self.keyframes.label(index, torch.from_numpy(nearest_exact(labels.numpy(), camera.width, camera.height)))
 
-    def change_model(self, field: SemanticField, canceled: Callable[[], bool] | None = None) -> None:
+    def change_model(
+        self,
+        field: SemanticField,
+        canceled: Callable[[], bool] | None = None,
+        accept: Callable[[], bool] = lambda: True,
+    ) -> bool:
         """Go on with another model: every keyframe is encoded anew, the map stays. `canceled` is asked between them.
 
-        With an encoder of the same weights their features stay too.
-
+        With an encoder of the same weights their features stay too. `accept` is asked when the new model renders, and
+        may render to find out; unless it agrees, the old one goes on. Returns whether the new one does.
         Raises SrayError, and goes on with the old model: MODEL_MISMATCH if it has another number of classes,
-        OUT_OF_MEMORY if both models' features do not fit, CANCELED.
+        OUT_OF_MEMORY if both models' features do not fit, CANCELED, and whatever `accept` raises.
         """
         classes = field.model.config.classes
         if classes != self._classes:
@@ -184,13 +189,25 @@ class Mapper:
                 f"the new model tells {classes} classes apart, the map holds {self._classes}; expected the same label "
                 "space. Start a new map for another one",
             )
-        if not _same_weights(field.model.encoder, self._field.model.encoder):
+        before, old = [keyframe.features for keyframe in self.keyframes], self._field
+        features = before
+        if not _same_weights(field.model.encoder, old.model.encoder):
             features = []
             for keyframe in self.keyframes:
                 _go_on(canceled)
                 features.append(_encode(field, keyframe.frame))
-            self.keyframes.replace_features(features)
-        self._field = field
+        is_taken = False
+        try:
+            self._field = field
+            if features is not before:
+                self.keyframes.replace_features(features)
+            is_taken = accept()
+        finally:
+            if not is_taken:
+                self._field = old
+                if features is not before:
+                    self.keyframes.replace_features(before)
+        return is_taken
 
     def restore(
         self,

@@ -16,7 +16,7 @@ from sray.finetune import FineTuneResult
 from sray.frames import Frame
 from sray.held_out import Score
 from sray.label_space import LabelSpace
-from sray.mapping.adaptation import Adaptation, AdaptationConfig, Outcome, check_keyframes
+from sray.mapping.adaptation import Adaptation, AdaptationConfig, Outcome, check_keyframes, shrunk
 from sray.mapping.session import Session
 from sray.mapping.voxel_map import VoxelMap
 from sray.model import SemanticRay, SemanticRayConfig
@@ -110,6 +110,7 @@ def test_another_label_space_is_refused(checkpoint: Checkpoint) -> None:
         ({"time_limit": float("nan")}, "time_limit is nan"),
         ({"time_limit": 0.0}, "time_limit is 0"),
         ({"min_gain": -0.1}, "min_gain is -0.1"),
+        ({"min_psnr_gain": float("nan")}, "min_psnr_gain is nan"),
         ({"width": -1}, "width is -1"),
     ],
 )
@@ -118,22 +119,32 @@ def test_a_config_that_means_nothing_is_refused_by_name(wrong: dict[str, object]
         AdaptationConfig(**wrong)  # type: ignore[arg-type]
 
 
-def test_larger_pictures_are_learned_from_at_the_width(checkpoint: Checkpoint) -> None:
-    adaptation = Adaptation(checkpoint, session(ring(5)), AdaptationConfig(width=24), bounds=BOUNDS)
-    assert {frame.image.shape for frame in adaptation.tuner._frames} == {(18, 24, 3)}
-    whole = Adaptation(checkpoint, session(ring(5)), AdaptationConfig(width=0), bounds=BOUNDS)
-    assert {frame.image.shape for frame in whole.tuner._frames} == {(36, 48, 3)}
+def test_larger_pictures_are_learned_from_at_the_width() -> None:
+    whole = session(ring(3))
+    for width, expected in ((24, (18, 24, 3)), (48, (36, 48, 3)), (99, (36, 48, 3)), (0, (36, 48, 3))):
+        small = shrunk(whole, width)
+        assert {frame.image.shape for _, frame in small.keyframes} == {expected}
+        assert {frame.labels.shape for _, frame in small.keyframes} == {expected[:2]}
+        assert [number for number, _ in small.keyframes] == [10, 11, 12]
+
+
+def test_without_labels_the_encoder_stays_as_it_is() -> None:
+    """Labels are read off its features: nothing that is scored would tell that it has forgotten them."""
+    config = AdaptationConfig(mode="full")
+    assert config.tuning(learns_labels=True).mode == "full"
+    assert config.tuning(learns_labels=False).mode == "heads"
+    assert config.tuning(learns_labels=False).loss.semantic == 0
 
 
 def outcome(checkpoint: Checkpoint, **changes: object) -> Outcome:
     result = FineTuneResult(
         checkpoint.model, Score(0.5, 20.0), Score(0.6, 20.5), best_step=40, steps=60, seconds=1.0, curve=()
     )
-    settings = {name: changes.pop(name) for name in ("min_gain",) if name in changes}
+    settings = {name: changes.pop(name) for name in ("min_gain", "min_psnr_gain") if name in changes}
     learns_labels = bool(changes.pop("learns_labels", True))
     result = replace(result, **changes)
     config = AdaptationConfig(**settings)  # type: ignore[arg-type]
-    return Outcome(config, checkpoint, result, learns_labels, (1, 2, 4), (3,))
+    return Outcome(config, checkpoint, result, learns_labels, (1, 2, 4), (3,), (7, 8, 9, 10))
 
 
 @pytest.mark.parametrize(
@@ -143,8 +154,9 @@ def outcome(checkpoint: Checkpoint, **changes: object) -> Outcome:
         ({"min_gain": 0.0999}, True),
         ({"min_gain": 0.1001}, False),
         ({"best_step": 0, "after": Score(0.5, 20.0), "min_gain": 0.0}, False),
-        ({"learns_labels": False, "min_gain": 0.4}, True),
-        ({"learns_labels": False, "min_gain": 0.6}, False),
+        ({"learns_labels": False, "min_psnr_gain": 0.4}, True),
+        ({"learns_labels": False, "min_psnr_gain": 0.6, "min_gain": 0.0}, False),
+        ({"min_psnr_gain": 9.0}, True),
         ({"after": Score(0.4, 30.0)}, False),
         ({"after": Score(float("nan"), 30.0)}, False),
         ({"after": None}, False),
@@ -164,7 +176,7 @@ def test_the_new_checkpoint_names_its_parent_and_the_same_job_gives_the_same_fil
     lineage = load_checkpoint(tmp_path / "a.safetensors").lineage
     assert lineage["parent"] == checkpoint.sha256
     assert lineage["parent_lineage"] == {"seeds": "0:8"}
-    assert lineage["data"] == {"keyframes": [1, 2, 4], "held_out": [3]}
+    assert lineage["data"] == {"keyframes": [1, 2, 4], "held_out": [3], "stamps_ns": [7, 8, 9, 10]}
     assert (lineage["steps"], lineage["steps_tried"], lineage["supervision"]) == (40, 60, "labels")
     assert lineage["before"] == {"strict_miou": 0.5, "psnr": 20.0}
     assert lineage["after"] == {"strict_miou": 0.6, "psnr": 20.5}
