@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame, SourceViews
 from sray.label_space import VOID
 from sray.ray_model import RayModel
@@ -24,12 +25,16 @@ class PictureLabels(Protocol):
 
 
 class NetworkLabels:
-    """A system's own 2D half: its encoder, and the classifier that learned of single pictures. The same for every row
-    of a table."""
+    """A system's own 2D half: its encoder, and the classifier that learned of single pictures."""
 
     def __init__(self, model: RayModel) -> None:
+        """Raises SrayError(MODEL_MISMATCH) if the system has no encoder."""
         if not model.feature_channels:
-            raise ValueError(f"{model.system} has no encoder; expected a model that reads pictures")
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"{model.system} has no encoder, and nothing to say of a picture; expected a checkpoint of a system "
+                "that has one, such as semantic_ray",
+            )
         self._model = model.eval()
 
     @torch.inference_mode()

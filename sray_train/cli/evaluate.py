@@ -15,6 +15,8 @@ from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES
 from sray.render_config import RenderConfig
+from sray_train.baselines.picture_labels import NetworkLabels
+from sray_train.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
 from sray_train.cli.options import check_options
 from sray_train.config import DataConfig, EvaluationConfig, LabelIds, Quality, TrainConfig, load_config
 from sray_train.datasets.chosen_scenes import chosen_scenes
@@ -52,6 +54,9 @@ class Evaluate:
     """Rays and samples spent on a picture: RenderConfig.preset."""
     depth: bool = False
     """RGB-D: the sources' depth guides the samples. Without, and without it in the config: RGB."""
+    fuse_voxels: float | None = None
+    """Score what one would do without rendering: what the checkpoint's 2D half says of each source picture, fused into
+    voxels of this edge, metres. At the sources' depth with --depth, else at the depth that the checkpoint renders."""
     width: int | None = None
     height: int | None = None
     """Of rooms; the pictures of --sequence keep their aspect."""
@@ -75,6 +80,8 @@ class Evaluate:
             parse_seeds(" ".join(self.seeds))  # raises ValueError
         if self.seeds and self.sequence:
             raise ValueError("both --seeds and --sequence are given; expected one of them")
+        if self.fuse_voxels is not None:
+            VoxelFusionConfig(self.fuse_voxels)  # raises ValueError
         check_options(self)
 
     def main(self) -> None:
@@ -91,7 +98,7 @@ class Evaluate:
         )
         queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views)]
         device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
-        field = SemanticField(checkpoint.model.to(device), RenderConfig.preset(plan.quality))
+        renderer = self.renderer(SemanticField(checkpoint.model.to(device), RenderConfig.preset(plan.quality)))
         console = Console()
         watch, gallery = Watch(console, queries), Gallery(checkpoint.label_space)
 
@@ -103,7 +110,7 @@ class Evaluate:
         with watch.progress:
             try:
                 evaluation = evaluate(
-                    field, queries, checkpoint.label_space, depth=plan.depth, lpips=lpips, on_picture=see
+                    renderer, queries, checkpoint.label_space, depth=plan.depth, lpips=lpips, on_picture=see
                 )
             except KeyboardInterrupt:
                 watch.say_so_far()
@@ -116,7 +123,8 @@ class Evaluate:
             "scored": self._what(data, scenes),
             "size": [scenes[0].cameras.width, scenes[0].cameras.height],
             "config": {"data": asdict(data), "evaluation": asdict(plan)},
-            "system": checkpoint.model.system,
+            "system": checkpoint.model.system if self.fuse_voxels is None else VoxelFusion.system,
+            "voxel_size": self.fuse_voxels,
             "label_space": checkpoint.label_space.name,
             "checkpoint": checkpoint.sha256,
             "checkpoint_file": self.checkpoint,
@@ -126,6 +134,12 @@ class Evaluate:
         if self.report is not None:
             write_evaluation_page(self.report, evaluation, gallery, record)
         print(f"see {self.json}{f' and {self.report}' if self.report else ''}")
+
+    def renderer(self, field: SemanticField) -> SemanticField | VoxelFusion:
+        """What is scored."""
+        if self.fuse_voxels is None:
+            return field
+        return VoxelFusion(NetworkLabels(field.model), depth_from=field, config=VoxelFusionConfig(self.fuse_voxels))
 
     def settings(self, checkpoint: Checkpoint) -> tuple[DataConfig, EvaluationConfig]:
         """The config with this command's own options in place."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,16 +13,19 @@ from conftest import PlaneScene
 from reference import voxel_grid as twin
 
 from sray.camera import Camera
+from sray.checkpoint import save_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.field import RenderConfig, RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
-from sray.label_space import VOID, LabelSpace
+from sray.label_space import ROOMS, VOID, LabelSpace
 from sray.metrics import ConfusionMatrix, psnr
 from sray.model import SemanticRay, SemanticRayConfig
+from sray.sequence import SequenceWriter
 from sray_train.baselines.nerf import NeRFOptions
 from sray_train.baselines.picture_labels import NetworkLabels, RecordedLabels
 from sray_train.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
 from sray_train.baselines.voxel_grid import Sighting, VoxelGrid
+from sray_train.cli import main
 from sray_train.datasets.scene import Scene
 from sray_train.evaluation.evaluate import Query, evaluate
 
@@ -233,6 +238,28 @@ def test_a_networks_own_2d_half_labels_the_pictures(frames: list[Frame]) -> None
     torch.testing.assert_close(found[1, 8, 12], expected, atol=1e-5, rtol=1e-4)
 
 
+def test_sray_evaluate_scores_it_with_sensor_depth_and_with_rendered_depth(tmp_path: Path) -> None:
+    writer = SequenceWriter(tmp_path / "wall", ROOMS)
+    for index in range(6):
+        writer.add(index, PlaneScene().frame((0.1 * index - 0.25, 0.0, 0.0)))
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "m.safetensors", SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS)
+    arguments = ["--checkpoint", str(tmp_path / "m.safetensors"), "--sequence", str(tmp_path / "wall")]
+    arguments += ["--targets", "1", "--views", "3", "--quality", "fast", "--width", "48", "--bounds", "1", "4"]
+    records = []
+    for depth in ([], ["--depth"]):
+        output = tmp_path / f"{len(depth)}.json"
+        main(["evaluate", *arguments, "--threads", "1", "--fuse-voxels", "0.1", *depth, "--json", str(output)])
+        records.append(json.loads(output.read_text()))
+    rendered, sensed = records
+    for record in records:
+        assert record["system"] == "voxel_fusion" and record["voxel_size"] == 0.1 and record["pictures"] == 1
+    assert (rendered["input"], sensed["input"]) == ("RGB", "RGB-D")
+    assert sensed["psnr"] > 20 > rendered["psnr"] and sensed["depth_error"] < 0.1 < rendered["depth_error"]
+    with pytest.raises(SystemExit):
+        main(["evaluate", *arguments, "--fuse-voxels", "0", "--json", str(tmp_path / "none.json")])
+
+
 def test_what_cannot_be_fused_is_refused(frames: list[Frame]) -> None:
     views = SourceViews.from_frames(frames)
     with pytest.raises(SrayError, match="set_sources") as early:
@@ -243,8 +270,9 @@ def test_what_cannot_be_fused_is_refused(frames: list[Frame]) -> None:
     assert blind.value.code == ErrorCode.MODEL_MISMATCH
     with pytest.raises(ValueError, match="none of the 2 frames"):
         mapped(frames[:2]).set_sources(views, bounds=BOUNDS)
-    with pytest.raises(ValueError, match="nerf has no encoder"):
+    with pytest.raises(SrayError, match="nerf has no encoder") as unseeing:
         NetworkLabels(NeRFOptions(layers=2, width=8).build(3))
+    assert unseeing.value.code == ErrorCode.MODEL_MISMATCH
     with pytest.raises(ValueError, match="trust is 0.3"):
         RecordedLabels(frames, 3, trust=0.3)
     for wrong in ({"voxel_size": 0.0}, {"voxel_size": math.nan}, {"least_probability": 1.0}):
