@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from geometry_msgs.msg import PoseStamped
-from mapper_process import MapperProcess, broken_mapper
+from mapper_process import MapperProcess, broken_mapper, checkpoint
 from sensor_msgs.msg import CameraInfo
 
 from sray.errors import ErrorCode
@@ -27,8 +27,8 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def process(model_file: Path, broken: Path) -> Iterator[MapperProcess]:
-    with broken_mapper(model_file, SETTINGS, SRAY_TEST_BREAK=broken) as mapper:
+def process(model_file: Path, broken: Path, data_dir: Path) -> Iterator[MapperProcess]:
+    with broken_mapper(model_file, {**SETTINGS, "data_dir": data_dir}, SRAY_TEST_BREAK=broken) as mapper:
         yield mapper
 
 
@@ -81,10 +81,13 @@ def test_a_view_that_does_not_fit_is_refused_and_the_next_one_rendered(
 
 @pytest.mark.fault("no memory for another model's features", code="OUT_OF_MEMORY",
                    says="the service's answer", recovery="the old model goes on")  # fmt: skip
-def test_a_model_that_does_not_fit_leaves_the_old_one(mapper: MapperProcess, frames: list[Frame], broken: Path) -> None:
+def test_a_model_that_does_not_fit_leaves_the_old_one(
+    mapper: MapperProcess, frames: list[Frame], broken: Path, data_dir: Path
+) -> None:
     mapper.send_in_lockstep(frames[:3], 60.0)
+    checkpoint(data_dir / "other.safetensors", seed=1)
     broken.write_text("encode: torch's memory")
-    refused = mapper.service(LoadModel, "load_model", LoadModel.Request(file=""))
+    refused = mapper.service(LoadModel, "load_model", LoadModel.Request(file="other"))
     broken.unlink()
     assert ErrorCode(refused.error_code) is ErrorCode.OUT_OF_MEMORY, refused.error_text
     assert mapper.renders(frames[3:], 63.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
 from sray_train import systems
 from sray_train.baselines.ibrnet import IBRNetOptions
+from sray_train.baselines.nerf import NeRFOptions
 from sray_train.baselines.neuray import NeuRayOptions
 from sray_train.cli.train import encoder_from, start_from
 from sray_train.config import TrainConfig, load_config
@@ -110,6 +112,28 @@ def test_the_experiments_of_the_systems_differ_from_ours_in_the_system_alone(nam
     assert theirs.system == name
     for part in ("data", "loss", "encoder", "frozen", "joint", "evaluation", "precision", "threads", "seed"):
         assert getattr(theirs, part) == getattr(ours, part), part
+
+
+def test_the_experiments_of_one_room_differ_in_the_system_and_in_what_nerf_can_not_learn() -> None:
+    folder = Path(__file__).resolve().parents[2] / "config" / "experiments"
+    nerf, semantic = (load_config(folder / f"{name}_room.yaml") for name in ("nerf", "semantic_nerf"))
+    assert (nerf.system, semantic.system) == ("nerf", "semantic_nerf")
+    assert asdict(nerf.model) == asdict(semantic.model)  # type: ignore[call-overload]
+    assert (nerf.loss.semantic, semantic.loss.semantic) == (0, 1)
+    same = {"system": "nerf", "model": nerf.model, "loss": nerf.loss}
+    assert replace(semantic, **same) == nerf
+
+
+def test_no_encoder_is_given_to_a_system_that_has_none_nor_taken_from_it(ibrnet: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    nerf, other = (NeRFOptions(layers=2, width=8).build(ROOMS.classes) for _ in range(2))
+    save_checkpoint(tmp_path / "nerf.safetensors", nerf, ROOMS)
+    for path, model in ((ibrnet, other), (tmp_path / "nerf.safetensors", IBRNetOptions().build(ROOMS.classes))):
+        with pytest.raises(SrayError, match=f"encoder_from.*another encoder than {model.system}") as caught:
+            encoder_from(path, model, ROOMS)
+        assert caught.value.code == ErrorCode.MODEL_MISMATCH
+    start_from(tmp_path / "nerf.safetensors", other, ROOMS)
+    assert all(torch.equal(a, b) for a, b in zip(nerf.parameters(), other.parameters(), strict=True))
 
 
 def test_a_run_starts_from_its_own_system_or_from_anyones_encoder(ibrnet: Path) -> None:
