@@ -197,6 +197,14 @@ def test_sray_finetune_tunes_it(name: str, recording: Path, tmp_path: Path) -> N
     assert {step["kind"] for step in record["curve"]} >= ({"start", "rays"} if name in WITHOUT_ENCODER else {"start"})
 
 
+@pytest.mark.parametrize("name", ["ibrnet", "semantic_nerf"])
+def test_sray_render_flies_through_it(name: str, recording: Path, tmp_path: Path) -> None:
+    arguments = ["--checkpoint", str(checkpoint_of(name, tmp_path)), "--sequence", str(recording), "--frames", "2"]
+    arguments += ["--quality", "fast", "--width", "48", "--bounds", "1", "4", "--threads", "1", "--views", "1"]
+    main(["render", *arguments, "--output", str(tmp_path / "out")])
+    assert len(list((tmp_path / "out").glob("*/color/*"))) == 2
+
+
 def test_a_cost_volume_spans_the_bounds_of_the_scene_wherever_it_is_made(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
