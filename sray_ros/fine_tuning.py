@@ -172,6 +172,7 @@ class FineTuning:
             complaint = self._of_worker(trial.run, is_final=True)
         except SrayError as error:
             if error.code is ErrorCode.STALE:
+                self.result.model_id = self._of_worker(lambda work: work.checkpoint.id, is_final=True)
                 raise SrayError(error.code, f"{error.args[0]}; the new model is kept as {name}") from error
             path.unlink(missing_ok=True)
             raise

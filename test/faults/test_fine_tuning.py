@@ -190,7 +190,7 @@ def test_a_model_loaded_meanwhile_stays_and_the_new_one_is_kept(client: FineTune
     assert loaded.error_code == ErrorCode.OK
     tuned = client.answer(handle)
     assert tuned.code is ErrorCode.STALE, tuned.result
-    assert client.model_id() == loaded.model_id
+    assert client.model_id() == loaded.model_id == tuned.result.model_id
     name = re.search(r"kept as (\S+)", tuned.result.error_text)
     assert name is not None
     assert client.mapper.service(LoadModel, "load_model", LoadModel.Request(file=name[1])).error_code == ErrorCode.OK
