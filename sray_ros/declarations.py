@@ -70,7 +70,7 @@ VIEWPOINT = Topic("viewpoint", PoseStamped, "pose of an optical frame, rendered 
 SUBSCRIBED = (IMAGE, COMPRESSED, CAMERA_INFO, DEPTH, LABELS, TF, TF_STATIC, VIEWPOINT)
 
 OF_A_VIEW = (
-    Topic("~/label/image", Image, "mono8: class index, 255 = not known"),
+    Topic("~/label/image", Image, "mono8: class index, 255 = not known; ten wait for a scorer that is busy", 10),
     Topic("~/label/camera_info", CameraInfo, "of the rendered view"),
     Topic("~/label/confidence", Image, "32FC1: probability of the chosen class"),
     Topic("~/label/color", Image, "rgb8: the label space's colours"),

@@ -62,7 +62,7 @@ class LabelScorer(Node):
         """Why nothing is scored; "": the label spaces agree as far as is known."""
         self.scored = 0
         """Label images compared so far."""
-        self._miou = self.create_publisher(Float32, "~/miou", 1)
+        self._miou = self.create_publisher(Float32, "~/miou", 100)  # a plot wants every one
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(LabelInfo, "label/info", self._on_info, latched)
         # Behind the resolved name, so that remapping `labels` carries it along.

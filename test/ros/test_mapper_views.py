@@ -96,7 +96,7 @@ def test_a_view_for_a_camera_of_its_own_at_a_scale_is_the_fields_own(
         return ErrorCode(mapper.answer(mapper.ask(goal)).result.error_code)
 
     goal.scale = 1.5
-    assert refused() is ErrorCode.BAD_CAMERA_INFO
+    assert refused() is ErrorCode.BAD_REQUEST
     goal.scale, goal.camera_info.k = 1.0, [0.0] * 9
     assert refused() is ErrorCode.BAD_CAMERA_INFO
     goal.viewpoint.pose.orientation.w = goal.viewpoint.pose.orientation.y = 0.0
