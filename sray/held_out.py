@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
@@ -32,6 +32,16 @@ class Score:
     def worth(self, *, by_labels: bool) -> float:
         """What models are chosen by: strict mIoU where labels teach, else PSNR. Higher is better; NaN is unknown."""
         return self.strict_miou if by_labels else self.psnr
+
+    def record(self) -> dict[str, float | None]:
+        """As JSON holds it, which knows no NaN: what is unknown is null."""
+        return {name: value if math.isfinite(value) else None for name, value in asdict(self).items()}
+
+    @staticmethod
+    def from_record(record: dict[str, float | None] | None) -> Score:
+        """What `record` gave; all of it unknown if there is none."""
+        known = {name: value for name, value in (record or {}).items() if value is not None}
+        return Score(**{"strict_miou": math.nan, "psnr": math.nan, **known})
 
     @staticmethod
     def of(views: Iterable[tuple[RenderedView, Frame]], classes: int) -> Score:

@@ -29,15 +29,14 @@ import torch
 from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.finetune import FineTuneStep
-from sray.held_out import Score
 from sray.mapping.adaptation import Adaptation, AdaptationConfig
+from sray.mapping.keyframes import MIB
 from sray.mapping.refusals import memory_errors
 from sray.mapping.session import Session
 
 JOB, SESSION, PARENT, TUNED = "job.json", "session.safetensors", "parent.safetensors", "tuned.safetensors"
 NICE = 10
 """Rendering goes first."""
-MIB = 1024 * 1024
 
 
 def learn(folder: Path, say: TextIO) -> None:
@@ -76,11 +75,9 @@ def learn(folder: Path, say: TextIO) -> None:
         say,
         outcome={
             "is_better": outcome.is_better,
-            "gain": finite(outcome.gain),
-            "before": score_record(result.before),
-            "after": score_record(result.after),
+            "before": result.before and result.before.record(),
+            "after": result.after and result.after.record(),
             "best_step": result.best_step,
-            "steps": result.steps,
         },
     )
 
@@ -88,14 +85,10 @@ def learn(folder: Path, say: TextIO) -> None:
 def step_record(step: FineTuneStep) -> dict[str, Any]:
     """JSON has no NaN: what is not known is null."""
     record = asdict(step)
-    record["held_out"] = score_record(step.held_out)
+    record["held_out"] = step.held_out and step.held_out.record()
     record["losses"] = {name: finite(value) for name, value in step.losses.items()}
     record["seconds_left"] = finite(step.seconds_left)
     return record
-
-
-def score_record(score: Score | None) -> dict[str, float | None] | None:
-    return None if score is None else {name: finite(value) for name, value in asdict(score).items()}
 
 
 def finite(value: float) -> float | None:

@@ -212,7 +212,7 @@ class FineTuning:
         status.losses = [math.nan if value is None else value for value in step["losses"].values()]
         status.seconds_left = math.nan if step["seconds_left"] is None else step["seconds_left"]
         if step["held_out"]:
-            score = Score(**_known(step["held_out"]))
+            score = Score.from_record(step["held_out"])
             status.now = _message(score)
             if step["number"] == 0:
                 status.before = status.now
@@ -223,11 +223,11 @@ class FineTuning:
 
     def _keep_outcome(self, outcome: dict[str, Any]) -> None:
         result = self.result
-        result.before, result.after = (_message(Score(**_known(outcome[when]))) for when in ("before", "after"))
-        result.steps, result.best_step = outcome["steps"], outcome["best_step"]
+        result.before, result.after = (_message(Score.from_record(outcome[when])) for when in ("before", "after"))
+        result.best_step = outcome["best_step"]
 
     def _gain(self) -> str:
-        before, after, steps = self.result.before, self.result.after, self.result.steps
+        before, after, steps = self.result.before, self.result.after, self.status.step
         if self._learns_labels:
             scores = f"{before.strict_miou:.3f} -> {after.strict_miou:.3f}"
             return f"strict mIoU {scores} on held-out keyframes' labels, in {steps} steps"
@@ -269,7 +269,7 @@ class FineTuning:
 
 
 def unknown_score() -> FineTuneScore:
-    return FineTuneScore(strict_miou=math.nan, psnr=math.nan)
+    return _message(Score.from_record(None))
 
 
 def canceled() -> SrayError:
@@ -301,11 +301,6 @@ def _clear_away(jobs: Path) -> None:
         process = left.name.rpartition(".")[2]
         if process.isdigit() and not Path(f"/proc/{process}").exists():
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _known(record: dict[str, float | None] | None) -> dict[str, float]:
-    known = {name: value for name, value in (record or {}).items() if value is not None}
-    return {"strict_miou": math.nan, "psnr": math.nan, **known}
 
 
 def _message(score: Score) -> FineTuneScore:

@@ -24,7 +24,7 @@ from sray.field import SemanticField
 from sray.finetune import FineTuner, FineTuneResult
 from sray.finetune_config import FineTuneConfig, Mode
 from sray.frames import Frame
-from sray.label_space import VOID, LabelSpace
+from sray.label_space import VOID
 from sray.losses import LossWeights
 from sray.mapping.session import Session
 from sray.model import SemanticRay
@@ -133,7 +133,7 @@ class Outcome:
             "steps": self.result.best_step,
             "steps_tried": self.result.steps,
             "config": asdict(self.config),
-            **{when: None if score is None else _finite(asdict(score)) for when, score in scores.items()},
+            **{when: None if score is None else score.record() for when, score in scores.items()},
         }
         return save_checkpoint(path, self.result.model, self.parent.label_space, lineage)
 
@@ -156,7 +156,7 @@ class Adaptation:
         these should teach; MODEL_MISMATCH for another label space.
         """
         check_keyframes([frame for _, frame in session.keyframes], config)
-        _check_label_space(session.label_space, checkpoint.label_space)
+        session.check_label_space(checkpoint.label_space)
         self.config = config
         self.checkpoint = checkpoint
         self.learns_labels = learns_labels([frame for _, frame in session.keyframes], config)
@@ -245,15 +245,3 @@ def _completed(
         number: filled(frame, own[index]) if index in own else frame
         for index, (number, frame) in enumerate(frames.items())
     }
-
-
-def _finite(scores: dict[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
-
-
-def _check_label_space(found: LabelSpace, expected: LabelSpace) -> None:
-    if found != expected:
-        raise SrayError(
-            ErrorCode.MODEL_MISMATCH,
-            f"the keyframes are of label space {found.name}, the model of {expected.name}; expected the same",
-        )

@@ -97,12 +97,7 @@ class Session:
         Raises SrayError, and changes nothing: MODEL_MISMATCH if the session speaks another label space than the
         mapper, BAD_FILE if its map has another voxel size, OUT_OF_MEMORY, CANCELED.
         """
-        if label_space != self.label_space:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"the session is of label space {_described(self.label_space)}, the model of "
-                f"{_described(label_space)}; expected the same. Load a model of that label space first",
-            )
+        self.check_label_space(label_space)
         here = mapper.config.map.voxel_size
         if here != self.map.voxel_size:
             raise SrayError(
@@ -111,6 +106,15 @@ class Session:
                 "Set map.voxel_size to the session's and configure anew",
             )
         mapper.restore(self.keyframes, self.next_number, self.map, canceled)
+
+    def check_label_space(self, label_space: LabelSpace) -> None:
+        """Raises SrayError MODEL_MISMATCH for another one than the session's."""
+        if label_space != self.label_space:
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"the session is of label space {_described(self.label_space)}, the model of "
+                f"{_described(label_space)}; expected the same. Load a model of that label space first",
+            )
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         frames = [frame for _, frame in self.keyframes]
