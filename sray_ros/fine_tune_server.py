@@ -10,7 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import Future as ConcurrentFuture
 from typing import Any
 
-from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
@@ -22,6 +21,7 @@ from sray.mapping.adaptation import AdaptationConfig
 from sray_interfaces.action import FineTune
 from sray_interfaces.msg import FineTuneStatus
 from sray_ros import declarations as api
+from sray_ros.actions import action_server, settle
 from sray_ros.conversions import image_message
 from sray_ros.data_folder import DataFolder
 from sray_ros.fine_tuning import FineTuning, Request, unknown_score
@@ -29,7 +29,6 @@ from sray_ros.health import Health
 from sray_ros.jobs import Ask
 from sray_ros.parameters import MapperParameters
 from sray_ros.refusals import bug, inactive
-from sray_ros.render_view import OnSteadyTime
 from sray_ros.tuning_curve import TuningCurve
 
 RESULT_SECONDS = 3600
@@ -70,18 +69,7 @@ class FineTuneServer:
         group = ReentrantCallbackGroup()
         for call, callback in ((api.FINE_TUNE_ONCE, self._once), (api.FINE_TUNE_CANCEL, self._cancel)):
             node.create_service(call.type, call.name, callback, qos_profile=api.CALLS, callback_group=group)
-        self._server = ActionServer(
-            OnSteadyTime(node),
-            api.FINE_TUNE.type,
-            api.FINE_TUNE.name,
-            self._execute,
-            callback_group=group,
-            cancel_callback=lambda goal: CancelResponse.ACCEPT,  # rclpy's default rejects
-            goal_service_qos_profile=api.CALLS,
-            result_service_qos_profile=api.CALLS,
-            cancel_service_qos_profile=api.CALLS,
-            result_timeout=RESULT_SECONDS,
-        )
+        self._server = action_server(node, api.FINE_TUNE, self._execute, group, RESULT_SECONDS)
 
     @property
     def is_running(self) -> bool:
@@ -104,12 +92,7 @@ class FineTuneServer:
         self.answering += 1
         try:
             result = await self._answer(goal)
-            if result.error_code == ErrorCode.OK:
-                goal.succeed()
-            elif result.error_code == ErrorCode.CANCELED and goal.is_cancel_requested:
-                goal.canceled()
-            else:
-                goal.abort()
+            settle(goal, result.error_code)
         finally:
             self.answering -= 1
         return result

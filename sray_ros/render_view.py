@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
-from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
 from std_msgs.msg import Header
@@ -17,8 +14,9 @@ from std_msgs.msg import Header
 from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
+from sray_ros.actions import action_server, settle
 from sray_ros.conversions import cloud_message, image_message
-from sray_ros.declarations import CALLS, RENDER_VIEW
+from sray_ros.declarations import RENDER_VIEW
 from sray_ros.mapping_work import MappingWork
 from sray_ros.pacing import Effort
 from sray_ros.publications import view_messages
@@ -36,20 +34,6 @@ OUTPUTS = {
 """Fields of the result, and the topics that carry the same picture."""
 
 
-class OnSteadyTime:
-    """A node, but for its clock: results of an action expire by it, and simulated time stands still with its bag."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-        self._clock = Clock(clock_type=ClockType.STEADY_TIME)
-
-    def get_clock(self) -> Clock:
-        return self._clock
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._node, name)
-
-
 class RenderViewServer:
     """Answers in every lifecycle state; `ask` hands a goal on, and refuses it where the node cannot work."""
 
@@ -58,18 +42,7 @@ class RenderViewServer:
         self._ask = ask
         self.answering = 0
         """Goals that have no result yet."""
-        self._server = ActionServer(
-            OnSteadyTime(node),
-            RENDER_VIEW.type,
-            RENDER_VIEW.name,
-            self._execute,
-            callback_group=ReentrantCallbackGroup(),
-            cancel_callback=lambda goal: CancelResponse.ACCEPT,  # rclpy's default rejects
-            goal_service_qos_profile=CALLS,
-            result_service_qos_profile=CALLS,
-            cancel_service_qos_profile=CALLS,
-            result_timeout=RESULT_SECONDS,
-        )
+        self._server = action_server(node, RENDER_VIEW, self._execute, ReentrantCallbackGroup(), RESULT_SECONDS)
 
     def close(self) -> None:
         self._server.destroy()
@@ -87,12 +60,7 @@ class RenderViewServer:
         self._ask(goal, future)
         result = await future
         result.seconds = time.monotonic() - started
-        if result.error_code == ErrorCode.OK:
-            goal.succeed()
-        elif result.error_code == ErrorCode.CANCELED and goal.is_cancel_requested:
-            goal.canceled()
-        else:
-            goal.abort()
+        settle(goal, result.error_code)
         return result
 
 
