@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-
-import torch
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 
 from sray.camera import Camera
 from sray.field import RenderedView, SemanticField
-from sray.frames import Frame, SourceViews
+from sray.frame_renderer import FrameRenderer
+from sray.frames import Frame
 from sray.metrics import ConfusionMatrix, psnr
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
@@ -71,16 +70,12 @@ class HeldOut:
     def score(self, model: RayModel) -> Score:
         """Puts the model into eval mode."""
         field = SemanticField(model, RenderConfig.preset("balanced"))
-        used = sorted({index for nearest in self._nearest for index in nearest})
-        features = {index: field.encode(self._sources[index].image) for index in used}
-
-        def views() -> Iterator[tuple[RenderedView, Frame]]:
-            for frame, nearest in zip(self._frames, self._nearest, strict=True):
-                sources = replace(SourceViews.from_frames([self._sources[index] for index in nearest]), depth=None)
-                field.set_sources(sources, torch.stack([features[index] for index in nearest]), self._bounds)
-                yield field.render(frame.camera), frame
-
-        return Score.of(views(), model.config.classes)
+        renderer = FrameRenderer(field, self._sources, self._bounds)
+        views = (
+            (renderer.render(frame.camera, nearest), frame)
+            for frame, nearest in zip(self._frames, self._nearest, strict=True)
+        )
+        return Score.of(views, model.config.classes)
 
 
 def small(frame: Frame) -> Frame:

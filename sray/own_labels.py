@@ -15,7 +15,8 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.field import SemanticField
-from sray.frames import Frame, SourceViews
+from sray.frame_renderer import FrameRenderer
+from sray.frames import Frame
 from sray.label_space import VOID
 from sray.view_selection import select_views
 
@@ -35,17 +36,12 @@ def own_labels(
     `bounds`: near and far, metres.
     """
     cameras = Camera.stack([frame.camera for frame in frames])
-    features: dict[int, Tensor] = {}
+    renderer = FrameRenderer(field, frames, bounds)
     found = {}
     for index in which:
         own = torch.arange(len(frames)) == index
         sources = select_views(frames[index].camera, cameras, VIEWS, own)
-        for source in sources:
-            if source not in features:
-                features[source] = field.encode(frames[source].image)
-        views = replace(SourceViews.from_frames([frames[source] for source in sources]), depth=None)
-        field.set_sources(views, torch.stack([features[source] for source in sources]), bounds)
-        found[index] = field.render(frames[index].camera).labels
+        found[index] = renderer.render(frames[index].camera, sources).labels
         on_progress(len(found) / len(which))
     return found
 
