@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,7 +74,24 @@ class FrameCache:
                 self._room += _size_of(dropped)
 
 
-class RecordedFrames(Sequence[Frame]):
+class LazyFrames(Sequence[Frame]):
+    """Frames that are made when asked for, by their position."""
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Frame]: ...
+    def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(len(self))[index]]
+        return self._frame(range(len(self))[index])
+
+    @abstractmethod
+    def _frame(self, position: int) -> Frame:
+        """The one at a position from 0 on, which there is."""
+
+
+class RecordedFrames(LazyFrames):
     """Chosen frames of a recording, at one size, read when asked for."""
 
     def __init__(
@@ -87,17 +105,11 @@ class RecordedFrames(Sequence[Frame]):
     def __len__(self) -> int:
         return len(self._positions)
 
-    @overload
-    def __getitem__(self, index: int) -> Frame: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Frame]: ...
-    def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
-        if isinstance(index, slice):
-            return [self[position] for position in range(len(self))[index]]
-        key = (id(self), range(len(self))[index])
+    def _frame(self, position: int) -> Frame:
+        key = (id(self), position)
         frame = self._cache.get(key)
         if frame is None:
-            frame = self._recording[self._positions[index]]
+            frame = self._recording[self._positions[position]]
             if self._size is not None:
                 frame = frame.resized(*self._size)
             self._cache.put(key, frame)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import overload
 
 from jaxtyping import UInt8
 from torch import Tensor
@@ -12,10 +11,10 @@ from torch import Tensor
 from sray.field import SemanticField
 from sray.frames import Frame
 from sray.own_labels import filled, own_labels
-from sray_train.datasets.scene import Scene
+from sray_train.datasets.scene import LazyFrames, Scene
 
 
-class _Relabelled(Sequence[Frame]):
+class _Relabelled(LazyFrames):
     def __init__(self, frames: Sequence[Frame], labels: Mapping[int, UInt8[Tensor, "height width"]]) -> None:
         self._frames = frames
         self._others = {index: replace(frames[index], labels=its) for index, its in labels.items()}
@@ -24,15 +23,8 @@ class _Relabelled(Sequence[Frame]):
     def __len__(self) -> int:
         return len(self._frames)
 
-    @overload
-    def __getitem__(self, index: int) -> Frame: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Frame]: ...
-    def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
-        if isinstance(index, slice):
-            return [self[position] for position in range(len(self))[index]]
-        number = range(len(self))[index]
-        return self._others[number] if number in self._others else self._frames[number]
+    def _frame(self, position: int) -> Frame:
+        return self._others[position] if position in self._others else self._frames[position]
 
 
 def relabelled(scene: Scene, labels: Mapping[int, UInt8[Tensor, "height width"]]) -> Scene:
