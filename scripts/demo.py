@@ -12,8 +12,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -28,11 +26,14 @@ from demo_processes import Processes, processes
 from demo_results import read_run, write_truth
 from demo_ros import (
     await_recorder,
+    clear_output,
     last_line,
     read_params,
-    ros2_command,
     ros_environment,
+    run,
     standins_in_use,
+    start_mapping,
+    start_player,
     write_params,
 )
 from rich.console import Console
@@ -43,7 +44,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.mapping.cloud import write_ply
 from sray.sequence import Sequence
-from sray_train.bags import BagLayout, write_bag
+from sray_train.bags import write_bag
 from sray_train.datasets.rooms import FIRST_HELD_OUT_SEED, room_folder
 from sray_train.report.demo_page import write_page
 from sray_train.report.demo_run import DemoRun
@@ -94,7 +95,7 @@ class Demo:
             frames = [sequence[position] for position in positions]
             if len(frames) < len(sequence):
                 source += f"; played: every {ordinal(positions.step)} of the first {positions[-1] + 1}"
-        self._clear_output()
+        clear_output(self.output, PRODUCTS)
         with self._timed("write the bag"):
             write_bag(frames, self.output / "bag", label_space=checkpoint.label_space)
         console.print(f"{source}; {len(frames)} frames in {self.output / 'bag'}")
@@ -137,38 +138,16 @@ class Demo:
         folder = room_folder(self.seed, width=160, height=120, frames=self.frames)
         return Sequence.open(folder, checkpoint.label_space), f"Generated room {self.seed}, never in training"
 
-    def _clear_output(self) -> None:
-        self.output.mkdir(parents=True, exist_ok=True)
-        for name in PRODUCTS:
-            path = self.output / name
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-
     def _map(self, frames: list[Frame], deadline: float, console: Console) -> tuple[int, bool]:
         """Launch, record, play. Returns the frames played and whether time ended it early."""
-        layout = BagLayout()
         width, height = self._render_size(frames[0])
         with processes(self.output / "logs", ros_environment()) as running:
             with self._timed("start the mapping"):
-                launch = running.start(
-                    "launch",
-                    ros2_command(), "launch", "sray_ros", "semantic_mapping.launch.py",
-                    f"params_file:={self._params(width, height)}", f"model:={self.checkpoint.resolve()}",
-                    f"image:={layout.image}", f"camera_info:={layout.camera_info}", f"depth:={layout.depth}",
-                    "use_sim_time:=true",
-                )  # fmt: skip
+                launch = start_mapping(running, self._params(width, height), self.checkpoint)
                 running.start("recorder", sys.executable, ROOT / "scripts" / "demo_recorder.py", self.output)
                 await_recorder(running, launch, min(deadline, time.monotonic() + 120))
             with self._timed("play and map"):
-                player = running.start(
-                    "player",
-                    sys.executable, "-m", "sray_ros.sequence_player", "--ros-args",
-                    "-r", "handled:=/semantic_mapper/handled", "-p", f"bag:={(self.output / 'bag').resolve()}",
-                    "-p", f"image_topic:={layout.image}", "-p", "lockstep:=true", "-p", "rate:=10.0",
-                    "-p", "wait_for_subscribers:=120.0", "-p", "lockstep_timeout:=150.0",
-                )  # fmt: skip
+                player = start_player(running, self.output / "bag", lockstep_timeout=150.0)
                 cut_short = self._watch(running, launch, player, deadline, len(frames), console)
                 # The map is published once a second, the diagnostics too: the last ones belong to the last frame.
                 time.sleep(2.5)
@@ -296,16 +275,7 @@ def table_of(run: DemoRun) -> Table:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order
-    demo = tyro.cli(Demo, description=__doc__)
-    try:
-        return demo.main()
-    except SrayError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("demo: interrupted; everything it started has ended", file=sys.stderr)
-        return 130
+    return run("demo", lambda: tyro.cli(Demo, description=__doc__).main())
 
 
 if __name__ == "__main__":

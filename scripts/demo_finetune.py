@@ -12,8 +12,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -26,7 +24,17 @@ import cv2
 import numpy as np
 import tyro
 from demo_processes import processes
-from demo_ros import last_line, read_params, ros2_command, ros_environment, standins_in_use, write_params
+from demo_ros import (
+    clear_output,
+    last_line,
+    read_params,
+    ros_environment,
+    run,
+    standins_in_use,
+    start_mapping,
+    start_player,
+    write_params,
+)
 from rich.console import Console
 
 from sray.checkpoint import load_checkpoint
@@ -80,7 +88,7 @@ class FineTuneDemo:
         frames = [sequence[position] for position in range(len(sequence))]
         unseen, played = frames[FIRST_UNSEEN::UNSEEN_EVERY], list(frames)
         del played[FIRST_UNSEEN::UNSEEN_EVERY]
-        self._clear_output()
+        clear_output(self.output, PRODUCTS)
         write_bag(played, self.output / "bag", label_space=checkpoint.label_space)
         camera = unseen[0].camera
         np.savez(
@@ -102,36 +110,15 @@ class FineTuneDemo:
             print(f"demo-finetune: the node kept its model: {client['result']['text']}", file=sys.stderr)
         return 0 if report["accepted"] else 1
 
-    def _clear_output(self) -> None:
-        self.output.mkdir(parents=True, exist_ok=True)
-        for name in PRODUCTS:
-            path = self.output / name
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-
     def _learn(self, keyframes: int, console: Console) -> None:
         """Launch, play, and let the client do what there is to do."""
-        layout = BagLayout()
         told = read_params(self.params) | {"trigger": "request", "data_dir": str((self.output / "data").resolve())}
         told["keyframes"] = {"min_translation": 0.0, "min_rotation": 0.0, "min_sharpness": 0.0}
         told["fine_tune"] = {"width": 0}
         with processes(self.output / "logs", ros_environment()) as running:
-            launch = running.start(
-                "launch",
-                ros2_command(), "launch", "sray_ros", "semantic_mapping.launch.py",
-                f"params_file:={write_params(told, self.output / 'logs' / 'semantic_mapper.yaml')}",
-                f"model:={self.checkpoint.resolve()}", f"image:={layout.image}", f"camera_info:={layout.camera_info}",
-                f"depth:={layout.depth}", f"labels:={layout.labels}", "use_sim_time:=true",
-            )  # fmt: skip
-            player = running.start(
-                "player",
-                sys.executable, "-m", "sray_ros.sequence_player", "--ros-args",
-                "-r", "handled:=/semantic_mapper/handled", "-p", f"bag:={(self.output / 'bag').resolve()}",
-                "-p", f"image_topic:={layout.image}", "-p", "lockstep:=true", "-p", "rate:=10.0",
-                "-p", "wait_for_subscribers:=120.0", "-p", "lockstep_timeout:=60.0",
-            )  # fmt: skip
+            params = write_params(told, self.output / "logs" / "semantic_mapper.yaml")
+            launch = start_mapping(running, params, self.checkpoint, f"labels:={BagLayout().labels}")
+            player = start_player(running, self.output / "bag", lockstep_timeout=60.0)
             client = running.start(
                 "client",
                 sys.executable, ROOT / "scripts" / "demo_finetune_client.py", self.output.resolve(),
@@ -222,16 +209,7 @@ def report_of(client: dict[str, Any], views: list[Unseen], space: LabelSpace) ->
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order
-    demo = tyro.cli(FineTuneDemo, description=__doc__)
-    try:
-        return demo.main()
-    except SrayError as error:
-        print(f"demo-finetune: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("demo-finetune: interrupted; everything it started has ended", file=sys.stderr)
-        return 130
+    return run("demo-finetune", lambda: tyro.cli(FineTuneDemo, description=__doc__).main())
 
 
 if __name__ == "__main__":
