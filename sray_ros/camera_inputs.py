@@ -24,7 +24,7 @@ from sray_ros.conversions import nanoseconds
 from sray_ros.parameters import MapperParameters
 from sray_ros.pose_queue import PoseQueue, Waiting
 from sray_ros.poses import Matrix
-from sray_ros.topic_input import TopicInput
+from sray_ros.topic_input import TopicInput, image_input
 
 IMAGE, INFO = 0, 1
 """The two inputs that are matched."""
@@ -90,12 +90,7 @@ class CameraInputs:
         """Images that found their camera_info."""
         group = MutuallyExclusiveCallbackGroup()
         reliability = parameters["qos_overrides.reliability"]
-        if parameters["image_transport"] == "compressed":
-            # Named after the resolved one, so that remapping `image` carries over.
-            compressed = f"{node.resolve_topic_name(api.IMAGE.name)}/compressed"
-            self.image = TopicInput(node, api.COMPRESSED, reliability, group, compressed)
-        else:
-            self.image = TopicInput(node, api.IMAGE, reliability, group)
+        self.image = image_input(node, parameters["image_transport"], reliability, group)
         self.info = TopicInput(node, api.CAMERA_INFO, reliability, group)
         self.depth: TopicInput | None = None
         if parameters["depth.use"]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.impl.rcutils_logger import RcutilsLogger
 from std_msgs.msg import Header
 
 from sray.errors import ErrorCode, SrayError
@@ -33,6 +34,25 @@ class Silence:
     is_fault: bool
     """False if nothing should come out: nothing new was seen, or nothing was asked."""
     text: str
+
+
+class SilenceLog:
+    """One log line for each kind of silence, as it begins."""
+
+    def __init__(self, logger: RcutilsLogger) -> None:
+        self._logger = logger
+        self._said: str | None = None
+
+    def tell(self, silence: Silence | None, quiet_since: float) -> None:
+        """`quiet_since`: when something came out last, steady seconds."""
+        if silence is not None and self._said != silence.kind:
+            text = f"nothing has come out for {time.monotonic() - quiet_since:.0f} s: {silence.text}"
+            # One call site per severity: rclpy refuses a site that changes its mind.
+            if silence.is_fault:
+                self._logger.warning(text)
+            else:
+                self._logger.info(text)
+        self._said = silence.kind if silence is not None else None
 
 
 @dataclass

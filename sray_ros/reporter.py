@@ -10,7 +10,7 @@ from rclpy.node import Node
 from sray.mapping.keyframes import MIB
 from sray_ros.camera_inputs import CameraInputs
 from sray_ros.declarations import DIAGNOSTICS
-from sray_ros.health import Health, Silence
+from sray_ros.health import Health, SilenceLog
 from sray_ros.inbox import Inbox
 from sray_ros.jobs import IMAGES, REQUESTS
 from sray_ros.mapping_work import MappingWork
@@ -26,7 +26,7 @@ class Reporter:
         self._health = health
         self._inbox = inbox
         self._publisher = node.create_publisher(DIAGNOSTICS.type, DIAGNOSTICS.name, DIAGNOSTICS.qos)
-        self._said: Silence | None = None
+        self._silences = SilenceLog(node.get_logger())
         self._counted: tuple[float, int] = (0.0, 0)
 
     def report(
@@ -35,21 +35,12 @@ class Reporter:
         silence = None
         if work is not None and poses is not None:
             silence = self._health.silence(inputs, poses, trigger, paused)
-        self._say(silence)
+        self._silences.tell(silence, self._health.quiet_since)
         facts = self._facts_of_inputs(inputs) | (self._facts_of_work(work) if work is not None else {"model": "none"})
         facts["trigger"] = trigger
         stamp = self._node.get_clock().now().to_msg()
         name = self._node.get_fully_qualified_name()[1:]
         self._publisher.publish(self._health.array(stamp, name, silence, facts))
-
-    def _say(self, silence: Silence | None) -> None:
-        if silence is not None and (self._said is None or self._said.kind != silence.kind):
-            text = f"nothing has come out for {time.monotonic() - self._health.quiet_since:.0f} s: {silence.text}"
-            if silence.is_fault:
-                self._node.get_logger().warning(text)
-            else:
-                self._node.get_logger().info(text)
-        self._said = silence
 
     def _facts_of_inputs(self, inputs: CameraInputs | None) -> dict[str, Any]:
         received, now = inputs.image.received if inputs is not None else 0, time.monotonic()

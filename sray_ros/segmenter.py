@@ -24,10 +24,9 @@ from sray.errors import SrayError
 from sray.label_space import VOID
 from sray.mapping.keyframes import MIB
 from sray.segmentation import Segmenter
-from sray_ros import declarations as mapper_api
 from sray_ros import segmenter_declarations as api
 from sray_ros.conversions import image_message, label_info_message
-from sray_ros.health import Silence
+from sray_ros.health import SilenceLog
 from sray_ros.inbox import Inbox, Lane
 from sray_ros.model_choice import memory_in_use
 from sray_ros.node_parameters import NodeParameters
@@ -35,7 +34,7 @@ from sray_ros.refusals import explained
 from sray_ros.segmenter_health import SegmenterHealth
 from sray_ros.segmenting import SegmentingWork
 from sray_ros.signals import init_until_signalled
-from sray_ros.topic_input import TopicInput
+from sray_ros.topic_input import TopicInput, image_input
 
 LOOK_PERIOD, REPORT_PERIOD = 0.1, 1.0
 END_SECONDS = 1.0
@@ -65,8 +64,7 @@ class SegmenterNode(Node):
         )
         self._announced: tuple[str, float] | None = None
         """Label space and threshold that `labels/info` has told of."""
-        self._said: str | None = None
-        """Of which kind of silence the log speaks."""
+        self._silences = SilenceLog(self.get_logger())
         self._missing: SrayError | None = None
         """Why there is no label space to label with."""
         self.failure: SrayError | None = None
@@ -99,13 +97,8 @@ class SegmenterNode(Node):
             self._announce(segmenter)
 
     def _listen(self) -> TopicInput:
-        reliability = self._settings["qos_overrides.reliability"]
-        if self._settings["image_transport"] == "compressed":
-            # Named after the resolved one, so that remapping `image` carries over.
-            compressed = f"{self.resolve_topic_name(mapper_api.IMAGE.name)}/compressed"
-            image = TopicInput(self, mapper_api.COMPRESSED, reliability, self._group, compressed)
-        else:
-            image = TopicInput(self, mapper_api.IMAGE, reliability, self._group)
+        transport, reliability = self._settings["image_transport"], self._settings["qos_overrides.reliability"]
+        image = image_input(self, transport, reliability, self._group)
         image.registerCallback(self._on_image)
         self._health.events.begin()
         return image
@@ -180,7 +173,7 @@ class SegmenterNode(Node):
         waits_for = "" if segmenter is not None else self._label_info.topic_name
         is_heard = bool(self._labels.get_subscription_count())
         silence = self._health.silence(self._image, waits_for, self._missing, is_heard)
-        self._say(silence)
+        self._silences.tell(silence, self._health.events.quiet_since)
         facts = {
             "pictures received": self._image.received if self._image is not None else 0,
             "pictures displaced": self._inbox.dropped[self._pictures.name],
@@ -194,17 +187,6 @@ class SegmenterNode(Node):
         }
         name = self.get_fully_qualified_name()[1:]
         self._diagnostics.publish(self._health.array(self.get_clock().now().to_msg(), name, silence, facts))
-
-    def _say(self, silence: Silence | None) -> None:
-        if silence is not None and self._said != silence.kind:
-            text = (
-                f"nothing has come out for {time.monotonic() - self._health.events.quiet_since:.0f} s: {silence.text}"
-            )
-            if silence.is_fault:
-                self.get_logger().warning(text)
-            else:
-                self.get_logger().info(text)
-        self._said = silence.kind if silence is not None else None
 
 
 def main(args: list[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
-from sray_ros.declarations import Topic
+from sray_ros.declarations import COMPRESSED, IMAGE, Topic
 
 
 class TopicInput(SimpleFilter):
@@ -120,3 +120,11 @@ class TopicInput(SimpleFilter):
 
 def _reliability_name(reliability: ReliabilityPolicy) -> str:
     return str(reliability.name).lower()
+
+
+def image_input(node: Node, transport: str, reliability: str, group: CallbackGroup) -> TopicInput:
+    """The topic `image`, or what image_transport compressed of it (`transport`: raw, compressed)."""
+    if transport != "compressed":
+        return TopicInput(node, IMAGE, reliability, group)
+    # Named after the resolved one, so that remapping `image` carries over.
+    return TopicInput(node, COMPRESSED, reliability, group, f"{node.resolve_topic_name(IMAGE.name)}/compressed")
