@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import PlaneScene
+from launch_process import ended, launching
 from mapper_process import RELIABLE, checkpoint
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_listener import Listener, listening
@@ -49,47 +46,16 @@ def stamped(scene: PlaneScene) -> list[Frame]:
 
 
 @pytest.fixture
-def launched(listener: Listener, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def launched(listener: Listener, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts the real launch file with a small random network that renders every picture; ended with the test."""
     parameters = tmp_path / "params.yaml"
     parameters.write_text(
         "semantic_mapper:\n  ros__parameters:\n    keyframes.min_translation: 0.0\n    keyframes.min_rotation: 0.0\n"
         "    keyframes.min_sharpness: 0.0\n    trigger: timer\n    views.count: 3\n"
     )
-    started: list[subprocess.Popen[str]] = []
-
-    def start(**arguments: object) -> subprocess.Popen[str]:
-        ros2 = shutil.which("ros2", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-        assert ros2 is not None, "no ros2 command here; make setup"
-        arguments = {"params_file": parameters, "model": checkpoint(tmp_path / "model.safetensors"), **arguments}
-        typed = [f"{name}:={value}" for name, value in arguments.items()]
-        launch = subprocess.Popen(
-            [ros2, "launch", "sray_ros", "semantic_mapping.launch.py", *typed],
-            stdout=(tmp_path / "launch.log").open("w"),
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=os.environ | {"ROS_DOMAIN_ID": str(listener.domain), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-        )
-        started.append(launch)
-        return launch
-
-    yield start
-    for launch in started:
-        launch.send_signal(signal.SIGINT)  # in order: killed, it would leave its nodes behind
-        try:
-            launch.wait(15)
-        except subprocess.TimeoutExpired:
-            launch.kill()
-            launch.wait()
-
-
-def ended(launch: subprocess.Popen[str], tmp_path: Path) -> str:
-    """All that it wrote, after Ctrl-C."""
-    launch.send_signal(signal.SIGINT)
-    assert launch.wait(30) == 0
-    return (tmp_path / "launch.log").read_text()
+    model = checkpoint(tmp_path / "model.safetensors")
+    with launching(listener, tmp_path / "launch.log") as start:
+        yield lambda **arguments: start(**{"params_file": parameters, "model": model, **arguments})
 
 
 def pixels(message: Image) -> np.ndarray:
@@ -122,7 +88,7 @@ def test_a_bag_is_scored_frame_by_frame(
     assert listener.until(lambda: "the recording has ended" in log.read_text(), 120), log.read_text()
     assert listener.until(lambda: labels and len(live) >= len(labels), 10), log.read_text()
     listener.until(lambda: False, 1.0)
-    output = ended(launch, tmp_path)
+    output = ended(launch, tmp_path / "launch.log")
 
     # The first pictures have too few keyframes beside them; lockstep leaves no other picture out.
     assert len(labels) >= FRAMES - 3 and len(live) == len(labels), output
@@ -150,7 +116,7 @@ def test_a_bag_with_names_of_its_own_is_played_by_ros2_bag_once_the_mapper_is_ac
     typed = {"image": names.image, "camera_info": names.camera_info, "depth": names.depth, "labels": names.labels}
     launch = launched(bag=tmp_path / "bag", rate=0.2, **typed)
     assert listener.until(lambda: labels, 90), (tmp_path / "launch.log").read_text()
-    output = ended(launch, tmp_path)
+    output = ended(launch, tmp_path / "launch.log")
     assert "the bag has its pictures on /front/image_raw/compressed" in output
     assert output.index("[semantic_mapper]: model") < output.index("bag_player-2]: process started")
 
@@ -192,7 +158,7 @@ def test_labels_of_another_label_space_are_not_scored_and_the_class_is_named(
     going = go_on.call_async(SetBool.Request(data=False))
     assert listener.until(lambda: going.done() and going.result().success, 10)
     assert listener.until(lambda: "the recording has ended" in log.read_text(), 120), log.read_text()
-    output = ended(launch, tmp_path)
+    output = ended(launch, tmp_path / "launch.log")
     assert [each.class_name for each in infos[0].class_map] == [*LABEL_SPACES["rooms"].names, "UNLABELED"]
     assert not live
     assert "nothing was scored: label/info says class 0 is 'red', the truth's labels/info says 'wall'" in output

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,9 +11,9 @@ from typing import Any
 
 import pytest
 from conftest import PlaneScene
+from launch_process import ended, launching, value_of
 from launched import MadeUpPackage
 from mapper_process import checkpoint
-from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import GetParameters
 from ros_listener import Listener
 
@@ -40,30 +38,9 @@ def rviz(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def launched(listener: Listener, tmp_path: Path, rviz: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(**arguments: object) -> subprocess.Popen[bytes]:
-        ros2 = shutil.which("ros2", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-        assert ros2 is not None, "no ros2 command here; make setup"
-        environment = os.environ | {
-            "AMENT_PREFIX_PATH": f"{rviz}:{os.environ.get('AMENT_PREFIX_PATH', sys.prefix)}",
-            "ROS_DOMAIN_ID": str(listener.domain), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1",
-        }  # fmt: skip
-        typed = [f"{name}:={value}" for name, value in arguments.items()]
-        launch = subprocess.Popen(
-            [ros2, "launch", "sray_ros", "semantic_mapping.launch.py", *typed],
-            stdout=(tmp_path / "launch.log").open("wb"), stderr=subprocess.STDOUT, env=environment,
-            start_new_session=True,
-            # a shell's background job ignores SIGINT, and so would everything started from it
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-        )  # fmt: skip
-        started.append(launch)
-        return launch
-
-    yield start
-    for launch in started:
-        launch.kill()
-        launch.wait()
+    prefixes = f"{rviz}:{os.environ.get('AMENT_PREFIX_PATH', sys.prefix)}"
+    with launching(listener, tmp_path / "launch.log", AMENT_PREFIX_PATH=prefixes) as start:
+        yield start
 
 
 def parameters(listener: Listener, node: str, *names: str) -> list[Any]:
@@ -72,17 +49,6 @@ def parameters(listener: Listener, node: str, *names: str) -> list[Any]:
     future = client.call_async(GetParameters.Request(names=list(names)))
     assert listener.until(future.done, 20), node
     return [value_of(value) for value in future.result().values]
-
-
-def value_of(value: ParameterValue) -> Any:
-    kinds = ("none", "bool", "integer", "double", "string")
-    return getattr(value, f"{kinds[value.type]}_value")
-
-
-def ended(launch: subprocess.Popen[bytes], tmp_path: Path) -> str:
-    launch.send_signal(signal.SIGINT)
-    assert launch.wait(30) == 0
-    return (tmp_path / "launch.log").read_text()
 
 
 @pytest.mark.slow
@@ -115,7 +81,7 @@ def test_what_is_typed_reaches_its_node_and_nothing_else_does(
     assert listener.until(lambda: listener.node.count_subscribers("/robot/front/image") == 1)
     assert listener.until(lambda: listener.node.count_publishers("/robot/front/image") == 1)
     assert listener.node.count_subscribers("/robot/image") == 0
-    log = ended(launch, tmp_path)
+    log = ended(launch, tmp_path / "launch.log")
     assert "RVIZ -d /my/view.rviz" in log
     assert "__ns:=/robot" in log.split("RVIZ")[1].split("\n")[0]
     assert "[DEBUG]" in log
@@ -125,6 +91,6 @@ def test_what_is_typed_reaches_its_node_and_nothing_else_does(
     asked = ("views.count", "map_frame", "use_sim_time", "fine_tune.enabled")
     assert parameters(listener, "/semantic_mapper", *asked) == [3, "of_the_file", True, True]
     assert [name for name, _ in listener.node.get_node_names_and_namespaces() if name == "sequence_player"] == []
-    log = ended(launch, tmp_path)
+    log = ended(launch, tmp_path / "launch.log")
     assert "RVIZ" not in log
     assert "[DEBUG]" not in log

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import PlaneScene
-from rcl_interfaces.msg import ParameterValue
+from launch_process import launching, value_of
 from rcl_interfaces.srv import GetParameters
 from ros_listener import Listener
 from segmenter_process import sharp_model
@@ -31,31 +28,8 @@ pytestmark = pytest.mark.ros
 
 @pytest.fixture
 def launched(listener: Listener, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(**arguments: object) -> subprocess.Popen[bytes]:
-        ros2 = shutil.which("ros2", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-        assert ros2 is not None, "no ros2 command here; make setup"
-        typed = [f"{name}:={value}" for name, value in arguments.items()]
-        launch = subprocess.Popen(
-            [ros2, "launch", "sray_ros", "semantic_mapping.launch.py", *typed],
-            stdout=(tmp_path / "launch.log").open("wb"), stderr=subprocess.STDOUT,
-            env=os.environ | {"ROS_DOMAIN_ID": str(listener.domain), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-            start_new_session=True,
-            # a shell's background job ignores SIGINT, and so would everything started from it
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-        )  # fmt: skip
-        started.append(launch)
-        return launch
-
-    yield start
-    for launch in started:
-        launch.send_signal(signal.SIGINT)  # in order: killed, it would leave its nodes behind
-        try:
-            launch.wait(15)
-        except subprocess.TimeoutExpired:
-            launch.kill()
-            launch.wait()
+    with launching(listener, tmp_path / "launch.log") as start:
+        yield start
 
 
 def call(listener: Listener, kind: type, name: str, request: Any) -> Any:
@@ -64,10 +38,6 @@ def call(listener: Listener, kind: type, name: str, request: Any) -> Any:
     future = client.call_async(request)
     assert listener.until(future.done, 20), name
     return future.result()
-
-
-def value_of(value: ParameterValue) -> Any:
-    return getattr(value, f"{('none', 'bool', 'integer', 'double', 'string')[value.type]}_value")
 
 
 def listeners(listener: Listener, topic: str) -> set[str]:
