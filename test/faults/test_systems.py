@@ -16,8 +16,8 @@ from sray_train import systems
 from sray_train.baselines.ibrnet import IBRNetOptions
 from sray_train.baselines.nerf import NeRFOptions
 from sray_train.baselines.neuray import NeuRayOptions
-from sray_train.cli.train import encoder_from, start_from
 from sray_train.config import TrainConfig, load_config
+from sray_train.training.run import encoder_from, start_from
 
 
 @pytest.fixture
