@@ -260,10 +260,17 @@ class TrainConfig:
 def load_config(path: Path) -> TrainConfig:
     """Read an experiment's YAML. Raises SrayError(BAD_FILE) naming the file and the field that is wrong."""
     try:
-        raw = yaml.safe_load(path.read_text()) or {}
-        return merged(_defaults_of(raw), raw)
+        return config_of(yaml.safe_load(path.read_text()) or {})
     except (OSError, yaml.YAMLError, ValueError) as error:
         raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
+
+
+def config_of(raw: Any, path: str = "") -> TrainConfig:
+    """The config that a YAML's content makes. `path`: the dotted name of where it stood.
+
+    Raises ValueError that begins with the dotted name of the wrong field.
+    """
+    return merged(_defaults_of(raw), raw, path)
 
 
 def _defaults_of(raw: Any) -> TrainConfig:

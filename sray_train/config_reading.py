@@ -52,6 +52,10 @@ def _typed(path: str, value: Any, hint: Any) -> Any:
         if value not in parts or isinstance(value, bool):
             raise _wrong(path, value, f"one of {', '.join(map(str, parts))}")
         return value
+    if origin is tuple and parts[1:] == (...,):
+        if not isinstance(value, list):
+            raise _wrong(path, value, "values in brackets, such as [0, 1, 2]")
+        return tuple(_typed(path, each, parts[0]) for each in value)
     if origin is tuple:
         if not isinstance(value, list) or len(value) != len(parts):
             raise _wrong(path, value, f"{len(parts)} values in brackets, such as [4, 8]")

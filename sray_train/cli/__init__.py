@@ -21,6 +21,7 @@ from sray_train.cli.pseudolabel import PseudoLabel
 from sray_train.cli.render import Render
 from sray_train.cli.rooms import Rooms
 from sray_train.cli.session import SessionCommand
+from sray_train.cli.study import StudyCommand
 from sray_train.cli.train import Train
 
 
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "session": SessionCommand,
     "bag": Bag,
     "bench": Bench,
+    "study": StudyCommand,
 }
 
 

@@ -20,7 +20,9 @@ Setting = Literal["generalization", "finetuned", "scratch"]
 """Scenes never seen; adapted to the scene from a checkpoint; learned from the scene alone, from new weights."""
 Part = Literal["test", "validation"]
 
-METRICS = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr", "ssim", "lpips")
+LABEL_METRICS = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy")
+COLOUR_METRICS = ("psnr", "ssim", "lpips")
+METRICS = (*LABEL_METRICS, *COLOUR_METRICS)
 """Fractions in 0..1, but for psnr, dB."""
 
 
@@ -81,9 +83,13 @@ class Record:
         )  # fmt: skip
 
 
-def metrics_of(record: dict[str, Any]) -> dict[str, float | None]:
-    """The METRICS of what `Evaluation.record` says; None where it has none, or NaN."""
-    known: dict[str, float | None] = with_nulls({name: record.get(name) for name in METRICS})
+def metrics_of(record: dict[str, Any], labelled: bool = True) -> dict[str, float | None]:
+    """The METRICS of what `Evaluation.record` says; None where it has none, or NaN.
+
+    `labelled`: whether the system has an opinion on classes. If not, only the metrics of colour are taken.
+    """
+    taken = METRICS if labelled else COLOUR_METRICS
+    known: dict[str, float | None] = with_nulls({name: record.get(name) if name in taken else None for name in METRICS})
     return {name: None if value is None else round(value, 5) for name, value in known.items()}
 
 

@@ -1,0 +1,78 @@
+"""`sray study`: the systems and ablations of a study on one budget, and the records that tables are built from."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from sray.errors import ErrorCode, SrayError
+from sray_train.study.jobs import Job, Stopped, jobs, train_encoder
+from sray_train.study.locks import claimed
+from sray_train.study.plan import load_study
+from sray_train.study.record import add_records, read_records
+
+
+@dataclass
+class StudyCommand:
+    """Train, score and fine-tune what has no record yet. Run again, it goes on; run twice at once, the two share it."""
+
+    config: Path = Path("config/studies/rooms.yaml")
+    """The study: a YAML of sray_train/study/plan.py."""
+    root: str = ""
+    """The dataset's folder; rooms need none."""
+    run_folder: Path | None = None
+    """Checkpoints and training state; default results/studies/<name of the config>."""
+    results: Path | None = None
+    """The file of records; default benchmarks/results/<name of the config>.json."""
+    only: tuple[str, ...] = ()
+    """Of these variants alone."""
+    max_hours: float = math.inf
+    """Stop (and save) after this long."""
+    list: bool = False
+    """Say what there is to do, and do nothing."""
+
+    def __post_init__(self) -> None:
+        if not self.max_hours > 0:
+            raise ValueError(f"max-hours is {self.max_hours}; expected more than 0")
+
+    def main(self) -> None:
+        study = load_study(self.config, self.root)
+        if strange := sorted(set(self.only) - set(study.variants)):
+            raise SrayError(ErrorCode.BAD_FILE, f"--only {strange[0]}: {self.config} has {', '.join(study.variants)}")
+        folder = self.run_folder or Path("results/studies") / self.config.stem
+        results = self.results or Path("benchmarks/results") / f"{self.config.stem}.json"
+        todo = [job for job in jobs(study, folder) if not self.only or job.variant.name in self.only]
+        console = Console(highlight=False, soft_wrap=True)
+        if self.list:
+            done = read_records(results) if results.exists() else []
+            for job in todo:
+                console.print(f"{'done' if job.is_done(done) else 'to do'}  {job.name}")
+            return
+        ends = time.monotonic() + self.max_hours * 3600
+        try:
+            with claimed(folder / "encoder.lock", wait=True):
+                train_encoder(study, folder, ends - time.monotonic())
+            for job in todo:
+                self._do(job, results, ends, console)
+        except Stopped:
+            console.print("stopped, run again to go on")
+            return
+        console.print(f"see {results}")
+
+    def _do(self, job: Job, results: Path, ends: float, console: Console) -> None:
+        with claimed(job.place / f"{job.name}.lock") as free:
+            if not free or job.is_done(read_records(results) if results.exists() else []):
+                return
+            if time.monotonic() > ends:
+                raise Stopped
+            console.print(f"{job.name} ...")
+            records = list(job.run(ends - time.monotonic()))
+            with claimed(results.with_suffix(".lock"), wait=True):
+                add_records(results, records)
+            last = records[-1].metrics
+            scores = "  ".join(f"{name} {last[name]:.3f}" for name in ("strict_miou", "psnr") if last[name] is not None)
+            console.print(f"{job.name}: {scores}")
