@@ -54,7 +54,7 @@ def facts(question: str, rounds: int) -> dict[str, Any]:
     """Everything needed to repeat the measurement, or to doubt it."""
     return {
         "question": question,
-        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": command(),
         "commit": _git("rev-parse", "--short", "HEAD"),
         "clean_tree": not _git("status", "--porcelain", "--untracked-files=no"),
         "device": _processor(),
@@ -67,6 +67,11 @@ def facts(question: str, rounds: int) -> dict[str, Any]:
         "torch": torch.__version__,
         "numpy": numpy.__version__,
     }
+
+
+def command() -> str:
+    """What was typed."""
+    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
 
 
 def write(path: Path | None, record: Mapping[str, Any]) -> None:
