@@ -64,7 +64,7 @@ def main(measure: Measure) -> None:
                 cost={"gflop": round(gflop, 3), "peak_mb": round(plain, 1), "fused_peak_mb": round(fused, 1)},
                 device=f"{device_name(torch.device('cpu'))}, 1 thread",
                 command=command(),
-            )  # fmt: skip
+            )
         )
     if measure.json is not None:
         add_records(measure.json, records)
