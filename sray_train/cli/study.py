@@ -6,10 +6,13 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import torch
 from rich.console import Console
 
 from sray.errors import ErrorCode, SrayError
+from sray_train.cli.options import check_options
 from sray_train.study.jobs import Job, Stopped, jobs, train_encoder
 from sray_train.study.locks import claimed
 from sray_train.study.plan import load_study
@@ -30,6 +33,7 @@ class StudyCommand:
     """The file of records; default benchmarks/results/<name of the config>.json."""
     only: tuple[str, ...] = ()
     """Of these variants alone."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     max_hours: float = math.inf
     """Stop (and save) after this long."""
     list: bool = False
@@ -38,6 +42,7 @@ class StudyCommand:
     def __post_init__(self) -> None:
         if not self.max_hours > 0:
             raise ValueError(f"max-hours is {self.max_hours}; expected more than 0")
+        check_options(self)
 
     def main(self) -> None:
         study = load_study(self.config, self.root)
@@ -45,7 +50,8 @@ class StudyCommand:
             raise SrayError(ErrorCode.BAD_FILE, f"--only {strange[0]}: {self.config} has {', '.join(study.variants)}")
         folder = self.run_folder or Path("results/studies") / self.config.stem
         results = self.results or Path("benchmarks/results") / f"{self.config.stem}.json"
-        todo = [job for job in jobs(study, folder) if not self.only or job.variant.name in self.only]
+        device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        todo = [job for job in jobs(study, folder, device) if not self.only or job.variant.name in self.only]
         console = Console(highlight=False, soft_wrap=True)
         if self.list:
             done = read_records(results) if results.exists() else []
@@ -55,7 +61,7 @@ class StudyCommand:
         ends = time.monotonic() + self.max_hours * 3600
         try:
             with claimed(folder / "encoder.lock", wait=True):
-                train_encoder(study, folder, ends - time.monotonic())
+                train_encoder(study, folder, device, ends - time.monotonic())
             for job in todo:
                 self._do(job, results, ends, console)
         except Stopped:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 
 from sray.checkpoint import Checkpoint, save_checkpoint
 from sray.field import SemanticField
@@ -24,6 +25,7 @@ from sray_train.baselines.nerf import NeRF
 from sray_train.baselines.picture_labels import NetworkLabels
 from sray_train.baselines.voxel_fusion import VoxelFusion
 from sray_train.bench.run import device_name
+from sray_train.config import TrainConfig
 from sray_train.datasets.catalog import load_scenes
 from sray_train.datasets.named_splits import scene_names
 from sray_train.datasets.rooms import parse_seeds
@@ -36,6 +38,7 @@ from sray_train.study.plan import Study, Variant
 from sray_train.study.record import Record, Setting, metrics_of
 from sray_train.systems import load_checkpoint
 from sray_train.training.run import make_trainer
+from sray_train.training.trainer import make_fabric
 from sray_train.tuning.from_scratch import new_checkpoint, scratch_config
 from sray_train.tuning.scene_tuning import TuningPlan, tune_scene, tuned_lineage
 
@@ -53,6 +56,7 @@ class Job(ABC):
     """The study's run folder."""
     variant: Variant
     seed: int
+    device: torch.device
 
     @property
     def place(self) -> Path:
@@ -90,7 +94,7 @@ class Job(ABC):
             quality=self.variant.config.evaluation.quality,
             size=size,
             options=self.variant.options,
-            device=f"{device_name(torch.device('cpu'))}, {torch.get_num_threads()} thread",
+            device=f"{device_name(self.device)}, {torch.get_num_threads()} threads",
         )
 
 
@@ -108,7 +112,7 @@ class Generalization(Job):
 
     def run(self, seconds: float) -> Iterator[Record]:
         config = self.variant.run(self.seed, shared_encoder(self.folder))
-        trainer = make_trainer(config, self.place, max_seconds=seconds)
+        trainer = make_trainer(config, self.place, max_seconds=seconds, fabric=fabric_on(self.device, config))
         if not trainer.run():
             raise Stopped
         # The last weights: systems are compared after the same number of steps, not each at its luckiest.
@@ -142,7 +146,7 @@ class Fusion(Generalization):
 
     def run(self, seconds: float) -> Iterator[Record]:
         checkpoint = load_checkpoint(trained_checkpoint(self.place))
-        field = SemanticField(checkpoint.model, preset(self.variant))
+        field = SemanticField(checkpoint.model.to(self.device), preset(self.variant))
         trained = float(checkpoint.lineage["seconds"])
         yield self.scored(VoxelFusion(NetworkLabels(field.model), field), trained, system=VoxelFusion.system)
 
@@ -187,6 +191,7 @@ class SceneJob(Job):
             start = load_checkpoint(trained_checkpoint(self.place))
         else:
             start = new_checkpoint(config, scene, split, self.seed)
+        start.model.to(self.device)
         curve_at = self.study.scene.score_every
         if self.setting == "scratch":  # as many points, of more steps
             curve_at = max(1, self.config.steps * curve_at // self.study.scene.steps)
@@ -214,7 +219,7 @@ class SceneJob(Job):
             )
 
 
-def jobs(study: Study, folder: Path) -> Iterator[Job]:
+def jobs(study: Study, folder: Path, device: torch.device) -> Iterator[Job]:
     """All jobs: first what needs one seed, so that every table has a figure early; then the other seeds."""
     variants = list(study.variants.values())
     for round_number in range(max(len(variant.seeds) for variant in variants)):
@@ -222,19 +227,19 @@ def jobs(study: Study, folder: Path) -> Iterator[Job]:
         for variant in chosen:
             kind = Fusion if variant.fuse else Generalization
             if variant.fuse or variant.is_trained:
-                yield kind(study, folder, variant, variant.seeds[round_number])
+                yield kind(study, folder, variant, variant.seeds[round_number], device)
         if round_number == 0:
-            yield from _scene_jobs(study, folder, chosen)
+            yield from _scene_jobs(study, folder, chosen, device)
 
 
-def _scene_jobs(study: Study, folder: Path, variants: list[Variant]) -> Iterator[Job]:
+def _scene_jobs(study: Study, folder: Path, variants: list[Variant], device: torch.device) -> Iterator[Job]:
     """Scene by scene, so that a study that was stopped has compared the same scenes."""
     for scene in scene_list(study):
         for variant in variants:
             if variant.fine_tune:
-                yield SceneJob(study, folder, variant, variant.seeds[0], scene, "finetuned")
+                yield SceneJob(study, folder, variant, variant.seeds[0], device, scene, "finetuned")
             if variant.scratch:
-                yield SceneJob(study, folder, variant, variant.seeds[0], scene, "scratch")
+                yield SceneJob(study, folder, variant, variant.seeds[0], device, scene, "scratch")
 
 
 def scene_list(study: Study) -> list[str]:
@@ -249,14 +254,19 @@ def shared_encoder(folder: Path) -> Path:
     return folder / "encoder.safetensors"
 
 
-def train_encoder(study: Study, folder: Path, seconds: float) -> None:
+def train_encoder(study: Study, folder: Path, device: torch.device, seconds: float) -> None:
     """The pre-trained encoder that all variants share, if it is not there yet. Raises Stopped."""
     if shared_encoder(folder).exists():
         return
-    trainer = make_trainer(study.encoder, folder / "encoder", max_seconds=seconds)
+    fabric = fabric_on(device, study.encoder)
+    trainer = make_trainer(study.encoder, folder / "encoder", max_seconds=seconds, fabric=fabric)
     if not trainer.run():
         raise Stopped
     write_atomically(shared_encoder(folder), (folder / "encoder" / "best_encoder.safetensors").read_bytes())
+
+
+def fabric_on(device: torch.device, config: TrainConfig) -> Fabric:
+    return make_fabric(config.precision, accelerator=device.type, devices=1)
 
 
 def run_folder(folder: Path, variant: str, seed: int) -> Path:

@@ -92,10 +92,18 @@ def load_study(path: Path, root: str = "") -> Study:
     Raises SrayError(BAD_FILE) naming the file and the field that is wrong.
     """
     try:
-        raw = yaml.safe_load(path.read_text())
-        return _study(path, raw if isinstance(raw, dict) else {}, root)
+        return _study(path, _read(path), root)
     except (OSError, yaml.YAMLError, ValueError) as error:
         raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A YAML's content, over that of the file beside it which it is `like`."""
+    raw = yaml.safe_load(path.read_text())
+    if not isinstance(raw, dict):
+        raise ValueError(f"found a {type(raw).__name__}; expected the sections encoder, train and variants")
+    like = raw.pop("like", None)
+    return raw if like is None else _overlaid(_read(path.parent / str(like)), raw)
 
 
 def _study(path: Path, raw: dict[str, Any], root: str) -> Study:
