@@ -22,6 +22,7 @@ from sray_train.cli.render import Render
 from sray_train.cli.rooms import Rooms
 from sray_train.cli.session import SessionCommand
 from sray_train.cli.study import StudyCommand
+from sray_train.cli.tables import Tables
 from sray_train.cli.train import Train
 
 
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "session": SessionCommand,
     "bag": Bag,
     "bench": Bench,
+    "tables": Tables,
     "study": StudyCommand,
 }
 

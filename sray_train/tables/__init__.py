@@ -1,0 +1,7 @@
+"""The paper's tables, its figures beside ours. Ours come from `benchmarks/results/*.json` alone, never from a keyboard.
+
+`declared/` says what a table is: one file each with the paper's figures and, row by row, which records are ours.
+`declaration` reads it, `choosing` finds the records, `cells` averages them, `grid` lays a table out, `markdown` writes
+it, `provenance` says below it what was measured on what, `orders` asks whether the paper's orders hold, `pictures`
+draws, `page` keeps docs/results.md current, and `results` does all of it.
+"""

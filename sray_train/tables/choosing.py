@@ -1,0 +1,60 @@
+"""Which records a cell is made from: all that agree with a filter, which maps fields of Record to what they must be.
+
+A value is compared as text; `any` agrees with all, `data` with what begins so, and `steps: last` with the end of
+every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+
+from sray_train.study.record import Record
+
+Filter = dict[str, str]
+
+DEFAULTS: Filter = {"part": "test", "input": "RGB", "teacher": "ground truth", "steps": "last"}
+"""Holds where a table says nothing else."""
+FIELDS = frozenset(each.name for each in fields(Record)) - {"metrics", "options", "cost", "per_scene", "size"}
+
+
+def check_filter(given: Filter) -> Filter:
+    """The same. Raises ValueError if it names what is no field to filter by."""
+    if strange := set(given) - FIELDS:
+        raise ValueError(f"{', '.join(sorted(strange))} in {given}; expected fields of Record")
+    return given
+
+
+def choose(records: Iterable[Record], *filters: Filter) -> list[Record]:
+    """Records that agree with DEFAULTS and all filters, a later one above an earlier."""
+    wanted = dict(DEFAULTS)
+    for each in filters:
+        wanted |= each
+    found = [record for record in records if all(_agrees(record, name, value) for name, value in wanted.items())]
+    return _longest(found) if wanted["steps"] == "last" else found
+
+
+def _longest(records: list[Record]) -> list[Record]:
+    """Of every seed and scene (or set of scenes) the records with the most steps."""
+    most: dict[tuple[int, str], int] = {}
+    for record in records:
+        run = (record.seed, record.data)
+        most[run] = max(record.steps, most.get(run, 0))
+    return [record for record in records if record.steps == most[record.seed, record.data]]
+
+
+def _agrees(record: Record, name: str, value: str) -> bool:
+    if value == "any" or (name == "steps" and value == "last"):
+        return True
+    own = str(getattr(record, name))
+    return own.startswith(value) if name == "data" else own == value
+
+
+def unused(records: Sequence[Record], used: Iterable[Record]) -> dict[str, int]:
+    """Variant -> number of records that no table shows, for those variants of which none is shown."""
+    shown = {record.variant for record in used}
+    counts: dict[str, int] = {}
+    for record in records:
+        if record.variant not in shown:
+            counts[record.variant] = counts.get(record.variant, 0) + 1
+    return counts
