@@ -46,6 +46,10 @@ class FineTuneConfig:
     loss: LossWeights = field(default_factory=LossWeights)
     """Weights of labels, colour and depth; what a frame does not have teaches nothing. `LossWeights(semantic=0)`: the
     pictures alone, without a label."""
+    divide_by_opacity: bool = True
+    """Colours are compared as renders show them, divided by the opacity. A trained model lets a little light through,
+    and would move its surfaces to make up for it. False: as they are composited, which is what teaches a new one to
+    stop the light."""
     validate_every: int = 50
     """Steps between two looks at the held-out frames; the last step is always looked at."""
     max_seconds: float = math.inf

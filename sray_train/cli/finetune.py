@@ -1,33 +1,45 @@
-"""`sray finetune`: few-step adaptation of a checkpoint to a scene, with scores before and after."""
+"""`sray finetune`: a checkpoint, or new weights, learn a scene in few steps; scores before, after and along the way."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
 
 from sray.checkpoint import Checkpoint, save_checkpoint
+from sray.errors import ErrorCode, SrayError
 from sray.finetune_config import FineTuneConfig
-from sray.label_space import LABEL_SPACES
-from sray.losses import LossWeights
+from sray.label_space import LABEL_SPACES, LabelSpace
 from sray_train.cli.options import check_options
-from sray_train.config import DataConfig, LabelIds
+from sray_train.config import DataConfig, LabelIds, TrainConfig, load_config
 from sray_train.datasets.chosen_scenes import chosen_scenes
 from sray_train.datasets.rooms import parse_seeds
-from sray_train.datasets.view_split import PAPER_COUNTS, split_views
+from sray_train.datasets.scene import Scene
+from sray_train.datasets.view_split import PAPER_COUNTS, ViewSplit, split_views
 from sray_train.interruption import interruption
 from sray_train.records import refuse_existing, with_nulls, write_record
 from sray_train.systems import load_checkpoint
 from sray_train.training.allocator import keep_freed_memory
 from sray_train.tuning.curve import draw_tuning_curve
-from sray_train.tuning.scene_tuning import TunedScene, TuningPlan, tune_scene, tuned_lineage, tuning_record
+from sray_train.tuning.from_scratch import new_checkpoint, scratch_config
+from sray_train.tuning.scene_tuning import (
+    TunedScene,
+    TuningPlan,
+    knows_classes,
+    tune_scene,
+    tuned_lineage,
+    tuning_record,
+)
 from sray_train.tuning.truth import Truth, whose_labels
 from sray_train.tuning.watch import Watch, say_tuned
 
+SHIPPED = Path("models/sray_rooms.safetensors")
 RECORDING_FRAMES = 100
 """A longer recording is thinned to so many: neighbours at 30 Hz are one picture, and tuning on them proves nothing."""
 
@@ -36,8 +48,11 @@ RECORDING_FRAMES = 100
 class Finetune:
     """Adapt a checkpoint to a scene in few steps: 8 sources, 8 frames to tune on, 4 to score on before and after."""
 
-    checkpoint: Path = Path("models/sray_rooms.safetensors")
-    """A .safetensors file written by `sray train`. It is not changed."""
+    checkpoint: Path | None = None
+    """A .safetensors file written by `sray train`; None: models/sray_rooms.safetensors. It is not changed."""
+    scratch: Path | None = None
+    """No checkpoint but new weights, for each scene its own: an experiment file, such as
+    config/experiments/semantic_nerf_room.yaml. It says system, network, loss, samples, rays, steps and rates."""
     sequence: Path | None = None
     """A recording: a folder in ScanNet's layout, or a .sens file, labelled (or see --color-only)."""
     label_ids: LabelIds = "auto"
@@ -49,7 +64,10 @@ class Finetune:
     """What the label pictures of --truth hold."""
     seeds: tuple[str, ...] = ()
     """Rooms instead: 9000 9001, or 9000:9003. Each is tuned on by itself. Held-out seeds are 9000 and up."""
-    steps: int = FineTuneConfig.steps
+    steps: int | None = None
+    """None: 200, and with --scratch the experiment's `frozen.steps`."""
+    learning_rate: float | None = None
+    """Of all but the encoder, on rays. None: what suits the mode, and with --scratch `frozen.learning_rate`."""
     mode: Literal["full", "heads"] = "full"
     """`full`: the encoder learns too. `heads`: it stays as it is."""
     color_only: bool = False
@@ -104,18 +122,28 @@ class Finetune:
             )
         if self.score_every < 0:
             raise ValueError(f"score-every is {self.score_every}; expected at least 0")
+        if self.scratch is not None:
+            self._check_scratch()
         check_options(self)
         self.plan()  # raises ValueError
 
-    def plan(self) -> TuningPlan:
-        """What these options ask for, of each scene."""
-        loss = LossWeights()
-        if self.color_only:
-            loss = replace(loss, semantic=0.0)
-        config = FineTuneConfig(
-            mode=self.mode, steps=self.steps, seed=self.seed, max_seconds=self.max_seconds, loss=loss
-        )
-        return TuningPlan(
+    def _check_scratch(self) -> None:
+        if self.checkpoint is not None:
+            raise ValueError("--scratch starts from new weights, --checkpoint from trained ones; expected one of them")
+        if self.mode == "heads":
+            raise ValueError(
+                "--mode heads leaves the encoder as it is, which knows nothing from --scratch; expected full"
+            )
+        if self.keep_own:
+            raise ValueError("--keep-own keeps what a checkpoint says, and with --scratch there is none; leave it out")
+
+    def plan(self, experiment: TrainConfig | None = None) -> TuningPlan:
+        """What these options ask for, of each scene; `experiment`: what they leave open, from new weights."""
+        given = {"steps": self.steps, "learning_rate": self.learning_rate}
+        asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        asked |= {"mode": self.mode, "seed": self.seed, "max_seconds": self.max_seconds}
+        config = FineTuneConfig(**asked) if experiment is None else scratch_config(experiment, **asked)
+        plan = TuningPlan(
             config,
             hold_out=self.hold_out,
             keep_own=self.keep_own,
@@ -123,6 +151,7 @@ class Finetune:
             teach_depth=self.teach_depth,
             score_every=self.score_every,
         )
+        return plan.without_labels() if self.color_only else plan
 
     def main(self) -> None:
         picture = self.curve or self.json.with_suffix(".png")
@@ -131,36 +160,49 @@ class Finetune:
                 refuse_existing(path, option, overwrite=self.overwrite)
         keep_freed_memory()
         torch.set_num_threads(self.threads or os.cpu_count() or 1)
-        checkpoint = load_checkpoint(self.checkpoint)
-        checkpoint.model.to("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
-        scenes = chosen_scenes(
-            self.data(checkpoint), checkpoint.label_space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds
-        )
+        space, plan, start_of = self.start()
+        scenes = chosen_scenes(self.data(space), space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds)
         splits = [split_views(scene, self.split, self.centre) for scene in scenes]  # all, before time is spent on one
         if self.truth is not None:
-            truth = Truth(self.truth, checkpoint.label_space, self.truth_label_ids)
+            truth = Truth(self.truth, space, self.truth_label_ids)
             scenes = [truth.of_test_frames(scene, split) for scene, split in zip(scenes, splits, strict=True)]
         console = Console(highlight=False, soft_wrap=True)
         if (made_by := self.labels()["score"]["made_by"]) is not None:
             console.print(f"note: scores are on labels that {made_by} made; --truth scores on ground truth")
+        device = "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+        starts: list[Checkpoint] = []
         tuned: list[TunedScene] = []
         with interruption() as interrupted:
             for scene, split in zip(scenes, splits, strict=True):
-                with Watch(console, scene.name, self.steps) as watch:
-                    plan = self.plan()
-                    tuned.append(tune_scene(checkpoint, scene, split, plan, on_step=watch.see, canceled=interrupted))
+                starts.append(start_of(scene, split))
+                starts[-1].model.to(device)
+                with Watch(console, scene.name, plan.config.steps) as watch:
+                    tuned.append(tune_scene(starts[-1], scene, split, plan, on_step=watch.see, canceled=interrupted))
                 say_tuned(console, tuned[-1], len(tuned), len(scenes))
                 if interrupted():
                     break
-        self.keep(checkpoint, tuned, picture)
+        self.keep(starts[0], plan, tuned, picture)
         print(f"see {self.json}, {picture}{f' and {self.output}' if self.output else ''}")
 
-    def data(self, checkpoint: Checkpoint) -> DataConfig:
+    def start(self) -> tuple[LabelSpace, TuningPlan, Callable[[Scene, ViewSplit], Checkpoint]]:
+        """The classes, what is asked for, and what a scene starts from: the checkpoint, or its own new weights."""
+        if self.scratch is None:
+            given = load_checkpoint(self.checkpoint or SHIPPED)
+            plan = self.plan()
+            plan = plan if knows_classes(given.model) else plan.without_labels()
+            return given.label_space, plan, lambda *_: given
+        experiment = load_config(self.scratch)
+        try:
+            plan = self.plan(experiment)
+        except ValueError as error:
+            raise SrayError(ErrorCode.BAD_FILE, f"{self.scratch}: from new weights {error}") from error
+        return LABEL_SPACES[experiment.data.label_space], plan, partial(new_checkpoint, experiment, seed=self.seed)
+
+    def data(self, space: LabelSpace) -> DataConfig:
         """Where and how scenes are read."""
         frames = self.frames if self.frames is not None else RECORDING_FRAMES if self.sequence else DataConfig.frames
         data = DataConfig(width=self.width, height=self.height, frames=frames, label_ids=self.label_ids)
-        name = checkpoint.label_space.name
-        return replace(data, label_space=name) if name in LABEL_SPACES else data
+        return replace(data, label_space=space.name) if space.name in LABEL_SPACES else data
 
     def labels(self) -> dict[str, dict[str, str | None]]:
         """Whose labels teach, and whose the test frames are scored on."""
@@ -169,15 +211,16 @@ class Finetune:
             return {"teach": rooms, "score": rooms}
         return {"teach": whose_labels(self.sequence), "score": whose_labels(self.truth or self.sequence)}
 
-    def keep(self, checkpoint: Checkpoint, tuned: list[TunedScene], picture: Path) -> None:
+    def keep(self, start: Checkpoint, plan: TuningPlan, tuned: list[TunedScene], picture: Path) -> None:
         """Write the record, the curve and the checkpoint."""
-        record = tuning_record(tuned, checkpoint, self.plan()) | {
+        record = tuning_record(tuned, start, plan, "scratch" if self.scratch else "finetuned") | {
             "threads": torch.get_num_threads(),
-            "checkpoint_file": self.checkpoint,
+            "checkpoint_file": None if self.scratch else self.checkpoint or SHIPPED,
+            "experiment": self.scratch,
             "labels": self.labels(),
         }
         write_record(self.json, record)
         draw_tuning_curve({scene.scene.name: scene.curve for scene in tuned}, picture)
         if self.output is not None:
-            lineage = with_nulls(tuned_lineage(tuned[0], checkpoint, self.plan()) | {"labels": self.labels()})
-            save_checkpoint(self.output, tuned[0].result.model, checkpoint.label_space, lineage)
+            lineage = with_nulls(tuned_lineage(tuned[0], start, plan) | {"labels": self.labels()})
+            save_checkpoint(self.output, tuned[0].result.model, start.label_space, lineage)

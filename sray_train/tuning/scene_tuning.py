@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import torch
+
 from sray.checkpoint import Checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.field import SemanticField
@@ -18,11 +20,13 @@ from sray.frames import Frame
 from sray.label_space import VOID
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
+from sray_train.baselines.nerf import NeRF
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
 from sray_train.evaluation.evaluate import Query, evaluate
 from sray_train.evaluation.scores import Evaluation
-from sray_train.tuning.relabelled import with_own_labels
+from sray_train.study.record import Setting
+from sray_train.tuning.relabelled import relabelled, with_own_labels
 
 CURVE_SCORES = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr")
 """What Table 17 follows over the steps."""
@@ -45,6 +49,10 @@ class TuningPlan:
     """Of the rendered test frames: RenderConfig.preset."""
     score_every: int = 50
     """Steps between two renderings of the test frames, for the curve; 0: before and after alone."""
+
+    def without_labels(self) -> TuningPlan:
+        """The same, the pictures alone teaching. Raises ValueError if nothing teaches then."""
+        return replace(self, config=replace(self.config, loss=replace(self.config.loss, semantic=0.0)))
 
     @property
     def input(self) -> str:
@@ -98,7 +106,9 @@ def tune_scene(
     `on_step` gets each step and, where the test frames were rendered, the new row of the curve; `canceled` is asked
     after each step. Raises SrayError(BAD_FILE) if labels should teach and no frame to learn from has any.
     """
-    queries = [Query(scene, test, tuple(scene.nearest(test, len(split.sources), split.sources))) for test in split.test]
+    scored = scene if knows_classes(checkpoint.model) else _unlabelled(scene, split.test)
+    nearest = {test: tuple(scene.nearest(test, len(split.sources), split.sources)) for test in split.test}
+    queries = [Query(scored, test, sources) for test, sources in nearest.items()]
 
     def score(model: RayModel) -> Evaluation:
         field = SemanticField(model, RenderConfig.preset(plan.quality))
@@ -127,6 +137,16 @@ def tune_scene(
             break
     result = tuner.result()
     return TunedScene(scene, split, result, before, score(result.model), curve, stopped)
+
+
+def knows_classes(model: RayModel) -> bool:
+    """Whether its labels mean anything. Where not, no label teaches it, and none scores it."""
+    return not isinstance(model, NeRF)
+
+
+def _unlabelled(scene: Scene, frames: tuple[int, ...]) -> Scene:
+    size = scene.cameras.height, scene.cameras.width
+    return relabelled(scene, {index: torch.full(size, VOID, dtype=torch.uint8) for index in frames})
 
 
 def make_tuner(model: RayModel, scene: Scene, split: ViewSplit, plan: TuningPlan) -> FineTuner:
@@ -161,11 +181,15 @@ def _check_labelled(scene: Scene, teachers: list[Frame]) -> None:
         )
 
 
-def tuning_record(tuned: list[TunedScene], checkpoint: Checkpoint, plan: TuningPlan) -> dict[str, Any]:
+def tuning_record(
+    tuned: list[TunedScene], checkpoint: Checkpoint, plan: TuningPlan, setting: Setting = "finetuned"
+) -> dict[str, Any]:
     """The content of a JSON record of several scenes: scores of all their test frames together, and of each scene."""
     space = checkpoint.label_space
     camera = tuned[0].scene.cameras
     return {
+        "system": checkpoint.model.system,
+        "setting": setting,
         "before": Evaluation(space, tuple(one for scene in tuned for one in scene.before.scenes)).record(),
         "after": Evaluation(space, tuple(one for scene in tuned for one in scene.after.scenes)).record(),
         "seconds": sum(scene.result.seconds for scene in tuned),
@@ -176,7 +200,7 @@ def tuning_record(tuned: list[TunedScene], checkpoint: Checkpoint, plan: TuningP
         "size": [camera.width, camera.height],
         "plan": asdict(plan),
         "label_space": space.name,
-        "checkpoint": checkpoint.sha256,
+        "checkpoint": checkpoint.sha256 or None,
     }
 
 
@@ -188,7 +212,7 @@ def tuned_lineage(tuned: TunedScene, checkpoint: Checkpoint, plan: TuningPlan) -
         for when in ("before", "after")
     }
     return {
-        "parent": checkpoint.sha256,
+        "parent": checkpoint.sha256 or None,
         "parent_lineage": checkpoint.lineage,
         "data": {"scene": tuned.scene.name, "input": plan.input, **record["frames"]},
         "steps": tuned.result.best_step,

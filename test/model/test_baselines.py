@@ -192,8 +192,11 @@ def test_sray_finetune_tunes_it(name: str, recording: Path, tmp_path: Path) -> N
     child = load_checkpoint(tmp_path / "o.st")
     before, after = load_checkpoint(parent).model.state_dict(), child.model.state_dict()
     assert child.model.system == SYSTEMS[name][0] and child.lineage["parent"] == load_checkpoint(parent).sha256
-    classifier = "fine.classifier.bias" if name == "nerf" else "fine.classifier.weight"
-    assert not torch.equal(before[classifier], after[classifier])
+    learned = "fine.feature.weight" if name == "nerf" else "fine.classifier.weight"
+    assert not torch.equal(before[learned], after[learned])
+    assert torch.equal(before["fine.classifier.bias"], after["fine.classifier.bias"]) == (name == "nerf")
+    assert (record["after"]["strict_miou"] is None) == (name == "nerf"), "it knows no classes"
+    assert (record["system"], record["setting"]) == (SYSTEMS[name][0], "finetuned")
     assert {step["kind"] for step in record["curve"]} >= ({"start", "rays"} if name in WITHOUT_ENCODER else {"start"})
 
 
