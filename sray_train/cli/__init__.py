@@ -16,6 +16,7 @@ from sray_train.cli.bag import Bag
 from sray_train.cli.bench import Bench
 from sray_train.cli.data import Data
 from sray_train.cli.evaluate import Evaluate
+from sray_train.cli.figures import Figures
 from sray_train.cli.finetune import Finetune
 from sray_train.cli.pseudolabel import PseudoLabel
 from sray_train.cli.render import Render
@@ -45,6 +46,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "bench": Bench,
     "tables": Tables,
     "study": StudyCommand,
+    "figures": Figures,
 }
 
 

@@ -1,0 +1,155 @@
+"""`sray figures`: the paper's figures on held-out scenes, from checkpoints, on one page."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from sray.checkpoint import Checkpoint, load_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import LABEL_SPACES
+from sray.model import SemanticRay
+from sray_train.cli.options import check_options
+from sray_train.config import DataConfig, Quality, load_config
+from sray_train.datasets.chosen_scenes import chosen_scenes
+from sray_train.datasets.rooms import parse_seeds
+from sray_train.datasets.scene import Scene
+from sray_train.datasets.view_split import split_views
+from sray_train.evaluation.evaluate import Query
+from sray_train.figures.comparison import Gallery
+from sray_train.figures.comparison_sections import comparison_sections, shown_classes
+from sray_train.figures.contenders import Gap, StudyFolder
+from sray_train.figures.inner_sections import inner_sections
+from sray_train.figures.page import PAGE, PictureFolder, write_figures_page
+from sray_train.records import refuse_existing, write_record
+from sray_train.study.commit import present_commit
+
+ROOMS = ("9000", "9001")
+
+
+@dataclass
+class Figures:
+    """Draw Figures 1 and 4 to 9 of the paper from checkpoints: a page, its PNGs, and its numbers as figures.json.
+
+    What has no checkpoint yet is named on the page, with the command that makes it.
+    """
+
+    run_folder: Path = Path("results/studies/rooms")
+    """Where `sray study` kept the contenders of Figures 1, 4, 5, 8 and 9."""
+    study: Path = Path("config/studies/rooms.yaml")
+    """The study they are of, for the commands that make what is missing."""
+    seed: int = 0
+    """Which of the study's trainings."""
+    checkpoint: Path = Path("models/sray_rooms.safetensors")
+    """A SemanticRay, whose attention and view weights Figures 6 and 7 show."""
+    config: Path | None = None
+    """An experiment's YAML, whose data section says where scenes are. Without: what the checkpoint learned from."""
+    scenes: tuple[str, ...] = ()
+    """Held-out scenes: rooms by their seeds (9000 9001 without), else names as in data.test (its first two without)."""
+    pictures: int = 1
+    """Of each scene, of the 4 frames that fine-tuning never saw."""
+    quality: Quality = "balanced"
+    """Rays and samples spent on a picture: RenderConfig.preset."""
+    output: Path = Path("out/figures")
+    """A folder: index.html, figures.json, pictures/. An existing page is kept unless --overwrite."""
+    threads: int = 0
+    """Torch threads; 0 takes all cores."""
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.pictures <= 4:
+            raise ValueError(f"pictures is {self.pictures}; expected 1 to 4, of each scene's test frames")
+        check_options(self)
+
+    def main(self) -> None:
+        refuse_existing(self.output / PAGE, "--output", overwrite=self.overwrite)
+        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        checkpoint = self.inner_checkpoint()
+        data = self.data(checkpoint)
+        space = LABEL_SPACES[data.label_space] if isinstance(checkpoint, Gap) else checkpoint.label_space
+        scenes = self.chosen(data, space)
+        queries = [query for scene in scenes for query in shown_queries(scene, self.pictures)]
+        folder = PictureFolder(self.output)
+        console = Console(highlight=False, soft_wrap=True)
+        with console.status("attention and view weights"):
+            model = checkpoint if isinstance(checkpoint, Gap) else checkpoint.model
+            inner, numbers = inner_sections(model, queries, folder)
+        gallery = Gallery(StudyFolder(self.run_folder, self.seed, self.study), space, self.quality)
+        with console.status("contenders"):
+            compared, scores = comparison_sections(gallery, queries, folder)
+        made_of = self.checkpoint if isinstance(checkpoint, Gap) else f"{self.checkpoint} ({checkpoint.id})"
+        facts = {
+            "attention and view weights of": str(made_of),
+            "contenders of": f"{self.run_folder}, seed {self.seed}",
+            "pictures": f"{scenes[0].cameras.width}x{scenes[0].cameras.height}, quality {self.quality}, RGB",
+            "frames": "8 sources; fine-tuning and learning by heart have those and 8 more; shown are others",
+            "commit": present_commit(),
+        }
+        page = write_figures_page(
+            self.output,
+            [*compared[:2], *inner, *compared[2:]],  # as the paper numbers them
+            shown_classes(gallery, queries),
+            facts,
+            [scene.name for scene in scenes],
+        )
+        write_record(self.output / "figures.json", {"facts": facts, "scores": scores} | numbers)
+        print(f"see {page}")
+
+    def inner_checkpoint(self) -> Checkpoint[SemanticRay] | Gap:
+        """What Figures 6 and 7 look into. Raises SrayError for a file that is there and is no SemanticRay."""
+        if self.checkpoint.exists():
+            return load_checkpoint(self.checkpoint)
+        why = f"there is no {self.checkpoint}"
+        return Gap("Attention and view weights", why, "sray train --config config/experiments/rooms.yaml")
+
+    def data(self, checkpoint: Checkpoint[SemanticRay] | Gap) -> DataConfig:
+        """Where scenes are and how they are read: the config's, or the checkpoint's own, or the rooms."""
+        if self.config is not None:
+            return load_config(self.config).data
+        if isinstance(checkpoint, Gap):
+            return DataConfig()
+        return _learned_from(checkpoint, self.checkpoint)
+
+    def chosen(self, data: DataConfig, space: Any) -> list[Scene]:
+        """The scenes that are shown."""
+        if data.dataset == "rooms":
+            seeds = self.scenes or ROOMS
+            try:
+                parse_seeds(" ".join(seeds))
+            except ValueError as error:
+                raise SrayError(ErrorCode.BAD_FILE, f"--scenes: {error}") from error
+            return chosen_scenes(data, space, seeds=seeds)
+        if self.scenes:
+            return chosen_scenes(replace(data, test=",".join(self.scenes)), space)
+        return chosen_scenes(data, space)[:2]
+
+
+def shown_queries(scene: Scene, count: int) -> list[Query]:
+    """So many of the test frames of the scene's split, spread evenly, each from the split's sources."""
+    split = split_views(scene)
+    chosen = [split.test[(2 * number + 1) * len(split.test) // (2 * count)] for number in range(count)]
+    return [Query(scene, test, tuple(scene.nearest(test, len(split.sources), split.sources))) for test in chosen]
+
+
+def _learned_from(checkpoint: Checkpoint[SemanticRay], path: Path) -> DataConfig:
+    """The data section of the config in a checkpoint's lineage; rooms where it says none.
+
+    Raises SrayError(BAD_FILE) if it is none.
+    """
+    config = checkpoint.lineage.get("config")
+    said = config.get("data") if isinstance(config, dict) else None
+    if said is None:
+        name = checkpoint.label_space.name
+        return DataConfig(label_space=name) if name in LABEL_SPACES else DataConfig()
+    try:
+        known = {each.name for each in fields(DataConfig)}
+        return DataConfig(**{name: value for name, value in dict(said).items() if name in known})
+    except (TypeError, ValueError) as error:
+        raise SrayError(
+            ErrorCode.BAD_FILE, f"{path} says it learned from data that is none ({error}); pass --config"
+        ) from error
