@@ -26,7 +26,7 @@ from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.executors import Executor, MultiThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 
@@ -39,6 +39,7 @@ from sray_ros.health import Health
 from sray_ros.inbox import Inbox
 from sray_ros.intake import Intake
 from sray_ros.jobs import COMMANDS, LANES, MAP, Command
+from sray_ros.lifecycle_executor import LifecycleExecutor
 from sray_ros.mapper_services import SESSION, MapperServices
 from sray_ros.mapping_work import MappingWork
 from sray_ros.model_choice import device_of, model_path
@@ -330,7 +331,7 @@ def main(args: list[str] | None = None) -> int:
         print(f"semantic_mapper cannot start: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
-    executor = MultiThreadedExecutor(num_threads=4)
+    executor = LifecycleExecutor(num_threads=4)
     executor.add_node(node)
     try:
         while not stop.is_set():
