@@ -24,7 +24,7 @@ def provenance(rows: Iterable[tuple[Row, Sequence[Cell]]]) -> list[str]:
     lines = [f"{how}; {_budget(records)}" for how, (_, records) in alike.items()]
     if len(lines) == 1:
         return [f"Measured on {lines[0]}."]
-    return [f"{'; '.join(names)}: on {line}." for line, (names, _) in zip(lines, alike.values(), strict=True)]
+    return [f"On {line}. Rows: {'; '.join(names)}." for line, (names, _) in zip(lines, alike.values(), strict=True)]
 
 
 def _how(record: Record) -> str:

@@ -1,0 +1,136 @@
+"""Records of results: what is written is what is read, and a file that holds something else is refused by name."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sray.errors import ErrorCode, SrayError
+from sray_train.study.record import METRICS, Record, add_records, metrics_of, read_records
+
+
+def record(**own: Any) -> Record:
+    fields: dict[str, Any] = {
+        "system": "neuray",
+        "setting": "finetuned",
+        "data": "rooms 09000",
+        "metrics": {"strict_miou": 0.5, "psnr": None},
+        "seed": 1,
+        "seconds": 12.5,
+        "commit": "1a2b3c4",
+        "config": "config/studies/rooms.yaml",
+        "variant": "neuray_depth",
+    }
+    return Record(**fields | own)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    full = record(
+        steps=200,
+        input="RGB-D",
+        size=(160, 120),
+        options={"model.tau": 0.5},
+        cost={"gflop": 5.4},
+        per_scene={"09000": {"strict_miou": 0.5, "psnr": None}},
+        device="AMD EPYC, 1 thread",
+    )
+    add_records(tmp_path / "new" / "a.json", [record(), full])
+    assert read_records(tmp_path / "new" / "a.json") == [record(), full]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"variant": "neuray"},
+        {"setting": "scratch"},
+        {"data": "rooms 09001"},
+        {"seed": 2},
+        {"steps": 50},
+        {"part": "validation"},
+        {"input": "RGB-D"},
+        {"views": 4},
+        {"teacher": "pseudo-labels"},
+        {"quality": "fast"},
+        {"size": (160, 120)},
+    ],
+)
+def test_another_measurement_is_added_and_the_same_one_replaced(change: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    add_records(file, [record()])
+    add_records(file, [record(**change)])
+    assert read_records(file) == [record(), record(**change)]
+    again = record(commit="ffffff0", seconds=1.0, metrics={"strict_miou": 0.6})
+    add_records(file, [again])
+    assert read_records(file) == [again, record(**change)], "in its old place"
+
+
+def test_one_line_a_record_and_valid_json(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    add_records(file, [record(metrics={"psnr": math.nan}), record(seed=2)])
+    lines = file.read_text().splitlines()
+    assert len(lines) == 4 and json.loads(lines[1].rstrip(","))["metrics"] == {"psnr": None}
+    assert all("options" not in raw and "command" not in raw for raw in json.loads(file.read_text()))
+
+
+def test_a_folder_is_read_by_name_and_nothing_else_of_it(tmp_path: Path) -> None:
+    add_records(tmp_path / "b.json", [record(seed=1)])
+    add_records(tmp_path / "a.json", [record(seed=2)])
+    (tmp_path / "notes.txt").write_text("no records")
+    assert [each.seed for each in read_records(tmp_path)] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "a.json holds a dict; expected a list of records"),
+        ("[1]", "record 0: found a int; expected an object"),
+        ('[{"mIoU": 0.5}]', "record 0: mIoU is no field of a record; expected some of .*strict|variant"),
+        ('[{"system": "neuray"}]', "record 0: .*missing .*'setting'"),
+        ("[", "a.json: Expecting value"),
+    ],
+)
+def test_what_is_no_list_of_records_is_named(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(SrayError, match=said) as caught:
+        read_records(tmp_path / "a.json")
+    assert caught.value.code is ErrorCode.BAD_FILE
+
+
+def test_the_record_that_is_wrong_is_counted(tmp_path: Path) -> None:
+    add_records(tmp_path / "a.json", [record(), record(seed=2)])
+    text = (tmp_path / "a.json").read_text()
+    (tmp_path / "a.json").write_text(text.replace('"seed": 2', '"sead": 2'))
+    with pytest.raises(SrayError, match="record 1: sead is no field"):
+        read_records(tmp_path / "a.json")
+    with pytest.raises(SrayError, match="none.json"):
+        read_records(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"system": "gpnr"}, "system is 'gpnr'; expected one of semantic_ray"),
+        ({"setting": "tuned"}, "setting is 'tuned'; expected one of generalization"),
+        ({"part": "train"}, "part is 'train'; expected one of test, validation"),
+        ({"metrics": {"miou": 0.5}}, "metrics has miou; expected some of strict_miou"),
+    ],
+)
+def test_a_record_of_something_unknown_is_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        record(**change)
+
+
+def test_a_file_that_cannot_be_read_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[oh")
+    with pytest.raises(SrayError):
+        add_records(tmp_path / "a.json", [record()])
+    assert (tmp_path / "a.json").read_text() == "[oh"
+
+
+def test_the_metrics_of_an_evaluation() -> None:
+    found = metrics_of({"strict_miou": 0.123456789, "psnr": math.nan, "frames": 3})
+    assert found == dict.fromkeys(METRICS) | {"strict_miou": 0.12346}

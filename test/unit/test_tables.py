@@ -1,0 +1,387 @@
+"""The paper's tables: its figures as printed, ours from records alone, the page kept current and its prose kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sray.errors import SrayError
+from sray_train.cli import main
+from sray_train.study.record import Record, add_records
+from sray_train.tables import declaration
+from sray_train.tables.cells import make_cell
+from sray_train.tables.choosing import check_filter, choose
+from sray_train.tables.declaration import Order, Side, Table, load_datasets, load_orders, load_tables
+from sray_train.tables.grid import Grid, lay_out
+from sray_train.tables.orders import Difference, differences, interval, scene_scores, verdict
+from sray_train.tables.page import outdated, rewritten
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def record(variant: str = "semantic_ray", miou: float | None = 0.5, **own: Any) -> Record:
+    fields: dict[str, Any] = {
+        "system": "semantic_ray",
+        "setting": "generalization",
+        "data": "rooms 9000:9010",
+        "metrics": {"strict_miou": miou},
+        "seed": 0,
+        "seconds": 40.0,
+        "commit": "1a2b3c4",
+        "config": "config/studies/rooms.yaml",
+        "steps": 600,
+        "size": (160, 120),
+    }
+    return Record(variant=variant, **fields | own)
+
+
+def table(number: int) -> Table:
+    return next(each for each in load_tables() if each.number == number)
+
+
+def laid_out(number: int, *records: Record) -> Grid:
+    return lay_out(table(number), load_datasets(), records)
+
+
+def column(grid: Grid, head: str) -> list[str]:
+    return [row[grid.head.index(head)] for row in grid.rows]
+
+
+@pytest.mark.parametrize(
+    ("number", "label", "dataset", "figures"),
+    [
+        (1, ("Semantic-NeRF", "per scene"), "replica", ["75.06", "94.36", "70.20"]),
+        (1, ("S-Ray", "generalization"), "scannet", ["57.15", "78.24", "62.55"]),
+        (1, ("NeuRay + semantic head", "fine-tuned"), "replica", ["63.73", "85.54", "70.05"]),
+        (2, ("S-Ray, fine-tuned",), "scannet", ["29.27", "0.865", "0.127"]),
+        (3, ("7", "radial (intra-view) attention only", "Ft"), "scannet", ["81.24", "89.58"]),
+        (4, ("NeuRay + semantic head",), "scannet", ["5k", "~32 min", "79.23"]),
+        (5, ("0/1",), "scannet", ["26.57", "3.62"]),
+        (6, ("dense attention",), "scannet", ["10.25", "90.46", "94.52"]),
+        (7, ("cross-view only",), "scannet", ["1583", "87.01", "93.34"]),
+        (8, ("0.2",), "scannet", ["54.03", "77.25", "61.34"]),
+        (9, ("Semantic-NeRF", "p"), "scannet", ["N/A", "78.59", "85.64", "92.10"]),
+        (9, ("S-Ray", "gt"), "scannet", ["77.82", "93.40", "95.15", "95.39"]),
+        (10, ("IBRNet",), "llff", ["24.17", "0.802", "0.215"]),
+        (11, ("16",), "scannet", ["84.84", "94.33", "89.78", "27.85", "0.8859"]),
+        (16, ("260k",), "scannet", ["89.57", "98.54", "91.02", "57.15", "78.24", "62.55"]),
+        (17, ("30k", "S-Ray"), "scannet", ["95.10", "99.43", "99.42", "30.05"]),
+    ],
+)
+def test_the_paper_is_quoted_to_the_digit(
+    number: int, label: tuple[str, ...], dataset: str, figures: list[str]
+) -> None:
+    row = next(row for row in table(number).rows if row.label == label)
+    assert row.paper[dataset] == figures
+
+
+def test_every_table_that_is_asked_for_is_declared() -> None:
+    assert [each.number for each in load_tables()] == [*range(1, 12), 16, 17]
+
+
+@pytest.mark.parametrize("change", [("57.15, 78.24", "57.15"), ("[1, full S-Ray, Gen]", "[full S-Ray, Gen]")])
+def test_a_declared_row_that_does_not_fit_its_table_is_named(
+    change: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (declaration.FOLDER / "table_03.yaml").read_text()
+    (tmp_path / "table_03.yaml").write_text(text.replace(*change))
+    monkeypatch.setattr(declaration, "FOLDER", tmp_path)
+    with pytest.raises(ValueError, match=r"table_03.yaml: row .*full S-Ray.*expected [23]"):
+        load_tables()
+
+
+def test_a_cell_is_the_mean_over_seeds_of_the_means_over_scenes() -> None:
+    scores = {(0, "09000"): 0.4, (0, "09001"): 0.6, (1, "09000"): 0.5, (1, "09001"): 0.9}
+    records = [
+        record(miou=miou, seed=seed, data=f"rooms {scene}", setting="finetuned")
+        for (seed, scene), miou in scores.items()
+    ]
+    # Seeds: 0.5 and 0.7; their standard deviation is 0.2 / sqrt(2).
+    assert make_cell("strict_miou", records).text == "60.0 ± 14.1 (2)"
+    assert make_cell("strict_miou", records[:2]).text == "50.0"
+
+
+def test_a_measurement_made_twice_counts_once() -> None:
+    records = [record(miou=0.2), record(miou=0.4), record(miou=0.9, data="rooms 9001")]
+    assert (
+        make_cell("strict_miou", [Record(**vars(each) | {"setting": "finetuned"}) for each in records]).text == "60.0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("of", "text"),
+    [
+        ("psnr", "26.57"),
+        ("ssim", "0.832"),
+        ("lpips", "–"),
+        ("steps", "600"),
+        ("seconds", "40 s"),
+        ("cost.gflop", "5.40"),
+        ("cost.peak_mb", "4143"),
+        ("cost.other", "–"),
+    ],
+)
+def test_figures_have_their_units(of: str, text: str) -> None:
+    metrics = {"psnr": 26.571, "ssim": 0.8321, "lpips": None}
+    assert make_cell(of, [record(metrics=metrics, cost={"gflop": 5.4, "peak_mb": 4143.2})]).text == text
+
+
+def test_a_cell_without_records_says_so_and_one_of_unlike_records_too() -> None:
+    assert make_cell("strict_miou", []).text == "not measured"
+    assert make_cell("strict_miou", [record(), record(size=(320, 240))]).text == "mixed: size 160x120, 320x240"
+    both = [record(), record(data="rooms 9000:9020")]
+    assert make_cell("strict_miou", both).text == "mixed: data rooms 9000:9010, rooms 9000:9020"
+    with pytest.raises(ValueError, match="strict_iou"):
+        make_cell("strict_iou", [record()])
+
+
+def test_records_are_chosen_by_their_fields() -> None:
+    plain, depth = record(), record(input="RGB-D")
+    taught, validation = record(teacher="pseudo-labels"), record(part="validation")
+    others = [record("neuray"), record(data="scannet scene0000_00")]
+    records = [plain, depth, taught, validation, *others]
+    where = {"variant": "semantic_ray", "data": "rooms"}
+    assert choose(records, where) == [plain]
+    assert choose(records, where, {"input": "RGB-D"}) == [depth]
+    assert choose(records, where | {"input": "RGB-D"}, {"input": "any"}) == [plain, depth]
+    assert choose(records, where, {"teacher": "pseudo-labels"}) == [taught]
+    assert choose(records, where, {"views": "4"}) == []
+    with pytest.raises(ValueError, match="variants"):
+        check_filter({"variants": "neuray"})
+
+
+def test_the_end_of_each_run_is_taken_where_no_step_is_named() -> None:
+    runs = [(0, 50), (0, 200), (1, 50), (1, 150)]
+    records = [record(setting="finetuned", seed=seed, steps=steps) for seed, steps in runs]
+    assert choose(records, {}) == [records[1], records[3]]
+    assert choose(records, {"steps": "50"}) == [records[0], records[2]]
+
+
+def test_figures_stand_in_their_rows_beside_the_papers() -> None:
+    grid = laid_out(
+        3,
+        record(miou=0.61, seed=0),
+        record(miou=0.63, seed=1),
+        record("attention_radial", 0.4, setting="finetuned", steps=0, data="rooms 09000"),
+        record("attention_radial", 0.7, setting="finetuned", steps=200, data="rooms 09000"),
+    )
+    ours = column(grid, "ours, rooms: mIoU")
+    assert ours[0] == "62.0 ± 1.4 (2)" and ours[6] == "70.0"
+    assert set(ours[1:6] + ours[7:]) == {"not measured"}
+    assert column(grid, "paper, ScanNet: mIoU")[:2] == ["57.15", "45.34"]
+    assert column(grid, "ours, ScanNet") == ["needs ScanNet"] * 10
+    assert any("sray study config/studies/scannet.yaml --root" in note for note in grid.notes)
+    assert any(note.startswith("Not measured on rooms (2, without") for note in grid.notes)
+
+
+def test_scannet_and_replica_have_columns_once_they_have_records() -> None:
+    grid = laid_out(1, record(miou=0.3, data="scannet scene0700_00"), record(miou=0.2, data="replica room_2"))
+    row = next(row for row in grid.rows if row[:2] == ["S-Ray", "generalization"])
+    assert row[grid.head.index("ours, ScanNet: mIoU")] == "30.0"
+    assert row[grid.head.index("ours, Replica: mIoU")] == "20.0"
+    assert row[grid.head.index("ours, rooms")] == "not measured"
+
+
+def test_below_a_table_stands_what_it_was_measured_on() -> None:
+    tuned = {"setting": "finetuned", "steps": 200, "pictures": 4}
+    grid = laid_out(
+        3,
+        record(pictures=20, device="AMD EPYC", commit="aaaaaaa"),
+        record(pictures=20, seed=2, commit="bbbbbbb"),
+        record(data="rooms 09000", **tuned),
+        record(data="rooms 09001", **tuned),
+    )
+    assert grid.notes[0] == (
+        "On rooms 9000:9010; generalization, 160x120, quality balanced, RGB; 20 pictures a record; 8 source views; "
+        "600 steps; seeds 0, 2; commits aaaaaaa, bbbbbbb; `config/studies/rooms.yaml`; on AMD EPYC. "
+        "Rows: 1, full S-Ray, Gen."
+    )
+    assert grid.notes[1].startswith("On rooms 09000, 09001; finetuned, 160x120, quality balanced, RGB; 4 pictures")
+
+
+def test_a_row_may_stand_for_every_number_of_steps() -> None:
+    course = [
+        record("shipped_course", miou, steps=steps, part=part, data=data)
+        for steps, part, data, miou in [
+            (1000, "test", "rooms 9000:9020", 0.42),
+            (500, "test", "rooms 9000:9020", 0.41),
+            (500, "validation", "rooms 8000:8020", 0.39),
+        ]
+    ]
+    grid = laid_out(16, *course)
+    assert [row[0] for row in grid.rows[-3:]] == ["300k", "500", "1000"]
+    assert column(grid, "ours, rooms: test: mIoU")[-3:] == ["", "41.0", "42.0"]
+    assert column(grid, "ours, rooms: validation: mIoU")[-3:] == ["", "39.0", "not measured"]
+    assert [row[0] for row in laid_out(16).rows[-2:]] == ["300k", "ours"]
+
+
+def test_a_table_may_lie_on_its_side() -> None:
+    grid = laid_out(5, record("loss_0.25_0.75", 0.44))
+    assert grid.head[:3] == ["λ1/λ2", "1/0", "0.75/0.25"]
+    assert ["paper, ScanNet: mIoU", "55.10", "56.51", "57.15", "58.12", "3.62", ""] in grid.rows
+    ours = next(row for row in grid.rows if row[0] == "ours, rooms: mIoU")
+    assert ours[1:] == ["not measured"] * 3 + ["44.0"] + ["not measured"] * 2
+
+
+def test_costs_stand_beside_scores_of_other_records() -> None:
+    cost = {"setting": "generalization", "data": "1024 rays x 64 samples", "steps": 0, "seconds": 0.0}
+    grid = laid_out(
+        6,
+        record("attention_dense", None, cost={"gflop": 25.77}, **cost),
+        record("semantic_ray", None, cost={"gflop": 4.5}, **cost),
+        record("semantic_ray", 0.8, setting="finetuned", data="rooms 09000", steps=200),
+    )
+    assert column(grid, "ours, rooms: GFLOP") == ["not measured", "25.77", "not measured", "not measured", "4.50"]
+    assert column(grid, "ours, rooms: mIoU") == ["not measured", "–", "not measured", "not measured", "80.0"]
+    assert column(grid, "ours, ScanNet") == ["needs ScanNet"] * 5
+
+
+ORDER = Order("a above b", ((Side("a", {"variant": "a"}), Side("b", {"variant": "b"})),))
+
+
+def test_differences_are_of_the_same_seed_and_scene() -> None:
+    def scored(variant: str, seed: int, **scenes: float) -> Record:
+        return record(variant, 0.5, seed=seed, per_scene={name: {"strict_miou": miou} for name, miou in scenes.items()})
+
+    records = [scored("a", 0, x=0.5, y=0.7), scored("a", 1, x=0.9), scored("b", 0, x=0.4, y=0.8, z=0.1)]
+    found = differences(ORDER, records, "rooms")[0]
+    assert found.pairs == pytest.approx({(0, "x"): 0.1, (0, "y"): -0.1})
+    assert found.mean == pytest.approx(0) and found.verdict == "too few to say"
+    tuned = [record("a", 0.5, setting="finetuned", data=f"rooms {scene}") for scene in ("09000", "09001")]
+    assert scene_scores(tuned) == {(0, "rooms 09000"): 0.5, (0, "rooms 09001"): 0.5}
+
+
+def test_the_interval_draws_seeds_and_scenes_and_not_single_pairs() -> None:
+    # Two seeds, two scenes: 16 replicates are equally likely, one of them twice the first seed and twice the first
+    # scene (6 %), so the interval reaches the extremes. Of four pairs drawn singly, one in 256 would.
+    pairs = {(0, "x"): 1.0, (0, "y"): 2.0, (1, "x"): 3.0, (1, "y"): 10.0}
+    assert interval(pairs) == (1.0, 10.0)
+    assert interval({(0, scene): 0.2 for scene in "xyz"}) == pytest.approx((0.2, 0.2))
+    with_gap = {(0, "x"): 1.0, (0, "y"): 2.0, (1, "x"): 3.0}
+    assert interval(with_gap) == (1.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([0.1, 0.2, 0.3], "holds"),
+        ([-0.1, -0.2, -0.3], "does not hold"),
+        ([0.1, -0.1, 0.3], "within noise"),
+        ([0.1, 0.2], "too few to say"),
+        ([], "not measured"),
+    ],
+)
+def test_verdicts_of_pairs(scores: list[float], said: str) -> None:
+    assert Difference("a", "b", {(0, str(number)): score for number, score in enumerate(scores)}).verdict == said
+
+
+@pytest.mark.parametrize(
+    ("pairs", "said"),
+    [
+        (["holds", "holds"], "holds"),
+        (["holds", "not measured"], "holds as far as measured"),
+        (["holds", "within noise"], "within noise"),
+        (["within noise", "does not hold", "not measured"], "does not hold"),
+        (["not measured", "not measured"], "not measured"),
+    ],
+)
+def test_verdicts_of_claims(pairs: list[str], said: str) -> None:
+    figures = {"holds": 0.1, "does not hold": -0.1}
+    found = []
+    for each in pairs:
+        scores = {"within noise": [0.1, -0.1, 0.0], "not measured": []}.get(each, [figures.get(each, 0.0)] * 3)
+        found.append(Difference("a", "b", {(0, str(number)): score for number, score in enumerate(scores)}))
+    assert [each.verdict for each in found] == pairs
+    assert verdict(found) == said
+
+
+def test_the_orders_name_variants_that_the_tables_have() -> None:
+    known = {row.records["variant"] for each in load_tables() for row in each.rows if row.records}
+    asked = {side.records["variant"] for order in load_orders() for pair in order.pairs for side in pair}
+    assert asked <= known
+
+
+PAGE = "# Mine\n\nprose\n\n<!-- a -->\nold\n<!-- end of a -->\n\nmore \\1 prose\n\n<!-- b -->\n<!-- end of b -->\nend\n"
+
+
+def test_blocks_are_rewritten_and_prose_is_not() -> None:
+    page = rewritten(PAGE, {"a": "new \\1", "b": "B"}, "page.md")
+    assert page == PAGE.replace("\nold\n", "\n\nnew \\1\n\n").replace("b -->\n<", "b -->\n\nB\n\n<")
+    assert outdated(page, {"a": "new \\1", "b": "B"}, "page.md") == []
+    assert outdated(page, {"a": "newer", "b": "B"}, "page.md") == ["a"]
+    assert rewritten(page, {"b": "B"}, "page.md") == page
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        (PAGE.replace("<!-- end of b -->", ""), "page.md has <!-- end of b --> 0 times"),
+        (PAGE.replace("<!-- b -->", "<!-- B -->"), "page.md has <!-- b --> 0 times"),
+        (PAGE + "<!-- b -->", "page.md has <!-- b --> 2 times"),
+        ("<!-- end of b --> <!-- b -->", "end of b --> above"),
+    ],
+)
+def test_a_page_with_broken_markers_is_refused(page: str, said: str) -> None:
+    with pytest.raises(SrayError, match=said):
+        rewritten(page, {"b": "B"}, "page.md")
+
+
+def tables(results: Path, page: Path, *options: str) -> None:
+    main(["tables", "--results", str(results), "--page", str(page), *options])
+
+
+def test_the_page_is_made_kept_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results, page = tmp_path / "results", tmp_path / "docs" / "results.md"
+    results.mkdir()
+    add_records(results / "rooms.json", [record(miou=0.5), record("new_idea", 0.6)])
+    tables(results, page)
+    printed = capsys.readouterr().out
+    assert "Table 17" in printed and "new_idea (1)" in printed
+    made = page.read_text()
+    assert "| 50.0 |" in made and "(images/results/systems.png)" in made
+    picture = page.parent / "images" / "results" / "systems.png"
+    assert Image.open(picture).width > 100
+    page.write_text(made.replace("## Table 1:", "What I think.\n\n## Table 1:"))
+    tables(results, page, "--check")
+
+    add_records(results / "rooms.json", [record("neuray", 0.4)])
+    with pytest.raises(SystemExit) as stop:
+        tables(results, page, "--check")
+    for name in ("table 1", "table 2", "systems.png", "run sray tables"):
+        assert name in str(stop.value.code)
+    assert "table 9" not in str(stop.value.code) and "| 40.0 |" not in page.read_text()
+    tables(results, page)
+    tables(results, page, "--check")
+    assert "| 40.0 |" in page.read_text() and "What I think." in page.read_text()
+
+    picture.write_bytes(b"no picture")
+    with pytest.raises(SystemExit, match=r"gives: systems.png; run"):
+        tables(results, page, "--check")
+
+
+def test_without_records_everything_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results, page = tmp_path / "results", tmp_path / "results.md"
+    results.mkdir()
+    tables(results, page)
+    text = page.read_text()
+    assert text.count("<!-- end of table ") == 13 and "not measured" in text and "needs LLFF's scenes" in text
+    assert "**holds**" not in text and ".png" not in text and not (tmp_path / "images").exists()
+    tables(results, page, "--check")
+
+
+def test_a_file_that_is_no_list_of_records_is_named(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    add_records(results / "a.json", [record()])
+    (results / "b.json").write_text(json.dumps([{"system": "semantic_ray", "mIoU": 0.5}]))
+    with pytest.raises(SystemExit, match=r"b.json: record 0: mIoU is no field of a record"):
+        tables(results, tmp_path / "page.md")
+    with pytest.raises(SystemExit, match=r"nowhere is not there"):
+        tables(tmp_path / "nowhere", tmp_path / "page.md")
+    with pytest.raises(SystemExit, match=r"the whole page"):
+        tables(results / "a.json", tmp_path / "page.md", "--check")
+    assert not (tmp_path / "page.md").exists()
