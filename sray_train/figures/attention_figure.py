@@ -69,8 +69,7 @@ def _draw_map(axes: Any, rays: QueryRays, ray: int, source: int) -> None:
     weights = rays.passed.attention[source, ray].mean(0).numpy()
     inside = rays.passed.valid[source, ray].numpy()
     known = inside[:, None] & inside[None]
-    palette = colormaps[PALETTE].copy()
-    palette.set_bad(plots.ABSENT)
+    palette = colormaps[PALETTE].with_extremes(bad=plots.ABSENT)
     top = np.percentile(weights[known], 99) if known.any() else 1
     scale = PowerNorm(0.6, vmin=0, vmax=max(float(top), 1e-6))  # one bright column must not hide all others
     axes.imshow(np.where(known, weights, np.nan), cmap=palette, norm=scale, aspect="auto", interpolation="none")
