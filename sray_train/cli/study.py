@@ -18,6 +18,9 @@ from sray_train.study.locks import claimed
 from sray_train.study.plan import load_study
 from sray_train.study.record import add_records, read_records
 
+WAIT = 5.0
+"""Seconds between two looks at what other processes have done."""
+
 
 @dataclass
 class StudyCommand:
@@ -62,17 +65,27 @@ class StudyCommand:
         try:
             with claimed(folder / "encoder.lock", wait=True):
                 train_encoder(study, folder, device, ends - time.monotonic())
-            for job in todo:
-                self._do(job, results, ends, console)
+            while todo := [job for job in todo if not self._is_done(job, results)]:
+                if not any(self._do(job, results, ends, console) for job in todo):
+                    if not any(job.is_ready for job in todo):
+                        raise SrayError(
+                            ErrorCode.BAD_FILE,
+                            f"{todo[0].name} needs {todo[0].needs}, trained, in {folder}; run without --only",
+                        )
+                    time.sleep(WAIT)  # others are at the rest
         except Stopped:
             console.print("stopped, run again to go on")
             return
         console.print(f"see {results}")
 
-    def _do(self, job: Job, results: Path, ends: float, console: Console) -> None:
-        with claimed(job.place / f"{job.name}.lock") as free:
-            if not free or job.is_done(read_records(results) if results.exists() else []):
-                return
+    def _is_done(self, job: Job, results: Path) -> bool:
+        return job.is_done(read_records(results) if results.exists() else [])
+
+    def _do(self, job: Job, results: Path, ends: float, console: Console) -> bool:
+        """Whether it could be done now: no other process is at it, and what it needs is there."""
+        with claimed(job.place / (job.name.replace("/", "_") + ".lock")) as free:
+            if not free or not job.is_ready or self._is_done(job, results):
+                return False
             if time.monotonic() > ends:
                 raise Stopped
             console.print(f"{job.name} ...")
@@ -82,3 +95,4 @@ class StudyCommand:
             last = records[-1].metrics
             scores = "  ".join(f"{name} {last[name]:.3f}" for name in ("strict_miou", "psnr") if last[name] is not None)
             console.print(f"{job.name}: {scores}")
+            return True

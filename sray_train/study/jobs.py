@@ -73,6 +73,16 @@ class Job(ABC):
     def name(self) -> str:
         """What is shown, and what a lock is called."""
 
+    @property
+    def needs(self) -> str:
+        """The variant that has to be trained before, with the same seed; empty: none."""
+        return ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what it needs is there."""
+        return not self.needs or trained_checkpoint(self.place).exists()
+
     @abstractmethod
     def is_done(self, records: list[Record]) -> bool:
         """Whether these records hold its own."""
@@ -144,6 +154,10 @@ class Generalization(Job):
 class Fusion(Generalization):
     """2D labels of a trained variant, fused into voxels: what one would do without a radiance field."""
 
+    @property
+    def needs(self) -> str:
+        return self.variant.fuse
+
     def run(self, seconds: float) -> Iterator[Record]:
         checkpoint = load_checkpoint(trained_checkpoint(self.place))
         field = SemanticField(checkpoint.model.to(self.device), preset(self.variant))
@@ -161,6 +175,10 @@ class SceneJob(Job):
 
     scene: str
     setting: Setting
+
+    @property
+    def needs(self) -> str:
+        return self.variant.name if self.setting == "finetuned" else ""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,241 @@
+"""`sray study`: what a plan means, what its jobs leave, that it goes on where it was stopped, and that two share it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from conftest import PlaneScene
+
+from sray.checkpoint import load_checkpoint as load_semantic_ray
+from sray.errors import ErrorCode, SrayError
+from sray.sequence import SequenceWriter
+from sray_train.cli import main
+from sray_train.config_reading import merged
+from sray_train.study.jobs import Generalization, SceneJob, jobs
+from sray_train.study.locks import claimed
+from sray_train.study.plan import VariantSection, load_study
+from sray_train.study.record import Record, read_records
+from sray_train.systems import load_checkpoint
+
+CPU = torch.device("cpu")
+SHIPPED = sorted(Path("config/studies").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def wall(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    writer = SequenceWriter(root / "wall")
+    for number, frame in enumerate(PlaneScene().ring(20)):
+        writer.add(number, frame)
+    return root
+
+
+def plan(root: Path) -> dict[str, Any]:
+    data = {
+        "dataset": "folder", "root": str(root), "train": "wall", "validation": "wall", "test": "wall",
+        "width": 48, "height": 36, "frames": 0, "learn_by_heart": True,
+    }  # fmt: skip
+    rays = {"steps": 3, "rays": 16, "views": [2, 3], "coarse_samples": 4, "fine_samples": 2}
+    return {
+        "encoder": {"data": data, "encoder": {"steps": 2, "batch": 2, "pixels": 16}, "threads": 1},
+        "train": {
+            "data": data, "frozen": rays, "joint": {"steps": 0}, "threads": 1,
+            "evaluation": {"targets": 2, "views": 3, "quality": "fast"},
+        },
+        "scene": {"scenes": "wall", "steps": 2, "score_every": 1},
+        "seeds": [0, 1],
+        "variants": {
+            "semantic_ray": {"fine_tune": True},
+            "ibrnet": {"train": {"system": "ibrnet"}, "seeds": [0]},
+            "fused": {"fuse": "semantic_ray", "seeds": [0]},
+            "nerf": {"train": {"system": "nerf", "model": {"layers": 2, "width": 8}}, "seeds": [0], "scratch": rays},
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(wall: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(plan(wall), sort_keys=False))
+    return path
+
+
+@pytest.fixture(scope="module")
+def ran(study: Path) -> list[Record]:
+    run(study)
+    return read_records(study.with_suffix(".json"))
+
+
+def run(study: Path, *more: str) -> None:
+    main(["study", "--config", str(study), "--run-folder", str(study.parent / "runs"),
+          "--results", str(study.with_suffix(".json")), *more])  # fmt: skip
+
+
+@pytest.mark.slow
+def test_every_job_leaves_its_records(ran: list[Record]) -> None:
+    found = {(r.variant, r.system, r.setting, r.data, r.seed, r.steps) for r in ran}
+    assert found == {
+        ("semantic_ray", "semantic_ray", "generalization", "folder wall", 0, 3),
+        ("semantic_ray", "semantic_ray", "generalization", "folder wall", 1, 3),
+        ("ibrnet", "ibrnet", "generalization", "folder wall", 0, 3),
+        ("fused", "voxel_fusion", "generalization", "folder wall", 0, 3),
+        *(("semantic_ray", "semantic_ray", "finetuned", "folder wall", 0, step) for step in (0, 1, 2)),
+        *(("nerf", "nerf", "scratch", "folder wall", 0, step) for step in (0, 1, 2, 3)),
+    }
+    assert all(r.pictures == (2 if r.setting == "generalization" else 4) and r.size == (48, 36) for r in ran)
+    for record in ran:
+        assert (record.metrics["strict_miou"] is None) == (record.system == "nerf")
+        assert record.metrics["psnr"] is not None
+    assert {r.variant: r.options for r in ran}["ibrnet"] == {"system": "ibrnet"}
+
+
+@pytest.mark.slow
+def test_a_record_says_what_evaluate_says_of_the_trained_checkpoint(study: Path, ran: list[Record]) -> None:
+    trained = study.parent / "runs" / "semantic_ray" / "seed1" / "trained.safetensors"
+    config = study.parent / "config.yaml"
+    config.write_text(yaml.safe_dump(plan(Path(plan_root(study)))["train"]))
+    said = study.parent / "evaluation.json"
+    main(["evaluate", "--checkpoint", str(trained), "--config", str(config), "--json", str(said), "--threads", "1"])
+    record = next(r for r in ran if (r.variant, r.setting, r.seed) == ("semantic_ray", "generalization", 1))
+    evaluated = json.loads(said.read_text())
+    for name in ("strict_miou", "total_accuracy", "psnr", "ssim"):
+        assert record.metrics[name] == pytest.approx(evaluated[name], abs=1e-5)
+
+
+def plan_root(study: Path) -> str:
+    return str(yaml.safe_load(study.read_text())["train"]["data"]["root"])
+
+
+@pytest.mark.slow
+def test_all_variants_start_from_one_encoder(study: Path, ran: list[Record]) -> None:
+    runs = study.parent / "runs"
+    shared = load_semantic_ray(runs / "encoder.safetensors").model.encoder.state_dict()
+    for variant in ("semantic_ray", "ibrnet"):
+        own = load_checkpoint(runs / variant / "seed0" / "trained.safetensors").model.encoder.state_dict()
+        assert all(torch.equal(own[name], tensor) for name, tensor in shared.items())
+
+
+@pytest.mark.slow
+def test_a_second_run_finds_everything_done_and_a_missing_record_is_made_anew_alike(
+    study: Path, ran: list[Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = study.with_suffix(".json")
+    before = file.stat().st_mtime_ns
+    run(study)
+    assert file.stat().st_mtime_ns == before
+    lost = next(r for r in ran if r.variant == "ibrnet")
+    kept = [raw for raw in json.loads(file.read_text()) if raw["variant"] != "ibrnet"]
+    file.write_text(json.dumps(kept))
+    capsys.readouterr()
+    run(study, "--list")
+    assert "to do  ibrnet seed 0\n" in capsys.readouterr().out
+    run(study, "--only", "ibrnet")
+    again = next(r for r in read_records(file) if r.variant == "ibrnet")
+    assert again.metrics == lost.metrics
+    assert again.per_scene == lost.per_scene
+
+
+@pytest.mark.slow
+def test_a_study_out_of_time_goes_on(wall: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = tmp_path / "tiny.yaml"
+    raw = plan(wall)
+    raw["variants"] = {"semantic_ray": {"seeds": [0]}}
+    study.write_text(yaml.safe_dump(raw, sort_keys=False))
+    run(study, "--max-hours", "1e-9")
+    assert "stopped, run again to go on" in capsys.readouterr().out
+    assert not study.with_suffix(".json").exists()
+    run(study)
+    assert [record.steps for record in read_records(study.with_suffix(".json"))] == [3]
+
+
+def test_jobs_come_seed_by_seed_with_the_scenes_after_the_first(study: Path) -> None:
+    planned = list(jobs(load_study(study), Path("runs"), CPU))
+    assert [(job.variant.name, job.seed) for job in planned if isinstance(job, Generalization)] == [
+        ("semantic_ray", 0), ("ibrnet", 0), ("fused", 0), ("semantic_ray", 1),
+    ]  # fmt: skip
+    assert [(job.variant.name, job.setting) for job in planned if isinstance(job, SceneJob)] == [
+        ("semantic_ray", "finetuned"), ("nerf", "scratch"),
+    ]  # fmt: skip
+    assert planned[-1].seed == 1
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_shipped_studies_differ_in_what_they_name_alone(path: Path) -> None:
+    study = load_study(path, root="" if path.stem == "rooms" else "scans")
+    common = study.variants["semantic_ray"].config
+    for variant in study.variants.values():
+        assert (variant.config.data, variant.config.frozen, variant.config.joint, variant.config.encoder) == (
+            common.data, common.frozen, common.joint, common.encoder,
+        )  # fmt: skip
+        assert variant.config.loss == common.loss or variant.name.startswith("loss_")
+    assert {"semantic_ray", "neuray", "mvsnerf", "ibrnet", "nerf", "semantic_nerf", "voxel_fusion"} <= set(
+        study.variants
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"variants": None}, "variants is missing"),
+        ({"variants": {"a": {"fuse": "nobody"}}}, "variants.a.fuse is 'nobody'; expected a variant that is trained"),
+        ({"variants": {"a": {"train": {"frozen": {"steps": "many"}}}}}, "variants.a.train.frozen.steps: found 'many'"),
+        ({"variants": {"a": {"seed": [1]}}}, "variants.a: seed is not a field of VariantSection"),
+        ({"variants": {"a": 3}}, "variants.a is 3; expected its fields"),
+        ({"scene": {"steps": 0}}, "scene.steps: steps is 0; expected at least 1"),
+        ({"encoder": {"system": "nobody"}}, "encoder.system: found 'nobody'"),
+        ({"like": "missing.yaml"}, "missing.yaml"),
+    ],
+)
+def test_a_wrong_plan_is_refused_by_its_field(
+    wall: Path, tmp_path: Path, change: dict[str, Any], complaint: str
+) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(yaml.safe_dump({name: value for name, value in (plan(wall) | change).items() if value is not None}))
+    with pytest.raises(SrayError) as refused:
+        load_study(path)
+    assert refused.value.code is ErrorCode.BAD_FILE
+    assert complaint in str(refused.value) and str(path) in str(refused.value)
+
+
+def test_a_study_like_another_has_what_it_does_not_change(wall: Path, tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text(yaml.safe_dump(plan(wall), sort_keys=False))
+    (tmp_path / "second.yaml").write_text(yaml.safe_dump({"like": "first.yaml", "train": {"frozen": {"steps": 7}}}))
+    first, second = (load_study(tmp_path / f"{name}.yaml") for name in ("first", "second"))
+    assert second.variants["ibrnet"].config.frozen.steps == 7
+    assert second.variants["ibrnet"].config.data == first.variants["ibrnet"].config.data
+    assert second.encoder == first.encoder
+
+
+def test_lists_of_any_length_are_read_and_their_values_checked() -> None:
+    assert merged(VariantSection(), {"seeds": [4, 5, 6]}).seeds == (4, 5, 6)
+    with pytest.raises(ValueError, match=r"seeds: found 'x' \(text\); expected a whole number"):
+        merged(VariantSection(), {"seeds": ["x"]})
+    with pytest.raises(ValueError, match=r"seeds: found 3 .* expected values in brackets"):
+        merged(VariantSection(), {"seeds": 3})
+
+
+CLAIM = """
+import sys, pathlib
+from sray_train.study.locks import claimed
+
+with claimed(pathlib.Path(sys.argv[1])) as free:
+    print(free)
+"""
+
+
+def test_a_claim_holds_against_other_processes_and_ends(tmp_path: Path) -> None:
+    def other() -> str:
+        command = [sys.executable, "-c", CLAIM, str(tmp_path / "lock")]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    with claimed(tmp_path / "lock") as free:
+        assert free
+        assert other() == "False"
+    assert other() == "True"
