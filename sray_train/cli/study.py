@@ -90,7 +90,7 @@ class StudyCommand:
                 raise Stopped
             console.print(f"{job.name} ...")
             records = list(job.run(ends - time.monotonic()))
-            with claimed(results.with_suffix(".lock"), wait=True):
+            with claimed(job.folder / "results.lock", wait=True):
                 add_records(results, records)
             last = records[-1].metrics
             scores = "  ".join(f"{name} {last[name]:.3f}" for name in ("strict_miou", "psnr") if last[name] is not None)
