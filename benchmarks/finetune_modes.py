@@ -4,24 +4,26 @@
 
 Mode `full` trains the encoder too; `heads` leaves it as it is and encodes every frame once. Each room is tuned in both,
 one after the other, on the labels and colours of 16 frames; 4 others are rendered and scored along the way. RGB alone.
+Records: variants `shipped` (mode full) and `shipped_heads`.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
 
 import tyro
-from measuring import facts, one_thread, write
-from tuning_curves import CLOCK, Row, draw, mean_curve, tuning_curve
+from measuring import one_thread
+from tuning_curves import curve_records, curves_of, draw, keep_curve, say, tuning_curve
 
 from sray.checkpoint import load_checkpoint
 from sray.finetune_config import FineTuneConfig, Mode
 from sray_train.config import DataConfig
 from sray_train.datasets.catalog import load_scenes
 from sray_train.datasets.view_split import split_views
+from sray_train.study.record import Record
+
+VARIANTS: dict[Mode, str] = {"full": "shipped", "heads": "shipped_heads"}
 
 
 @dataclass
@@ -36,34 +38,51 @@ class Measure:
     width: int = 160
     height: int = 120
     json: Path | None = None
-    """Where the record goes."""
+    """The file of records."""
     plot: Path | None = None
+    redraw: bool = False
+    """Measure nothing: draw what the file has."""
+
+    def __post_init__(self) -> None:
+        if self.redraw and not (self.json and self.plot):
+            raise ValueError("--redraw draws the records of --json as --plot; expected both")
 
 
 def main(measure: Measure) -> None:
-    one_thread()
-    checkpoint = load_checkpoint(measure.checkpoint)
-    scenes = load_scenes(DataConfig(width=measure.width, height=measure.height), measure.seeds)
-    record: dict[str, Any] = facts("strict mIoU against seconds: is it worth to leave the encoder as it is?", 1)
-    record |= {"clock": CLOCK, "checkpoint": checkpoint.sha256, "rooms": measure.seeds, "input": "RGB"}
-    ways: dict[str, dict[str, list[Row]]] = {mode: {} for mode in get_args(Mode)}
-    for scene in scenes:
-        for mode, rooms in ways.items():
-            config = FineTuneConfig(mode=mode, steps=measure.steps)
-            rooms[scene.name] = tuning_curve(checkpoint, scene, split_views(scene), config, measure.score_every)
-            first, last = rooms[scene.name][0], rooms[scene.name][-1]
-            print(
-                f"{scene.name}  {mode:5}  {last['seconds']:5.1f} s  strict mIoU {first['strict_miou']:.3f} -> "
-                f"{last['strict_miou']:.3f}  PSNR {first['psnr']:.1f} -> {last['psnr']:.1f} dB",
-                flush=True,
-            )
-    record["load_after"] = round(os.getloadavg()[0], 2)
-    record["modes"] = {mode: {"mean": mean_curve(list(rooms.values())), "rooms": rooms} for mode, rooms in ways.items()}
-    write(measure.json, record)
+    records = curves_of(measure.json) if measure.redraw else tuned(measure)
     if measure.plot is not None:
+        ways = {mode: [record for record in records if record.variant == name] for mode, name in VARIANTS.items()}
         draw(
             ways, "seconds", measure.plot, "Test frames, which fine-tuning never saw: mean over rooms, faint each room"
         )
+
+
+def tuned(measure: Measure) -> list[Record]:
+    """All curves, each kept when it is done."""
+    one_thread()
+    checkpoint = load_checkpoint(measure.checkpoint)
+    records = []
+    for scene in load_scenes(DataConfig(width=measure.width, height=measure.height), measure.seeds):
+        split = split_views(scene)
+        for mode, variant in VARIANTS.items():
+            config = FineTuneConfig(mode=mode, steps=measure.steps)
+            rows = tuning_curve(checkpoint, scene, split, config, measure.score_every)
+            options = {"checkpoint": checkpoint.sha256[:12], "tuning.mode": mode, "tuning.steps": measure.steps}
+            curve = curve_records(
+                rows,
+                scene,
+                split,
+                system=checkpoint.model.system,
+                variant=variant,
+                setting="finetuned",
+                seed=config.seed,
+                config=str(measure.checkpoint),
+                options=options,
+            )
+            keep_curve(measure.json, curve)
+            say(curve)
+            records += curve
+    return records
 
 
 if __name__ == "__main__":

@@ -2,30 +2,31 @@
 
     python benchmarks/model_card.py --run results/rooms --json benchmarks/results/model_card.json --plot curves.png
 
-Steps: the checkpoints that the run kept, on validation and held-out rooms. Views: the shipped checkpoint on held-out
-rooms. RGB alone, quality `balanced`, whole pictures.
+Steps: the checkpoints that the run kept, on validation and held-out rooms (variant `shipped_course`). Views: the
+shipped checkpoint on held-out rooms (variant `shipped`). RGB alone, quality `balanced`, whole pictures.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import torch
 import tyro
-from measuring import facts, write
+from measuring import one_thread
+from tuning_curves import device, typed
 
-from sray.checkpoint import load_checkpoint
+from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.field import SemanticField
-from sray.label_space import ROOMS
 from sray.render_config import RenderConfig
-from sray_train.config import load_config
+from sray_train.config import TrainConfig, load_config
 from sray_train.datasets.catalog import load_scenes
-from sray_train.datasets.scene import Scene
 from sray_train.evaluation.evaluate import evaluate, spread_queries
+from sray_train.study.commit import present_commit
+from sray_train.study.record import Part, Record, add_records, metrics_of, read_records
 
 VIEWS = (1, 2, 4, 8, 12, 16)
 
@@ -44,63 +45,106 @@ class Measure:
     """Pictures a room for the curve over steps; the curve over views has the config's."""
     config: Path = Path("config/experiments/rooms.yaml")
     json: Path | None = None
+    """The file of records. What it has is not measured again."""
     plot: Path | None = None
 
 
 def main(measure: Measure) -> None:
-    config = load_config(measure.config)
-    held_out = load_scenes(config.data, config.data.test)
-    targets, views = config.evaluation.targets, config.evaluation.views
-    record: dict[str, Any] = facts("how does the score grow with training steps, and with source views?", 1)
-    record["step_targets"] = measure.step_targets
-    record |= {"held_out": config.data.test, "validation": config.data.validation, "targets": targets}
-    record["views"] = [{"views": count, **scores(measure.checkpoint, held_out, targets, count)} for count in VIEWS]
-    record["steps"] = []
-    if measure.run is not None:
-        validation = load_scenes(config.data, config.data.validation)
-        for step, path in kept(measure.run, measure.stage):
-            row = {
-                "step": step,
-                "validation": scores(path, validation, measure.step_targets, views),
-                "held_out": scores(path, held_out, measure.step_targets, views),
-            }
-            record["steps"].append(row)
-            print(row, flush=True)
-    write(measure.json, record)
+    one_thread()
+    records = read_records(measure.json) if measure.json is not None and measure.json.is_file() else []
+    done = {_what(record) for record in records}
+    for record in measured(measure, done):
+        records = [each for each in records if each.key != record.key] + [record]
+        if measure.json is not None:
+            add_records(measure.json, [record])
+        print(
+            f"{record.variant} {record.steps} steps, {record.part}, {record.views} views: {record.metrics}", flush=True
+        )
     if measure.plot is not None:
-        draw(record, measure.plot)
+        draw(records, measure.plot)
 
 
-def kept(run: Path, stage: str) -> list[tuple[int, Path]]:
-    """(step, file) of the checkpoints a run kept of a stage, in the order of steps."""
+def measured(measure: Measure, done: set[tuple[Any, ...]]) -> Iterator[Record]:
+    """Each record that is not done, when it is measured."""
+    config = load_config(measure.config)
+    parts: tuple[Part, ...] = ("validation", "test")
+    shipped = load_checkpoint(measure.checkpoint)
+    work = [(shipped, "shipped", str(measure.checkpoint), "test", config.evaluation.targets, views) for views in VIEWS]
+    for path in kept(measure.run, measure.stage) if measure.run is not None else []:
+        name, course = f"kept/{path.name}", load_checkpoint(path)
+        work += [
+            (course, "shipped_course", name, part, measure.step_targets, config.evaluation.views) for part in parts
+        ]
+    for checkpoint, variant, name, part, targets, views in work:
+        if (variant, part, views, checkpoint.sha256[:12]) not in done:
+            yield scored(checkpoint, config, part, targets, views, variant=variant, config=name)
+
+
+def _what(record: Record) -> tuple[Any, ...]:
+    return record.variant, record.part, record.views, record.options.get("checkpoint")
+
+
+def kept(run: Path, stage: str) -> list[Path]:
+    """The checkpoints a run kept of a stage, in the order of steps."""
     found = [(re.search(r"_step(\d+)_", path.name), path) for path in (run / "kept").glob(f"{stage}_*.safetensors")]
-    return sorted((int(match[1]), path) for match, path in found if match)
+    return [path for _, path in sorted((int(match[1]), path) for match, path in found if match)]
 
 
-def scores(checkpoint: Path, scenes: list[Scene], targets: int, views: int) -> dict[str, float]:
-    """Strict mIoU and PSNR of a checkpoint over scenes."""
-    field = SemanticField(load_checkpoint(checkpoint).model, RenderConfig.preset("balanced"))
-    queries = [query for scene in scenes for query in spread_queries(scene, targets, views)]
-    with torch.inference_mode():
-        result = evaluate(field, queries, ROOMS).record()
-    return {name: round(result[name], 4) for name in ("strict_miou", "total_accuracy", "psnr")}
+def scored(
+    checkpoint: Checkpoint, experiment: TrainConfig, part: Part, targets: int, views: int, **facts: str
+) -> Record:
+    """The record of a checkpoint on the test or the validation rooms."""
+    data = experiment.data
+    seeds = data.test if part == "test" else data.validation
+    queries = [query for scene in load_scenes(data, seeds) for query in spread_queries(scene, targets, views)]
+    field = SemanticField(checkpoint.model, RenderConfig.preset("balanced"))
+    result = evaluate(field, queries, checkpoint.label_space).record()
+    return Record(
+        **facts,
+        system="semantic_ray",
+        setting="generalization",
+        data=f"rooms {seeds}",
+        part=part,
+        metrics=metrics_of(result),
+        per_scene={each["scene"]: metrics_of(each) for each in result["per_scene"]},
+        seed=checkpoint.lineage["config"]["seed"],
+        seconds=round(checkpoint.lineage["seconds"], 1),
+        steps=ray_steps(checkpoint.lineage),
+        views=views,
+        pictures=len(queries),
+        size=(data.width, data.height),
+        commit=present_commit(),
+        options={"checkpoint": checkpoint.sha256[:12]},
+        device=device(),
+        command=typed(),
+    )
 
 
-def draw(record: dict[str, Any], path: Path) -> None:
-    """Both curves side by side; only the second where no run was scored."""
-    figure, axes = plt.subplots(1, 2 if record["steps"] else 1, figsize=(9, 3.2), layout="constrained", squeeze=False)
-    over_views = axes[0, -1]
-    over_views.plot([row["views"] for row in record["views"]], [row["strict_miou"] for row in record["views"]], "o-")
-    over_views.set(xlabel="source views", ylabel="strict mIoU", title="held-out rooms")
-    if record["steps"]:
-        steps = [row["step"] for row in record["steps"]]
-        for name, label in (("validation", "validation rooms"), ("held_out", "held-out rooms")):
-            axes[0, 0].plot(steps, [row[name]["strict_miou"] for row in record["steps"]], "o-", label=label)
+def ray_steps(lineage: dict[str, Any]) -> int:
+    """Training steps on rays up to a checkpoint of stage 1 (frozen) or 2 (joint)."""
+    before: int = lineage["config"]["frozen"]["steps"] if lineage["stage"] == 2 else 0
+    return before + int(lineage["step"])
+
+
+def draw(records: Sequence[Record], path: Path) -> None:
+    """Both curves side by side; only the one over views where no run was scored."""
+    course = sorted((each for each in records if each.variant == "shipped_course"), key=lambda each: each.steps)
+    views = sorted((each for each in records if each.variant == "shipped"), key=lambda each: each.views)
+    figure, axes = plt.subplots(1, 2 if course else 1, figsize=(9, 3.2), layout="constrained", squeeze=False)
+    axes[0, -1].plot([each.views for each in views], [each.metrics["strict_miou"] for each in views], "o-")
+    axes[0, -1].set(xlabel="source views", ylabel="strict mIoU", title="held-out rooms")
+    if course:
+        for part, label in (("validation", "validation rooms"), ("test", "held-out rooms")):
+            line = [each for each in course if each.part == part]
+            axes[0, 0].plot(
+                [each.steps for each in line], [each.metrics["strict_miou"] for each in line], "o-", label=label
+            )
         axes[0, 0].set(xlabel="ray steps", ylabel="strict mIoU", title="over training")
         axes[0, 0].legend()
     for each in axes.flat:
         each.grid(alpha=0.3)
     figure.savefig(path, dpi=90)
+    plt.close(figure)
 
 
 if __name__ == "__main__":

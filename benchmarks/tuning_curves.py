@@ -1,10 +1,10 @@
-"""What the comparisons of fine-tuning share: scores of test frames along the way, of rooms and of their mean."""
+"""What the comparisons of fine-tuning share: scores of test frames along the way, as records, kept and drawn."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,24 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import torch
+from measuring import command
 
 from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.finetune_config import FineTuneConfig
+from sray_train.bench.run import device_name
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
 from sray_train.evaluation.evaluate import Query, evaluate
+from sray_train.study.commit import present_commit
+from sray_train.study.record import Record, add_records, metrics_of, read_records
 from sray_train.tuning.scene_tuning import TuningPlan, make_tuner
 
 Row = dict[str, Any]
-CLOCK = "CPU time of fine-tuning, one thread: others on the machine do not count, nor does scoring test frames"
 SCORES = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr")
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown")
-LABELS = {"strict_miou": "strict mIoU", "psnr": "PSNR (dB)", "seconds": "seconds of fine-tuning", "step": "step"}
+LABELS = {"strict_miou": "strict mIoU", "psnr": "PSNR (dB)", "seconds": "seconds of fine-tuning", "steps": "step"}
 
 
 def tuning_curve(
@@ -34,7 +38,9 @@ def tuning_curve(
 ) -> list[Row]:
     """Tune a copy of the model on a scene's sources and tuning frames, and score test frames along the way. RGB.
 
-    `hold_out`: so many tuning frames judge instead of teaching, each time, and the weights scored are the best by them.
+    Rows: `steps`, `seconds` (processor time of tuning: others on the machine do not count, nor does scoring) and
+    `metrics`. `hold_out`: so many tuning frames judge instead of teaching, each time, and the weights scored are the
+    best by them.
     """
     config = replace(config, validate_every=score_every)
     queries = [Query(scene, test, tuple(scene.nearest(test, len(split.sources), split.sources))) for test in split.test]
@@ -47,39 +53,112 @@ def tuning_curve(
         if step % score_every == 0 or tuner.finished:
             model = tuner.result().model if hold_out else tuner.model
             scores = evaluate(SemanticField(model), queries, checkpoint.label_space).record()
-            row = {"step": step, "seconds": round(seconds, 2)}
-            rows.append(row | {name: round(scores[name], 4) for name in SCORES})
+            rows.append({"steps": step, "seconds": round(seconds, 2), "metrics": metrics_of(scores)})
     return rows
 
 
-def mean_curve(rooms: Sequence[Sequence[Row]]) -> list[Row]:
-    """Mean over rooms, step by step, of seconds and of scores, at the steps that all of them have."""
-    shared = set.intersection(*({row["step"] for row in room} for room in rooms))
-    at = [{row["step"]: row for row in room} for room in rooms]
+def room(scene: Scene) -> str:
+    """What a record calls it."""
+    return f"rooms {scene.name}"
+
+
+def curve_records(rows: Iterable[Row], scene: Scene, split: ViewSplit, **facts: Any) -> list[Record]:
+    """The rows of a curve as records. `facts`: the fields that only the caller knows."""
     return [
-        {"step": step}
-        | {name: round(statistics.fmean(room[step][name] for room in at), 4) for name in ("seconds", *SCORES)}
+        Record(
+            **row,
+            **facts,
+            data=room(scene),
+            views=len(split.sources),
+            pictures=len(split.test),
+            size=(scene.cameras.width, scene.cameras.height),
+            commit=present_commit(),
+            device=f"{device()}, its processor time",
+            command=typed(),
+        )
+        for row in rows
+    ]
+
+
+def device() -> str:
+    """What it is measured on: one thread of this processor."""
+    return f"{device_name(torch.device('cpu'))}, 1 thread"
+
+
+def typed() -> str:
+    """The command, fit for other machines."""
+    return command().replace(str(Path.home()), "~")
+
+
+def curves_of(path: Path | None, **fields: Any) -> list[Record]:
+    """The records of a file, if there is one, that have these fields."""
+    if path is None or not path.is_file():
+        return []
+    return [
+        record for record in read_records(path) if all(getattr(record, name) == its for name, its in fields.items())
+    ]
+
+
+def keep_curve(path: Path | None, curve: Sequence[Record]) -> None:
+    """Put a curve into a file of records, in place of all that it had of the same variant, teacher, room and size."""
+    if path is None:
+        return
+    kept = [record for record in curves_of(path) if _curve_of(record) != _curve_of(curve[0])]
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    add_records(fresh, [*kept, *curve])
+    fresh.replace(path)
+
+
+def _curve_of(record: Record) -> tuple[Any, ...]:
+    return record.variant, record.setting, record.teacher, record.data, record.seed, record.size
+
+
+def say(curve: Sequence[Record]) -> None:
+    """One line of what came of it."""
+    first, last = curve[0], curve[-1]
+    print(
+        f"{last.data}  {last.variant}, {last.teacher}: {last.steps} steps in {last.seconds:.1f} s  strict mIoU "
+        f"{first.metrics['strict_miou']:.3f} -> {last.metrics['strict_miou']:.3f}  PSNR {first.metrics['psnr']:.1f} -> "
+        f"{last.metrics['psnr']:.1f} dB",
+        flush=True,
+    )
+
+
+def mean_curve(records: Iterable[Record]) -> list[Row]:
+    """Mean over rooms, step by step, of seconds and of scores, at the steps that all of them have."""
+    rooms = list(by_room(records).values())
+    shared = set.intersection(*({record.steps for record in curve} for curve in rooms))
+    at = [{record.steps: record for record in curve} for curve in rooms]
+    return [
+        {"steps": step, "seconds": statistics.fmean(curve[step].seconds for curve in at)}
+        | {name: statistics.fmean(curve[step].metrics[name] for curve in at) for name in SCORES}
         for step in sorted(shared)
     ]
 
 
+def by_room(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Each room's curve, by steps."""
+    rooms: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda record: record.steps):
+        rooms.setdefault(record.data, []).append(record)
+    return rooms
+
+
 def draw(
-    ways: Mapping[str, Mapping[str, Sequence[Row]]],
-    along: str,
-    path: Path,
-    title: str,
-    level: tuple[str, float] | None = None,
+    ways: Mapping[str, Sequence[Record]], along: str, path: Path, title: str, level: tuple[str, float] | None = None
 ) -> None:
-    """Way -> room -> curve. Strict mIoU and PSNR along `step` or `seconds`: rooms faint, their mean strong.
+    """Way -> records. Strict mIoU and PSNR along `steps` or `seconds`: rooms faint, their mean strong.
 
     `level`: name and strict mIoU of what does not change along the way.
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
-    for (name, rooms), colour in zip(ways.items(), COLOURS, strict=False):
-        mean = mean_curve(list(rooms.values()))
+    for (name, records), colour in zip(ways.items(), COLOURS, strict=False):
+        mean = mean_curve(records)
         for panel, score in zip(axes, ("strict_miou", "psnr"), strict=True):
-            for room in rooms.values():
-                panel.plot([row[along] for row in room], [row[score] for row in room], color=colour, alpha=0.25, lw=1)
+            for curve in by_room(records).values():
+                there = [getattr(record, along) for record in curve]
+                panel.plot(there, [record.metrics[score] for record in curve], color=colour, alpha=0.25, lw=1)
             panel.plot([row[along] for row in mean], [row[score] for row in mean], ".-", color=colour, lw=2, label=name)
     for panel, score in zip(axes, ("strict_miou", "psnr"), strict=True):
         panel.set(xlabel=LABELS[along], ylabel=LABELS[score])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from sray.own_labels import own_labels
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
+from sray_train.study.record import Record, read_records
 from sray_train.tuning import scene_tuning
 from sray_train.tuning.relabelled import relabelled, with_own_labels
 from sray_train.tuning.scene_tuning import TuningPlan, tune_scene
@@ -156,13 +156,14 @@ def test_the_comparison_goes_on_where_it_stopped(
     tuned: list[dict] = []
     tuning_curve = benchmark.tuning_curve
 
-    def count(checkpoint, scene, split, config, score_every, hold_out):
+    def count(start, scene, split, config, score_every, hold_out):
         tuned.append({index: scene.frames[index].labels for index in range(6)})
         if len(tuned) == 2:
             raise KeyboardInterrupt
-        return tuning_curve(checkpoint, scene, split, config, score_every, hold_out)
+        return tuning_curve(start, scene, split, config, score_every, hold_out)
 
     monkeypatch.setattr(benchmark, "tuning_curve", count)
+    path = tmp_path / "out.json"
     measure = benchmark.Measure(
         str(network),
         "ade20k",
@@ -170,36 +171,103 @@ def test_the_comparison_goes_on_where_it_stopped(
         teachers=("truth", "all"),
         steps=2,
         score_every=1,
-        json=tmp_path / "out.json",
+        json=path,
         plot=tmp_path / "out.png",
     )
     with pytest.raises(KeyboardInterrupt):
         benchmark.main(measure)
-    half = json.loads((tmp_path / "out.json").read_text())
-    assert set(half["rooms"]["wall"]) == {"segmenter", "truth"} and "mean" not in half
+    half = read_records(path)
+    assert [(each.teacher, each.steps) for each in half] == [("ground truth", step) for step in (0, 1, 2)]
     benchmark.main(measure)
-    whole = json.loads((tmp_path / "out.json").read_text())
+    whole = read_records(path)
     assert len(tuned) == 3, "ground truth is not tuned on again"
-    assert whole["rooms"]["wall"]["truth"] == half["rooms"]["wall"]["truth"]
+    assert whole[:3] == half
     assert torch.equal(tuned[1][3], scene.frames[3].labels), "the test frame keeps its ground truth"
     assert torch.equal(tuned[0][0], scene.frames[0].labels) and not torch.equal(tuned[1][0], scene.frames[0].labels)
-    assert [row["step"] for row in whole["mean"]["all"]] == [0, 1, 2]
-    assert whole["mean"]["all"][0]["strict_miou"] == whole["mean"]["truth"][0]["strict_miou"]
+    assert [(each.teacher, each.steps) for each in whole[3:]] == [("pseudo-labels", step) for step in (0, 1, 2)]
+    assert {(each.variant, each.setting, each.data) for each in whole} == {("shipped", "finetuned", "rooms wall")}
+    assert whole[0].metrics == whole[3].metrics != whole[5].metrics
+    assert whole[0].cost["labels_strict_miou"] == 1 > whole[3].cost["labels_strict_miou"]
+    assert whole[0].cost["segmenter_strict_miou"] == whole[3].cost["segmenter_strict_miou"]
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
-    monkeypatch.setattr(benchmark, "tuning_curve", tuning_curve)
+    benchmark.main(measure)
+    assert read_records(path) == whole and len(tuned) == 3, "all of it is there: nothing is tuned"
     benchmark.main(replace(measure, steps=1, teachers=("all",)))
-    assert set(json.loads((tmp_path / "out.json").read_text())["rooms"]["wall"]) == {"segmenter", "all"}
+    shorter = read_records(path)
+    assert shorter[:3] == half and [each.steps for each in shorter[3:]] == [0, 1], "a curve is replaced as a whole"
+
+
+def test_semantic_nerf_learns_from_the_same_frames(
+    scene: Scene, tmp_path: Path, benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "m.safetensors", SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS, {})
+    network = save_model("deeplab", tmp_path / "deeplab", ("wall", "floor", "cabinet", "sky"))
+    (tmp_path / "small.yaml").write_text(
+        "system: semantic_nerf\nmodel: {layers: 2, width: 16}\n"
+        "frozen: {steps: 9000, rays: 16, coarse_samples: 4, fine_samples: 2}\n"
+    )
+    monkeypatch.setattr(benchmark, "load_scenes", lambda data, seeds: [scene])
+    monkeypatch.setattr(benchmark, "split_views", lambda scene: SPLIT)
+    monkeypatch.setattr(sys, "argv", ["pseudolabel_tuning.py"])
+    measure = benchmark.Measure(
+        str(network),
+        "ade20k",
+        checkpoint=tmp_path / "m.safetensors",
+        teachers=(),
+        semantic_nerf=tmp_path / "small.yaml",
+        semantic_nerf_steps=4,
+        semantic_nerf_score_every=2,
+        json=tmp_path / "out.json",
+    )
+    benchmark.main(measure)
+    found = read_records(tmp_path / "out.json")
+    assert [(each.teacher, each.steps) for each in found] == [
+        (teacher, step) for teacher in ("ground truth", "pseudo-labels") for step in (0, 2, 4)
+    ]
+    assert {(each.system, each.variant, each.setting) for each in found} == {("semantic_nerf",) * 2 + ("scratch",)}
+    assert found[0].metrics == found[3].metrics and found[2].metrics != found[5].metrics
+    assert found[1].options == {
+        "tuning.steps": 4,
+        "tuning.rays": 16,
+        "tuning.samples": [4, 2],
+        "tuning.learning_rate": 1e-3,
+    }
+    benchmark.main(measure)
+    assert read_records(tmp_path / "out.json") == found
+    with pytest.raises(ValueError, match="Semantic-NeRF says nothing before"):
+        replace(measure, semantic_nerf_teachers=("own",))
+
+
+def record(room: str, steps: int, seconds: float, score: float) -> Record:
+    metrics = dict.fromkeys(("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr"), score)
+    return Record("semantic_ray", "finetuned", room, metrics, 0, seconds, "abc", "x.yaml", "shipped", steps)
 
 
 def test_the_mean_of_rooms_is_taken_step_by_step(benchmark: ModuleType) -> None:
     curves = importlib.import_module("tuning_curves")
+    first = [record("rooms 1", 0, 0.0, 0.2), record("rooms 1", 5, 1.0, 0.4)]
+    second = [record("rooms 2", 5, 2.0, 0.8), record("rooms 2", 0, 0.0, 0.3), record("rooms 2", 9, 3.0, 0.9)]
+    mean = curves.mean_curve([*first, *second])
+    assert [each["steps"] for each in mean] == [0, 5]
+    assert (mean[1]["seconds"], mean[0]["psnr"]) == (1.5, 0.25) and mean[1]["strict_miou"] == pytest.approx(0.6)
 
-    def row(step: int, seconds: float, score: float) -> dict:
-        return {"step": step, "seconds": seconds} | dict.fromkeys(curves.SCORES, score)
 
-    mean = curves.mean_curve([[row(0, 0, 0.2), row(5, 1, 0.4)], [row(0, 0, 0.3), row(5, 2, 0.8), row(9, 3, 0.9)]])
-    assert [each["step"] for each in mean] == [0, 5]
-    assert (mean[1]["seconds"], mean[0]["psnr"], mean[1]["strict_miou"]) == (1.5, 0.25, 0.6)
+@pytest.mark.parametrize("name", ["finetune_modes", "model_card", "pseudolabel_tuning"])
+def test_what_is_recorded_can_be_drawn_again(name: str, tmp_path: Path, benchmark: ModuleType) -> None:
+    """The records that the documents cite are records, and their pictures are drawn from them alone."""
+    module, path = importlib.import_module(name), BENCHMARKS / "results" / f"{name}.json"
+    records = read_records(path)
+    if name == "finetune_modes":
+        module.main(module.Measure(json=path, plot=tmp_path / "o.png", redraw=True))
+    elif name == "model_card":
+        module.draw(records, tmp_path / "o.png")
+    else:
+        shipped = [each for each in records if each.variant == "shipped"]
+        module.draw(
+            {"all": [each for each in shipped if each.teacher == "pseudo-labels"]}, "steps", tmp_path / "o.png", ""
+        )
+    assert (tmp_path / "o.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_held_out_frames_choose_the_weights_that_are_scored(
@@ -214,6 +282,6 @@ def test_held_out_frames_choose_the_weights_that_are_scored(
     config = FineTuneConfig(steps=3, picture_steps=3, pictures=2, pixels=64)
     checkpoint = Checkpoint(model, SPACE, {}, "0" * 64)
     free, guarded = (curves.tuning_curve(checkpoint, scene, SPLIT, config, 1, hold_out) for hold_out in (0, 1))
-    scores = [[row["strict_miou"] for row in rows] for rows in (free, guarded)]
-    assert [row["step"] for row in guarded] == [0, 1, 2, 3]
+    scores = [[row["metrics"]["strict_miou"] for row in rows] for rows in (free, guarded)]
+    assert [row["steps"] for row in guarded] == [0, 1, 2, 3]
     assert scores[1] == [scores[0][0]] * 4 and scores[0][3] != scores[0][0]
