@@ -50,8 +50,9 @@ WEIGHTS = (
     "Figure 7: how much each source view counts",
     "The m views that have the query ray's surface in their picture get weights between tau/m and 1/(tau m). The "
     "paper's network gives the greater weight to the more important view: then views that have the surface hidden "
-    "(orange) are at the lower end. Views are in the order of their weights, the ring is where the surface is. The "
-    "rays are chosen by geometry alone; the numbers below are of all rays.",
+    "(orange) are at the lower end. Views are in the order of their weights, the ring is where the surface is: the "
+    "recorded one where depth is known, else the rendered one. The rays are chosen by geometry alone; the numbers "
+    "below are of all rays.",
 )
 
 
@@ -66,7 +67,8 @@ def inner_sections(
     even = [view.along(view.spread_pixels()) for view in views]
     rendered = [view.along(view.spread_pixels(), rendered=True) for view in views]
     attention, agreement = _attention(model, list(zip(views, even, rendered, strict=True)), folder)
-    weights, by_sight = _weights(model, list(zip(views, rendered, strict=True)), folder)
+    surfaces = [view.on_surface(view.spread_pixels()) for view in views]
+    weights, by_sight = _weights(model, list(zip(views, surfaces, strict=True)), folder)
     features = Section("features", *FEATURES, tuple(_features(view, folder) for view in views))
     return [features, attention, weights], {"attention": agreement, "view_weights": by_sight}
 
@@ -99,7 +101,7 @@ def _attention(
         return Section("attention", *ATTENTION, (), (gap,)), {}
     rows: list[Row] = []
     lines: list[tuple[str, ...]] = []
-    gained: list[float] = []
+    compared: list[Agreement] = []
     numbers: dict[str, Any] = {}
     for view, even, rendered in looks:
         picture = attention_picture(view, even, ray_for_attention(even))
@@ -109,7 +111,7 @@ def _attention(
         found = agreements(even), agreements(rendered)
         numbers[title] = [{"even": asdict(one), "rendered": asdict(two)} for one, two in zip(*found, strict=True)]
         lines += [(title, one.what, *_r(one), *_r(two)) for one, two in zip(*found, strict=True)]
-        gained += [one.own - one.other for both in found for one in both]
+        compared += [one for both in found for one in both]
     head = (
         "picture", "attention against", f"r, {EVEN_SAMPLES} even samples", "another ray's",
         f"r, {FINE_SAMPLES} as rendered", "another ray's",
@@ -117,7 +119,7 @@ def _attention(
     says = (
         "Correlation r of the attention received along a reprojected ray, mean over rays and views: 1 would be "
         "visibility itself. Against another ray's it is what the place along the ray explains alone: only what r has "
-        f"beyond that is about this ray's surface. {attention_verdict(gained)}"
+        f"beyond that is about this ray's surface. {attention_verdict(compared)}"
     )
     return Section("attention", *ATTENTION, tuple(rows), (), (Table(head, tuple(lines), says),)), numbers
 
@@ -163,16 +165,24 @@ def _weights(
     return Section("weights", *WEIGHTS, tuple(rows), (), (Table(head, tuple(lines), says),)), numbers
 
 
-def attention_verdict(gained: Sequence[float]) -> str:
-    """Of r less another ray's r, of every picture and thing compared with."""
-    known = [value for value in gained if not math.isnan(value)]
+def attention_verdict(found: Sequence[Agreement]) -> str:
+    """Whether attention follows any of what it was compared with, in every picture and beyond another ray's."""
+    beyond = {
+        what: [min(one.own, one.own - one.other) for one in found if one.what == what]
+        for what in dict.fromkeys(one.what for one in found)
+    }
+    known = [one for one in found if not math.isnan(one.own + one.other)]
     if not known:
         return ""
-    low, high = min(known), max(known)
-    says = f"Here that is {_number(low)} to {_number(high)}"
-    if high < NOTABLE:
-        return f"{says}: this attention follows the place along the ray, not visibility."
-    return f"{says}: some of this attention follows visibility."
+    follows = [what for what, values in beyond.items() if min(values) >= NOTABLE]
+    own, more = [one.own for one in known], [one.own - one.other for one in known]
+    says = (
+        f"Here r is {_number(min(own))} to {_number(max(own))}, and {_number(min(more))} to {_number(max(more))} "
+        "beyond another ray's"
+    )
+    if follows:
+        return f"{says}: this attention does follow the {' and the '.join(follows)}."
+    return f"{says}: this attention does not follow visibility."
 
 
 def weights_verdict(sights: Sequence[WeightsBySight]) -> str:

@@ -54,4 +54,4 @@ def surface_score(rays: QueryRays) -> Float[Tensor, " rays"]:
     if rays.visible is not None:
         visible = rays.at_surface(rays.visible) & inside
         score += 3 * torch.minimum(visible.sum(0), (inside & ~visible).sum(0))
-    return torch.where(rays.passed.output.opacity > 0.5, score, -1.0)
+    return torch.where(rays.found, score, -1.0)

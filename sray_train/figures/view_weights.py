@@ -18,7 +18,7 @@ COLUMNS = 5
 
 @dataclass(frozen=True)
 class RayWeights:
-    """A ray's view weights at its surface, the sample that counts most in its picture."""
+    """A ray's view weights at its surface."""
 
     weights: tuple[float, ...]
     """Of each source view; 0 where the view does not have the surface in its picture."""
@@ -55,8 +55,7 @@ def ray_weights(rays: QueryRays, ray: int, tau: float) -> RayWeights:
 
 def weights_by_sight(rays: QueryRays, tau: float) -> WeightsBySight:
     """Of all rays that find a surface."""
-    found = rays.passed.output.opacity > 0.5
-    inside = rays.at_surface(rays.passed.valid) & found
+    inside = rays.at_surface(rays.passed.valid) & rays.found
     relative = rays.at_surface(rays.passed.view_weights) * inside.sum(0)
     seeing = hidden = inside & False
     if rays.visible is not None:
@@ -79,7 +78,7 @@ def weights_picture(view: QueryView, rays: QueryRays, ray: int, found: RayWeight
     rows = math.ceil((2 + len(order)) / COLUMNS)
     with plt.rc_context(plots.STYLE):
         figure, grid = plt.subplots(
-            rows, COLUMNS, figsize=(plots.WIDTH, 2.15 * rows), layout="constrained", squeeze=False
+            rows, COLUMNS, figsize=(plots.WIDTH, 2.3 * rows), layout="constrained", squeeze=False
         )
         places = list(grid.flat)
         plots.show_picture(places[0], view.target.image.numpy(), "query pixel in the target")

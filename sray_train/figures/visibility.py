@@ -14,8 +14,6 @@ from sray_train.figures.query_view import QueryRays
 
 LEAST_SAMPLES = 8
 """Of a reprojected ray inside the view: fewer have no correlation worth a mean."""
-LEAST_OPACITY = 0.5
-"""Rays that stop less light show no surface."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def agreements(rays: QueryRays) -> list[Agreement]:
     expanded = {what: values.expand_as(received) for what, values in compared.items()}
     if rays.visible is not None:
         expanded["visible from the source"] = rays.visible.to(received)
-    counted = (passed.valid.sum(-1) >= LEAST_SAMPLES) & (passed.output.opacity > LEAST_OPACITY)
+    counted = (passed.valid.sum(-1) >= LEAST_SAMPLES) & rays.found
     found = []
     for what, values in expanded.items():
         own = correlation(received, values, passed.valid)[counted]
@@ -89,7 +87,7 @@ def profile_about_surface(
     passed = rays.passed
     relative = received_per_head(passed) * passed.valid.sum(-1)[..., None, None]
     offsets = torch.arange(passed.depths.shape[1]) - rays.surface.unsqueeze(-1)
-    counted = (passed.valid.sum(-1) >= LEAST_SAMPLES) & (passed.output.opacity > LEAST_OPACITY)
+    counted = (passed.valid.sum(-1) >= LEAST_SAMPLES) & rays.found
     counted = passed.valid & counted.unsqueeze(-1)
     places = torch.arange(-reach, reach + 1)
     means = []

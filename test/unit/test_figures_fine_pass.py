@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +18,17 @@ from sray_train.datasets.scene import Scene
 from sray_train.evaluation.evaluate import Query
 from sray_train.figures.feature_maps import feature_colours
 from sray_train.figures.fine_pass import attention_weights, fine_pass, noted, per_head
+from sray_train.figures.inner_sections import attention_verdict, weights_verdict
 from sray_train.figures.query_view import QueryRays, QueryView
 from sray_train.figures.ray_choice import ray_for_attention, rays_for_weights
-from sray_train.figures.view_weights import ray_weights, weights_by_sight
-from sray_train.figures.visibility import agreements, attention_received, correlation, profile_about_surface
+from sray_train.figures.view_weights import WeightsBySight, ray_weights, weights_by_sight
+from sray_train.figures.visibility import (
+    Agreement,
+    agreements,
+    attention_received,
+    correlation,
+    profile_about_surface,
+)
 
 BOUNDS = (0.5, 4.0)
 
@@ -42,8 +50,10 @@ def network(**config: object) -> SemanticRay:
 
 @pytest.fixture
 def rays(query: Query) -> QueryRays:
+    """At even samples of random weights, which find no surface: all rays count here."""
     view = QueryView(network(), query)
-    return view.along(view.spread_pixels())
+    rays = view.along(view.spread_pixels())
+    return replace(rays, found=torch.ones_like(rays.found))
 
 
 # Attention
@@ -136,8 +146,7 @@ def test_attention_that_is_visibility_is_found_to_be(rays: QueryRays) -> None:
     assert rays.visible is not None and rays.passed.attention is not None
     seen = rays.visible.float() + 1e-6 * torch.rand(rays.visible.shape)
     rows = (seen / seen.sum(-1, keepdim=True))[:, :, None, None].expand_as(rays.passed.attention)
-    opaque = replace(rays.passed.output, opacity=torch.ones_like(rays.passed.output.opacity))
-    ideal = replace(rays, passed=replace(rays.passed, attention=rows, output=opaque))
+    ideal = replace(rays, passed=replace(rays.passed, attention=rows))
     found = {one.what: one for one in agreements(ideal)}
     assert found["visible from the source"].own > 0.999
     assert found["visible from the source"].rays > 0
@@ -156,11 +165,32 @@ def test_the_profile_is_one_where_attention_is_even(rays: QueryRays) -> None:
     valid = rays.passed.valid
     assert rays.passed.attention is not None
     even = (valid / valid.sum(-1, keepdim=True).clamp_min(1))[:, :, None, None].expand_as(rays.passed.attention)
-    opaque = replace(rays.passed.output, opacity=torch.ones_like(rays.passed.output.opacity))
-    places, heads = profile_about_surface(replace(rays, passed=replace(rays.passed, attention=even, output=opaque)), 4)
+    places, heads = profile_about_surface(replace(rays, passed=replace(rays.passed, attention=even)), 4)
     assert places.tolist() == list(range(-4, 5))
     torch.testing.assert_close(heads[heads.isfinite()], torch.ones(int(heads.isfinite().sum())))
     assert heads.isfinite().any()
+
+
+def test_a_recorded_surface_is_where_the_sensor_saw_it(query: Query) -> None:
+    view = QueryView(network(), query)
+    pixels = view.spread_pixels()
+    rays = view.on_surface(pixels)
+    column, row = pixels.long().unbind(-1)
+    assert view.target.depth is not None
+    at = rays.passed.depths.gather(-1, rays.surface.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(at, view.target.depth[row, column], atol=1e-4, rtol=0)
+    assert rays.visible is not None
+    inside = rays.at_surface(rays.passed.valid)
+    assert rays.at_surface(rays.visible)[inside].all()  # nothing stands before the wall
+
+
+def test_attention_is_said_to_follow_only_what_it_follows_in_every_picture_and_beyond_another_rays() -> None:
+    follows = [Agreement("compositing weight", own, other, 9) for own, other in ((0.5, 0.1), (0.3, 0.1))]
+    assert attention_verdict(follows).endswith("this attention does follow the compositing weight.")
+    for own, other in ((0.5, 0.45), (-0.1, -0.4), (0.05, 0.0)):
+        one = Agreement("compositing weight", own, other, 9)
+        assert attention_verdict([*follows, one]).endswith("this attention does not follow visibility.")
+    assert attention_verdict([Agreement("compositing weight", math.nan, math.nan, 0)]) == ""
 
 
 # View weights
@@ -170,16 +200,18 @@ def test_view_weights_are_the_networks_own_within_their_bounds(query: Query) -> 
     model = network(tau=0.7)
     view = QueryView(model, query)
     pixels = view.spread_pixels()
-    rays = view.along(pixels)
+    rays = view.on_surface(pixels)
     with torch.inference_mode(), noted({"head": model.fine}) as seen:
         model.shade(view.encoded, view.target.camera, pixels, rays.passed.output.coordinates, BOUNDS)
         network_says = model.fine.view_weights(seen["head"][0][0])
+    assert view.target.depth is not None and rays.found.all()  # the wall is everywhere
     shown_rays = rays.at_surface(rays.passed.valid).any(0).nonzero().flatten().tolist()
     assert len(shown_rays) > 3
     for ray in shown_rays:
         found = ray_weights(rays, ray, 0.7)
-        strongest = int(rays.passed.output.weights[ray].argmax())
-        assert found.weights == pytest.approx(network_says[:, ray, strongest].tolist(), abs=1e-6)
+        column, row = pixels[ray].long().tolist()
+        wall = int((rays.passed.depths[ray] - view.target.depth[row, column]).abs().argmin())
+        assert found.weights == pytest.approx(network_says[:, ray, wall].tolist(), abs=1e-6)
         low, high = found.bounds
         inside = [weight for weight, shown in zip(found.weights, found.inside, strict=True) if shown]
         assert sum(inside) == pytest.approx(1, abs=1e-5)
@@ -193,12 +225,18 @@ def test_weights_of_views_that_see_and_of_views_that_do_not_are_told_apart(rays:
     visible[0] = False  # something stands before the first view
     count = inside.sum(0).clamp_min(1)
     weights = torch.where(visible, 1.2, 0.8) * inside / count
-    opaque = replace(rays.passed.output, opacity=torch.ones_like(rays.passed.output.opacity))
-    made = replace(rays, visible=visible, passed=replace(rays.passed, view_weights=weights, output=opaque))
+    made = replace(rays, visible=visible, passed=replace(rays.passed, view_weights=weights))
     sight = weights_by_sight(made, tau=0.7)
     assert (sight.seeing, sight.hidden) == pytest.approx((1.2, 0.8), abs=1e-5)
     assert sum(sight.views) == int(rays.at_surface(inside).sum()) and min(sight.views) > 0
     assert sight.at_bounds == 0
+
+
+def test_weights_are_said_to_depend_on_sight_only_if_they_do_in_every_picture() -> None:
+    told, untold = (WeightsBySight(seeing, 0.9, (5, 5), 0.1, 0.0) for seeing in (1.1, 0.92))
+    assert weights_verdict([told, told]).endswith("views that see the surface do weigh more.")
+    assert weights_verdict([told, untold]).endswith("these weights hardly depend on who sees the surface.")
+    assert weights_verdict([WeightsBySight(1.0, math.nan, (5, 0), 0.1, 0.0)]) == ""
 
 
 # Features, and which rays are shown
@@ -223,8 +261,6 @@ def test_feature_colours_have_one_meaning_in_all_views() -> None:
 
 
 def test_rays_are_chosen_by_geometry_and_stand_apart(rays: QueryRays) -> None:
-    opaque = replace(rays.passed.output, opacity=torch.ones_like(rays.passed.output.opacity))
-    rays = replace(rays, passed=replace(rays.passed, output=opaque))
     chosen = rays_for_weights(rays, 2, apart=12)
     assert len(set(chosen)) == 2
     assert float((rays.pixels[chosen[0]] - rays.pixels[chosen[1]]).norm()) >= 12
