@@ -121,7 +121,8 @@ class Generalization(Job):
         return (self.variant.name, "generalization", self.seed) in known
 
     def run(self, seconds: float) -> Iterator[Record]:
-        config = self.variant.run(self.seed, shared_encoder(self.folder))
+        encoder = shared_encoder(self.folder) if self.study.encoder.encoder.steps else None
+        config = self.variant.run(self.seed, encoder)
         trainer = make_trainer(config, self.place, max_seconds=seconds, fabric=fabric_on(self.device, config))
         if not trainer.run():
             raise Stopped
@@ -274,7 +275,7 @@ def shared_encoder(folder: Path) -> Path:
 
 def train_encoder(study: Study, folder: Path, device: torch.device, seconds: float) -> None:
     """The pre-trained encoder that all variants share, if it is not there yet. Raises Stopped."""
-    if shared_encoder(folder).exists():
+    if not study.encoder.encoder.steps or shared_encoder(folder).exists():
         return
     fabric = fabric_on(device, study.encoder)
     trainer = make_trainer(study.encoder, folder / "encoder", max_seconds=seconds, fabric=fabric)

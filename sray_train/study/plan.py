@@ -62,9 +62,9 @@ class Variant:
         """Whether it is trained on many scenes, for scenes it never saw."""
         return not self.fuse and self.config.system not in WITHOUT_ENCODER
 
-    def run(self, seed: int, encoder: Path) -> TrainConfig:
-        """The config of one training."""
-        return replace(self.config, seed=seed, encoder_from=str(encoder))
+    def run(self, seed: int, encoder: Path | None) -> TrainConfig:
+        """The config of one training. `encoder`: the checkpoint whose encoder it starts from."""
+        return replace(self.config, seed=seed, encoder_from=str(encoder or ""))
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Study:
 
     path: Path
     encoder: TrainConfig
-    """Of the pre-trained encoder that all variants share."""
+    """Of the pre-trained encoder that all variants share. Of 0 steps: there is none, each begins with its own."""
     scene: ScenePlan
     variants: dict[str, Variant]
 
