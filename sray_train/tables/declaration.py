@@ -66,8 +66,6 @@ class Picture:
     file: str
     over: str = ""
     """Of curves: the field of Record to the right."""
-    scale: Literal["linear", "symlog"] = "linear"
-    """Of that axis; symlog where one curve is many times as long as another."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ LEAST_PAIRS = 3
 RULE = (
     "Differences are of strict mIoU in points of a hundred, of the same scene and seed on both sides, averaged. "
     "The 95 % interval is a bootstrap that draws seeds and scenes anew, both with replacement; of three scenes or "
-    "seeds it is hardly more than the range of what was seen. A pair *holds* if its "
+    "seeds it is hardly more than the range of what was seen, and of *one seed* it does not know how another "
+    "training would have come out. A pair *holds* if its "
     "interval lies above 0, *does not hold* if it lies below, and is *within noise* otherwise; fewer than "
     f"{LEAST_PAIRS} scenes and seeds together are too few to say. A claim holds if all its pairs do, and does not if "
     "one of them does not."
@@ -47,6 +48,11 @@ class Difference:
     def interval(self) -> tuple[float, float] | None:
         """95 % of the mean; None for too few pairs."""
         return interval(self.pairs) if len(self.pairs) >= LEAST_PAIRS else None
+
+    @property
+    def note(self) -> str:
+        """What a verdict has to be read with."""
+        return ", one seed" if self.interval is not None and len({seed for seed, _ in self.pairs}) == 1 else ""
 
     @property
     def verdict(self) -> str:
@@ -113,9 +119,9 @@ def summary(orders: Sequence[Order], records: Sequence[Record], dataset: str, *,
 
 
 def _rows(order: Order, found: Sequence[Difference]) -> Iterator[list[str]]:
-    claim, whole = order.claim, f"**{verdict(found)}**"
+    claim, whole = order.claim, f"**{verdict(found)}**{max(each.note for each in found)}"
     for each in found:
-        yield [claim, whole, each.better, each.worse, *_figures(each), each.verdict]
+        yield [claim, whole, each.better, each.worse, *_figures(each), each.verdict + each.note]
         claim = whole = ""
 
 

@@ -14,6 +14,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
 from sray_train.tables.cells import PERCENT
@@ -92,8 +93,6 @@ def draw(grid: Grid, found: Sequence[Point]) -> bytes:
     else:
         axes.set_ylabel(SCORE)
         axes.set_xlabel(AXES[picture.over])
-        if picture.scale == "symlog":
-            axes.set_xscale("symlog", linthresh=50)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     file = io.BytesIO()
@@ -115,6 +114,10 @@ def _bars(axes: plt.Axes, found: Sequence[Point]) -> None:
 
 
 def _curves(axes: plt.Axes, found: Sequence[Point]) -> None:
+    ends = {point.series: float(point.at) for point in sorted(found, key=lambda point: float(point.at))}
+    if max(ends.values()) > 5 * min(ends.values()):  # on one even axis the short curves would be a line upwards
+        axes.set_xscale("symlog", linthresh=min(ends.values()) / 2)
+        axes.xaxis.set_major_formatter(ScalarFormatter())
     for name, colour in zip(dict.fromkeys(point.series for point in found), COLOURS * 3, strict=False):
         curve = sorted((point for point in found if point.series == name), key=lambda point: float(point.at))
         axes.plot([float(point.at) for point in curve], [point.mean for point in curve], "-", color=colour, label=name)

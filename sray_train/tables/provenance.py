@@ -74,12 +74,12 @@ def _count(numbers: Sequence[int], one: str, many: str) -> str:
     return f"{_list(numbers)} {one if list(numbers) == [1] else many}" if numbers else ""
 
 
-def _list(numbers: Sequence[int]) -> str:
+def _list(values: Sequence[int | str]) -> str:
     """All, or the first ones and the last of a long row."""
-    shown = numbers if len(numbers) <= 6 else [*numbers[:3], "...", numbers[-1]]
+    shown = values if len(values) <= 6 else [*values[:3], "...", values[-1]]
     return ", ".join(map(str, shown))
 
 
 def _texts(one: str, many: str, texts: Iterable[str]) -> str:
     found = sorted({text for text in texts if text.strip("`")})
-    return f"{one if len(found) == 1 else many} {', '.join(found)}".strip() if found else ""
+    return f"{one if len(found) == 1 else many} {_list(found)}".strip() if found else ""

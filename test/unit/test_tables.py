@@ -150,6 +150,8 @@ def test_records_are_chosen_by_their_fields() -> None:
     assert choose(records, where | {"input": "RGB-D"}, {"input": "any"}) == [plain, depth]
     assert choose(records, where, {"teacher": "pseudo-labels"}) == [taught]
     assert choose(records, where, {"views": "4"}) == []
+    assert choose(records, where, {"config": "studies/"}) == [plain]
+    assert choose(records, where, {"config": "experiments/"}) == []
     with pytest.raises(ValueError, match="variants"):
         check_filter({"variants": "neuray"})
 
@@ -263,6 +265,12 @@ def test_the_interval_draws_seeds_and_scenes_and_not_single_pairs() -> None:
     assert interval({(0, scene): 0.2 for scene in "xyz"}) == pytest.approx((0.2, 0.2))
     with_gap = {(0, "x"): 1.0, (0, "y"): 2.0, (1, "x"): 3.0}
     assert interval(with_gap) == (1.0, 3.0)
+
+
+def test_a_verdict_on_one_seed_says_so() -> None:
+    one, two = ({(seed, scene): 0.1 for seed in range(seeds) for scene in "xyz"} for seeds in (1, 2))
+    assert (Difference("a", "b", one).note, Difference("a", "b", two).note) == (", one seed", "")
+    assert Difference("a", "b", {(0, "x"): 0.1}).note == "", "it says too few already"
 
 
 @pytest.mark.parametrize(
@@ -385,3 +393,8 @@ def test_a_file_that_is_no_list_of_records_is_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"the whole page"):
         tables(results / "a.json", tmp_path / "page.md", "--check")
     assert not (tmp_path / "page.md").exists()
+
+
+def test_the_committed_page_is_what_the_records_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    main(["tables", "--check"])
