@@ -38,7 +38,7 @@ def lay_out(table: Table, datasets: dict[str, DataSet], records: Sequence[Record
     """The table with what the records hold."""
     rows = [row for declared in table.rows for row in _expand(declared, table, records)]
     cells = {dataset: _cells_of(rows, dataset, table, records) for dataset in table.ours}
-    head, columns = list(table.head), [list(texts) for texts in zip(*(row.label for row in rows), strict=True)]
+    head, columns = list(table.head), [list(texts) for texts in zip(*(_label(row) for row in rows), strict=True)]
     for dataset in table.paper:
         for number, column in enumerate(table.paper_columns):
             head.append(f"paper, {datasets[dataset].name}: {column.name}")
@@ -52,7 +52,8 @@ def lay_out(table: Table, datasets: dict[str, DataSet], records: Sequence[Record
     if table.transposed:
         whole = [head, *lines]
         head, *lines = [[line[number] for line in whole] for number in range(len(head))]
-    notes = [*table.notes, *_measured_on(table, rows, cells, datasets)]
+    added = ["†: not in the paper."] if any(_is_added(row) for row in rows) else []
+    notes = [*added, *table.notes, *_measured_on(table, rows, cells, datasets)]
     return Grid(table, head, lines, notes, [each for of_dataset in cells.values() for each in of_dataset])
 
 
@@ -72,6 +73,15 @@ def _expand(row: Row, table: Table, records: Sequence[Record]) -> Iterator[Row]:
         yield replace(row, label=label, records=row.records | {row.each: str(value)}, series=row.name)
     if not values:
         yield replace(row, label=tuple("ours" if "{" in part else part for part in row.label), series=row.name)
+
+
+def _is_added(row: Row) -> bool:
+    """Whether the paper has no such row; that our numbers of steps are not the paper's goes without saying."""
+    return not row.paper and not row.each
+
+
+def _label(row: Row) -> tuple[str, ...]:
+    return (f"{row.label[0]} †", *row.label[1:]) if _is_added(row) else row.label
 
 
 def _cells_of(rows: Sequence[Row], dataset: str, table: Table, records: Sequence[Record]) -> list[Measured]:

@@ -188,6 +188,13 @@ def test_scannet_and_replica_have_columns_once_they_have_records() -> None:
     assert row[grid.head.index("ours, rooms")] == "not measured"
 
 
+def test_rows_that_the_paper_has_not_are_marked() -> None:
+    grid = laid_out(11)
+    assert [row[0] for row in grid.rows] == ["1", "2 †", "4", "8", "12", "16"]
+    assert "†: not in the paper." in grid.notes
+    assert not any("†" in text for row in [*laid_out(16).rows, laid_out(16).notes] for text in row)
+
+
 def test_below_a_table_stands_what_it_was_measured_on() -> None:
     tuned = {"setting": "finetuned", "steps": 200, "pictures": 4}
     grid = laid_out(
