@@ -204,8 +204,7 @@ def test_semantic_nerf_learns_from_the_same_frames(
     save_checkpoint(tmp_path / "m.safetensors", SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS, {})
     network = save_model("deeplab", tmp_path / "deeplab", ("wall", "floor", "cabinet", "sky"))
     (tmp_path / "small.yaml").write_text(
-        "system: semantic_nerf\nmodel: {layers: 2, width: 16}\n"
-        "frozen: {steps: 9000, rays: 16, coarse_samples: 4, fine_samples: 2}\n"
+        "system: semantic_nerf\nmodel: {layers: 2, width: 16}\nfrozen: {steps: 9000, rays: 16}\n"
     )
     monkeypatch.setattr(benchmark, "load_scenes", lambda data, seeds: [scene])
     monkeypatch.setattr(benchmark, "split_views", lambda scene: SPLIT)
@@ -218,6 +217,7 @@ def test_semantic_nerf_learns_from_the_same_frames(
         semantic_nerf=tmp_path / "small.yaml",
         semantic_nerf_steps=4,
         semantic_nerf_score_every=2,
+        semantic_nerf_samples=(4, 2),
         json=tmp_path / "out.json",
     )
     benchmark.main(measure)
@@ -231,7 +231,7 @@ def test_semantic_nerf_learns_from_the_same_frames(
         "tuning.steps": 4,
         "tuning.rays": 16,
         "tuning.samples": [4, 2],
-        "tuning.learning_rate": 1e-3,
+        "tuning.learning_rate": 2e-3,
     }
     benchmark.main(measure)
     assert read_records(tmp_path / "out.json") == found
