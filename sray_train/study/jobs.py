@@ -104,7 +104,7 @@ class Job(ABC):
             quality=self.variant.config.evaluation.quality,
             size=size,
             options=self.variant.options,
-            device=f"{device_name(self.device)}, {torch.get_num_threads()} threads",
+            device=f"{device_name(self.device)}, torch threads: {torch.get_num_threads()}",
         )
 
 

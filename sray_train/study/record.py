@@ -71,8 +71,11 @@ class Record:
         for name, kind in (("system", System), ("setting", Setting), ("part", Part)):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(get_args(kind))}")
-        if strange := set(self.metrics) - set(METRICS):
-            raise ValueError(f"metrics has {', '.join(sorted(strange))}; expected some of {', '.join(METRICS)}")
+        _check_metrics("metrics", self.metrics)
+        if not isinstance(self.per_scene, dict):
+            raise ValueError(f"per_scene is {self.per_scene!r:.60}; expected scenes, each with its metrics")
+        for scene, metrics in self.per_scene.items():
+            _check_metrics(f"per_scene.{scene}", metrics)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -120,8 +123,19 @@ def add_records(path: Path, records: Iterable[Record]) -> None:
 
 
 def _plain(record: Record) -> dict[str, Any]:
-    """Its fields, the empty mappings and texts left out."""
-    return {name: value for name, value in asdict(record).items() if value not in ({}, "")}
+    """Its fields, but for the empty ones that a reader fills in by itself."""
+    optional = {each.name for each in fields(Record) if each.default == "" or each.default_factory is dict}
+    return {name: value for name, value in asdict(record).items() if name not in optional or value}
+
+
+def _check_metrics(name: str, metrics: Any) -> None:
+    if not isinstance(metrics, dict):
+        raise ValueError(f"{name} is {metrics!r:.60}; expected names of metrics and their values")
+    if strange := sorted(set(metrics) - set(METRICS)):
+        raise ValueError(f"{name} has {', '.join(strange)}; expected some of {', '.join(METRICS)}")
+    for metric, value in metrics.items():
+        if value is not None and type(value) not in (int, float):
+            raise ValueError(f"{name}.{metric} is {value!r:.60}; expected a number, or null where there is none")
 
 
 def _record(path: Path, number: int, raw: Any) -> Record:

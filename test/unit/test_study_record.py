@@ -42,6 +42,28 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert read_records(tmp_path / "new" / "a.json") == [record(), full]
 
 
+def test_empty_texts_that_a_record_must_have_are_written(tmp_path: Path) -> None:
+    bare = record(commit="", config="", metrics={})
+    add_records(tmp_path / "a.json", [bare])
+    assert read_records(tmp_path / "a.json") == [bare]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"metrics": {"psnr": "20"}}, "metrics.psnr is '20'; expected a number"),
+        ({"metrics": {"psnr": True}}, "metrics.psnr is True; expected a number"),
+        ({"metrics": [0.5]}, "metrics is [0.5]; expected names of metrics"),
+        ({"per_scene": ["09000"]}, "per_scene is ['09000']; expected scenes"),
+        ({"per_scene": {"09000": {"miou": 0.5}}}, "per_scene.09000 has miou; expected some of strict_miou"),
+    ],
+)
+def test_scores_of_another_kind_are_refused(change: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        record(**change)
+    assert complaint in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "change",
     [
