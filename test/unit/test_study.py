@@ -176,9 +176,12 @@ def test_the_shipped_studies_differ_in_what_they_name_alone(path: Path) -> None:
             common.data, common.frozen, common.joint, common.encoder,
         )  # fmt: skip
         assert variant.config.loss == common.loss or variant.name.startswith("loss_")
-    assert {"semantic_ray", "neuray", "mvsnerf", "ibrnet", "nerf", "semantic_nerf", "voxel_fusion"} <= set(
-        study.variants
-    )
+
+
+def test_the_study_of_the_rooms_has_every_system() -> None:
+    study = load_study(Path("config/studies/rooms.yaml"))
+    assert {variant.config.system for variant in study.variants.values()} == set(MODEL_SECTIONS)
+    assert {"voxel_fusion", "voxel_fusion_depth"} <= set(study.variants)
 
 
 @pytest.mark.parametrize(
