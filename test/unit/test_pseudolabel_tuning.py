@@ -231,7 +231,7 @@ def test_semantic_nerf_learns_from_the_same_frames(
         "tuning.steps": 4,
         "tuning.rays": 16,
         "tuning.samples": [4, 2],
-        "tuning.learning_rate": 2e-3,
+        "tuning.learning_rate": 4e-3,
     }
     benchmark.main(measure)
     assert read_records(tmp_path / "out.json") == found
