@@ -13,10 +13,12 @@ from rich.console import Console
 
 from sray.errors import ErrorCode, SrayError
 from sray_train.cli.options import check_options
-from sray_train.study.jobs import Job, Stopped, jobs, train_encoder
+from sray_train.study.job import Job, Stopped
+from sray_train.study.jobs import jobs
 from sray_train.study.locks import claimed
 from sray_train.study.plan import load_study
 from sray_train.study.record import add_records, read_records
+from sray_train.study.unseen_scenes import train_encoder
 
 WAIT = 5.0
 """Seconds between two looks at what other processes have done."""

@@ -9,7 +9,7 @@ from sray.checkpoint import Checkpoint
 from sray.errors import SrayError
 from sray.label_space import LabelSpace
 from sray.ray_model import RayModel
-from sray_train.study.jobs import run_folder, scene_checkpoint, trained_checkpoint
+from sray_train.study.folder import run_folder, scene_checkpoint, trained_checkpoint
 from sray_train.study.record import Setting
 from sray_train.systems import load_checkpoint
 

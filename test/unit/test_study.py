@@ -19,10 +19,12 @@ from sray.sequence import SequenceWriter
 from sray_train.cli import main
 from sray_train.config import MODEL_SECTIONS
 from sray_train.config_reading import merged
-from sray_train.study.jobs import Generalization, SceneJob, jobs
+from sray_train.study.jobs import jobs
 from sray_train.study.locks import claimed
 from sray_train.study.plan import VariantSection, load_study
 from sray_train.study.record import Record, read_records
+from sray_train.study.single_scenes import SceneJob
+from sray_train.study.unseen_scenes import Generalization
 from sray_train.systems import load_checkpoint
 
 CPU = torch.device("cpu")

@@ -1,0 +1,88 @@
+"""Job: what all runs of a study have in common. A job leaves records, and is done where they are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sray.render_config import RenderConfig
+from sray_train.baselines.nerf import NeRF
+from sray_train.bench.run import device_name
+from sray_train.study.commit import present_commit
+from sray_train.study.folder import run_folder, trained_checkpoint
+from sray_train.study.plan import Study, Variant
+from sray_train.study.record import Record
+
+
+class Stopped(Exception):
+    """The time is up: what is done is saved, and the same command goes on."""
+
+
+@dataclass(frozen=True)
+class Job(ABC):
+    """One thing to run for one variant and seed."""
+
+    study: Study
+    folder: Path
+    """The study's run folder."""
+    variant: Variant
+    seed: int
+    device: torch.device
+
+    @property
+    def place(self) -> Path:
+        """Where this variant and seed keep their files."""
+        return run_folder(self.folder, self.variant.name, self.seed)
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether it has an opinion on classes at all."""
+        return self.variant.config.system != NeRF.system
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What is shown, and what a lock is called."""
+
+    @property
+    def needs(self) -> str:
+        """The variant that has to be trained before, with the same seed; empty: none."""
+        return ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what it needs is there."""
+        return not self.needs or trained_checkpoint(self.place).exists()
+
+    @abstractmethod
+    def is_done(self, records: list[Record]) -> bool:
+        """Whether these records hold its own."""
+
+    @abstractmethod
+    def run(self, seconds: float) -> Iterator[Record]:
+        """Do it within so many seconds. Raises Stopped where they are too few."""
+
+    def record(self, **own: Any) -> Record:
+        """A record with what all jobs of a variant say alike."""
+        size = own.pop("size", (self.variant.config.data.width, self.variant.config.data.height))
+        return Record(
+            **{"system": self.variant.config.system} | own,
+            seed=self.seed,
+            commit=present_commit(),
+            config=str(self.study.path),
+            variant=self.variant.name,
+            input="RGB-D" if self.variant.depth else "RGB",
+            quality=self.variant.config.evaluation.quality,
+            size=size,
+            options=self.variant.options,
+            device=f"{device_name(self.device)}, torch threads: {torch.get_num_threads()}",
+        )
+
+    @property
+    def render_config(self) -> RenderConfig:
+        return RenderConfig.preset(self.variant.config.evaluation.quality)
