@@ -14,14 +14,14 @@ from pathlib import Path
 
 import tyro
 from measuring import one_thread
-from tuning_curves import curve_records, curves_of, draw, keep_curve, say, tuning_curve
+from tuning_curves import curve_records, curves_of, draw, say, tuning_curve
 
 from sray.checkpoint import load_checkpoint
 from sray.finetune_config import FineTuneConfig, Mode
 from sray_train.config import DataConfig
 from sray_train.datasets.catalog import load_scenes
 from sray_train.datasets.view_split import split_views
-from sray_train.study.record import Record
+from sray_train.study.record import Record, add_records
 
 VARIANTS: dict[Mode, str] = {"full": "shipped", "heads": "shipped_heads"}
 
@@ -79,7 +79,8 @@ def tuned(measure: Measure) -> list[Record]:
                 config=str(measure.checkpoint),
                 options=options,
             )
-            keep_curve(measure.json, curve)
+            if measure.json is not None:
+                add_records(measure.json, curve)
             say(curve)
             records += curve
     return records

@@ -25,7 +25,7 @@ import tyro
 from measuring import one_thread
 from pseudolabel_teachers import HOLD_OUT, QUALITY, TEACHERS, WITH_THRESHOLD, WITHOUT_NETWORK, quality, segmented
 from pseudolabel_teachers import teachers_of as teachers_of
-from tuning_curves import SCORES, curve_records, curves_of, draw, keep_curve, mean_curve, room, say, tuning_curve
+from tuning_curves import SCORES, curve_records, curves_of, draw, mean_curve, room, say, tuning_curve
 
 from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.finetune_config import FineTuneConfig
@@ -34,7 +34,7 @@ from sray_train.config import DataConfig, TrainConfig, load_config
 from sray_train.datasets.catalog import load_scenes
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit, split_views
-from sray_train.study.record import Record
+from sray_train.study.record import Record, add_records
 from sray_train.tuning.from_scratch import new_checkpoint, scratch_config
 from sray_train.tuning.relabelled import relabelled
 
@@ -214,7 +214,8 @@ def learned(
             cost = {f"labels_{name}": value for name, value in quality(space, scene, labels).items()}
             cost |= {f"segmenter_{name}": value for name, value in test.items()}
             curve = course.learned(relabelled(scene, labels), split, checkpoint, cost)
-            keep_curve(measure.json, curve)
+            if measure.json is not None:
+                add_records(measure.json, curve)
         say(curve)
         yield curve
 

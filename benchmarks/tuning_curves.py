@@ -24,7 +24,7 @@ from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
 from sray_train.evaluation.evaluate import Query, evaluate
 from sray_train.study.commit import present_commit
-from sray_train.study.record import Record, add_records, metrics_of, read_records
+from sray_train.study.record import Record, metrics_of, read_records
 from sray_train.tuning.scene_tuning import TuningPlan, make_tuner
 
 Row = dict[str, Any]
@@ -97,21 +97,6 @@ def curves_of(path: Path | None, **fields: Any) -> list[Record]:
     return [
         record for record in read_records(path) if all(getattr(record, name) == its for name, its in fields.items())
     ]
-
-
-def keep_curve(path: Path | None, curve: Sequence[Record]) -> None:
-    """Put a curve into a file of records, in place of all that it had of the same variant, teacher, room and size."""
-    if path is None:
-        return
-    kept = [record for record in curves_of(path) if _curve_of(record) != _curve_of(curve[0])]
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    add_records(fresh, [*kept, *curve])
-    fresh.replace(path)
-
-
-def _curve_of(record: Record) -> tuple[Any, ...]:
-    return record.variant, record.setting, record.teacher, record.data, record.seed, record.size
 
 
 def say(curve: Sequence[Record]) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from sray.errors import ErrorCode, SrayError
 from sray_train.cli.options import check_options
+from sray_train.study.commit import present_commit
 from sray_train.study.job import Job, Stopped
 from sray_train.study.jobs import jobs
 from sray_train.study.locks import claimed
@@ -50,6 +51,7 @@ class StudyCommand:
         check_options(self)
 
     def main(self) -> None:
+        present_commit()  # before hours go by in which the source tree may change
         study = load_study(self.config, self.root)
         if strange := sorted(set(self.only) - set(study.variants)):
             raise SrayError(ErrorCode.BAD_FILE, f"--only {strange[0]}: {self.config} has {', '.join(study.variants)}")
@@ -64,11 +66,12 @@ class StudyCommand:
                 console.print(f"{'done' if job.is_done(done) else 'to do'}  {job.name}")
             return
         ends = time.monotonic() + self.max_hours * 3600
+        failed: dict[str, SrayError] = {}
         try:
             with claimed(folder / "encoder.lock", wait=True):
                 train_encoder(study, folder, device, ends - time.monotonic())
-            while todo := [job for job in todo if not self._is_done(job, results)]:
-                if not any(self._do(job, results, ends, console) for job in todo):
+            while todo := [job for job in todo if job.name not in failed and not self._is_done(job, results)]:
+                if not any(self._do(job, results, ends, console, failed) for job in todo):
                     if not any(job.is_ready for job in todo):
                         raise SrayError(
                             ErrorCode.BAD_FILE,
@@ -78,21 +81,29 @@ class StudyCommand:
         except Stopped:
             console.print("stopped, run again to go on")
             return
+        if failed:
+            name, error = next(iter(failed.items()))
+            raise SrayError(error.code, f"{len(failed)} failed, the rest is done; the first, {name}: {error.args[0]}")
         console.print(f"see {results}")
 
     def _is_done(self, job: Job, results: Path) -> bool:
         return job.is_done(read_records(results) if results.exists() else [])
 
-    def _do(self, job: Job, results: Path, ends: float, console: Console) -> bool:
-        """Whether it could be done now: no other process is at it, and what it needs is there."""
+    def _do(self, job: Job, results: Path, ends: float, console: Console, failed: dict[str, SrayError]) -> bool:
+        """Whether it was done, or failed, just now: no other process is at it, and what it needs is there."""
         with claimed(job.place / (job.name.replace("/", "_") + ".lock")) as free:
             if not free or not job.is_ready or self._is_done(job, results):
                 return False
             if time.monotonic() > ends:
                 raise Stopped
             console.print(f"{job.name} ...")
-            records = list(job.run(ends - time.monotonic()))
-            with claimed(job.folder / "results.lock", wait=True):
+            try:
+                records = list(job.run(ends - time.monotonic()))
+            except SrayError as error:  # one that diverges must not keep the others from being run
+                failed[job.name] = error
+                console.print(f"{job.name}: {error}")
+                return True
+            with claimed(results.with_name(f".{results.name}.lock"), wait=True):
                 add_records(results, records)
             last = records[-1].metrics
             scores = "  ".join(f"{name} {last[name]:.3f}" for name in ("strict_miou", "psnr") if last[name] is not None)

@@ -20,7 +20,7 @@ from sray_train.study.record import Record
 
 
 class Stopped(Exception):
-    """The time is up: what is done is saved, and the same command goes on."""
+    """The time is up. The same command goes on: a training where it stopped, a scene from its beginning."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ class Job(ABC):
     def is_labelled(self) -> bool:
         """Whether it has an opinion on classes at all."""
         return self.variant.config.system != NeRF.system
+
+    @property
+    def teacher(self) -> str:
+        """Whose labels teach."""
+        labels = self.is_labelled and self.variant.config.loss.semantic > 0
+        return "ground truth" if labels else "colour alone"
 
     @property
     @abstractmethod
@@ -78,6 +84,7 @@ class Job(ABC):
             variant=self.variant.name,
             input="RGB-D" if self.variant.depth else "RGB",
             quality=self.variant.config.evaluation.quality,
+            teacher=self.teacher,
             size=size,
             options=self.variant.options,
             device=f"{device_name(self.device)}, torch threads: {torch.get_num_threads()}",

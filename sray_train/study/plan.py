@@ -131,8 +131,9 @@ def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: 
     config = config_of(_overlaid(train, own), f"{where}.train")
     plan = merged(VariantSection(), section, where)
     stage = None if scratch is None else merged(config.frozen, scratch, f"{where}.scratch")
+    fused = {"fuse": plan.fuse, "depth": plan.depth} if plan.fuse else {}
     return Variant(
-        name, config, _flat(own), plan.seeds or common.seeds, plan.fine_tune, stage, plan.fuse,
+        name, config, _flat(own) | fused, plan.seeds or common.seeds, plan.fine_tune, stage, plan.fuse,
         plan.depth or config.evaluation.depth,
     )  # fmt: skip
 

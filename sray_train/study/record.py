@@ -38,7 +38,7 @@ class Record:
     """Of METRICS; None where it does not apply."""
     seed: int
     seconds: float
-    """Of training, or of adapting to the scene; without evaluation."""
+    """Of training or of adapting to the scene, without evaluation; `clock` says of which clock."""
     commit: str
     config: str
     """The file that says how it was trained, or the checkpoint."""
@@ -64,6 +64,8 @@ class Record:
     """Measured beside the scores, such as `gflop` and `peak_mb`."""
     per_scene: dict[str, dict[str, float | None]] = field(default_factory=dict)
     """Scene -> metrics, where several were scored."""
+    clock: str = ""
+    """`wall`, on a machine that others may use as well; or `processor`, of all threads together."""
     device: str = ""
     command: str = ""
 
@@ -76,6 +78,11 @@ class Record:
             raise ValueError(f"per_scene is {self.per_scene!r:.60}; expected scenes, each with its metrics")
         for scene, metrics in self.per_scene.items():
             _check_metrics(f"per_scene.{scene}", metrics)
+
+    @property
+    def curve(self) -> tuple[Any, ...]:
+        """What the points of one scene's curve have in common: they are replaced together."""
+        return self.variant, self.setting, self.data, self.seed, self.part, self.input, self.teacher, self.size
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -111,12 +118,15 @@ def read_records(path: Path) -> list[Record]:
 
 
 def add_records(path: Path, records: Iterable[Record]) -> None:
-    """Put records into a file, whole or not at all; one with the same key is replaced.
+    """Put records into a file, whole or not at all. One with the same key is replaced, and a scene's curve as a whole:
+    points of a longer one, run before with other settings, must not stay beside it.
 
     Raises SrayError: BAD_FILE, DISK_FULL.
     """
-    kept = {record.key: record for record in (read_records(path) if path.exists() else [])}
-    kept |= {record.key: record for record in records}
+    new = list(records)
+    anew = {record.curve for record in new if record.setting != "generalization"}
+    before = [record for record in (read_records(path) if path.exists() else []) if record.curve not in anew]
+    kept = {record.key: record for record in [*before, *new]}
     lines = ",\n".join(json.dumps(with_nulls(_plain(record)), allow_nan=False) for record in kept.values())
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, f"[\n{lines}\n]\n".encode())

@@ -49,8 +49,9 @@ class SceneJob(Job):
         return scratch_config(replace(self.variant.config, frozen=self.variant.scratch), seed=self.seed)
 
     def is_done(self, records: list[Record]) -> bool:
-        own = (self.variant.name, self.setting, self.seed, self.data, self.config.steps)
-        return own in {(each.variant, each.setting, each.seed, each.data, each.steps) for each in records}
+        """A record of another plan is none of its own: of other steps or options."""
+        own = (self.variant.name, self.setting, self.seed, self.data, self.config.steps, self.variant.options)
+        return own in [(each.variant, each.setting, each.seed, each.data, each.steps, each.options) for each in records]
 
     def run(self, seconds: float) -> Iterator[Record]:
         config = self.variant.config
@@ -82,7 +83,8 @@ class SceneJob(Job):
                 setting=self.setting,
                 data=self.data,
                 metrics=metrics_of(row, self.is_labelled),
-                seconds=round(row["seconds"], 1),
+                seconds=round(row["processor_seconds" if self.device.type == "cpu" else "seconds"], 1),
+                clock="processor" if self.device.type == "cpu" else "wall",
                 steps=row["step"],
                 views=len(split.sources),
                 pictures=len(split.test),

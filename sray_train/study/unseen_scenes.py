@@ -37,8 +37,21 @@ class Generalization(Job):
         return f"{self.variant.name} seed {self.seed}"
 
     def is_done(self, records: list[Record]) -> bool:
-        known = {(record.variant, record.setting, record.seed) for record in records}
-        return (self.variant.name, "generalization", self.seed) in known
+        """A record of another plan is none of its own: of other steps, scenes, options or pictures."""
+        config = self.variant.config
+        own = (
+            self.variant.name, "generalization", self.seed, self.steps, f"{config.data.dataset} {config.data.test}",
+            self.variant.options, config.evaluation.quality, config.evaluation.views, self.teacher,
+        )  # fmt: skip
+        return own in [
+            (each.variant, each.setting, each.seed, each.steps, each.data, each.options, each.quality, each.views,
+             each.teacher)
+            for each in records
+        ]  # fmt: skip
+
+    @property
+    def steps(self) -> int:
+        return self.variant.config.frozen.steps + self.variant.config.joint.steps
 
     def run(self, seconds: float) -> Iterator[Record]:
         encoder = shared_encoder(self.folder) if self.study.encoder.encoder.steps else None
@@ -59,7 +72,9 @@ class Generalization(Job):
         checkpoint = load_checkpoint(trained_checkpoint(self.place))
         result = evaluate(renderer, queries, checkpoint.label_space, depth=self.variant.depth, lpips=lpips).record()
         return self.record(
-            **{"steps": self.variant.config.frozen.steps + self.variant.config.joint.steps} | own,
+            **own,
+            steps=self.steps,
+            clock="wall",
             setting="generalization",
             data=f"{data.dataset} {data.test}",
             metrics=metrics_of(result, self.is_labelled),
@@ -83,7 +98,10 @@ class Fusion(Generalization):
         checkpoint = load_checkpoint(trained_checkpoint(self.place))
         field = SemanticField(checkpoint.model.to(self.device), self.render_config)
         trained = float(checkpoint.lineage["seconds"])
-        yield self.scored(VoxelFusion(NetworkLabels(field.model), field), trained, system=VoxelFusion.system)
+        # What was learned of pictures alone, where there is such a checkpoint: rays have changed the classifier since.
+        labels = load_checkpoint(shared_encoder(self.folder)).model if self.study.encoder.encoder.steps else field.model
+        fusion = VoxelFusion(NetworkLabels(labels.to(self.device)), field)
+        yield self.scored(fusion, trained, system=VoxelFusion.system)
 
     @property
     def place(self) -> Path:

@@ -5,6 +5,7 @@ Fine-tuning itself is `sray.finetune`; here test frames are rendered and scored 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -28,7 +29,7 @@ from sray_train.evaluation.scores import Evaluation
 from sray_train.study.record import Setting
 from sray_train.tuning.relabelled import relabelled, with_own_labels
 
-CURVE_SCORES = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr")
+CURVE_SCORES = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr", "ssim")
 """What Table 17 follows over the steps."""
 
 
@@ -70,7 +71,8 @@ class TunedScene:
     before: Evaluation
     after: Evaluation
     curve: list[dict[str, Any]]
-    """A row for each rendering of the test frames: step, kind, seconds (without renderings), losses, CURVE_SCORES."""
+    """A row for each rendering of the test frames: step, kind, seconds and processor_seconds (of all threads), both
+    without renderings, losses, CURVE_SCORES."""
     stopped: bool
     """Canceled before its last step."""
 
@@ -122,12 +124,16 @@ def tune_scene(
     tuner = make_tuner(checkpoint.model, teaching, split, plan)
     before = score(checkpoint.model)
     curve: list[dict[str, Any]] = []
-    stopped = False
-    for step in tuner.run():
+    stopped, processor = False, 0.0
+    while not tuner.finished:
+        began = time.process_time()
+        step = tuner.advance()
+        processor += time.process_time() - began
         row: dict[str, Any] | None = None
         if step.number == 0 or (plan.score_every and step.number % plan.score_every == 0) or tuner.finished:
             scores = (score(tuner.model) if step.number else before).record()
             row = {"step": step.number, "kind": step.kind, "seconds": step.seconds, "losses": step.losses}
+            row["processor_seconds"] = processor
             row |= {name: scores[name] for name in CURVE_SCORES}
             row["held_out"] = None if step.held_out is None else asdict(step.held_out)
             curve.append(row)
