@@ -95,8 +95,10 @@ def test_every_job_leaves_its_records(ran: list[Record]) -> None:
     assert all(r.pictures == (2 if r.setting == "generalization" else 4) and r.size == (48, 36) for r in ran)
     for record in ran:
         assert (record.metrics["strict_miou"] is None) == (record.system == "nerf")
-        assert record.metrics["psnr"] is not None
-    assert {r.variant: r.options for r in ran}["ibrnet"] == {"system": "ibrnet"}
+        assert record.metrics["psnr"] is not None and record.metrics["ssim"] is not None
+        assert record.teacher == ("colour alone" if record.system == "nerf" else "ground truth")
+    options = {r.variant: r.options for r in ran}
+    assert options["ibrnet"] == {"system": "ibrnet"} and options["fused"] == {"fuse": "semantic_ray", "depth": False}
 
 
 @pytest.mark.slow
@@ -156,6 +158,35 @@ def test_a_study_out_of_time_goes_on(wall: Path, tmp_path: Path, capsys: pytest.
     assert not study.with_suffix(".json").exists()
     run(study)
     assert [record.steps for record in read_records(study.with_suffix(".json"))] == [3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "change",
+    [{"frozen": {"steps": 4}}, {"loss": {"semantic": 0.5}}, {"evaluation": {"quality": "high"}}],
+    ids=["steps", "loss", "quality"],
+)
+def test_a_changed_plan_is_to_do_again(study: Path, ran: list[Record], change: dict[str, Any]) -> None:
+    raw = yaml.safe_load(study.read_text())
+    raw["variants"]["ibrnet"]["train"] |= change
+    changed = study.parent / "changed.yaml"
+    changed.write_text(yaml.safe_dump(raw, sort_keys=False))
+    to_do = {job.name for job in jobs(load_study(changed), study.parent / "runs", CPU) if not job.is_done(ran)}
+    assert to_do == {"ibrnet seed 0"}
+
+
+@pytest.mark.slow
+def test_a_job_that_fails_does_not_keep_the_others(wall: Path, tmp_path: Path) -> None:
+    study = tmp_path / "tiny.yaml"
+    raw = plan(wall)
+    raw["variants"] = {"ibrnet": {"train": {"system": "ibrnet"}, "seeds": [0]}, "semantic_ray": {"seeds": [0]}}
+    study.write_text(yaml.safe_dump(raw, sort_keys=False))
+    left = tmp_path / "runs" / "ibrnet" / "seed0" / "best_frozen.safetensors"
+    left.parent.mkdir(parents=True)
+    left.touch()  # of another run: training refuses to mix two
+    with pytest.raises(SystemExit, match="1 failed, the rest is done; the first, ibrnet seed 0: .*best_frozen"):
+        run(study)
+    assert [record.variant for record in read_records(study.with_suffix(".json"))] == ["semantic_ray"]
 
 
 def test_jobs_come_seed_by_seed_with_the_scenes_after_the_first(study: Path) -> None:

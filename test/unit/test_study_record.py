@@ -81,13 +81,23 @@ def test_scores_of_another_kind_are_refused(change: dict[str, Any], complaint: s
     ],
 )
 def test_another_measurement_is_added_and_the_same_one_replaced(change: dict[str, Any], tmp_path: Path) -> None:
-    file = tmp_path / "a.json"
-    add_records(file, [record()])
-    add_records(file, [record(**change)])
-    assert read_records(file) == [record(), record(**change)]
-    again = record(commit="ffffff0", seconds=1.0, metrics={"strict_miou": 0.6})
+    file, first = tmp_path / "a.json", record(setting="generalization")
+    other = record(**{"setting": "generalization"} | change)
+    add_records(file, [first])
+    add_records(file, [other])
+    assert read_records(file) == [first, other]
+    again = record(setting="generalization", commit="ffffff0", seconds=1.0, metrics={"strict_miou": 0.6})
     add_records(file, [again])
-    assert read_records(file) == [again, record(**change)], "in its old place"
+    assert read_records(file) == [again, other], "in its old place"
+
+
+def test_the_curve_of_a_scene_is_replaced_whole(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    elsewhere = [record(data="rooms 09001", steps=50), record(teacher="pseudo-labels", steps=50)]
+    add_records(file, [*(record(steps=steps) for steps in (0, 50, 100)), *elsewhere])
+    shorter = [record(steps=steps, commit="ffffff0") for steps in (0, 20)]
+    add_records(file, shorter)
+    assert sorted(read_records(file), key=repr) == sorted([*elsewhere, *shorter], key=repr)
 
 
 def test_one_line_a_record_and_valid_json(tmp_path: Path) -> None:
