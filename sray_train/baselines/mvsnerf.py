@@ -7,7 +7,8 @@ and the source pictures' colours. Deviations: this project's encoder and any num
 mean and variance over the views and not one by one; the reference is the central one of the views; outside of its
 frustum the volume is empty; coarse and fine samples with an MLP each, smaller than the paper's. The semantic head
 reads the MLP's hidden layer, as Semantic-NeRF's does, and so nothing of the encoder but the variance of its features,
-unless it is told to (`semantics_from`).
+unless it is told to (`semantics_from`). Per-scene optimisation of the volume itself (their section 3.4) is left out:
+fine-tuning trains the networks, as it does for every system here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Which records a cell is made from: all that agree with a filter, which maps fields of Record to what they must be.
 
-A value is compared as text; `any` agrees with all, `data` with what begins so, `config` with what has it in its path,
-and `steps: last` with the end of every run.
+A value is compared as text; `any` agrees with all, `data` with what begins so, `steps: last` with the end of every run.
 """
 
 from __future__ import annotations
@@ -47,8 +46,6 @@ def _agrees(record: Record, name: str, value: str) -> bool:
     if value == "any" or (name == "steps" and value == "last"):
         return True
     own = str(getattr(record, name))
-    if name == "config":
-        return value in own
     return own.startswith(value) if name == "data" else own == value
 
 

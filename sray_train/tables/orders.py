@@ -18,7 +18,8 @@ from sray_train.tables.markdown import as_table
 REPLICATES = 4000
 LEAST_PAIRS = 3
 RULE = (
-    "Differences are of strict mIoU in points of a hundred, of the same scene and seed on both sides, averaged. "
+    "Differences are of strict mIoU in points of a hundred, of the same scene and seed on both sides, averaged: a mean "
+    "over scenes, where tables of scenes never seen pool all pixels. Seeds share one pre-trained encoder. "
     "The 95 % interval is a bootstrap that draws seeds and scenes anew, both with replacement; of three scenes or "
     "seeds it is hardly more than the range of what was seen, and of *one seed* it does not know how another "
     "training would have come out. A pair *holds* if its "
@@ -60,6 +61,8 @@ class Difference:
             return "not measured"
         if (found := self.interval) is None:
             return "too few to say"
+        if not any(self.pairs.values()):
+            return "no difference"
         return "holds" if found[0] > 0 else "does not hold" if found[1] < 0 else "within noise"
 
 
@@ -105,7 +108,7 @@ def verdict(found: Sequence[Difference]) -> str:
     verdicts = [each.verdict for each in found]
     if "does not hold" in verdicts or len(set(verdicts)) == 1:
         return "does not hold" if "does not hold" in verdicts else verdicts[0]
-    for weaker in ("within noise", "too few to say"):
+    for weaker in ("within noise", "no difference", "too few to say"):
         if weaker in verdicts:
             return weaker
     return "holds as far as measured"

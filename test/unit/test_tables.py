@@ -150,8 +150,6 @@ def test_records_are_chosen_by_their_fields() -> None:
     assert choose(records, where | {"input": "RGB-D"}, {"input": "any"}) == [plain, depth]
     assert choose(records, where, {"teacher": "pseudo-labels"}) == [taught]
     assert choose(records, where, {"views": "4"}) == []
-    assert choose(records, where, {"config": "studies/"}) == [plain]
-    assert choose(records, where, {"config": "experiments/"}) == []
     with pytest.raises(ValueError, match="variants"):
         check_filter({"variants": "neuray"})
 
@@ -175,7 +173,7 @@ def test_figures_stand_in_their_rows_beside_the_papers() -> None:
     assert ours[0] == "62.0 ± 1.4 (2)" and ours[6] == "70.0"
     assert set(ours[1:6] + ours[7:]) == {"not measured"}
     assert column(grid, "paper, ScanNet: mIoU")[:2] == ["57.15", "45.34"]
-    assert column(grid, "ours, ScanNet") == ["needs ScanNet"] * 10
+    assert column(grid, "ours, ScanNet") == ["needs ScanNet"] * len(grid.rows)
     assert any("sray study config/studies/scannet.yaml --root" in note for note in grid.notes)
     assert any(note.startswith("Not measured on rooms (2, without") for note in grid.notes)
 
@@ -204,12 +202,12 @@ def test_below_a_table_stands_what_it_was_measured_on() -> None:
         record(data="rooms 09000", **tuned),
         record(data="rooms 09001", **tuned),
     )
-    assert grid.notes[0] == (
+    assert grid.notes[1] == (
         "On rooms 9000:9010; generalization, 160x120, quality balanced, RGB; 20 pictures a record; 8 source views; "
         "600 steps; seeds 0, 2; commits aaaaaaa, bbbbbbb; `config/studies/rooms.yaml`; on AMD EPYC. "
         "Rows: 1, full S-Ray, Gen."
     )
-    assert grid.notes[1].startswith("On rooms 09000, 09001; finetuned, 160x120, quality balanced, RGB; 4 pictures")
+    assert grid.notes[2].startswith("On rooms 09000, 09001; finetuned, 160x120, quality balanced, RGB; 4 pictures")
 
 
 def test_a_row_may_stand_for_every_number_of_steps() -> None:
