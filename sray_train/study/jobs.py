@@ -10,32 +10,33 @@ import torch
 from sray_train.datasets.named_splits import scene_names
 from sray_train.datasets.rooms import parse_seeds
 from sray_train.study.job import Job
-from sray_train.study.plan import Study, Variant
+from sray_train.study.plan import Study
 from sray_train.study.single_scenes import SceneJob
 from sray_train.study.unseen_scenes import Fusion, Generalization
 
 
 def jobs(study: Study, folder: Path, device: torch.device) -> Iterator[Job]:
-    """All jobs: first what needs one seed, so that every table has a figure early; then the other seeds."""
+    """All jobs: what needs one seed and one scene, so that every table has a figure early; the other seeds; the other
+    scenes, one by one, so that a study that was stopped has compared the same ones."""
     variants = list(study.variants.values())
+    first, *others = scene_list(study)
     for round_number in range(max(len(variant.seeds) for variant in variants)):
-        chosen = [variant for variant in variants if len(variant.seeds) > round_number]
-        for variant in chosen:
-            kind = Fusion if variant.fuse else Generalization
-            if variant.fuse or variant.is_trained:
+        for variant in variants:
+            if len(variant.seeds) > round_number and (variant.fuse or variant.is_trained):
+                kind = Fusion if variant.fuse else Generalization
                 yield kind(study, folder, variant, variant.seeds[round_number], device)
         if round_number == 0:
-            yield from _scene_jobs(study, folder, chosen, device)
+            yield from _scene_jobs(study, folder, first, device)
+    for scene in others:
+        yield from _scene_jobs(study, folder, scene, device)
 
 
-def _scene_jobs(study: Study, folder: Path, variants: list[Variant], device: torch.device) -> Iterator[Job]:
-    """Scene by scene, so that a study that was stopped has compared the same scenes."""
-    for scene in scene_list(study):
-        for variant in variants:
-            if variant.fine_tune:
-                yield SceneJob(study, folder, variant, variant.seeds[0], device, scene, "finetuned")
-            if variant.scratch:
-                yield SceneJob(study, folder, variant, variant.seeds[0], device, scene, "scratch")
+def _scene_jobs(study: Study, folder: Path, scene: str, device: torch.device) -> Iterator[Job]:
+    for variant in study.variants.values():
+        if variant.fine_tune:
+            yield SceneJob(study, folder, variant, variant.seeds[0], device, scene, "finetuned")
+        if variant.scratch:
+            yield SceneJob(study, folder, variant, variant.seeds[0], device, scene, "scratch")
 
 
 def scene_list(study: Study) -> list[str]:
