@@ -174,7 +174,7 @@ def test_figures_stand_in_their_rows_beside_the_papers() -> None:
     assert set(ours[1:6] + ours[7:]) == {"not measured"}
     assert column(grid, "paper, ScanNet: mIoU")[:2] == ["57.15", "45.34"]
     assert column(grid, "ours, ScanNet") == ["needs ScanNet"] * len(grid.rows)
-    assert any("sray study config/studies/scannet.yaml --root" in note for note in grid.notes)
+    assert any("sray study --config config/studies/scannet.yaml --root" in note for note in grid.notes)
     assert any(note.startswith("Not measured on rooms (2, without") for note in grid.notes)
 
 
