@@ -12,7 +12,7 @@ PROSE = """# Results: the paper's tables, and ours
 
 ```bash
 .venv/bin/sray study --config config/studies/rooms.yaml     # trains and scores; writes benchmarks/results/rooms.json
-.venv/bin/sray tables                                       # rewrites the blocks of this page from benchmarks/results/*.json
+.venv/bin/sray tables      # rewrites the blocks of this page from benchmarks/results/*.json
 ```
 
 Accuracies are in percent. mIoU is *strict* in our columns: one confusion matrix, void predictions are errors. The
