@@ -115,6 +115,7 @@ def scored(
         size=(data.width, data.height),
         commit=present_commit(),
         options={"checkpoint": checkpoint.sha256[:12]},
+        clock="wall",
         device=device(),
         command=typed(),
     )

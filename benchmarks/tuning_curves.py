@@ -73,7 +73,8 @@ def curve_records(rows: Iterable[Row], scene: Scene, split: ViewSplit, **facts: 
             pictures=len(split.test),
             size=(scene.cameras.width, scene.cameras.height),
             commit=present_commit(),
-            device=f"{device()}, its processor time",
+            clock="processor",
+            device=device(),
             command=typed(),
         )
         for row in rows

@@ -75,6 +75,7 @@ class Job(ABC):
 
     def record(self, **own: Any) -> Record:
         """A record with what all jobs of a variant say alike."""
+        threads = torch.get_num_threads()
         size = own.pop("size", (self.variant.config.data.width, self.variant.config.data.height))
         return Record(
             **{"system": self.variant.config.system} | own,
@@ -87,7 +88,7 @@ class Job(ABC):
             teacher=self.teacher,
             size=size,
             options=self.variant.options,
-            device=f"{device_name(self.device)}, torch threads: {torch.get_num_threads()}",
+            device=f"{device_name(self.device)}, {threads} thread{'s' if threads > 1 else ''}",
         )
 
     @property

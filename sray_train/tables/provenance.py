@@ -66,6 +66,7 @@ def _budget(records: Sequence[Record]) -> str:
         _texts("commit", "commits", (record.commit for record in records)),
         _texts("", "", (f"`{record.config}`" for record in records)),
         _texts("on", "on", (record.device for record in records)),
+        _texts("seconds are", "seconds are", (f"{record.clock} time" for record in records if record.clock)),
     ]
     return "; ".join(part for part in parts if part)
 
