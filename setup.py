@@ -35,7 +35,7 @@ setup(
     maintainer_email="sray-ros@example.org",
     python_requires=">=3.10",
     packages=find_packages(include=["sray", "sray.*", "sray_train", "sray_train.*", "sray_ros", "sray_ros.*"]),
-    package_data={"": ["*.jinja", "*.cpp", "*.hpp", "*.yaml"]},
+    package_data={"": ["*.jinja", "*.cpp", "*.hpp", "*.yaml", "splits/*.yaml", "declared/*.yaml"]},
     data_files=shared_files(),
     install_requires=[
         "torch>=2.4",
