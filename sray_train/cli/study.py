@@ -81,6 +81,9 @@ class StudyCommand:
         except Stopped:
             console.print("stopped, run again to go on")
             return
+        except KeyboardInterrupt:
+            console.print(f"what is done is in {results} and {folder}; run again to go on")
+            raise
         if failed:
             name, error = next(iter(failed.items()))
             raise SrayError(error.code, f"{len(failed)} failed, the rest is done; the first, {name}: {error.args[0]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,7 @@ def _study(path: Path, raw: dict[str, Any], root: str) -> Study:
     stages = {"frozen": {"steps": 0}, "joint": {"steps": 0}}
     encoder = config_of(_overlaid(stages, _at(parts["encoder"], root)), "encoder")
     train = _overlaid({"encoder": {"steps": 0}}, _at(parts["train"], root))
+    config_of(train, "train")  # raises ValueError for what is wrong there, not in a variant
     variants = {name: _variant(name, section or {}, train, common) for name, section in parts["variants"].items()}
     for variant in variants.values():
         if variant.fuse and not (variant.fuse in variants and variants[variant.fuse].is_trained):
@@ -126,6 +127,9 @@ def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: 
     where = f"variants.{name}"
     if not isinstance(section, dict):
         raise ValueError(f"{where} is {section!r}; expected its fields, such as {{fine_tune: true}}")
+    known = ("train", "scratch", *(each.name for each in fields(VariantSection)))
+    if strange := [name for name in section if name not in known]:
+        raise ValueError(f"{where}: {strange[0]} is not a field of a variant; expected one of {', '.join(known)}")
     section = dict(section)
     own, scratch = section.pop("train", {}), section.pop("scratch", None)
     config = config_of(_overlaid(train, own), f"{where}.train")

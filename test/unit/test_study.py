@@ -223,7 +223,11 @@ def test_the_study_of_the_rooms_has_every_system() -> None:
         ({"variants": None}, "variants is missing"),
         ({"variants": {"a": {"fuse": "nobody"}}}, "variants.a.fuse is 'nobody'; expected a variant that is trained"),
         ({"variants": {"a": {"train": {"frozen": {"steps": "many"}}}}}, "variants.a.train.frozen.steps: found 'many'"),
-        ({"variants": {"a": {"seed": [1]}}}, "variants.a: seed is not a field of VariantSection"),
+        (
+            {"variants": {"a": {"seed": [1]}}},
+            "variants.a: seed is not a field of a variant; expected one of train, scratch",
+        ),
+        ({"train": {"frozen": {"raise": 1}}}, "train.frozen: raise is not a field of RayStage"),
         ({"variants": {"a": 3}}, "variants.a is 3; expected its fields"),
         ({"scene": {"steps": 0}}, "scene.steps: steps is 0; expected at least 1"),
         ({"encoder": {"system": "nobody"}}, "encoder.system: found 'nobody'"),
