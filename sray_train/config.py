@@ -28,6 +28,8 @@ from sray_train.config_reading import merged
 SystemName = Literal["semantic_ray", "neuray", "ibrnet", "mvsnerf", "nerf", "semantic_nerf"]
 WITHOUT_ENCODER: tuple[SystemName, ...] = ("nerf", "semantic_nerf")
 """They know one scene by heart: single pictures teach them nothing, `encoder.steps` is 0."""
+WITHOUT_CLASSES: tuple[SystemName, ...] = ("nerf",)
+"""They know colours alone: no label teaches them, and none scores them."""
 
 Preset = Literal["default", "paper"]
 Dataset = Literal["rooms", "scannet", "replica", "blender", "llff", "folder"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,7 @@ from sray_train.study.job import Job, Stopped
 from sray_train.study.jobs import jobs
 from sray_train.study.locks import claimed
 from sray_train.study.plan import load_study
-from sray_train.study.record import add_records, read_records
+from sray_train.study.record import Record, add_records, read_records
 from sray_train.study.unseen_scenes import train_encoder
 
 WAIT = 5.0
@@ -58,10 +59,12 @@ class StudyCommand:
         folder = self.run_folder or Path("results/studies") / self.config.stem
         results = self.results or Path("benchmarks/results") / f"{self.config.stem}.json"
         device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
-        todo = [job for job in jobs(study, folder, device) if not self.only or job.variant.name in self.only]
+        todo: Sequence[Job] = [
+            job for job in jobs(study, folder, device) if not self.only or job.variant.name in self.only
+        ]
         console = Console(highlight=False, soft_wrap=True)
         if self.list:
-            done = read_records(results) if results.exists() else []
+            done = _recorded(results)
             for job in todo:
                 console.print(f"{'done' if job.is_done(done) else 'to do'}  {job.name}")
             return
@@ -70,7 +73,7 @@ class StudyCommand:
         try:
             with claimed(folder / "encoder.lock", wait=True):
                 train_encoder(study, folder, device, ends - time.monotonic())
-            while todo := [job for job in todo if job.name not in failed and not self._is_done(job, results)]:
+            while todo := _left(todo, failed, _recorded(results)):
                 if not any(self._do(job, results, ends, console, failed) for job in todo):
                     if not any(job.is_ready for job in todo):
                         raise SrayError(
@@ -89,13 +92,10 @@ class StudyCommand:
             raise SrayError(error.code, f"{len(failed)} failed, the rest is done; the first, {name}: {error.args[0]}")
         console.print(f"see {results}")
 
-    def _is_done(self, job: Job, results: Path) -> bool:
-        return job.is_done(read_records(results) if results.exists() else [])
-
     def _do(self, job: Job, results: Path, ends: float, console: Console, failed: dict[str, SrayError]) -> bool:
         """Whether it was done, or failed, just now: no other process is at it, and what it needs is there."""
         with claimed(job.place / (job.name.replace("/", "_") + ".lock")) as free:
-            if not free or not job.is_ready or self._is_done(job, results):
+            if not free or not job.is_ready or job.is_done(_recorded(results)):
                 return False
             if time.monotonic() > ends:
                 raise Stopped
@@ -112,3 +112,11 @@ class StudyCommand:
             scores = "  ".join(f"{name} {last[name]:.3f}" for name in ("strict_miou", "psnr") if last[name] is not None)
             console.print(f"{job.name}: {scores}")
             return True
+
+
+def _recorded(results: Path) -> Sequence[Record]:
+    return read_records(results) if results.exists() else []
+
+
+def _left(todo: Sequence[Job], failed: Mapping[str, SrayError], done: Sequence[Record]) -> Sequence[Job]:
+    return [job for job in todo if job.name not in failed and not job.is_done(done)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from sray.render_config import RenderConfig
-from sray_train.baselines.nerf import NeRF
 from sray_train.bench.run import device_name
+from sray_train.config import WITHOUT_CLASSES
 from sray_train.study.commit import present_commit
 from sray_train.study.folder import run_folder, trained_checkpoint
 from sray_train.study.plan import Study, Variant
@@ -42,7 +42,7 @@ class Job(ABC):
     @property
     def is_labelled(self) -> bool:
         """Whether it has an opinion on classes at all."""
-        return self.variant.config.system != NeRF.system
+        return self.variant.config.system not in WITHOUT_CLASSES
 
     @property
     def teacher(self) -> str:
@@ -66,7 +66,7 @@ class Job(ABC):
         return not self.needs or trained_checkpoint(self.place).exists()
 
     @abstractmethod
-    def is_done(self, records: list[Record]) -> bool:
+    def is_done(self, records: Sequence[Record]) -> bool:
         """Whether these records hold its own."""
 
     @abstractmethod

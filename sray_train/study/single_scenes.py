@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -48,7 +48,7 @@ class SceneJob(Job):
         assert self.variant.scratch is not None
         return scratch_config(replace(self.variant.config, frozen=self.variant.scratch), seed=self.seed)
 
-    def is_done(self, records: list[Record]) -> bool:
+    def is_done(self, records: Sequence[Record]) -> bool:
         """A record of another plan is none of its own: of other steps or options."""
         own = (self.variant.name, self.setting, self.seed, self.data, self.config.steps, self.variant.options)
         return own in [(each.variant, each.setting, each.seed, each.data, each.steps, each.options) for each in records]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from sray.checkpoint import save_checkpoint
 from sray.field import SemanticField
 from sray.files import write_atomically
+from sray.label_space import LABEL_SPACES
 from sray_train.baselines.picture_labels import NetworkLabels
 from sray_train.baselines.voxel_fusion import VoxelFusion
 from sray_train.config import TrainConfig
@@ -36,7 +37,7 @@ class Generalization(Job):
     def name(self) -> str:
         return f"{self.variant.name} seed {self.seed}"
 
-    def is_done(self, records: list[Record]) -> bool:
+    def is_done(self, records: Sequence[Record]) -> bool:
         """A record of another plan is none of its own: of other steps, scenes, options or pictures."""
         config = self.variant.config
         own = (
@@ -69,8 +70,8 @@ class Generalization(Job):
         scenes = load_scenes(data, data.test)
         queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views)]
         lpips, _ = find_lpips()
-        checkpoint = load_checkpoint(trained_checkpoint(self.place))
-        result = evaluate(renderer, queries, checkpoint.label_space, depth=self.variant.depth, lpips=lpips).record()
+        space = LABEL_SPACES[data.label_space]
+        result = evaluate(renderer, queries, space, depth=self.variant.depth, lpips=lpips).record()
         return self.record(
             **own,
             steps=self.steps,
