@@ -22,7 +22,7 @@ from sray.finetune_config import FineTuneConfig
 from sray_train.bench.run import device_name
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
-from sray_train.evaluation.evaluate import Query, evaluate
+from sray_train.evaluation.evaluate import evaluate, split_queries
 from sray_train.study.commit import present_commit
 from sray_train.study.record import Record, metrics_of, read_records
 from sray_train.tuning.scene_tuning import TuningPlan, make_tuner
@@ -43,7 +43,7 @@ def tuning_curve(
     best by them.
     """
     config = replace(config, validate_every=score_every)
-    queries = [Query(scene, test, tuple(scene.nearest(test, len(split.sources), split.sources))) for test in split.test]
+    queries = split_queries(scene, split)
     tuner = make_tuner(checkpoint.model, scene, split, TuningPlan(config, hold_out=hold_out))
     rows, seconds = [], 0.0
     while not tuner.finished:

@@ -20,7 +20,7 @@ from sray_train.datasets.chosen_scenes import chosen_scenes
 from sray_train.datasets.rooms import parse_seeds
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import split_views
-from sray_train.evaluation.evaluate import Query
+from sray_train.evaluation.evaluate import Query, split_queries
 from sray_train.figures.comparison import Gallery
 from sray_train.figures.comparison_sections import comparison_sections, shown_classes
 from sray_train.figures.contenders import Gap, StudyFolder
@@ -132,8 +132,8 @@ class Figures:
 def shown_queries(scene: Scene, count: int) -> list[Query]:
     """So many of the test frames of the scene's split, spread evenly, each from the split's sources."""
     split = split_views(scene)
-    chosen = [split.test[(2 * number + 1) * len(split.test) // (2 * count)] for number in range(count)]
-    return [Query(scene, test, tuple(scene.nearest(test, len(split.sources), split.sources))) for test in chosen]
+    queries = split_queries(scene, split)
+    return [queries[(2 * number + 1) * len(queries) // (2 * count)] for number in range(count)]
 
 
 def _learned_from(checkpoint: Checkpoint[SemanticRay], path: Path) -> DataConfig:

@@ -19,6 +19,7 @@ from sray.field import RenderedView
 from sray.frames import Frame, SourceViews
 from sray.label_space import LabelSpace
 from sray_train.datasets.scene import Scene
+from sray_train.datasets.view_split import ViewSplit
 from sray_train.evaluation.image_quality import Lpips
 from sray_train.evaluation.scores import Evaluation, Scoreboard
 
@@ -68,6 +69,11 @@ def spread_queries(scene: Scene, targets: int, views: int) -> list[Query]:
             f"{scene.name} has {count} usable frame; expected at least 2, one to render and one to render it from",
         )
     return [Query(scene, target, tuple(scene.nearest(target, views))) for target in scene.spread(targets)]
+
+
+def split_queries(scene: Scene, split: ViewSplit) -> list[Query]:
+    """The split's test frames, each from its sources: best first, and no other frame of the scene."""
+    return [Query(scene, test, tuple(scene.nearest(test, len(split.sources), split.sources))) for test in split.test]
 
 
 def render_queries(field: Renderer, queries: Iterable[Query], *, depth: bool = False) -> Iterator[Rendering]:

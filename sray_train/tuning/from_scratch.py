@@ -1,7 +1,8 @@
 """From new weights on one scene: the paper's `scratch` (Tables 3, 4, 9 and 17), with the split that fine-tuning has.
 
-    start, tuning = from_scratch(load_config(path), scene, split)
-    tuned = tune_scene(start, scene, split, TuningPlan(tuning))
+    experiment = load_config(path)
+    start = new_checkpoint(experiment, scene, split)
+    tuned = tune_scene(start, scene, split, TuningPlan(scratch_config(experiment)))
 
 An experiment file says the system, its network, the loss, and of stage `frozen` the steps, rays, views, samples and
 learning rates. Its data and its other stages are left aside, as is what it would start from (`start_from`,
@@ -27,8 +28,7 @@ from sray.finetune_config import FineTuneConfig
 from sray.label_space import LABEL_SPACES
 from sray.ray_model import RayModel
 from sray_train.baselines.coordinate_network import SceneOptions
-from sray_train.baselines.nerf import NeRF
-from sray_train.config import WITHOUT_ENCODER, TrainConfig
+from sray_train.config import WITHOUT_CLASSES, WITHOUT_ENCODER, TrainConfig
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
 
@@ -36,22 +36,11 @@ PICTURE_SHARE = 0.3
 """Of all steps, those on single pictures, where there is an encoder to learn from them."""
 
 
-def from_scratch(
-    config: TrainConfig, scene: Scene, split: ViewSplit, *, seed: int = 0, **changes: Any
-) -> tuple[Checkpoint[RayModel], FineTuneConfig]:
-    """A new network for a scene, and how it is tuned there.
-
-    `changes`: fields of FineTuneConfig that are not as the experiment has them. Raises ValueError for values that
-    FineTuneConfig refuses.
-    """
-    return new_checkpoint(config, scene, split, seed), scratch_config(config, seed=seed, **changes)
-
-
 def scratch_config(config: TrainConfig, **changes: Any) -> FineTuneConfig:
     """An experiment as a FineTuneConfig. `changes`: its fields that are not as the experiment has them."""
     stage = config.frozen
     loss = changes.pop("loss", config.loss)
-    if config.system == NeRF.system:
+    if config.system in WITHOUT_CLASSES:
         loss = replace(loss, semantic=0.0)  # it knows no classes
     steps = changes.pop("steps", stage.steps)
     rate = changes.pop("learning_rate", stage.learning_rate)

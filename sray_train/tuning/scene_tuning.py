@@ -21,10 +21,10 @@ from sray.frames import Frame
 from sray.label_space import VOID
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
-from sray_train.baselines.nerf import NeRF
+from sray_train.config import WITHOUT_CLASSES
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
-from sray_train.evaluation.evaluate import Query, evaluate
+from sray_train.evaluation.evaluate import evaluate, split_queries
 from sray_train.evaluation.scores import Evaluation
 from sray_train.study.record import Setting
 from sray_train.tuning.relabelled import relabelled, with_own_labels
@@ -109,8 +109,7 @@ def tune_scene(
     after each step. Raises SrayError(BAD_FILE) if labels should teach and no frame to learn from has any.
     """
     scored = scene if knows_classes(checkpoint.model) else _unlabelled(scene, split.test)
-    nearest = {test: tuple(scene.nearest(test, len(split.sources), split.sources)) for test in split.test}
-    queries = [Query(scored, test, sources) for test, sources in nearest.items()]
+    queries = split_queries(scored, split)
 
     def score(model: RayModel) -> Evaluation:
         field = SemanticField(model, RenderConfig.preset(plan.quality))
@@ -147,7 +146,7 @@ def tune_scene(
 
 def knows_classes(model: RayModel) -> bool:
     """Whether its labels mean anything. Where not, no label teaches it, and none scores it."""
-    return not isinstance(model, NeRF)
+    return model.system not in WITHOUT_CLASSES
 
 
 def _unlabelled(scene: Scene, frames: tuple[int, ...]) -> Scene:

@@ -23,7 +23,7 @@ from sray_train.config import EncoderStage, ModelSection, RayStage, SystemName, 
 from sray_train.datasets.scene import Scene
 from sray_train.datasets.view_split import ViewSplit
 from sray_train.systems import load_checkpoint
-from sray_train.tuning.from_scratch import from_scratch, new_checkpoint, placed, scratch_config, seen_box
+from sray_train.tuning.from_scratch import new_checkpoint, placed, scratch_config, seen_box
 from sray_train.tuning.scene_tuning import TunedScene, TuningPlan, tune_scene
 
 BOUNDS = (1.0, 4.0)
@@ -43,7 +43,7 @@ def experiment(system: SystemName, model: ModelSection, stage: RayStage = STAGE)
 
 
 def tuned(scene: Scene, config: TrainConfig, **changes: Any) -> TunedScene:
-    start, tuning = from_scratch(config, scene, SPLIT, **changes)
+    start, tuning = new_checkpoint(config, scene, SPLIT), scratch_config(config, **changes)
     return tune_scene(start, scene, SPLIT, TuningPlan(tuning, quality="fast", score_every=0))
 
 
