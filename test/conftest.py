@@ -16,6 +16,8 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.frames import Frame
+from sray.label_space import LabelSpace
+from sray.sequence import SequenceWriter
 
 # The same examples in every run, and no deadline: a first call that compiles or allocates is slow, not wrong.
 settings.register_profile("sray", deadline=None, derandomize=True, print_blob=True)
@@ -66,6 +68,13 @@ class PlaneScene:
             depth.reshape(shape),
             labels.to(torch.uint8).reshape(shape),
         )
+
+    def record(self, folder: Path, space: LabelSpace, count: int = 10) -> Path:
+        """The folder, with `count` frames in ScanNet's layout, taken 10 cm apart on a way along the wall."""
+        writer = SequenceWriter(folder, space)
+        for index in range(count):
+            writer.add(index, self.frame((0.1 * index - 0.5, 0.0, 0.0)))
+        return folder
 
     def ring(self, count: int) -> list[Frame]:
         """Frames from `count` places around the middle, all looking at the wall."""

@@ -23,7 +23,6 @@ from sray.losses import LossWeights, total_loss
 from sray.metrics import ConfusionMatrix, psnr
 from sray.model import RaySamples
 from sray.ray_model import RayModel
-from sray.sequence import SequenceWriter
 from sray.supervision import target_rays
 from sray_train.baselines.ibrnet import IBRNetOptions
 from sray_train.baselines.mvsnerf import MVSNeRF, MVSNeRFOptions, VolumeViews
@@ -147,11 +146,7 @@ def test_a_stopped_run_resumes_to_the_same_weights_and_curve(name: str, scene: S
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("baselines") / "wall"
-    writer = SequenceWriter(folder, ROOMS)
-    for index in range(10):
-        writer.add(index, PlaneScene().frame((0.1 * index - 0.5, 0.0, 0.0)))
-    return folder
+    return PlaneScene().record(tmp_path_factory.mktemp("baselines") / "wall", ROOMS)
 
 
 def checkpoint_of(name: str, folder: Path) -> Path:

@@ -18,7 +18,7 @@ from conftest import PlaneScene
 from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.sequence import Sequence, SequenceWriter
+from sray.sequence import Sequence
 from sray_train.cli import main
 from sray_train.cli.finetune import Finetune
 from sray_train.tuning.watch import Watch
@@ -29,11 +29,7 @@ SCORES = {"strict_miou", "released_miou", "total_accuracy", "average_accuracy", 
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("finetune") / "wall"
-    writer = SequenceWriter(folder, SPACE)
-    for index in range(10):
-        writer.add(index, PlaneScene().frame((0.1 * index - 0.5, 0.0, 0.0)))
-    return folder
+    return PlaneScene().record(tmp_path_factory.mktemp("finetune") / "wall", SPACE)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from conftest import REPOSITORY, PlaneScene
 from sray.camera import Camera
 from sray.label_space import ROOMS
 from sray.losses import LossWeights
-from sray.sequence import SequenceWriter
 from sray_train.baselines.nerf import NeRFOptions
 from sray_train.baselines.semantic_nerf import SemanticNeRFOptions
 from sray_train.cli import main
@@ -117,11 +116,7 @@ def test_what_test_frames_show_changes_no_weight(scene: Scene) -> None:
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scratch") / "wall"
-    writer = SequenceWriter(folder, ROOMS)
-    for index in range(10):
-        writer.add(index, PlaneScene().frame((0.1 * index - 0.5, 0.0, 0.0)))
-    return folder
+    return PlaneScene().record(tmp_path_factory.mktemp("scratch") / "wall", ROOMS)
 
 
 def finetune(experiment: Path, recording: Path, out: Path, *more: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sray.checkpoint import save_checkpoint
 from sray.label_space import ROOMS, SCANNET20, VOID
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
-from sray.sequence import Sequence, SequenceWriter
+from sray.sequence import Sequence
 from sray_train.cli import main
 from sray_train.pseudolabels import labelling
 from sray_train.segmenter.pictures import RoomPictures
@@ -31,11 +31,7 @@ NAMES = ("wall", "floor", "cabinet", "sky")
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Labelled with the first three classes of the rooms: walls, floor, cabinets."""
-    folder = tmp_path_factory.mktemp("pseudolabel") / "wall"
-    writer = SequenceWriter(folder, ROOMS)
-    for index in range(FRAMES):
-        writer.add(index, PlaneScene().frame((0.1 * index - 0.5, 0.0, 0.0)))
-    return folder
+    return PlaneScene().record(tmp_path_factory.mktemp("pseudolabel") / "wall", ROOMS, FRAMES)
 
 
 @pytest.fixture(scope="module")
