@@ -66,7 +66,7 @@ class MapperProcess:
         self._set = node.create_client(SetParametersAtomically, "/semantic_mapper/set_parameters_atomically")
         self.render_view = ActionClient(node, RenderView, "/semantic_mapper/render_view")
         assert listener.until(self._change.service_is_ready), self.log()
-        self._meet()
+        listener.meet("/semantic_mapper")
 
     def log(self) -> str:
         """All that the node wrote; ends it."""
@@ -74,33 +74,15 @@ class MapperProcess:
         out, err = self.process.communicate()
         return str(out + err)
 
-    def _meet(self) -> None:
-        """Until the node answers: it may take a request before it knows where the reply goes, and then that is lost."""
-        for _ in range(20):
-            future = self._get.call_async(GetState.Request())
-            if self.listener.until(future.done, 2):
-                return
-        raise AssertionError(f"the node never answers:\n{self.log()}")
-
-    def call(self, client: Any, request: Any, seconds: float = 30) -> Any:
-        assert self.listener.until(client.service_is_ready, seconds)
-        future = client.call_async(request)
-        assert self.listener.until(future.done, seconds), "no answer"
-        return future.result()
-
     def service(self, service_type: type, name: str, request: Any) -> Any:
-        client = self.listener.node.create_client(service_type, f"/semantic_mapper/{name}")
-        try:
-            return self.call(client, request)
-        finally:
-            self.listener.node.destroy_client(client)
+        return self.listener.ask(service_type, f"/semantic_mapper/{name}", request)
 
     @property
     def state(self) -> int:
-        return int(self.call(self._get, GetState.Request()).current_state.id)
+        return int(self.listener.call(self._get, GetState.Request()).current_state.id)
 
     def transition(self, number: int) -> bool:
-        return bool(self.call(self._change, ChangeState.Request(transition=Transition(id=number)), 60).success)
+        return bool(self.listener.call(self._change, ChangeState.Request(transition=Transition(id=number))).success)
 
     def configure(self) -> bool:
         return self.transition(Transition.TRANSITION_CONFIGURE)
@@ -129,7 +111,7 @@ class MapperProcess:
         parameters = [
             Parameter(name.replace("__", "."), value=value).to_parameter_msg() for name, value in values.items()
         ]
-        result = self.call(self._set, SetParametersAtomically.Request(parameters=parameters)).result
+        result = self.listener.call(self._set, SetParametersAtomically.Request(parameters=parameters)).result
         return "" if result.successful else str(result.reason)
 
     def send(

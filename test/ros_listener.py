@@ -13,6 +13,8 @@ from typing import Any
 
 import rclpy
 from domains import Domain
+from rcl_interfaces.srv import GetParameters
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -47,6 +49,42 @@ class Listener:
         process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self._processes.append(process)
         return process
+
+    def client(self, kind: type, service: str, **options: Any) -> Client:
+        """Of a service `<node>/<name>`, once its server knows us.
+
+        A server may take a request before it knows where the reply goes, and then the reply is lost. What we announce
+        it learns in order: who answers a client made later knows this one.
+        """
+        client = self.node.create_client(kind, service, **options)
+        assert self.until(client.service_is_ready), f"no {service}"
+        self.meet(service.rpartition("/")[0])
+        return client
+
+    def meet(self, node: str) -> None:
+        """Until a node knows all that we announced so far."""
+        probe = self.node.create_client(GetParameters, f"{node}/get_parameters")
+        try:
+            assert self.until(probe.service_is_ready), f"no {node}"
+            assert any(self.until(probe.call_async(GetParameters.Request()).done, 2) for _ in range(30)), (
+                f"{node} never answers"
+            )
+        finally:
+            self.node.destroy_client(probe)
+
+    def call(self, client: Client, request: Any, seconds: float = 60) -> Any:
+        """The response."""
+        future = client.call_async(request)
+        assert self.until(future.done, seconds), f"no answer from {client.srv_name}"
+        return future.result()
+
+    def ask(self, kind: type, service: str, request: Any, seconds: float = 60) -> Any:
+        """The response to one request."""
+        client = self.client(kind, service)
+        try:
+            return self.call(client, request, seconds)
+        finally:
+            self.node.destroy_client(client)
 
     def until(self, condition: Callable[[], object], seconds: float = 60) -> bool:
         """Spin until the condition holds; False if it did not within the time."""

@@ -86,6 +86,7 @@ class SegmenterProcess:
         self.process = listener.start(module, *ros_args, **given)
         if hears:
             assert listener.until(self.is_matched, 60), self.ended(signal.SIGKILL)
+            listener.meet("/segmenter")
 
     def is_matched(self) -> bool:
         """Whether it hears us, and we it."""
@@ -131,9 +132,7 @@ class SegmenterProcess:
     def set(self, **values: Any) -> str:
         """Set parameters together; "" or the reason of the refusal."""
         parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
-        future = self._set.call_async(SetParametersAtomically.Request(parameters=parameters))
-        assert self.listener.until(future.done, 20)
-        result = future.result().result
+        result = self.listener.call(self._set, SetParametersAtomically.Request(parameters=parameters)).result
         return "" if result.successful else str(result.reason)
 
     def fact(self, key: str, value: str | None = None, seconds: float = 12) -> str | None:

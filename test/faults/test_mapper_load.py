@@ -125,10 +125,7 @@ def test_a_flood_of_goals_is_answered_to_the_last_and_the_newest_is_rendered(
 def test_a_flood_of_service_calls_is_answered_to_the_last(mapper: MapperProcess, frames: list[Frame]) -> None:
     mapper.send_in_lockstep(frames)
     listener = mapper.listener
-    client = listener.node.create_client(
-        ListKeyframes, "/semantic_mapper/list_keyframes", qos_profile=QoSProfile(depth=100)
-    )
-    assert listener.until(client.service_is_ready)
+    client = listener.client(ListKeyframes, "/semantic_mapper/list_keyframes", qos_profile=QoSProfile(depth=100))
     long = rendering(mapper)
     calls = [client.call_async(ListKeyframes.Request()) for _ in range(60)]
     # Eight wait for the worker, whoever is ninth sends the oldest away.

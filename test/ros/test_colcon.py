@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from launched import read_until
@@ -147,17 +146,14 @@ def test_the_launch_finds_the_installed_model_and_activates_from_anywhere(
     )  # fmt: skip
     try:
         output = read_until(launch, " from " + str(workspace.install / "sray_ros/share/sray_ros/models"), 60)
-        get_state = listener.node.create_client(GetState, "/semantic_mapper/get_state")
-        assert listener.until(get_state.service_is_ready)
-        assert listener.until(lambda: state_of(listener, get_state) == State.PRIMARY_STATE_ACTIVE), output
+        get_state = listener.client(GetState, "/semantic_mapper/get_state")
+
+        def state() -> int:
+            return int(listener.call(get_state, GetState.Request()).current_state.id)
+
+        assert listener.until(lambda: state() == State.PRIMARY_STATE_ACTIVE), output
         launch.send_signal(signal.SIGINT)
         output, _ = launch.communicate(timeout=20)
         assert launch.returncode == 0, output
     finally:
         launch.kill()
-
-
-def state_of(listener: Listener, client: Any) -> int:
-    answer = client.call_async(GetState.Request())
-    assert listener.until(answer.done)
-    return int(answer.result().current_state.id)

@@ -44,11 +44,8 @@ def launched(listener: Listener, tmp_path: Path, rviz: Path) -> Iterator[Callabl
 
 
 def parameters(listener: Listener, node: str, *names: str) -> list[Any]:
-    client = listener.node.create_client(GetParameters, f"{node}/get_parameters")
-    assert listener.until(client.service_is_ready), f"no {node}"
-    future = client.call_async(GetParameters.Request(names=list(names)))
-    assert listener.until(future.done, 20), node
-    return [value_of(value) for value in future.result().values]
+    response = listener.ask(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=list(names)))
+    return [value_of(value) for value in response.values]
 
 
 @pytest.mark.slow

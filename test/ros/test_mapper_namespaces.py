@@ -52,11 +52,7 @@ class Robot:
         self.handled = self.listener.hear(Header, f"/{self.name}/semantic_mapper/handled", RELIABLE)
 
     def call(self, kind: type, name: str, request: Any) -> Any:
-        client = self.listener.node.create_client(kind, f"/{self.name}/semantic_mapper/{name}")
-        assert self.listener.until(client.service_is_ready)
-        future = client.call_async(request)
-        assert self.listener.until(future.done)
-        return future.result()
+        return self.listener.ask(kind, f"/{self.name}/semantic_mapper/{name}", request)
 
     def activate(self) -> None:
         for number in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):

@@ -87,9 +87,7 @@ def flooded(mapper: MapperProcess, frames: list[Frame], folder: Path, model: Pat
 
 
 def ask(mapper: MapperProcess, kind: type, name: str, request: Any) -> None:
-    client = mapper.listener.node.create_client(kind, f"/semantic_mapper/{name}")
-    assert mapper.listener.until(client.service_is_ready)
-    client.call_async(request)
+    mapper.listener.client(kind, f"/semantic_mapper/{name}").call_async(request)
 
 
 def spin(mapper: MapperProcess, seconds: float) -> None:
@@ -156,8 +154,7 @@ def test_who_waits_for_a_service_is_answered_before_the_end(
         assert mapper.configure()
         assert mapper.activate()
         broken.write_text("clear: slow")
-        client = mapper.listener.node.create_client(Trigger, "/semantic_mapper/clear")
-        assert mapper.listener.until(client.service_is_ready)
+        client = mapper.listener.client(Trigger, "/semantic_mapper/clear")
         calls = [client.call_async(Trigger.Request()) for _ in range(2)]
         spin(mapper, 0.3)  # one is being worked on, one waits
         mapper.process.send_signal(signal.SIGTERM)

@@ -32,14 +32,6 @@ def launched(listener: Listener, tmp_path: Path) -> Iterator[Callable[..., subpr
         yield start
 
 
-def call(listener: Listener, kind: type, name: str, request: Any) -> Any:
-    client = listener.node.create_client(kind, name)
-    assert listener.until(client.service_is_ready), f"no {name}"
-    future = client.call_async(request)
-    assert listener.until(future.done, 20), name
-    return future.result()
-
-
 def listeners(listener: Listener, topic: str) -> set[str]:
     return {info.node_name for info in listener.node.get_subscriptions_info_by_topic(topic)}
 
@@ -69,13 +61,13 @@ def test_the_mapper_has_the_segmenters_labels_and_the_score_the_recordings(
         segmenter_mapping=mapping, segmenter_threshold=0.3,
     )  # fmt: skip
     names = ("model", "mapping", "threshold", "device", "label_space", "use_sim_time", "queue_size")
-    answer = call(listener, GetParameters, "/robot/segmenter/get_parameters", GetParameters.Request(names=names))
+    answer = listener.ask(GetParameters, "/robot/segmenter/get_parameters", GetParameters.Request(names=names))
     expected = [str(tmp_path / "segformer"), str(mapping), 0.3, "cpu", "", True, 64]
     assert [value_of(value) for value in answer.values] == expected
 
     def labelled() -> bool:
         request, name = ListKeyframes.Request(), "/robot/semantic_mapper/list_keyframes"
-        return any(keyframe.has_labels for keyframe in call(listener, ListKeyframes, name, request).keyframes)
+        return any(keyframe.has_labels for keyframe in listener.ask(ListKeyframes, name, request).keyframes)
 
     assert listener.until(labelled, 60), (tmp_path / "launch.log").read_text()
     assert listeners(listener, "/robot/semantic_mapper/keyframe/image") == {"segmenter"}
@@ -97,9 +89,8 @@ def test_without_its_segmenter_the_mapping_goes_on(
     words = "the segmenter has ended: its last message says why. Mapping goes on without its labels"
     assert listener.until(lambda: words in log.read_text(), 60), log.read_text()
     assert f"model is '{tmp_path / 'nothing'}': " in log.read_text()
-    answer = call(
-        listener, GetParameters, "/semantic_mapper/get_parameters", GetParameters.Request(names=["map_frame"])
-    )
+    request = GetParameters.Request(names=["map_frame"])
+    answer = listener.ask(GetParameters, "/semantic_mapper/get_parameters", request)
     assert value_of(answer.values[0]) == "map"
 
 

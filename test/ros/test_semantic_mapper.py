@@ -218,9 +218,7 @@ def test_a_deactivation_answers_whoever_waits(mapper: MapperProcess, frames: lis
     info = CameraInfo(width=1600, height=1200)
     info.k = camera.intrinsics.double().reshape(-1).tolist()
     rendered, queued = (mapper.ask(goal_for(camera, camera_info=info)) for _ in range(2))
-    node = mapper.listener.node
-    client = node.create_client(Trigger, "/semantic_mapper/clear")
-    assert mapper.listener.until(client.service_is_ready)
+    client = mapper.listener.client(Trigger, "/semantic_mapper/clear")
     cleared = client.call_async(Trigger.Request())
     assert mapper.set(tf__timeout=60.0) == ""
     try:
@@ -234,7 +232,7 @@ def test_a_deactivation_answers_whoever_waits(mapper: MapperProcess, frames: lis
         assert not cleared.result().success
         assert cleared.result().message.startswith("INACTIVE: ")
     finally:
-        node.destroy_client(client)
+        mapper.listener.node.destroy_client(client)
         assert mapper.set(tf__timeout=0.2) == ""
 
 

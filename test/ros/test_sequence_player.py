@@ -218,11 +218,9 @@ def test_the_wait_is_bounded_and_lockstep_without_a_mapper_fails(listener: Liste
 def test_paused_it_sends_nothing_until_told(listener: Listener, folder: Path) -> None:
     heard = hear_all(listener)
     player = listener.start(PLAYER, sequence=folder, start_paused=True)
-    pause = listener.node.create_client(SetBool, "/sequence_player/pause")
-    assert listener.until(pause.service_is_ready, 30)
+    pause = listener.client(SetBool, "/sequence_player/pause")
     assert not listener.until(lambda: heard["image"], 2)
-    answer = pause.call_async(SetBool.Request(data=False))
-    assert listener.until(answer.done, 10) and answer.result().message == "playing"
+    assert listener.call(pause, SetBool.Request(data=False)).message == "playing"
     status, output = listener.finish(player)
     assert status == 0, output
     assert len(heard["image"]) == 4
