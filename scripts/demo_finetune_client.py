@@ -108,9 +108,10 @@ class Mapper:
 
     def __init__(self, node: Node, executor: SingleThreadedExecutor) -> None:
         self._executor = executor
-        self._keyframes = node.create_client(ListKeyframes, f"{MAPPER}/list_keyframes")
         self._render_view = ActionClient(node, RenderView, f"{MAPPER}/render_view")
         self.fine_tune = ActionClient(node, FineTune, f"{MAPPER}/fine_tune")
+        # Made last: who answers it knows where the others' replies go.
+        self._keyframes = node.create_client(ListKeyframes, f"{MAPPER}/list_keyframes")
 
     def until(self, condition: Callable[[], object], seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -127,7 +128,9 @@ class Mapper:
                 raise TimeoutError(f"{labelled} of {len(held)} keyframes have labels; expected {count}")
             self.until(lambda: False, 0.3)
             if self._keyframes.service_is_ready():
-                held = self._done(self._keyframes.call_async(ListKeyframes.Request()), 30, "list_keyframes").keyframes
+                answer = self._keyframes.call_async(ListKeyframes.Request())
+                if self.until(answer.done, 5):  # the reply to who is not known yet is lost
+                    held = answer.result().keyframes
 
     def accepted(self, action: ActionClient, goal: Any, on_feedback: Callable[[Any], None] | None = None) -> Any:
         """The handle of a goal."""

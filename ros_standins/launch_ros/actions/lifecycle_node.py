@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -42,33 +44,45 @@ class LifecycleNode(Node):
         def told() -> bool:
             return bool(node.count_publishers(topic))
 
-        client = node.create_client(lifecycle_msgs.srv.ChangeState, f"{self.node_name}/change_state")
+        change = node.create_client(lifecycle_msgs.srv.ChangeState, f"{self.node_name}/change_state")
+        # Made after the other: who answers it knows where the other's replies go.
+        get = node.create_client(lifecycle_msgs.srv.GetState, f"{self.node_name}/get_state")
+
+        async def transition(event: ChangeState, context: LaunchContext) -> None:
+            await self._change(context, change, get, event.transition_id, told)
+
         context.register_event_handler(
             EventHandler(
                 matcher=lambda event: isinstance(event, ChangeState) and event.lifecycle_node_matcher(self),
-                entities=lambda event, context: context.keep_alive(self._change(context, client, event, told)) and None,
+                entities=lambda event, context: context.keep_alive(transition(event, context)) and None,
             )
         )
 
     async def _change(
-        self, context: LaunchContext, client: Client, event: ChangeState, told: Callable[[], bool]
+        self, context: LaunchContext, change: Client, get: Client, transition_id: int, told: Callable[[], bool]
     ) -> None:
-        """Ask for a transition, once its event can be `told` here; give up when the node or the launch ends."""
+        """Ask for a transition, once its event can be `told` here; give up when the node or the launch ends.
+
+        A node that has not discovered us yet loses its replies: it is asked for its state until it answers.
+        """
         await asyncio.sleep(POLL)  # a process started by the same event may not be there yet
 
         def given_up() -> bool:
             return context.is_shutdown or self.running is None
 
-        while not (client.service_is_ready() and told()):
-            if given_up():
-                return
-            await asyncio.sleep(POLL)
+        async def until(condition: Callable[[], bool], seconds: float = math.inf) -> bool:
+            deadline = time.monotonic() + seconds
+            while not condition() and time.monotonic() < deadline and not given_up():
+                await asyncio.sleep(POLL)
+            return condition()
+
+        await until(lambda: change.service_is_ready() and get.service_is_ready() and told())
+        while not given_up() and not await until(get.call_async(lifecycle_msgs.srv.GetState.Request()).done, 1):
+            pass
+        if given_up():
+            return
         request = lifecycle_msgs.srv.ChangeState.Request()
-        request.transition.id = event.transition_id
-        reply = client.call_async(request)
-        while not reply.done():
-            if given_up():
-                return
-            await asyncio.sleep(POLL)
-        if not reply.result().success:
-            log("ERROR", "launch_ros", f"Failed to make transition {event.transition_id} for {self.node_name}")
+        request.transition.id = transition_id
+        reply = change.call_async(request)
+        if await until(reply.done) and not reply.result().success:
+            log("ERROR", "launch_ros", f"Failed to make transition {transition_id} for {self.node_name}")
