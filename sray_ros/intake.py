@@ -19,6 +19,8 @@ from sray_ros.mapping_work import MappingWork
 from sray_ros.parameters import MapperParameters
 from sray_ros.pose_jumps import PoseJumps
 from sray_ros.pose_queue import PoseQueue
+from sray_ros.refusals import bug
+from sray_ros.tf_thread import TfThread
 from sray_ros.view_requests import ViewRequests
 
 JUMP_CAUSES = "localisation was corrected, the robot was carried, or two nodes publish the same transform"
@@ -51,19 +53,19 @@ class Intake:
         self._is_paused = is_paused
         self._jumps = PoseJumps()
         tf.clear()  # of what was heard before a pause: a bag may have started again meanwhile
-        self._listener = tf2_ros.TransformListener(tf, node)
+        self._listener = TfThread(tf, node, self._on_bug)
         try:
             self.inputs = CameraInputs(
                 node, settings, poses, self._on_arrival, self._on_labels, self._on_refused, self._on_jump_back
             )
         except Exception:
-            self._listener.unregister()  # nobody else knows of it
+            self._listener.close()  # nobody else knows of it
             raise
 
     def close(self) -> None:
         """Nothing comes in afterwards."""
         self.inputs.close()
-        self._listener.unregister()
+        self._listener.close()
 
     def poll(self) -> None:
         """Look for poses that have come, and at what the inputs' publishers offer. Call often."""
@@ -104,6 +106,9 @@ class Intake:
         if self._health.refused(error):
             self._logger.warning(str(error))
         self._on_handled(Header(stamp=time_message(stamp_ns)))
+
+    def _on_bug(self, error: Exception) -> None:
+        self._health.refused(bug(error, self._logger))
 
     def _on_pose_jump(self, what: str) -> None:
         """What waits was posed, or would be, by what TF held before: drop it. Keyframes keep, as after a clock jump."""
