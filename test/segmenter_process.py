@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,7 +84,7 @@ class SegmenterProcess:
         self._set = node.create_client(SetParametersAtomically, "/segmenter/set_parameters_atomically")
         self.process = listener.start(module, *ros_args, **given)
         if hears:
-            assert listener.until(self.is_matched, 60), self.ended(signal.SIGKILL)
+            assert listener.until(self.is_matched, 60), listener.end(self.process, signal.SIGKILL)
             listener.meet("/segmenter")
 
     def is_matched(self) -> bool:
@@ -161,17 +160,6 @@ class SegmenterProcess:
     def lines(self) -> str:
         """The log so far."""
         return "\n".join(line.msg for line in self.rosout)
-
-    def ended(self, sign: signal.Signals, within: float = 20.0) -> str:
-        """What it wrote, having ended with 0 in time."""
-        since = time.monotonic()
-        self.process.send_signal(sign)
-        status, output = self.listener.finish(self.process, 40)
-        taken = time.monotonic() - since
-        assert status == 0, output
-        assert taken < within, f"{taken:.1f} s\n{output}"
-        assert "Traceback" not in output, output
-        return output
 
 
 @contextmanager

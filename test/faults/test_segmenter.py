@@ -24,7 +24,6 @@ from sray_ros.segmenting import SegmentingWork
 
 pytestmark = pytest.mark.ros
 WARN, OK = DiagnosticStatus.WARN, DiagnosticStatus.OK
-SECONDS = 3.0
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +276,7 @@ def test_a_signal_ends_it_soon(folder: Path, sign: signal.Signals, doing: str) -
             segmenter.broken.write_text("segment: stuck")
             segmenter.send(picture(1), 1)
             segmenter.listener.until(lambda: False, 0.5)
-        segmenter.ended(sign, SECONDS)
+        segmenter.listener.end(segmenter.process, sign)
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_a_bag_is_scored_frame_by_frame(
     listener.until(lambda: False, 0.5)
     assert listener.ask(SetBool, "/sequence_player/pause", SetBool.Request(data=False)).success, log.read_text()
     assert listener.until(lambda: "the recording has ended" in log.read_text(), 120), log.read_text()
-    assert listener.until(lambda: labels and len(live) >= len(labels), 10), log.read_text()
+    assert listener.until(lambda: labels and len(live) >= len(labels)), log.read_text()
     listener.until(lambda: False, 1.0)
     output = ended(launch, tmp_path / "launch.log")
 

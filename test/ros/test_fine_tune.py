@@ -90,7 +90,7 @@ def test_the_better_model_takes_over_names_its_parent_and_gives_way_again(
     assert {"pictures", "rays"} <= {status.kind for status in at_work}
     assert any("semantic" in status.loss_names and len(status.losses) == len(status.loss_names) for status in at_work)
     assert any(status.seconds_left > 0 for status in at_work)
-    assert client.listener.until(lambda: client.statuses[-1].state == FineTuneStatus.ACCEPTED, 5)
+    assert client.listener.until(lambda: client.statuses[-1].state == FineTuneStatus.ACCEPTED)
     last = client.statuses[-1]
     assert last.best.strict_miou == pytest.approx(result.after.strict_miou) and last.text == result.text
     picture = np.frombuffer(bytes(client.curves[-1].data), np.uint8).reshape(480, 640, 3)
@@ -128,7 +128,7 @@ def test_what_is_no_better_by_enough_changes_nothing_and_says_so(client: FineTun
     assert "not better by min_gain 1.5: strict mIoU" in tuned.result.text and "stays as it was" in tuned.result.text
     assert (tuned.result.file, tuned.result.model_id, client.model_id()) == ("", model, model)
     assert sorted(data_dir.glob("fine_tuned/*")) == files and jobs_left(data_dir) == []
-    assert client.listener.until(lambda: client.statuses[-1].state == FineTuneStatus.REJECTED, 5)
+    assert client.listener.until(lambda: client.statuses[-1].state == FineTuneStatus.REJECTED)
 
 
 @pytest.mark.shows("~/fine_tune")
@@ -155,7 +155,7 @@ def test_views_are_rendered_meanwhile_and_a_cancel_is_prompt(
     view(mapper)
     client.until_step(client.feedback[before - 1].step + 1)
     canceling = handle.cancel_goal_async()
-    assert client.listener.until(canceling.done, 5) and len(canceling.result().goals_canceling) == 1
+    assert client.listener.until(canceling.done) and len(canceling.result().goals_canceling) == 1
     future = handle.get_result_async()
     assert client.listener.until(future.done, 5), "a cancel takes no longer"
     assert (future.result().status, future.result().result.error_code) == (CANCELED, ErrorCode.CANCELED)
@@ -190,7 +190,7 @@ def test_the_plain_call_answers_at_once_and_one_job_runs_at_a_time(
     assert client.statuses[-1].job_id == answer.job_id, "the first goes on"
     canceled = mapper.service(Trigger, "fine_tune_cancel", Trigger.Request())
     assert canceled.success and "canceled" in canceled.message
-    assert client.listener.until(lambda: client.statuses[-1].state == FineTuneStatus.CANCELED, 5)
+    assert client.listener.until(lambda: client.statuses[-1].state == FineTuneStatus.CANCELED)
     assert client.tune(steps=2, min_gain=1.0).code is ErrorCode.OK, "the next one runs"
 
 

@@ -44,10 +44,7 @@ class Session:
         return self.listener.until(lambda: len(self.miou) >= count, seconds)
 
     def end(self) -> str:
-        self.process.send_signal(signal.SIGINT)
-        status, output = self.listener.finish(self.process, 20)
-        assert status == 0 and "Traceback" not in output, output
-        return output
+        return self.listener.end(self.process, signal.SIGINT)
 
 
 def image(stamp_ns: int, rows: list[list[int]], encoding: str = "mono8") -> Image:

@@ -75,7 +75,7 @@ def test_as_many_messages_wait_for_their_match_as_configured(process: MapperProc
             process._tf.publish(TFMessage(transforms=[transform_of(frame, header.stamp.sec)]))
             process._image.publish(image_of(frame, header))
         # Once all four have come, the calibrations do.
-        assert process.listener.until(lambda: process.value("images received") == "4", 5)
+        assert process.listener.until(lambda: process.value("images received") == "4")
         for frame, header in zip(frames, headers, strict=False):
             process._info.publish(info_of(frame, header))
         process.wait_handled(103.0)
@@ -195,7 +195,7 @@ def test_the_reliability_asked_of_the_inputs_can_be_overridden(process: MapperPr
     for value, expected in (("best_effort", BEST_EFFORT), ("reliable", RELIABLE), ("auto", RELIABLE)):
         assert process.set(qos_overrides__reliability=value) == ""
         process.start_over()
-        assert process.listener.until(lambda expected=expected: asked() == {expected}, 5)
+        assert process.listener.until(lambda expected=expected: asked() == {expected})
         process.send_in_lockstep(frames[:1])
         assert stamps(process) == [100.0]
     # What is asked for decides: a best effort camera is not heard where reliable delivery is insisted on.

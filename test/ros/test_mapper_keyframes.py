@@ -64,7 +64,7 @@ def test_the_picture_of_each_keyframe_is_published_as_it_came(mapper: MapperProc
     assert mapper.set(keyframes__min_translation=0.2, keyframes__min_rotation=90.0) == ""
     walk = [plane_scene.frame((x, 0.0, 0.0)) for x in (0.0, 0.1, 0.25)]
     mapper.send_in_lockstep(walk)
-    assert mapper.listener.until(lambda: len(heard) == 2, 5)
+    assert mapper.listener.until(lambda: len(heard) == 2)
     assert [seconds_of(image.header.stamp) for image in heard] == [100.0, 102.0] == stamps(mapper)
     assert {image.header.frame_id for image in heard} == {OPTICAL_FRAME}
     for image, frame in zip(heard, (walk[0], walk[2]), strict=True):
@@ -124,7 +124,7 @@ def test_keyframes_take_no_more_memory_than_they_may(mapper: MapperProcess) -> N
     assert len(held) == budget // (all_five / 5)
     assert held[-1] == 110.0
     assert mapper.said("")
-    assert mapper.listener.until(lambda: mapper.value("keyframes") == str(len(held)), 5)
+    assert mapper.listener.until(lambda: mapper.value("keyframes") == str(len(held)))
     assert float(mapper.value("keyframes MiB") or 0) <= budget
 
 

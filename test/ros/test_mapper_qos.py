@@ -52,11 +52,11 @@ def test_inputs_are_heard_however_they_are_offered(
     offer(process, qos)  # while the node is active: it is to notice
     labels = node.create_publisher(Image, "labels", qos)
     heard = (process._image, process._info, process._depth, labels)
-    assert process.listener.until(lambda: all(publisher.get_subscription_count() == 1 for publisher in heard), 10)
+    assert process.listener.until(lambda: all(publisher.get_subscription_count() == 1 for publisher in heard))
     process.send_in_lockstep(frames[:3])
     assert frames[1].labels is not None
     labels.publish(image_message(Header(stamp=time_of(101.0)), frames[1].labels.numpy(), "mono8"))
-    assert process.listener.until(lambda: any(k.has_labels for k in keyframes(process).keyframes), 10)
+    assert process.listener.until(lambda: any(k.has_labels for k in keyframes(process).keyframes))
     held = keyframes(process).keyframes
     assert [k.stamp.sec for k in held] == [100, 101, 102]
     assert [k.has_labels for k in held] == [False, True, False]

@@ -115,12 +115,12 @@ def test_labels_meet_their_keyframe_by_stamp_whichever_comes_first(
     if order == "before":
         send_labels(401.0, labels)
         send_labels(777.0, labels)  # belongs to nothing
-        assert mapper.listener.until(lambda: mapper.value("labels waiting") == "2", 10)
+        assert mapper.listener.until(lambda: mapper.value("labels waiting") == "2")
     mapper.send_in_lockstep(frames[:3], 400.0)
     if order == "after":
         assert is_labelled() == [False, False, False]
         send_labels(401.0, labels)
-    assert mapper.listener.until(lambda: is_labelled() == [False, True, False], 10)
+    assert mapper.listener.until(lambda: is_labelled() == [False, True, False])
     # Labels of no class of the model are refused by their value, and the good ones stay.
     bad = labels.copy()
     bad[5, 5] = 77
@@ -183,14 +183,14 @@ def test_a_loaded_session_brings_its_own_poses(mapper: MapperProcess, frames: li
     mapper.send_in_lockstep(frames[:2])
     assert mapper.service(SaveSession, "save_session", SaveSession.Request(file="first")).error_code == 0
     saved = [round(float(frame.camera.centre[0]), 4) for frame in frames[:2]]
-    assert mapper.listener.until(lambda: places() == saved, 10)
+    assert mapper.listener.until(lambda: places() == saved)
     mapper.start_over()
     mapper.send_in_lockstep(frames[2:4], 200.0)  # the same numbers, elsewhere
     others = [round(float(frame.camera.centre[0]), 4) for frame in frames[2:4]]
     assert others != saved
-    assert mapper.listener.until(lambda: places() == others, 10)
+    assert mapper.listener.until(lambda: places() == others)
     assert mapper.service(LoadSession, "load_session", LoadSession.Request(file="first")).error_code == 0
-    assert mapper.listener.until(lambda: places() == saved, 10), places()
+    assert mapper.listener.until(lambda: places() == saved), places()
 
 
 @pytest.mark.fault("a session is to be saved under the name of a model", code="BAD_FILE", says="the service's answer",

@@ -135,7 +135,7 @@ def test_a_frame_may_be_a_source_for_its_own_camera(mapper: MapperProcess, frame
         # The latched one that a late listener gets is that of the last view; each frustum has eight lines.
         assert mapper.listener.until(lambda: frustums and len(frustums[-1].markers[0].points) >= 4 * 16)
         if own:
-            assert mapper.listener.until(lambda: len(frustums[-1].markers[0].points) == 5 * 16, 5)
+            assert mapper.listener.until(lambda: len(frustums[-1].markers[0].points) == 5 * 16)
         lines[own] = {len(message.markers[0].points) // 16 for message in frustums}
         del frustums[:]
     assert lines[False] == {2, 3, 4}
@@ -240,7 +240,7 @@ def test_the_model_and_its_device_are_those_configured(
         mapper.start_over()
         mapper.send_in_lockstep(frames)
         assert view(mapper, frames[0].camera).model_id == load_checkpoint(other).id != load_checkpoint(model_file).id
-        assert mapper.listener.until(lambda: mapper.value("model") == load_checkpoint(other).id, 5)
+        assert mapper.listener.until(lambda: mapper.value("model") == load_checkpoint(other).id)
         assert mapper.value("device") == "cpu"
         assert mapper.set(model__device="cuda:99") == ""
         assert view(mapper, frames[0].camera).error_text == "", "nothing changes before the node is configured"
@@ -269,4 +269,4 @@ def test_the_engine_and_its_precision_are_those_configured(
     np.testing.assert_allclose(exact, confidences["auto", "float32"], atol=1e-3)
     assert 1e-6 < np.abs(exact - rough).max() < 0.1
     # Said when it changes, in words.
-    assert mapper.listener.until(lambda: any("from now on rendered by" in entry.msg for entry in log), 5)
+    assert mapper.listener.until(lambda: any("from now on rendered by" in entry.msg for entry in log))

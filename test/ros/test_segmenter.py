@@ -71,7 +71,7 @@ def test_another_threshold_applies_to_the_next_picture(segmenter: SegmenterProce
     after = segmenter.labelled(picture(1), 2 * SECOND)
     np.testing.assert_array_equal(after, expected(folder, picture(1), threshold=0.55))
     assert (after == 255).sum() > (before == 255).sum()
-    assert segmenter.listener.until(lambda: segmenter.info[-1].threshold == np.float32(0.55), 5)
+    assert segmenter.listener.until(lambda: segmenter.info[-1].threshold == np.float32(0.55))
 
 
 @pytest.mark.shows("segmenter threshold", "segmenter max_rate", "segmenter model")
@@ -115,7 +115,7 @@ def test_nothing_is_computed_while_nobody_listens(segmenter: SegmenterProcess, f
     done, ignored = (int(segmenter.facts[f"pictures {what}"]) for what in ("labelled", "ignored"))
     segmenter.stop_listening()
     node = segmenter.listener.node
-    assert segmenter.listener.until(lambda: node.count_subscribers("labels") == 0, 10)
+    assert segmenter.listener.until(lambda: node.count_subscribers("labels") == 0)
     segmenter.listener.until(lambda: False, 0.3)  # until the node knows it too
     for number in range(5):
         segmenter.send(picture(number), number)
@@ -187,8 +187,8 @@ def test_the_mapper_learns_from_the_labels(
         pictures[stamp_ns] = frame.image.numpy()
         mapper.send(replace(frame, depth=None), 100.0 + number)
         mapper.wait_handled(100.0 + number)  # before the next: while it is busy with one, only the newest waits
-        assert listener.until(lambda at=stamp_ns: at in segmenter.stamps, 20)
-    assert listener.until(lambda: [k.has_labels for k in mapper.keyframes()] == [True] * 3, 10)
+        assert listener.until(lambda at=stamp_ns: at in segmenter.stamps)
+    assert listener.until(lambda: [k.has_labels for k in mapper.keyframes()] == [True] * 3)
     saved = mapper.service(SaveSession, "save_session", SaveSession.Request(file="labelled"))
     assert saved.error_code == 0, saved.error_text
     for _, held in Session.load(tmp_path / "labelled.safetensors").keyframes:

@@ -228,7 +228,7 @@ def test_a_deactivation_answers_whoever_waits(mapper: MapperProcess, frames: lis
         assert mapper.transition(Transition.TRANSITION_DEACTIVATE)
         for handle in (rendered, queued, poseless):
             assert ErrorCode(mapper.answer(handle).result.error_code) is ErrorCode.INACTIVE
-        assert mapper.listener.until(cleared.done, 10)
+        assert mapper.listener.until(cleared.done)
         assert not cleared.result().success
         assert cleared.result().message.startswith("INACTIVE: ")
     finally:
@@ -264,7 +264,7 @@ def test_nonsense_in_parameters_is_refused_by_name_and_a_good_value_applies(
     assert mapper.listener.until(lambda: infos)
     for threshold in (0.25, 0.0):
         assert mapper.set(render__min_confidence=threshold) == ""
-        assert mapper.listener.until(lambda threshold=threshold: infos[-1].threshold == threshold, 10)
+        assert mapper.listener.until(lambda threshold=threshold: infos[-1].threshold == threshold)
     for width, expected in ((24, (24, 18)), (0, (48, 36))):
         assert mapper.set(render__width=width) == ""
         result = mapper.answer(mapper.ask(goal_for(frames[0].camera))).result
@@ -346,9 +346,4 @@ def test_sigint_while_rendering_ends_the_node_with_0_within_3_seconds(
     info = CameraInfo(width=1600, height=1200)
     info.k = camera.intrinsics.double().reshape(-1).tolist()
     mapper.ask(goal_for(camera, camera_info=info))
-    started = time.monotonic()
-    mapper.process.send_signal(signal.SIGINT)
-    status, output = mapper.listener.finish(mapper.process, 10)
-    assert status == 0, output
-    assert time.monotonic() - started < 3, output
-    assert "Traceback" not in output, output
+    mapper.listener.end(mapper.process, signal.SIGINT)
