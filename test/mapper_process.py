@@ -154,14 +154,14 @@ class MapperProcess:
             f"{second} was not handled:\n{self.log()}"
         )
 
-    def said(self, words: str, seconds: float = 12) -> bool:
+    def said(self, words: str, seconds: float = 30) -> bool:
         """Whether diagnostics say something with these words from now on."""
         del self.diagnostics[:]
         return self.listener.until(
             lambda: any(words in status.message for array_ in self.diagnostics for status in array_.status), seconds
         )
 
-    def logged(self, words: str, seconds: float = 12) -> bool:
+    def logged(self, words: str, seconds: float = 30) -> bool:
         """Whether the node has logged these words since `rosout` was emptied, or does so in time."""
         return self.listener.until(lambda: any(words in line.msg for line in self.rosout), seconds)
 
@@ -170,7 +170,7 @@ class MapperProcess:
         """The log since `rosout` was emptied; the node goes on, unlike after `log`."""
         return "\n".join(line.msg for line in self.rosout)
 
-    def says(self, words: str, seconds: float = 12) -> bool:
+    def says(self, words: str, seconds: float = 30) -> bool:
         """Whether it says so in its log and, from now on, in its diagnostics."""
         return self.said(words, seconds) and self.logged(words, seconds)
 

@@ -134,7 +134,7 @@ class SegmenterProcess:
         result = self.listener.call(self._set, SetParametersAtomically.Request(parameters=parameters)).result
         return "" if result.successful else str(result.reason)
 
-    def fact(self, key: str, value: str | None = None, seconds: float = 12) -> str | None:
+    def fact(self, key: str, value: str | None = None, seconds: float = 30) -> str | None:
         """What the diagnostics from now on say of it, or come to say, if that is this value."""
         del self.diagnostics[:]
         self.listener.until(lambda: self.facts and value in (None, self.facts.get(key)), seconds)
@@ -145,7 +145,7 @@ class SegmenterProcess:
         """Of the last diagnostics."""
         return {pair.key: pair.value for a in self.diagnostics[-1:] for s in a.status for pair in s.values}
 
-    def says(self, words: str, level: bytes | None = None, seconds: float = 12) -> bool:
+    def says(self, words: str, level: bytes | None = None, seconds: float = 30) -> bool:
         """Whether log and, from now on, diagnostics come to say this."""
         del self.diagnostics[:]
 
