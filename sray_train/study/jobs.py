@@ -17,26 +17,31 @@ from sray_train.study.unseen_scenes import Fusion, Generalization
 
 def jobs(study: Study, folder: Path, device: torch.device) -> Iterator[Job]:
     """All jobs: what needs one seed and one scene, so that every table has a figure early; the other seeds; the other
-    scenes, one by one, so that a study that was stopped has compared the same ones."""
+    scenes, one by one, so that a study that was stopped has compared the same ones; these with the other seeds."""
     variants = list(study.variants.values())
-    first, *others = scene_list(study)
-    for round_number in range(max(len(variant.seeds) for variant in variants)):
+    first, *others = scenes = scene_list(study)
+    rounds = range(max(len(variant.seeds) for variant in variants))
+    for round_number in rounds:
         for variant in variants:
             if len(variant.seeds) > round_number and (variant.fuse or variant.is_trained):
                 kind = Fusion if variant.fuse else Generalization
                 yield kind(study, folder, variant, variant.seeds[round_number], device)
         if round_number == 0:
-            yield from _scene_jobs(study, folder, first, device)
+            yield from _scene_jobs(study, folder, first, 0, device)
     for scene in others:
-        yield from _scene_jobs(study, folder, scene, device)
+        yield from _scene_jobs(study, folder, scene, 0, device)
+    for round_number in rounds[1:]:
+        for scene in scenes:
+            yield from _scene_jobs(study, folder, scene, round_number, device)
 
 
-def _scene_jobs(study: Study, folder: Path, scene: str, device: torch.device) -> Iterator[Job]:
+def _scene_jobs(study: Study, folder: Path, scene: str, round_number: int, device: torch.device) -> Iterator[Job]:
     for variant in study.variants.values():
-        if variant.fine_tune:
-            yield SceneJob(study, folder, variant, variant.seeds[0], device, scene, "finetuned")
-        if variant.scratch:
-            yield SceneJob(study, folder, variant, variant.seeds[0], device, scene, "scratch")
+        for seed in variant.seeds[round_number : round_number + 1]:
+            if variant.fine_tune:
+                yield SceneJob(study, folder, variant, seed, device, scene, "finetuned")
+            if variant.scratch:
+                yield SceneJob(study, folder, variant, seed, device, scene, "scratch")
 
 
 def scene_list(study: Study) -> list[str]:

@@ -35,7 +35,7 @@ class VariantSection:
 
     seeds: tuple[int, ...] = ()
     fine_tune: bool = False
-    """Whether its first seed is fine-tuned on the scenes too."""
+    """Whether it is fine-tuned on the scenes too, from every seed's training."""
     fuse: str = ""
     """A variant whose 2D labels are fused into voxels instead of rendering: nothing is trained."""
     depth: bool = False

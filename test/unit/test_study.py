@@ -89,7 +89,7 @@ def test_every_job_leaves_its_records(ran: list[Record]) -> None:
         ("semantic_ray", "semantic_ray", "generalization", "folder wall", 1, 3),
         ("ibrnet", "ibrnet", "generalization", "folder wall", 0, 3),
         ("fused", "voxel_fusion", "generalization", "folder wall", 0, 3),
-        *(("semantic_ray", "semantic_ray", "finetuned", "folder wall", 0, step) for step in (0, 1, 2)),
+        *(("semantic_ray", "semantic_ray", "finetuned", "folder wall", n, step) for n in (0, 1) for step in (0, 1, 2)),
         *(("nerf", "nerf", "scratch", "folder wall", 0, step) for step in (0, 1, 2, 3)),
     }
     assert all(r.pictures == (2 if r.setting == "generalization" else 4) and r.size == (48, 36) for r in ran)
@@ -189,15 +189,15 @@ def test_a_job_that_fails_does_not_keep_the_others(wall: Path, tmp_path: Path) -
     assert [record.variant for record in read_records(study.with_suffix(".json"))] == ["semantic_ray"]
 
 
-def test_jobs_come_seed_by_seed_with_the_scenes_after_the_first(study: Path) -> None:
+def test_jobs_come_seed_by_seed_with_the_scenes_after_the_first_and_again_at_the_end(study: Path) -> None:
     planned = list(jobs(load_study(study), Path("runs"), CPU))
     assert [(job.variant.name, job.seed) for job in planned if isinstance(job, Generalization)] == [
         ("semantic_ray", 0), ("ibrnet", 0), ("fused", 0), ("semantic_ray", 1),
     ]  # fmt: skip
-    assert [(job.variant.name, job.setting) for job in planned if isinstance(job, SceneJob)] == [
-        ("semantic_ray", "finetuned"), ("nerf", "scratch"),
+    assert [(job.variant.name, job.setting, job.seed) for job in planned if isinstance(job, SceneJob)] == [
+        ("semantic_ray", "finetuned", 0), ("nerf", "scratch", 0), ("semantic_ray", "finetuned", 1),
     ]  # fmt: skip
-    assert planned[-1].seed == 1
+    assert [job.seed for job in planned] == [0, 0, 0, 0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

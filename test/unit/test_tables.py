@@ -103,6 +103,7 @@ def test_a_cell_is_the_mean_over_seeds_of_the_means_over_scenes() -> None:
     # Seeds: 0.5 and 0.7; their standard deviation is 0.2 / sqrt(2).
     assert make_cell("strict_miou", records).text == "60.0 ± 14.1 (2)"
     assert make_cell("strict_miou", records[:2]).text == "50.0"
+    assert make_cell("strict_miou", records[:3]).text == "50.0", "of seed 1 there is one scene only"
 
 
 def test_a_measurement_made_twice_counts_once() -> None:
