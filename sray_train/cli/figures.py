@@ -23,7 +23,7 @@ from sray_train.datasets.view_split import split_views
 from sray_train.evaluation.evaluate import Query, split_queries
 from sray_train.figures.comparison import Gallery
 from sray_train.figures.comparison_sections import comparison_sections, shown_classes
-from sray_train.figures.contenders import Gap, StudyFolder
+from sray_train.figures.contenders import S_RAY, StudyFolder
 from sray_train.figures.inner_sections import inner_sections
 from sray_train.figures.page import PAGE, PictureFolder, write_figures_page
 from sray_train.records import refuse_existing, write_record
@@ -36,7 +36,7 @@ ROOMS = ("9000", "9001")
 class Figures:
     """Draw Figures 1 and 4 to 9 of the paper from checkpoints: a page, its PNGs, and its numbers as figures.json.
 
-    What has no checkpoint yet is named on the page, with the command that makes it.
+    A contender without a checkpoint is named on the page, with the command that makes it.
     """
 
     run_folder: Path = Path("results/studies/rooms")
@@ -48,7 +48,8 @@ class Figures:
     checkpoint: Path = Path("models/sray_rooms.safetensors")
     """A SemanticRay, whose attention and view weights Figures 6 and 7 show."""
     config: Path | None = None
-    """An experiment's YAML, whose data section says where scenes are. Without: what the checkpoint learned from."""
+    """An experiment's YAML, whose data section says where scenes are. Without: what the study's S-Ray learned from, or
+    else the checkpoint."""
     scenes: tuple[str, ...] = ()
     """Held-out scenes: rooms by their seeds (9000 9001 without), else names as in data.test (its first two without)."""
     pictures: int = 1
@@ -69,22 +70,19 @@ class Figures:
     def main(self) -> None:
         refuse_existing(self.output / PAGE, "--output", overwrite=self.overwrite)
         torch.set_num_threads(self.threads or os.cpu_count() or 1)
-        checkpoint = self.inner_checkpoint()
-        data = self.data(checkpoint)
-        space = LABEL_SPACES[data.label_space] if isinstance(checkpoint, Gap) else checkpoint.label_space
-        scenes = self.chosen(data, space)
+        checkpoint: Checkpoint[SemanticRay] = load_checkpoint(self.checkpoint)
+        space = checkpoint.label_space
+        scenes = self.chosen(self.data(checkpoint), space)
         queries = [query for scene in scenes for query in shown_queries(scene, self.pictures)]
         folder = PictureFolder(self.output)
         console = Console(highlight=False, soft_wrap=True)
         with console.status("attention and view weights"):
-            model = checkpoint if isinstance(checkpoint, Gap) else checkpoint.model
-            inner, numbers = inner_sections(model, queries, folder)
+            inner, numbers = inner_sections(checkpoint.model, queries, folder)
         gallery = Gallery(StudyFolder(self.run_folder, self.seed, self.study), space, self.quality)
         with console.status("contenders"):
             compared, scores = comparison_sections(gallery, queries, folder)
-        made_of = self.checkpoint if isinstance(checkpoint, Gap) else f"{self.checkpoint} ({checkpoint.id})"
         facts = {
-            "attention and view weights of": str(made_of),
+            "attention and view weights of": f"{self.checkpoint} ({checkpoint.id})",
             "contenders of": f"{self.run_folder}, seed {self.seed}",
             "pictures": f"{scenes[0].cameras.width}x{scenes[0].cameras.height}, quality {self.quality}, RGB",
             "frames": "8 sources; fine-tuning and learning by heart have those and 8 more; shown are others",
@@ -100,19 +98,13 @@ class Figures:
         write_record(self.output / "figures.json", {"facts": facts, "scores": scores} | numbers)
         print(f"see {page}")
 
-    def inner_checkpoint(self) -> Checkpoint[SemanticRay] | Gap:
-        """What Figures 6 and 7 look into. Raises SrayError for a file that is there and is no SemanticRay."""
-        if self.checkpoint.exists():
-            return load_checkpoint(self.checkpoint)
-        why = f"there is no {self.checkpoint}"
-        return Gap("Attention and view weights", why, "sray train --config config/experiments/rooms.yaml")
-
-    def data(self, checkpoint: Checkpoint[SemanticRay] | Gap) -> DataConfig:
-        """Where scenes are and how they are read: the config's, or the checkpoint's own, or the rooms."""
+    def data(self, checkpoint: Checkpoint[SemanticRay]) -> DataConfig:
+        """Where scenes are and how they are read: the config's, or what the study's S-Ray, or the checkpoint, knows."""
         if self.config is not None:
             return load_config(self.config).data
-        if isinstance(checkpoint, Gap):
-            return DataConfig()
+        of_study = S_RAY.checkpoint(self.run_folder, self.seed, "")
+        if of_study.exists():
+            return _learned_from(load_checkpoint(of_study), of_study)
         return _learned_from(checkpoint, self.checkpoint)
 
     def chosen(self, data: DataConfig, space: Any) -> list[Scene]:

@@ -57,12 +57,9 @@ WEIGHTS = (
 
 
 def inner_sections(
-    model: SemanticRay | Gap, queries: Sequence[Query], folder: PictureFolder
+    model: SemanticRay, queries: Sequence[Query], folder: PictureFolder
 ) -> tuple[list[Section], dict[str, Any]]:
     """Three sections, and their numbers by picture, for a record."""
-    named = {"features": FEATURES, "attention": ATTENTION, "weights": WEIGHTS}
-    if isinstance(model, Gap):
-        return [Section(name, *text, (), (model,)) for name, text in named.items()], {}
     views = [QueryView(model, query) for query in queries]
     even = [view.along(view.spread_pixels()) for view in views]
     rendered = [view.along(view.spread_pixels(), rendered=True) for view in views]

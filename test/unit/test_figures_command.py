@@ -15,7 +15,7 @@ import torch
 import yaml
 from conftest import PlaneScene
 
-from sray.checkpoint import save_checkpoint
+from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.field import SemanticField
 from sray.label_space import ROOMS
 from sray.metrics import ConfusionMatrix
@@ -130,11 +130,16 @@ def test_the_page_is_complete_in_itself_and_is_made_of_the_pngs_beside_it(
     assert inside == {path.read_bytes() for path in (folder / "out/pictures").iterdir()}
 
 
-def test_with_no_checkpoint_at_all_every_section_says_what_makes_it(config: Path, tmp_path: Path) -> None:
-    page, record = figures(config, tmp_path, tmp_path / "none.safetensors")
-    for name in SECTIONS:
+def test_with_no_contender_their_sections_say_what_makes_them(config: Path, tmp_path: Path) -> None:
+    page, record = figures(config, tmp_path, saved(tmp_path / "m.safetensors", s_ray()))
+    for name in set(SECTIONS) - {"features", "attention", "weights"}:
         assert "not shown" in section(page, name) and "<code>sray " in section(page, name), name
     assert list(record["scores"].values()) == [{}]
+
+
+def test_a_checkpoint_that_is_not_there_is_named(config: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"none\.safetensors"):
+        figures(config, tmp_path, tmp_path / "none.safetensors")
 
 
 def test_a_model_without_radial_attention_still_shows_its_features_and_weights(config: Path, tmp_path: Path) -> None:
@@ -159,7 +164,7 @@ def test_a_page_that_is_there_is_kept_unless_told(config: Path, tmp_path: Path) 
     with pytest.raises(SystemExit, match="--overwrite"):
         figures(config, tmp_path, tmp_path / "none.safetensors")
     assert (tmp_path / "out/index.html").read_text() == "mine"
-    page, _ = figures(config, tmp_path, tmp_path / "none.safetensors", "--overwrite")
+    page, _ = figures(config, tmp_path, saved(tmp_path / "m.safetensors", s_ray()), "--overwrite")
     assert "Figure 9" in page
 
 
@@ -201,11 +206,15 @@ def test_a_damaged_checkpoint_is_a_gap_that_says_so(tmp_path: Path) -> None:
     assert isinstance(found, Gap) and "cannot be read" in found.why and f"rm {path}" in found.command
 
 
-def test_scenes_are_read_as_the_checkpoint_learned_them(tmp_path: Path) -> None:
+def test_scenes_are_read_as_the_studys_s_ray_or_else_the_checkpoint_learned_them(tmp_path: Path) -> None:
     lineage = {"config": {"data": {"dataset": "rooms", "width": 64, "height": 48, "frames": 21, "unheard_of": 1}}}
-    command = Figures(checkpoint=saved(tmp_path / "m.safetensors", s_ray(), lineage))
-    data = command.data(command.inner_checkpoint())
+    checkpoint = load_checkpoint(saved(tmp_path / "m.safetensors", s_ray(), lineage))
+    command = Figures(run_folder=tmp_path)
+    data = command.data(checkpoint)
     assert (data.width, data.height, data.frames, data.test) == (64, 48, 21, "9000:9020")
+    saved(S_RAY.checkpoint(tmp_path, 0, ""), s_ray(), {"config": {"data": {"width": 80, "height": 60}}})
+    data = command.data(checkpoint)
+    assert (data.width, data.height, data.frames) == (80, 60, 24)
 
 
 def test_a_lineage_that_names_no_data_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
