@@ -5,10 +5,11 @@ rclpy has no tf2 MessageFilter; this is the part of it that a node needs.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tf2_ros
@@ -17,6 +18,9 @@ from rclpy.time import Time
 
 from sray.errors import ErrorCode, SrayError
 from sray_ros.poses import Matrix, matrix_of_transform
+
+GRACE = 0.02
+"""Seconds from finding something late to giving it up: of a machine that stood still, TF has yet to be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,14 @@ class Waiting:
     """Whether stamp 0 means the latest pose, as in tf2. An image without a stamp is a mistake."""
     is_ready: Callable[[], bool] = lambda: True
     """Anything else worth waiting for as long as the time is not up."""
+
+
+@dataclass(eq=False)
+class _Queued:
+    waiting: Waiting
+    since: float = field(default_factory=time.monotonic)
+    late_since: float = math.inf
+    """The first look that found it late."""
 
 
 class PoseQueue:
@@ -51,7 +63,7 @@ class PoseQueue:
         self._capacity = capacity
         self._timeout = timeout
         self._on_overflow = on_overflow
-        self._queue: list[tuple[float, Waiting]] = []
+        self._queue: list[_Queued] = []
         self._lock = threading.Lock()
         self.last_gap: str = ""
         """Why the last item has no pose; empty if it has."""
@@ -59,27 +71,29 @@ class PoseQueue:
     def put(self, waiting: Waiting) -> None:
         """Deliver at once if the pose is there; else wait. A full queue gives up on its oldest."""
         with self._lock:
-            self._queue.append((time.monotonic(), waiting))
-            over = [self._queue.pop(0)[1] for _ in range(len(self._queue) - self._capacity)]
+            self._queue.append(_Queued(waiting))
+            over = [self._queue.pop(0) for _ in range(len(self._queue) - self._capacity)]
         for old in over:
-            old.refuse(self._on_overflow())
+            old.waiting.refuse(self._on_overflow())
         self.poll()
 
     def poll(self) -> None:
         """Deliver what has its pose, refuse what has waited too long. Call often."""
         with self._lock:
             queue, self._queue = self._queue, []
-            still: list[tuple[float, Waiting]] = []
+            still: list[_Queued] = []
             settled: list[tuple[Callable[[Any], None], Any]] = []
-            for since, waiting in queue:
-                is_late = time.monotonic() - since >= self._timeout()
+            for queued in queue:
+                waiting, now = queued.waiting, time.monotonic()
+                if is_late := now - queued.since >= self._timeout():
+                    queued.late_since = min(queued.late_since, now)
                 try:
                     matrix = self._lookup(waiting)
                 except tf2_ros.TransformException as error:
-                    if is_late:
+                    if is_late and now - queued.late_since >= GRACE:
                         settled.append((waiting.refuse, self._no_pose(waiting, str(error))))
                     else:
-                        still.append((since, waiting))
+                        still.append(queued)
                 except SrayError as error:
                     self.last_gap = str(error.args[0])
                     settled.append((waiting.refuse, error))
@@ -90,7 +104,7 @@ class PoseQueue:
                         self.last_gap = ""
                         settled.append((waiting.deliver, matrix))
                     else:
-                        still.append((since, waiting))
+                        still.append(queued)
             self._queue = still
         for settle, argument in settled:  # outside the lock: they may put something here
             settle(argument)
@@ -99,8 +113,8 @@ class PoseQueue:
         """Forget everything that waits, and say why."""
         with self._lock:
             queue, self._queue = self._queue, []
-        for _, waiting in queue:
-            waiting.refuse(error)
+        for queued in queue:
+            queued.waiting.refuse(error)
 
     def __len__(self) -> int:
         return len(self._queue)

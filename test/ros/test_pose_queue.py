@@ -1,0 +1,66 @@
+"""The queue for poses by its clock: nobody waits longer than told, nobody is given up for what is there unread."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+import tf2_ros
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import TransformStamped
+
+from sray.errors import ErrorCode, SrayError
+from sray_ros.pose_queue import GRACE, PoseQueue, Waiting
+
+TIMEOUT = 0.05
+
+
+@pytest.fixture
+def buffer() -> tf2_ros.Buffer:
+    return tf2_ros.Buffer()
+
+
+@pytest.fixture
+def queue(buffer: tf2_ros.Buffer) -> PoseQueue:
+    return PoseQueue(buffer, "map", 2, lambda: TIMEOUT, lambda: SrayError(ErrorCode.NO_POSE, "too many"))
+
+
+def picture(delivered: list[Any], refused: list[SrayError]) -> Waiting:
+    return Waiting("camera", Time(sec=1), delivered.append, refused.append)
+
+
+def hear(buffer: tf2_ros.Buffer) -> None:
+    transform = TransformStamped(child_frame_id="camera")
+    transform.header.frame_id, transform.header.stamp = "map", Time(sec=1)
+    buffer.set_transform(transform, "test")
+
+
+def test_a_pose_that_waits_unread_after_a_standstill_is_not_missed(buffer: tf2_ros.Buffer, queue: PoseQueue) -> None:
+    delivered, refused = [], []
+    queue.put(picture(delivered, refused))
+    time.sleep(2 * TIMEOUT)  # nothing of the node runs, then the timer does before TF
+    queue.poll()
+    hear(buffer)
+    queue.poll()
+    assert len(delivered) == 1 and not refused
+
+
+def test_without_a_pose_it_is_given_up_once_late_and_looked_at_again(queue: PoseQueue) -> None:
+    delivered, refused = [], []
+    queue.put(picture(delivered, refused))
+    queue.poll()
+    time.sleep(TIMEOUT + GRACE)
+    queue.poll()
+    assert not refused, "this look was the first to find it late"
+    time.sleep(GRACE)
+    queue.poll()
+    assert "within tf.timeout (0.05 s)" in str(refused[0]) and not delivered
+    assert len(queue) == 0
+
+
+def test_too_many_displace_the_oldest(queue: PoseQueue) -> None:
+    refused: list[list[SrayError]] = [[], [], []]
+    for each in refused:
+        queue.put(picture([], each))
+    assert [len(each) for each in refused] == [1, 0, 0]
