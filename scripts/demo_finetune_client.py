@@ -129,7 +129,7 @@ class Mapper:
             self.until(lambda: False, 0.3)
             if self._keyframes.service_is_ready():
                 answer = self._keyframes.call_async(ListKeyframes.Request())
-                if self.until(answer.done, 5):  # the reply to who is not known yet is lost
+                if self.until(answer.done, 30):  # the reply to who is not known yet is lost
                     held = answer.result().keyframes
 
     def accepted(self, action: ActionClient, goal: Any, on_feedback: Callable[[Any], None] | None = None) -> Any:

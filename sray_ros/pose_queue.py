@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import tf2_ros
@@ -19,7 +19,7 @@ from rclpy.time import Time
 from sray.errors import ErrorCode, SrayError
 from sray_ros.poses import Matrix, matrix_of_transform
 
-GRACE = 0.02
+GRACE = 0.05
 """Seconds from finding something late to giving it up: of a machine that stood still, TF has yet to be read."""
 
 
@@ -41,7 +41,7 @@ class Waiting:
 @dataclass(eq=False)
 class _Queued:
     waiting: Waiting
-    since: float = field(default_factory=time.monotonic)
+    since: float
     late_since: float = math.inf
     """The first look that found it late."""
 
@@ -71,7 +71,7 @@ class PoseQueue:
     def put(self, waiting: Waiting) -> None:
         """Deliver at once if the pose is there; else wait. A full queue gives up on its oldest."""
         with self._lock:
-            self._queue.append(_Queued(waiting))
+            self._queue.append(_Queued(waiting, time.monotonic()))
             over = [self._queue.pop(0) for _ in range(len(self._queue) - self._capacity)]
         for old in over:
             old.waiting.refuse(self._on_overflow())

@@ -7,6 +7,7 @@ heard by the mapper's own node, TF of hundreds of messages a second lags behind 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from threading import Thread
 
 import tf2_ros
@@ -22,27 +23,35 @@ class TfThread:
     def __init__(self, buffer: tf2_ros.Buffer, node: Node, on_error: Callable[[Exception], None]) -> None:
         """`on_error`: told, on this thread, of a message that cannot be taken in; those after it are."""
         names = [f"{topic.name}:={node.resolve_topic_name(topic.name)}" for topic in (TF, TF_STATIC)]
+        self._on_error = on_error
+        self._is_closed = False
         self._node = Node(
             f"_{node.get_name()}_tf",  # hidden from `ros2 node list`: there is nothing about it to use
             context=node.context, namespace=node.get_namespace(), use_global_arguments=False,
             cli_args=["--ros-args", *(word for name in names for word in ("-r", name))],
             start_parameter_services=False, enable_rosout=False,
         )  # fmt: skip
-        self._listener = tf2_ros.TransformListener(buffer, self._node)
-        self._executor = SingleThreadedExecutor(context=node.context)
-        self._executor.add_node(self._node)
-        self._on_error = on_error
-        self._is_closed = False
-        self._thread = Thread(target=self._spin, name="tf")
-        self._thread.start()
+        with ExitStack() as undo:
+            undo.callback(self._node.destroy_node)
+            self._listener = tf2_ros.TransformListener(buffer, self._node)
+            undo.callback(self._listener.unregister)
+            self._executor = SingleThreadedExecutor(context=node.context)
+            undo.callback(self._executor.shutdown)
+            self._executor.add_node(self._node)
+            self._thread = Thread(target=self._spin, name="tf")
+            self._thread.start()
+            undo.callback(self._stop)
+            self._undo = undo.pop_all()
 
     def close(self) -> None:
         """Nothing is heard afterwards."""
+        self._undo.close()
+
+    def _stop(self) -> None:
+        """End the thread, then the executor: shut down first, it may leave a wait that nothing ends (rclpy 9.1)."""
         self._is_closed = True
-        self._executor.shutdown()
+        self._executor.create_task(lambda: None)  # a mere wake() does not end a spin_once
         self._thread.join()
-        self._listener.unregister()
-        self._node.destroy_node()
 
     def _spin(self) -> None:
         while not self._is_closed and self._node.context.ok():
@@ -54,5 +63,5 @@ class TfThread:
         except ExternalShutdownException:
             pass
         except Exception as error:
-            if not self._is_closed:  # else the executor was shut down in the midst of a wait
+            if self._node.context.ok():
                 self._on_error(error)

@@ -23,7 +23,7 @@ from sray_train.datasets.view_split import split_views
 from sray_train.evaluation.evaluate import Query, split_queries
 from sray_train.figures.comparison import Gallery
 from sray_train.figures.comparison_sections import comparison_sections, shown_classes
-from sray_train.figures.contenders import S_RAY, StudyFolder
+from sray_train.figures.contenders import S_RAY, Gap, StudyFolder
 from sray_train.figures.inner_sections import inner_sections
 from sray_train.figures.page import PAGE, PictureFolder, write_figures_page
 from sray_train.records import refuse_existing, write_record
@@ -102,10 +102,10 @@ class Figures:
         """Where scenes are and how they are read: the config's, or what the study's S-Ray, or the checkpoint, knows."""
         if self.config is not None:
             return load_config(self.config).data
-        of_study = S_RAY.checkpoint(self.run_folder, self.seed, "")
-        if of_study.exists():
-            return _learned_from(load_checkpoint(of_study), of_study)
-        return _learned_from(checkpoint, self.checkpoint)
+        of_study = StudyFolder(self.run_folder, self.seed, self.study).load(S_RAY, "", "", checkpoint.label_space)
+        if isinstance(of_study, Gap):
+            return _learned_from(checkpoint, self.checkpoint)
+        return _learned_from(of_study, S_RAY.checkpoint(self.run_folder, self.seed, ""))
 
     def chosen(self, data: DataConfig, space: Any) -> list[Scene]:
         """The scenes that are shown."""
@@ -128,7 +128,7 @@ def shown_queries(scene: Scene, count: int) -> list[Query]:
     return [queries[(2 * number + 1) * len(queries) // (2 * count)] for number in range(count)]
 
 
-def _learned_from(checkpoint: Checkpoint[SemanticRay], path: Path) -> DataConfig:
+def _learned_from(checkpoint: Checkpoint[Any], path: Path) -> DataConfig:
     """The data section of the config in a checkpoint's lineage; rooms where it says none.
 
     Raises SrayError(BAD_FILE) if it is none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,10 +16,10 @@ from sray.errors import ErrorCode, SrayError
 from sray_train.cli.options import check_options
 from sray_train.study.commit import present_commit
 from sray_train.study.job import Job, Stopped
-from sray_train.study.jobs import jobs
+from sray_train.study.jobs import jobs, left
 from sray_train.study.locks import claimed
 from sray_train.study.plan import load_study
-from sray_train.study.record import Record, add_records, read_records
+from sray_train.study.record import add_records, read_records
 from sray_train.study.unseen_scenes import train_encoder
 
 WAIT = 5.0
@@ -59,22 +59,25 @@ class StudyCommand:
         folder = self.run_folder or Path("results/studies") / self.config.stem
         results = self.results or Path("benchmarks/results") / f"{self.config.stem}.json"
         device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
-        todo: Sequence[Job] = [
-            job for job in jobs(study, folder, device) if not self.only or job.variant.name in self.only
-        ]
+        planned = [job for job in jobs(study, folder, device) if not self.only or job.variant.name in self.only]
         console = Console(highlight=False, soft_wrap=True)
-        if self.list:
-            done = _recorded(results)
-            for job in todo:
-                console.print(f"{'done' if job.is_done(done) else 'to do'}  {job.name}")
-            return
         ends = time.monotonic() + self.max_hours * 3600
         failed: dict[str, SrayError] = {}
+
+        def to_do() -> Sequence[Job]:
+            return left(planned, read_records(results) if results.exists() else [], failed)
+
+        if self.list:
+            todo = to_do()
+            for job in planned:
+                console.print(f"{'to do' if job in todo else 'done'}  {job.name}")
+            return
         try:
-            with claimed(folder / "encoder.lock", wait=True):
-                train_encoder(study, folder, device, ends - time.monotonic())
-            while todo := _left(todo, failed, _recorded(results)):
-                if not any(self._do(job, results, ends, console, failed) for job in todo):
+            if to_do():
+                with claimed(folder / "encoder.lock", wait=True):
+                    train_encoder(study, folder, device, ends - time.monotonic())
+            while todo := to_do():
+                if not any(self._do(job, to_do, results, ends, console, failed) for job in todo):
                     if not any(job.is_ready for job in todo):
                         raise SrayError(
                             ErrorCode.BAD_FILE,
@@ -92,10 +95,18 @@ class StudyCommand:
             raise SrayError(error.code, f"{len(failed)} failed, the rest is done; the first, {name}: {error.args[0]}")
         console.print(f"see {results}")
 
-    def _do(self, job: Job, results: Path, ends: float, console: Console, failed: dict[str, SrayError]) -> bool:
+    def _do(
+        self,
+        job: Job,
+        to_do: Callable[[], Sequence[Job]],
+        results: Path,
+        ends: float,
+        console: Console,
+        failed: dict[str, SrayError],
+    ) -> bool:
         """Whether it was done, or failed, just now: no other process is at it, and what it needs is there."""
         with claimed(job.place / (job.name.replace("/", "_") + ".lock")) as free:
-            if not free or not job.is_ready or job.is_done(_recorded(results)):
+            if not free or not job.is_ready or job not in to_do():
                 return False
             if time.monotonic() > ends:
                 raise Stopped
@@ -112,11 +123,3 @@ class StudyCommand:
             scores = "  ".join(f"{name} {last[name]:.3f}" for name in ("strict_miou", "psnr") if last[name] is not None)
             console.print(f"{job.name}: {scores}")
             return True
-
-
-def _recorded(results: Path) -> Sequence[Record]:
-    return read_records(results) if results.exists() else []
-
-
-def _left(todo: Sequence[Job], failed: Mapping[str, SrayError], done: Sequence[Record]) -> Sequence[Job]:
-    return [job for job in todo if job.name not in failed and not job.is_done(done)]

@@ -61,6 +61,11 @@ class Job(ABC):
         return ""
 
     @property
+    def gives(self) -> str:
+        """The variant whose checkpoint it leaves; empty: one that no other job needs."""
+        return ""
+
+    @property
     def is_ready(self) -> bool:
         """Whether what it needs is there."""
         return not self.needs or trained_checkpoint(self.place).exists()

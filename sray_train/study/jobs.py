@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from sray_train.datasets.named_splits import scene_names
 from sray_train.datasets.rooms import parse_seeds
 from sray_train.study.job import Job
 from sray_train.study.plan import Study
+from sray_train.study.record import Record
 from sray_train.study.single_scenes import SceneJob
 from sray_train.study.unseen_scenes import Fusion, Generalization
 
@@ -33,6 +34,19 @@ def jobs(study: Study, folder: Path, device: torch.device) -> Iterator[Job]:
     for round_number in rounds[1:]:
         for scene in scenes:
             yield from _scene_jobs(study, folder, scene, round_number, device)
+
+
+def left(planned: Sequence[Job], done: Sequence[Record], failed: Container[str] = ()) -> list[Job]:
+    """What there is to do: jobs without their records, but for what failed and what needs that; and trainings that have
+    theirs but whose checkpoint, which such a job needs, is gone, as where records came without checkpoints."""
+    broken = {(job.gives, job.seed) for job in planned if job.gives and job.name in failed}
+    missing = [
+        job
+        for job in planned
+        if not job.is_done(done) and job.name not in failed and (job.needs, job.seed) not in broken
+    ]
+    needed = {(job.needs, job.seed) for job in missing if not job.is_ready}
+    return [job for job in planned if job in missing or (job.gives and (job.gives, job.seed) in needed)]
 
 
 def _scene_jobs(study: Study, folder: Path, scene: str, round_number: int, device: torch.device) -> Iterator[Job]:

@@ -37,6 +37,10 @@ class Generalization(Job):
     def name(self) -> str:
         return f"{self.variant.name} seed {self.seed}"
 
+    @property
+    def gives(self) -> str:
+        return self.variant.name
+
     def is_done(self, records: Sequence[Record]) -> bool:
         """A record of another plan is none of its own: of other steps, scenes, options or pictures."""
         config = self.variant.config
@@ -94,6 +98,10 @@ class Fusion(Generalization):
     @property
     def needs(self) -> str:
         return self.variant.fuse
+
+    @property
+    def gives(self) -> str:
+        return ""
 
     def run(self, seconds: float) -> Iterator[Record]:
         checkpoint = load_checkpoint(trained_checkpoint(self.place))

@@ -35,7 +35,7 @@ class Cell:
     records: tuple[Record, ...]
     """All that it is made from."""
     seeds: dict[int, float]
-    """Seed -> mean over its scenes; without those that have no such figure, or for some of the scenes only."""
+    """Seed -> mean over its scenes; without those that have no such figure."""
     mixed: str = ""
     """In what the records differ, if they may not be averaged."""
 
@@ -76,12 +76,9 @@ def make_cell(of: str, records: Sequence[Record]) -> Cell:
     for record in records:
         if (value := value_of(record, of)) is not None:
             measured[record.seed][record.data].append(value)  # twice the same in two files: their mean
-    # A study under way has some scenes of a seed only, and a mean over fewer is one of something else.
-    most = max((len(scenes) for scenes in measured.values()), default=0)
     means = {
         seed: statistics.fmean(statistics.fmean(repeats) for repeats in scenes.values())
         for seed, scenes in sorted(measured.items())
-        if len(scenes) == most
     }
     return Cell(of, tuple(records), means)
 

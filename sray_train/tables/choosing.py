@@ -5,6 +5,7 @@ A value is compared as text; `any` agrees with all, `data` with what begins so, 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
@@ -25,12 +26,27 @@ def check_filter(given: Filter) -> Filter:
 
 
 def choose(records: Iterable[Record], *filters: Filter) -> list[Record]:
-    """Records that agree with DEFAULTS and all filters, a later one above an earlier."""
+    """Records that agree with DEFAULTS and all filters, a later one above an earlier; of seeds that are complete."""
     wanted = dict(DEFAULTS)
     for each in filters:
         wanted |= each
     found = [record for record in records if all(_agrees(record, name, value) for name, value in wanted.items())]
+    found = _complete(found)
     return _longest(found) if wanted["steps"] == "last" else found
+
+
+def _complete(records: list[Record]) -> list[Record]:
+    """Without seeds that have learned only some of the scenes: a mean over fewer is one of something else."""
+    scenes: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for record in records:
+        if record.setting != "generalization":
+            scenes[record.variant][record.seed].add(record.data)
+    all_scenes = {variant: set().union(*seeds.values()) for variant, seeds in scenes.items()}
+    return [
+        record
+        for record in records
+        if record.setting == "generalization" or scenes[record.variant][record.seed] == all_scenes[record.variant]
+    ]
 
 
 def _longest(records: list[Record]) -> list[Record]:

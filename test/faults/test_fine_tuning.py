@@ -240,7 +240,7 @@ def test_a_node_that_ends_takes_its_process_along(model_file: Path, tmp_path: Pa
         answer = client.ask(steps=LONG).get_result_async()
         client.until_step(1)
         process = process_of(client)
-        listener.end(mapper.process, how)
+        listener.end(mapper.process, how, within=3.0)
         if how is not signal.SIGKILL:
             assert listener.until(answer.done), "who waits is told"
             assert answer.result().result.error_code == ErrorCode.INACTIVE

@@ -276,7 +276,7 @@ def test_a_signal_ends_it_soon(folder: Path, sign: signal.Signals, doing: str) -
             segmenter.broken.write_text("segment: stuck")
             segmenter.send(picture(1), 1)
             segmenter.listener.until(lambda: False, 0.5)
-        segmenter.listener.end(segmenter.process, sign)
+        segmenter.listener.end(segmenter.process, sign, within=3.0)
 
 
 @pytest.fixture

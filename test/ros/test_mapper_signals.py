@@ -28,6 +28,7 @@ from sray.mapping.voxel_map import VoxelMap
 from sray_interfaces.srv import LoadSession, SaveSession
 
 pytestmark = pytest.mark.ros
+SECONDS = 3.0
 SETTINGS: dict[str, Any] = {**EXACT, "keyframes.min_translation": 0.0, "session.autosave": "last"}
 Doing = Callable[[MapperProcess, list[Frame], Path, Path], None]
 
@@ -116,7 +117,7 @@ def test_a_signal_ends_the_node_soon_with_its_session_saved(
     seconds = mapper.send_in_lockstep(frames)
     doing(mapper, frames, tmp_path, model_file)
     assert mapper.process.poll() is None
-    output = mapper.listener.end(mapper.process, sign)
+    output = mapper.listener.end(mapper.process, sign, SECONDS)
     kept = Session.load(tmp_path / "last.safetensors").keyframes
     stamps = [frame.stamp_ns / 1e9 for _, frame in kept]
     np.testing.assert_allclose(stamps[:5], seconds, err_msg=output)
@@ -129,7 +130,7 @@ def test_a_signal_ends_an_inactive_node_which_has_nothing_to_save(
     started: MapperProcess, tmp_path: Path, sign: signal.Signals
 ) -> None:
     assert started.configure()
-    started.listener.end(started.process, sign)
+    started.listener.end(started.process, sign, SECONDS)
     assert not (tmp_path / "last.safetensors").exists()
 
 
@@ -141,7 +142,7 @@ def test_a_signal_in_the_midst_of_a_transition_leaves_nothing_running(model_file
         activate = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_ACTIVATE))
         ask(mapper, ChangeState, "change_state", activate)
         spin(mapper, 0.4)
-        mapper.listener.end(mapper.process, signal.SIGINT)
+        mapper.listener.end(mapper.process, signal.SIGINT, SECONDS)
 
 
 def test_who_waits_for_a_service_is_answered_before_the_end(

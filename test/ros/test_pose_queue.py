@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,9 +11,27 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 
 from sray.errors import ErrorCode, SrayError
+from sray_ros import pose_queue
 from sray_ros.pose_queue import GRACE, PoseQueue, Waiting
 
-TIMEOUT = 0.05
+pytestmark = pytest.mark.ros
+TIMEOUT = 0.2
+
+
+class Clock:
+    """The queue's steady time."""
+
+    now = 100.0
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(pose_queue, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
 
 
 @pytest.fixture
@@ -36,26 +54,29 @@ def hear(buffer: tf2_ros.Buffer) -> None:
     buffer.set_transform(transform, "test")
 
 
-def test_a_pose_that_waits_unread_after_a_standstill_is_not_missed(buffer: tf2_ros.Buffer, queue: PoseQueue) -> None:
+def test_a_pose_that_waits_unread_after_a_standstill_is_not_missed(
+    clock: Clock, buffer: tf2_ros.Buffer, queue: PoseQueue
+) -> None:
     delivered, refused = [], []
     queue.put(picture(delivered, refused))
-    time.sleep(2 * TIMEOUT)  # nothing of the node runs, then the timer does before TF
+    clock.pass_by(10 * TIMEOUT)  # nothing of the node runs, then the timer does before TF
     queue.poll()
     hear(buffer)
+    clock.pass_by(2 * GRACE)
     queue.poll()
     assert len(delivered) == 1 and not refused
 
 
-def test_without_a_pose_it_is_given_up_once_late_and_looked_at_again(queue: PoseQueue) -> None:
+def test_without_a_pose_it_is_given_up_a_moment_after_it_is_found_late(clock: Clock, queue: PoseQueue) -> None:
     delivered, refused = [], []
     queue.put(picture(delivered, refused))
+    for seconds in (0.9 * TIMEOUT, 0.2 * TIMEOUT, 0.9 * GRACE):
+        clock.pass_by(seconds)
+        queue.poll()
+        assert not refused
+    clock.pass_by(0.2 * GRACE)
     queue.poll()
-    time.sleep(TIMEOUT + GRACE)
-    queue.poll()
-    assert not refused, "this look was the first to find it late"
-    time.sleep(GRACE)
-    queue.poll()
-    assert "within tf.timeout (0.05 s)" in str(refused[0]) and not delivered
+    assert "within tf.timeout (0.2 s)" in str(refused[0]) and not delivered
     assert len(queue) == 0
 
 

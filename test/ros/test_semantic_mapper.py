@@ -346,4 +346,4 @@ def test_sigint_while_rendering_ends_the_node_with_0_within_3_seconds(
     info = CameraInfo(width=1600, height=1200)
     info.k = camera.intrinsics.double().reshape(-1).tolist()
     mapper.ask(goal_for(camera, camera_info=info))
-    mapper.listener.end(mapper.process, signal.SIGINT)
+    mapper.listener.end(mapper.process, signal.SIGINT, within=3.0)

@@ -19,7 +19,7 @@ from sray.sequence import SequenceWriter
 from sray_train.cli import main
 from sray_train.config import MODEL_SECTIONS
 from sray_train.config_reading import merged
-from sray_train.study.jobs import jobs
+from sray_train.study.jobs import jobs, left
 from sray_train.study.locks import claimed
 from sray_train.study.plan import VariantSection, load_study
 from sray_train.study.record import Record, read_records
@@ -173,6 +173,18 @@ def test_a_changed_plan_is_to_do_again(study: Path, ran: list[Record], change: d
     changed.write_text(yaml.safe_dump(raw, sort_keys=False))
     to_do = {job.name for job in jobs(load_study(changed), study.parent / "runs", CPU) if not job.is_done(ran)}
     assert to_do == {"ibrnet seed 0"}
+
+
+@pytest.mark.slow
+def test_a_training_is_run_again_where_its_checkpoint_is_needed_and_gone(
+    study: Path, ran: list[Record], tmp_path: Path
+) -> None:
+    planned = list(jobs(load_study(study), tmp_path / "elsewhere", CPU))
+    assert left(planned, ran) == [], "nothing needs them"
+    some = [record for record in ran if not (record.setting == "finetuned" and record.seed == 1)]
+    names = [job.name for job in left(planned, some)]
+    assert names == ["semantic_ray seed 1", "semantic_ray seed 1 finetuned on folder wall"]
+    assert left(planned, some, {"semantic_ray seed 1"}) == []
 
 
 @pytest.mark.slow

@@ -77,10 +77,12 @@ class LifecycleNode(Node):
             return condition()
 
         await until(lambda: change.service_is_ready() and get.service_is_ready() and told())
-        while not given_up() and not await until(get.call_async(lifecycle_msgs.srv.GetState.Request()).done, 1):
-            pass
-        if given_up():
-            return
+        asked = []
+        while not any(reply.done() for reply in asked):
+            if given_up():
+                return
+            asked.append(get.call_async(lifecycle_msgs.srv.GetState.Request()))
+            await until(lambda: any(reply.done() for reply in asked), 1)
         request = lifecycle_msgs.srv.ChangeState.Request()
         request.transition.id = transition_id
         reply = change.call_async(request)
