@@ -13,8 +13,34 @@ from threading import Thread
 import tf2_ros
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from tf2_msgs.msg import TFMessage
 
+from sray_ros.conversions import nanoseconds
 from sray_ros.declarations import TF, TF_STATIC
+
+CACHE_NS = 10 * 10**9
+"""What tf2's buffers keep, and no older transform is taken in."""
+
+
+class _Listener(tf2_ros.TransformListener):
+    """Clears the buffer when a frame's stamps jump back by more than it keeps, as a bag's do that starts again.
+
+    Who clears it for another reason, on another thread, cannot know what of the time before is still unread: one such
+    transform, taken in afterwards, would keep out all that follow.
+    """
+
+    def __init__(self, buffer: tf2_ros.Buffer, node: Node) -> None:
+        self._last_ns: dict[str, int] = {}
+        super().__init__(buffer, node)
+
+    def callback(self, data: TFMessage) -> None:
+        for transform in data.transforms:
+            frame, stamp_ns = transform.child_frame_id, nanoseconds(transform.header.stamp)
+            if stamp_ns < self._last_ns.get(frame, stamp_ns) - CACHE_NS:
+                self.buffer.clear()
+                self._last_ns.clear()
+            self._last_ns[frame] = stamp_ns
+        super().callback(data)
 
 
 class TfThread:
@@ -33,7 +59,7 @@ class TfThread:
         )  # fmt: skip
         with ExitStack() as undo:
             undo.callback(self._node.destroy_node)
-            self._listener = tf2_ros.TransformListener(buffer, self._node)
+            self._listener = _Listener(buffer, self._node)
             undo.callback(self._listener.unregister)
             self._executor = SingleThreadedExecutor(context=node.context)
             undo.callback(self._executor.shutdown)

@@ -14,7 +14,7 @@ from geometry_msgs.msg import TransformStamped
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.time import Time
+from rclpy.time import Time as RosTime
 from ros_listener import Listener
 from tf2_msgs.msg import TFMessage
 
@@ -37,8 +37,9 @@ def names(listener: Listener) -> set[str]:
     return {f"{space.rstrip('/')}/{name}" for name, space in listener.node.get_node_names_and_namespaces()}
 
 
-def edge(child: str) -> TFMessage:
+def edge(child: str, second: int = 0) -> TFMessage:
     transform = TransformStamped(child_frame_id=child)
+    transform.header.stamp.sec = second
     transform.header.frame_id = "map"
     return TFMessage(transforms=[transform])
 
@@ -49,7 +50,7 @@ def test_it_hears_under_the_nodes_names_until_closed(listener: Listener, node: N
     sender = listener.node.create_publisher(TFMessage, "/robot/tf", 10)
     assert listener.until(sender.get_subscription_count)
     sender.publish(edge("camera"))
-    assert listener.until(lambda: buffer.can_transform("map", "camera", Time()))
+    assert listener.until(lambda: buffer.can_transform("map", "camera", RosTime()))
     assert listener.until(lambda: "/robot/_mapper_tf" in names(listener))
     hearing.close()
     assert "tf" not in {thread.name for thread in threading.enumerate()}
@@ -70,9 +71,25 @@ def test_a_message_that_cannot_be_taken_in_costs_none_of_those_after_it(listener
     assert listener.until(sender.get_subscription_count)
     for child in ("poison", "camera"):
         sender.publish(edge(child))
-    assert listener.until(lambda: buffer.can_transform("map", "camera", Time()))
+    assert listener.until(lambda: buffer.can_transform("map", "camera", RosTime()))
     hearing.close()
     assert [str(error) for error in errors] == ["poison"]
+
+
+def test_a_recording_that_starts_again_is_heard_whoever_cleared_the_buffer_too_soon(
+    listener: Listener, node: Node
+) -> None:
+    buffer = tf2_ros.Buffer(node=node)
+    hearing = TfThread(buffer, node, lambda error: None)
+    sender = listener.node.create_publisher(TFMessage, "/robot/tf", 10)
+    assert listener.until(sender.get_subscription_count)
+    buffer.clear()  # as for a picture of the new round, while the last of the old one is unread
+    for second in (160, 100, 101):
+        sender.publish(edge("camera", second))
+    assert listener.until(lambda: buffer.can_transform("map", "camera", RosTime(seconds=101)))
+    assert buffer.can_transform("map", "camera", RosTime(seconds=100))
+    assert not buffer.can_transform("map", "camera", RosTime(seconds=160))
+    hearing.close()
 
 
 def test_what_the_command_line_says_of_the_nodes_name_does_not_give_two_nodes_that_name(listener: Listener) -> None:
