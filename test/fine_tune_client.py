@@ -48,8 +48,8 @@ class FineTuneClient:
         self.mapper = mapper
         self.listener, node = mapper.listener, mapper.listener.node
         self.action = ActionClient(node, FineTune, "/semantic_mapper/fine_tune")
-        self.statuses = self.listener.hear(FineTuneStatus, "/semantic_mapper/fine_tune/status", LATCHED)
-        self.curves = self.listener.hear(Image, "/semantic_mapper/fine_tune/curve", LATCHED)
+        self.statuses = mapper.hear(FineTuneStatus, "/semantic_mapper/fine_tune/status", LATCHED)
+        self.curves = mapper.hear(Image, "/semantic_mapper/fine_tune/curve", LATCHED)
         self._labels = node.create_publisher(Image, "labels", 10)
         self.feedback: list[FineTuneStatus] = []
 

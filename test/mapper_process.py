@@ -74,6 +74,12 @@ class MapperProcess:
         out, err = self.process.communicate()
         return str(out + err)
 
+    def hear(self, message_type: type, topic: str, qos: QoSProfile | int = 100) -> list[Any]:
+        """What is published from now on: the node knows that we listen."""
+        heard = self.listener.hear(message_type, topic, qos)
+        self.listener.meet("/semantic_mapper")
+        return heard
+
     def service(self, service_type: type, name: str, request: Any) -> Any:
         return self.listener.ask(service_type, f"/semantic_mapper/{name}", request)
 

@@ -72,7 +72,7 @@ rclpy.spin(node)
                    recovery="none needed: others go on, the newest view first")  # fmt: skip
 def test_a_subscriber_that_never_reads_holds_nobody_up(mapper: MapperProcess, frames: list[Frame]) -> None:
     listener = mapper.listener
-    labels = listener.hear(Image, "/semantic_mapper/label/image", 10)
+    labels = mapper.hear(Image, "/semantic_mapper/label/image", 10)
     environment = os.environ | {"ROS_DOMAIN_ID": str(listener.domain)}
     subscriber = subprocess.Popen([sys.executable, "-c", SUBSCRIBER], env=environment, stdout=subprocess.PIPE)
     try:
@@ -105,6 +105,7 @@ def test_a_flood_of_goals_is_answered_to_the_last_and_the_newest_is_rendered(
     before = int(mapper.fact("refused STALE") or 0)
     deep = {f"{name}_service_qos_profile": QoSProfile(depth=300) for name in ("goal", "result")}
     client = ActionClient(mapper.listener.node, RenderView, "/semantic_mapper/render_view", **deep)
+    mapper.listener.meet("/semantic_mapper")
     assert mapper.listener.until(client.server_is_ready)
     sent = [client.send_goal_async(goal_at(0.001 * number)) for number in range(200)]
     assert mapper.listener.until(lambda: all(future.done() for future in sent), 30), Counter(f.done() for f in sent)
@@ -144,7 +145,7 @@ def test_a_flood_of_service_calls_is_answered_to_the_last(mapper: MapperProcess,
                    recovery="none needed: newest win, services answer, memory stays")  # fmt: skip
 def test_images_at_200_hz_cost_no_memory_and_the_newest_win(mapper: MapperProcess, frames: list[Frame]) -> None:
     listener = mapper.listener
-    labels = listener.hear(Image, "/semantic_mapper/label/image", 10)
+    labels = mapper.hear(Image, "/semantic_mapper/label/image", 10)
     assert mapper.set(trigger="timer", render__width=160) == ""
     try:
         assert mapper.renders(frames, 100.0)

@@ -254,7 +254,7 @@ def test_an_impossible_viewpoint_is_refused_and_the_next_one_rendered(
     mapper: MapperProcess, frames: list[Frame], kind: str
 ) -> None:
     listener = mapper.listener
-    labels = listener.hear(Image, "/semantic_mapper/label/image", 10)
+    labels = mapper.hear(Image, "/semantic_mapper/label/image", 10)
     publisher = listener.node.create_publisher(PoseStamped, "viewpoint", 1)
     assert listener.until(
         lambda: publisher.get_subscription_count() and listener.node.count_publishers("/semantic_mapper/label/image")

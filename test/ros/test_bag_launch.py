@@ -80,7 +80,8 @@ def test_a_bag_is_scored_frame_by_frame(
     log = tmp_path / "launch.log"
     ours = ("/semantic_mapper/label/image", "/label_scorer/miou")
     assert listener.until(lambda: all(listener.node.count_publishers(name) for name in ours), 60), log.read_text()
-    listener.until(lambda: False, 0.5)
+    for node in ("/semantic_mapper", "/label_scorer"):
+        listener.meet(node)
     assert listener.ask(SetBool, "/sequence_player/pause", SetBool.Request(data=False)).success, log.read_text()
     assert listener.until(lambda: "the recording has ended" in log.read_text(), 120), log.read_text()
     assert listener.until(lambda: labels and len(live) >= len(labels)), log.read_text()
@@ -149,7 +150,8 @@ def test_labels_of_another_label_space_are_not_scored_and_the_class_is_named(
     log = tmp_path / "launch.log"
     ours = ("/semantic_mapper/label/image", "/label_scorer/miou")
     assert listener.until(lambda: all(listener.node.count_publishers(name) for name in ours), 60), log.read_text()
-    listener.until(lambda: False, 0.5)
+    for node in ("/semantic_mapper", "/label_scorer"):
+        listener.meet(node)
     assert listener.ask(SetBool, "/sequence_player/pause", SetBool.Request(data=False)).success, log.read_text()
     assert listener.until(lambda: "the recording has ended" in log.read_text(), 120), log.read_text()
     output = ended(launch, tmp_path / "launch.log")

@@ -31,8 +31,9 @@ class Session:
         self._truth = listener.node.create_publisher(Image, truth, 20)
         self.process = listener.start(SCORER, *ros_args, **parameters)
         matched = lambda: self._label.get_subscription_count() and self._truth.get_subscription_count()  # noqa: E731
-        assert listener.until(matched, 60)
-        listener.until(lambda: False, 0.5)
+        assert listener.until(matched)
+        listener.meet("/label_scorer")
+        listener.until(lambda: False, 0.5)  # what is latched comes first
 
     def label(self, stamp_ns: int, rows: list[list[int]], encoding: str = "mono8") -> None:
         self._label.publish(image(stamp_ns, rows, encoding))

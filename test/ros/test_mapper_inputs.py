@@ -142,11 +142,11 @@ def test_everything_is_in_the_configured_map_frame(process: MapperProcess, frame
     t = site_from_map.transform.translation
     t.x, t.y, t.z = offset.tolist()
     static.publish(TFMessage(transforms=[site_from_map]))  # once, long before anybody asks
-    clouds = listener.hear(PointCloud2, "/semantic_mapper/points", 10)
-    maps = listener.hear(PointCloud2, "/semantic_mapper/map", LATCHED)
-    poses = listener.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
+    clouds = process.hear(PointCloud2, "/semantic_mapper/points", 10)
+    maps = process.hear(PointCloud2, "/semantic_mapper/map", LATCHED)
+    poses = process.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
     viewpoint = listener.node.create_publisher(PoseStamped, "viewpoint", 1)
-    told = listener.hear(TFMessage, "/tf", 100)
+    told = process.hear(TFMessage, "/tf", 100)
     try:
         assert process.set(map_frame="site", trigger="keyframe") == ""
         process.start_over()

@@ -46,7 +46,7 @@ def others_as_started(process: MapperProcess) -> Iterator[None]:
 def heard(process: MapperProcess) -> dict[str, list[Any]]:
     """Every output of a view, of a mapper that was started over with these listeners there."""
     kinds = {**dict.fromkeys(IMAGES, Image), "label/camera_info": CameraInfo, "points": PointCloud2}
-    topics = {name: process.listener.hear(kind, f"/semantic_mapper/{name}", 10) for name, kind in kinds.items()}
+    topics = {name: process.hear(kind, f"/semantic_mapper/{name}", 10) for name, kind in kinds.items()}
     process.start_over()
     return topics
 
@@ -88,7 +88,7 @@ def assert_consistent(heard: dict[str, list[Any]], second: float, frame_id: str,
 def test_a_cameras_view_has_its_stamp_its_frame_and_the_fields_values(
     process: MapperProcess, heard: dict[str, list[Any]], frames: list[Frame], data_dir: Path, model_file: Path
 ) -> None:
-    frustums = process.listener.hear(MarkerArray, "/semantic_mapper/frustums", LATCHED)
+    frustums = process.hear(MarkerArray, "/semantic_mapper/frustums", LATCHED)
     seconds = process.send_in_lockstep(frames, 100.25)
     assert process.listener.until(lambda: all(len(messages) == 3 for messages in heard.values()))
     oracle = Oracle(process, data_dir, model_file)
@@ -119,7 +119,7 @@ def test_a_viewpoints_view_is_where_tf_says_its_frame_is_at_its_stamp(
     listener = process.listener
     assert process.set(trigger="request") == ""
     seconds = process.send_in_lockstep(frames)
-    told = listener.hear(TFMessage, "/tf", 100)
+    told = process.hear(TFMessage, "/tf", 100)
     publisher = listener.node.create_publisher(PoseStamped, "viewpoint", 1)
     assert listener.until(publisher.get_subscription_count)
     oracle = Oracle(process, data_dir, model_file)
@@ -171,7 +171,7 @@ def test_the_map_holds_the_fused_views_a_voxel_a_point(
     process: MapperProcess, frames: list[Frame], data_dir: Path, size: float, most: int
 ) -> None:
     assert process.set(map__voxel_size=size, map__max_voxels=most) == ""
-    clouds = process.listener.hear(PointCloud2, "/semantic_mapper/points", 10)
+    clouds = process.hear(PointCloud2, "/semantic_mapper/points", 10)
     process.start_over()  # takes effect when configured
     process.send_in_lockstep(frames)
     assert process.listener.until(lambda: len(clouds) == 3)
@@ -179,7 +179,7 @@ def test_the_map_holds_the_fused_views_a_voxel_a_point(
     fused = fuse(views, size, most)
     saved = process.service(SaveMap, "save_map", SaveMap.Request(file="map"))
     assert saved.points == len(fused) <= most
-    maps = process.listener.hear(PointCloud2, "/semantic_mapper/map", LATCHED)
+    maps = process.hear(PointCloud2, "/semantic_mapper/map", LATCHED)
     assert process.listener.until(lambda: maps and maps[-1].width == len(fused))
     xyz, rgb, labels, confidence = points_of(maps[-1])
     found = [tuple(key) for key in np.floor(xyz.astype(float) / size).astype(int).tolist()]

@@ -127,7 +127,7 @@ def test_a_latched_topic_keeps_one_message_for_who_comes_late(mapper: MapperProc
         assert mapper.set(render__min_confidence=threshold) == ""
         assert stamps(mapper) == []  # the worker has had its turn
     many = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    late = mapper.listener.hear(LabelInfo, f"{NODE}/label/info", many)
+    late = mapper.hear(LabelInfo, f"{NODE}/label/info", many)
     assert mapper.listener.until(lambda: late)
     assert not mapper.listener.until(lambda: len(late) > 1, 0.5)
     assert late[0].threshold == 0.75

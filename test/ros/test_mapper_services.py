@@ -175,7 +175,7 @@ def test_another_model_renders_from_the_same_keyframes_and_the_first_one_comes_b
                    recovery="move the camera, then save; the older file is kept")  # fmt: skip
 @pytest.mark.shows("~/load_session", "~/keyframes")
 def test_a_loaded_session_brings_its_own_poses(mapper: MapperProcess, frames: list[Frame]) -> None:
-    heard = mapper.listener.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
+    heard = mapper.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
 
     def places() -> list[float]:
         return [round(pose.position.x, 4) for pose in heard[-1].poses] if heard else []

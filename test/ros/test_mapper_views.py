@@ -126,7 +126,7 @@ def test_as_many_sources_serve_as_configured_and_fewer_than_the_least_are_refuse
 
 @pytest.mark.shows("views.include_own", "~/frustums")
 def test_a_frame_may_be_a_source_for_its_own_camera(mapper: MapperProcess, frames: list[Frame]) -> None:
-    frustums = mapper.listener.hear(MarkerArray, "/semantic_mapper/frustums", LATCHED)
+    frustums = mapper.hear(MarkerArray, "/semantic_mapper/frustums", LATCHED)
     lines = {}
     for own in (False, True):
         assert mapper.set(views__include_own=own, trigger="keyframe") == ""
@@ -191,7 +191,7 @@ def threshold_within(view: RenderedView, what: str) -> float:
 
 @pytest.mark.shows("trigger", "render.max_rate", "~/label/image", "~/handled")
 def test_views_by_trigger_come_no_faster_than_configured(mapper: MapperProcess, frames: list[Frame]) -> None:
-    labels = mapper.listener.hear(Image, "/semantic_mapper/label/image", 10)
+    labels = mapper.hear(Image, "/semantic_mapper/label/image", 10)
     assert mapper.set(trigger="timer") == ""
     mapper.start_over()
     mapper.send_in_lockstep(frames[:3])
@@ -258,7 +258,7 @@ def test_the_model_and_its_device_are_those_configured(
 def test_the_engine_and_its_precision_are_those_configured(
     mapper: MapperProcess, oracle: Oracle, camera: Camera
 ) -> None:
-    log = mapper.listener.hear(Log, "/rosout", 100)
+    log = mapper.hear(Log, "/rosout", 100)
     confidences = {}
     for engine, precision in (("auto", "float32"), ("plain", "float32"), ("plain", "bfloat16")):
         assert mapper.set(model__engine=engine, model__precision=precision) == ""

@@ -116,13 +116,13 @@ def test_nothing_is_computed_while_nobody_listens(segmenter: SegmenterProcess, f
     segmenter.stop_listening()
     node = segmenter.listener.node
     assert segmenter.listener.until(lambda: node.count_subscribers("labels") == 0)
-    segmenter.listener.until(lambda: False, 0.3)  # until the node knows it too
+    segmenter.listener.meet("/segmenter")
     for number in range(5):
         segmenter.send(picture(number), number)
     assert segmenter.fact("pictures ignored", str(ignored + 5)) == str(ignored + 5)
     assert segmenter.facts["pictures labelled"] == str(done)
     segmenter.listen()
-    segmenter.listener.until(lambda: False, 0.5)
+    segmenter.listener.meet("/segmenter")
     np.testing.assert_array_equal(segmenter.labelled(picture(1), SECOND), expected(folder, picture(1)))
 
 

@@ -50,7 +50,7 @@ def test_the_label_image_of_a_keyframe_is_the_models_render_from_the_others(
 ) -> None:
     listener = mapper.listener
     topics = {
-        name: listener.hear(kind, f"/semantic_mapper/{name}", 10)
+        name: mapper.hear(kind, f"/semantic_mapper/{name}", 10)
         for name, kind in {
             "label/image": Image, "label/confidence": Image, "label/color": Image, "label/overlay": Image,
             "color/image": Image, "depth/image": Image, "coverage": Image,
@@ -113,11 +113,11 @@ def keyframe_order(target: Frame, sources: list[Frame]) -> list[int]:
 def test_latched_topics_tell_late_listeners_what_there_is(mapper: MapperProcess, frames: list[Frame]) -> None:
     mapper.send_in_lockstep(frames)
     listener = mapper.listener
-    infos = listener.hear(LabelInfo, "/semantic_mapper/label/info", LATCHED)
-    legends = listener.hear(Image, "/semantic_mapper/legend", LATCHED)
-    keyframes = listener.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
-    frustums = listener.hear(MarkerArray, "/semantic_mapper/frustums", LATCHED)
-    maps = listener.hear(PointCloud2, "/semantic_mapper/map", LATCHED)
+    infos = mapper.hear(LabelInfo, "/semantic_mapper/label/info", LATCHED)
+    legends = mapper.hear(Image, "/semantic_mapper/legend", LATCHED)
+    keyframes = mapper.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
+    frustums = mapper.hear(MarkerArray, "/semantic_mapper/frustums", LATCHED)
+    maps = mapper.hear(PointCloud2, "/semantic_mapper/map", LATCHED)
     assert listener.until(lambda: infos and legends and keyframes and frustums and maps)
     assert [(c.class_id, c.class_name) for c in infos[0].class_map] == [
         (0, "red"), (1, "green"), (2, "blue"), (255, "UNLABELED"),
@@ -139,10 +139,10 @@ def test_a_viewpoint_is_rendered_and_its_frame_is_told_to_tf(
     mapper: MapperProcess, frames: list[Frame], plane_scene: Any, model_file: Path
 ) -> None:
     listener = mapper.listener
-    labels = listener.hear(Image, "/semantic_mapper/label/image", 10)
+    labels = mapper.hear(Image, "/semantic_mapper/label/image", 10)
     mapper.start_over()  # its new publishers find the subscription there already
     mapper.send_in_lockstep(frames)
-    transforms = listener.hear(TFMessage, "/tf", 100)
+    transforms = mapper.hear(TFMessage, "/tf", 100)
     publisher = listener.node.create_publisher(PoseStamped, "viewpoint", 1)
     assert listener.until(publisher.get_subscription_count)
     camera = plane_scene.camera((0.05, 0.02, 0.0), yaw_degrees=3.0)
@@ -238,7 +238,7 @@ def test_a_deactivation_answers_whoever_waits(mapper: MapperProcess, frames: lis
 
 @pytest.mark.shows("~/pause", "~/clear")
 def test_pausing_ignores_images_and_clearing_forgets_keyframes(mapper: MapperProcess, frames: list[Frame]) -> None:
-    keyframes = mapper.listener.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
+    keyframes = mapper.hear(PoseArray, "/semantic_mapper/keyframes", LATCHED)
     mapper.send_in_lockstep(frames[:3])
     assert mapper.listener.until(lambda: keyframes and len(keyframes[-1].poses) == 3)
     assert mapper.service(SetBool, "pause", SetBool.Request(data=True)).success
@@ -260,7 +260,7 @@ def test_nonsense_in_parameters_is_refused_by_name_and_a_good_value_applies(
     assert "near" in mapper.set(near=3.0, far=2.0)
     assert "render.min_opacity" in mapper.set(render__min_opacity=float("nan"))
     mapper.send_in_lockstep(frames[:3])
-    infos = mapper.listener.hear(LabelInfo, "/semantic_mapper/label/info", LATCHED)
+    infos = mapper.hear(LabelInfo, "/semantic_mapper/label/info", LATCHED)
     assert mapper.listener.until(lambda: infos)
     for threshold in (0.25, 0.0):
         assert mapper.set(render__min_confidence=threshold) == ""
@@ -273,7 +273,7 @@ def test_nonsense_in_parameters_is_refused_by_name_and_a_good_value_applies(
 
 @pytest.mark.shows("trigger")
 def test_the_trigger_decides_what_is_rendered(mapper: MapperProcess, frames: list[Frame]) -> None:
-    labels = mapper.listener.hear(Image, "/semantic_mapper/label/image", 10)
+    labels = mapper.hear(Image, "/semantic_mapper/label/image", 10)
     try:
         for trigger, expected in (("timer", [102.0, 103.0, 104.0]), ("keyframe", [102.0]), ("request", [])):
             assert mapper.set(trigger=trigger) == ""
@@ -326,7 +326,7 @@ def test_a_compressed_image_gives_the_same_answer_as_the_raw_one(mapper: MapperP
 
 
 def test_after_a_jump_back_in_time_the_same_stamps_work_again(mapper: MapperProcess, frames: list[Frame]) -> None:
-    labels = mapper.listener.hear(Image, "/semantic_mapper/label/image", 10)
+    labels = mapper.hear(Image, "/semantic_mapper/label/image", 10)
     mapper.start_over()
     mapper.send_in_lockstep(frames[:3], first_second=300.0)
     del mapper.handled[:]
