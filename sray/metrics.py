@@ -51,6 +51,18 @@ class ConfusionMatrix:
         index = truth[known].astype(np.int64) * (self.classes + 1) + column
         self.counts += np.bincount(index, minlength=self.counts.size).reshape(self.counts.shape)
 
+    def resized(self, classes: int) -> ConfusionMatrix:
+        """The same counts among another number of classes.
+
+        Raises ValueError if pixels of a class beyond are counted.
+        """
+        resized, kept = ConfusionMatrix(classes), min(classes, self.classes)
+        resized.counts[:kept, :kept] = self.counts[:kept, :kept]
+        resized.counts[:kept, classes] = self.counts[:kept, self.classes]
+        if lost := int(self.counts.sum() - resized.counts.sum()):
+            raise ValueError(f"{lost} pixels counted are of classes beyond {classes}; expected none")
+        return resized
+
     def strict(self) -> Scores:
         """Void predictions count as errors; classes absent from the ground truth are left out of the means."""
         return _scores(self.counts[:, : self.classes], self.counts.sum(1))

@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +90,20 @@ class LabelScorer(Node):
         return bool(bound and self._last_label and time.monotonic() - self._last_label > bound)
 
     def _on_info(self, info: LabelInfo) -> None:
-        named = self._label_names = _names_of(info)
+        is_first, named = self._label_names is None, _names_of(info)
+        self._label_names = named
         self._compare_spaces()
         names = [named.get(index, f"class {index}") for index in range(max(named, default=-1) + 1)]
         if not names or names == self._names:
             return
+        self._names = names
+        if is_first:  # labels may overtake it: these are the names of what is scored already
+            with suppress(ValueError):
+                self._matrix = self._matrix.resized(len(names))
+                return
         if self.scored:
             self.get_logger().warning("the label space has changed; scores start again from nothing")
-        self._names, self._matrix, self.scored = names, ConfusionMatrix(len(names)), 0
+        self._matrix, self.scored = ConfusionMatrix(len(names)), 0
 
     def _on_truth_info(self, info: LabelInfo) -> None:
         self._truth_names = _names_of(info)

@@ -169,3 +169,15 @@ def test_without_its_backbone_lpips_is_unknown_and_says_why(monkeypatch: pytest.
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "alexnet-1234.pth").touch()
     assert find_lpips() == ("distance", "")
+
+
+def test_counts_keep_their_meaning_among_another_number_of_classes() -> None:
+    matrix = ConfusionMatrix(4)
+    matrix.update(np.array([0, 1, 255], np.uint8), np.array([0, 0, 1], np.uint8))
+    wider, narrower = matrix.resized(6), matrix.resized(2)
+    for other in (wider, narrower):
+        assert other.strict().miou == matrix.strict().miou
+        assert other.released_code().miou == matrix.released_code().miou
+    assert narrower.counts.tolist() == [[1, 1, 0], [0, 0, 1]]
+    with pytest.raises(ValueError, match="2 pixels counted are of classes beyond 1"):
+        matrix.resized(1)
