@@ -68,6 +68,7 @@ setup(
         ],
         "dev": [
             "pytest",
+            "pytest-rerunfailures",
             "pytest-timeout",
             "pytest-xdist",
             "hypothesis",

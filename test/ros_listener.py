@@ -75,7 +75,8 @@ class Listener:
                 asked.append(probe.call_async(GetParameters.Request()))
                 if self.until(lambda: any(future.done() for future in asked), 2):
                     return
-            raise AssertionError(f"{node} never answers")
+            ended = [process.poll() for process in self._processes]
+            raise AssertionError(f"{node} never answers; exit statuses of what runs here (None: it runs): {ended}")
         finally:
             self.node.destroy_client(probe)
 
