@@ -94,7 +94,7 @@ class PlaneScene:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with nodes get a second try, as `colcon test --retest-until-pass` gives it; the summary counts the reruns.
 
-    About once in a thousand starts of a process, two processes on one machine never hear of each other over DDS.
+    About once in a thousand starts a process never answers; whether node or DDS is to blame is not known yet.
     """
     for item in items:
         if item.get_closest_marker("ros"):
