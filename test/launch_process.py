@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import GetParameters
 from ros_listener import Listener
 
 
@@ -55,5 +56,11 @@ def ended(launch: subprocess.Popen[bytes], log: Path) -> str:
     return log.read_text()
 
 
-def value_of(value: ParameterValue) -> Any:
+def parameters(listener: Listener, node: str, *names: str) -> list[Any]:
+    """What a node's parameters are."""
+    response = listener.ask(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=list(names)))
+    return [_value_of(value) for value in response.values]
+
+
+def _value_of(value: ParameterValue) -> Any:
     return getattr(value, f"{('none', 'bool', 'integer', 'double', 'string')[value.type]}_value")

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 from conftest import PlaneScene
-from launch_process import ended, launching, value_of
+from launch_process import ended, launching, parameters
 from launched import MadeUpPackage
 from mapper_process import checkpoint
-from rcl_interfaces.srv import GetParameters
 from ros_listener import Listener
 
 from sray.sequence import SequenceWriter
@@ -41,11 +40,6 @@ def launched(listener: Listener, tmp_path: Path, rviz: Path) -> Iterator[Callabl
     prefixes = f"{rviz}:{os.environ.get('AMENT_PREFIX_PATH', sys.prefix)}"
     with launching(listener, tmp_path / "launch.log", AMENT_PREFIX_PATH=prefixes) as start:
         yield start
-
-
-def parameters(listener: Listener, node: str, *names: str) -> list[Any]:
-    response = listener.ask(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=list(names)))
-    return [value_of(value) for value in response.values]
 
 
 @pytest.mark.slow

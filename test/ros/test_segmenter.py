@@ -186,7 +186,7 @@ def test_the_mapper_learns_from_the_labels(
         stamp_ns = (100 + number) * SECOND
         pictures[stamp_ns] = frame.image.numpy()
         mapper.send(replace(frame, depth=None), 100.0 + number)
-        mapper.wait_handled(100.0 + number)  # before the next: while it is busy with one, only the newest waits
+        mapper.wait_handled(100.0 + number)  # else the log says why it became no keyframe
         assert listener.until(lambda at=stamp_ns: at in segmenter.stamps)
     assert listener.until(lambda: [k.has_labels for k in mapper.keyframes()] == [True] * 3)
     saved = mapper.service(SaveSession, "save_session", SaveSession.Request(file="labelled"))

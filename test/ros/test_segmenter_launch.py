@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import PlaneScene
-from launch_process import launching, value_of
-from rcl_interfaces.srv import GetParameters
+from launch_process import launching, parameters
 from ros_listener import Listener
 from segmenter_process import sharp_model
 
@@ -49,21 +48,20 @@ def test_the_mapper_has_the_segmenters_labels_and_the_score_the_recordings(
         writer.add(number, frame)
     torch.manual_seed(0)
     save_checkpoint(tmp_path / "rooms.safetensors", SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS)
-    parameters = tmp_path / "mine.yaml"
-    parameters.write_text(
+    file = tmp_path / "mine.yaml"
+    file.write_text(
         "/**:\n  ros__parameters:\n    keyframes.min_translation: 0.0\n    keyframes.min_sharpness: 0.0\n"
         "    trigger: request\n"
     )
     mapping = Path(shutil.copy(FOLDER / "ade20k.yaml", tmp_path / "own.yaml"))
     launched(
-        namespace="robot", params_file=parameters, model=tmp_path / "rooms.safetensors", device="cpu",
+        namespace="robot", params_file=file, model=tmp_path / "rooms.safetensors", device="cpu",
         sequence=tmp_path / "room", loop="true", score="true", segmenter=sharp_model(tmp_path / "segformer"),
         segmenter_mapping=mapping, segmenter_threshold=0.3,
     )  # fmt: skip
     names = ("model", "mapping", "threshold", "device", "label_space", "use_sim_time", "queue_size")
-    answer = listener.ask(GetParameters, "/robot/segmenter/get_parameters", GetParameters.Request(names=names))
     expected = [str(tmp_path / "segformer"), str(mapping), 0.3, "cpu", "", True, 64]
-    assert [value_of(value) for value in answer.values] == expected
+    assert parameters(listener, "/robot/segmenter", *names) == expected
 
     def labelled() -> bool:
         request, name = ListKeyframes.Request(), "/robot/semantic_mapper/list_keyframes"
@@ -89,9 +87,7 @@ def test_without_its_segmenter_the_mapping_goes_on(
     words = "the segmenter has ended: its last message says why. Mapping goes on without its labels"
     assert listener.until(lambda: words in log.read_text(), 60), log.read_text()
     assert f"model is '{tmp_path / 'nothing'}': " in log.read_text()
-    request = GetParameters.Request(names=["map_frame"])
-    answer = listener.ask(GetParameters, "/semantic_mapper/get_parameters", request)
-    assert value_of(answer.values[0]) == "map"
+    assert parameters(listener, "/semantic_mapper", "map_frame") == ["map"]
 
 
 @pytest.mark.fault("`labels:=` gives a segmenter the topic of a recording's own labels", code="none",
