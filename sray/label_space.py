@@ -137,6 +137,14 @@ ROOMS = _space(
 )
 """The 16 classes of the procedural rooms (`sray_train.datasets.rooms`); "other" is NYU40's otherprop."""
 
+INDOOR = _space(
+    "indoor", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
+    "counter", "desk", "curtain", "refrigerator", "shower curtain", "toilet", "sink", "bathtub", "ceiling", "lamp",
+    "television", "pillow", "mirror", "person", "other",
+)
+"""A home's 26 classes: ScanNet's, without its catch-all, and what a robot indoors meets besides. "other" is NYU40's
+otherprop; which NYU40 classes fall to which of these stands in sray/segmentation/mappings/nyu40.yaml."""
+
 REPLICA = _space(
     "replica", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "picture", "blinds",
     "desk", "shelves", "pillow", "clothes", "ceiling", "books", "television", "box", "night stand", "lamp",
@@ -149,4 +157,4 @@ Replica's own 51, most of which are small props."""
 NYU40 = _space("nyu40", *(name for name in _CLASSES if name != "other"))
 """All 40 classes."""
 
-LABEL_SPACES = {space.name: space for space in (ROOMS, SCANNET20, REPLICA, NYU40)}
+LABEL_SPACES = {space.name: space for space in (ROOMS, INDOOR, SCANNET20, REPLICA, NYU40)}

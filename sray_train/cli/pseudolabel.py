@@ -32,7 +32,7 @@ class PseudoLabel:
     mapping: str
     """What its classes mean: ade20k, coco, voc, nyu40, rooms, or a YAML file of yours."""
     label_space: str = "rooms"
-    """Into which classes: the label space of the checkpoint that will be tuned (rooms, scannet20, replica, nyu40)."""
+    """Into which classes: the label space of the checkpoint that will be tuned (rooms, indoor, scannet20, ...)."""
     threshold: float = 0.5
     """Pixels whose class has a lower probability stay unlabelled."""
     output: Path | None = None

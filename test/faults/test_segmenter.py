@@ -55,7 +55,7 @@ def test_what_cannot_be_had_ends_the_node_in_one_line(listener: Listener, tmp_pa
         ({}, "model is ''; expected the folder, or the id on a hub"),
         (
             {"model": missing, "label_space": "kitchen"},
-            "label_space is 'kitchen'; expected one of '', rooms, scannet20",
+            "label_space is 'kitchen'; expected one of '', rooms, indoor, scannet20",
         ),
         ({"model": missing}, f"BAD_FILE: model is '{missing}': {missing} is no folder, and a hub does not give it"),
     ]

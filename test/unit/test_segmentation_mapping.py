@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sray.errors import ErrorCode, SrayError
-from sray.label_space import NYU40, REPLICA, ROOMS, SCANNET20
+from sray.label_space import INDOOR, NYU40, REPLICA, ROOMS, SCANNET20
 from sray.segmentation import known_mappings, load_mapping
 
 GOOD = """classes:
@@ -21,9 +21,10 @@ to:
 """
 
 
-@pytest.mark.parametrize("space", [ROOMS, SCANNET20, REPLICA], ids=lambda space: space.name)
+@pytest.mark.parametrize("space", [ROOMS, INDOOR, SCANNET20, REPLICA], ids=lambda space: space.name)
 @pytest.mark.parametrize(
-    ("name", "classes"), [("ade20k", 150), ("coco", 80 + 53 + 91 - 36), ("voc", 21), ("nyu40", 40), ("rooms", 16)]
+    ("name", "classes"),
+    [("ade20k", 150), ("coco", 80 + 53 + 91 - 36), ("voc", 21), ("nyu40", 40), ("rooms", 16), ("indoor", 26)],
 )
 def test_the_files_that_come_with_the_package_are_whole(name: str, classes: int, space) -> None:
     """36 kinds of stuff are in both of COCO's lists."""
@@ -33,11 +34,14 @@ def test_the_files_that_come_with_the_package_are_whole(name: str, classes: int,
     # A class of the same name in both means itself.
     for index, own in enumerate(space.names):
         assert mapping.meaning.get(own, index) == index
-    assert set(known_mappings()) == {"ade20k", "coco", "voc", "nyu40", "rooms"}
+    assert set(known_mappings()) == {"ade20k", "coco", "indoor", "voc", "nyu40", "rooms"}
 
 
 def test_nyu40_and_rooms_leave_no_class_of_theirs_out() -> None:
-    for name, space in (("nyu40", NYU40), ("rooms", ROOMS), ("nyu40", SCANNET20), ("nyu40", REPLICA)):
+    for name, space in (
+        ("nyu40", NYU40), ("nyu40", ROOMS), ("nyu40", INDOOR), ("nyu40", SCANNET20), ("nyu40", REPLICA),
+        ("rooms", ROOMS), ("indoor", INDOOR), ("indoor", ROOMS), ("indoor", SCANNET20),
+    ):  # fmt: skip
         meaning = load_mapping(name, space).meaning
         assert set(meaning.values()) == set(range(space.classes)), name
     assert len(load_mapping("nyu40", NYU40).meaning) == 40
@@ -54,6 +58,9 @@ def test_nyu40_and_rooms_leave_no_class_of_theirs_out() -> None:
         ("ade20k", ROOMS, "sky", None),
         ("ade20k", SCANNET20, "countertop", "counter"),
         ("ade20k", SCANNET20, "ceiling", None),
+        ("ade20k", INDOOR, "kitchen island", "counter"),
+        ("nyu40", INDOOR, "blinds", "window"),
+        ("indoor", ROOMS, "counter", "table"),
         ("ade20k", REPLICA, "television receiver", "television"),
         ("coco", ROOMS, "wall-other-merged", "wall"),
         ("coco", ROOMS, "couch", "sofa"),
@@ -110,7 +117,7 @@ def test_a_mapping_that_is_not_there_names_those_that_are(tmp_path: Path) -> Non
     for path in ("cityscapes", tmp_path / "none.yaml"):
         with pytest.raises(SrayError) as error:
             load_mapping(path, ROOMS)
-        assert "does not exist" in str(error.value) and "ade20k, coco, nyu40, rooms, voc" in str(error.value)
+        assert "does not exist" in str(error.value) and "ade20k, coco, indoor, nyu40, rooms, voc" in str(error.value)
     with pytest.raises(SrayError) as error:
         load_mapping(tmp_path, ROOMS)
     assert "cannot be read" in str(error.value)
