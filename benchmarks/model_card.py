@@ -22,11 +22,11 @@ from tuning_curves import device, typed
 from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.field import SemanticField
 from sray.render_config import RenderConfig
-from sray_train.config import TrainConfig, load_config
-from sray_train.datasets.catalog import load_scenes
-from sray_train.evaluation.evaluate import evaluate, spread_queries
-from sray_train.study.commit import present_commit
-from sray_train.study.record import Part, Record, add_records, metrics_of, read_records
+from sray_train.data.catalog import load_scenes
+from sray_train.learn.config import TrainConfig, load_config
+from sray_train.paper.study.commit import present_commit
+from sray_train.paper.study.record import Part, Record, add_records, metrics_of, read_records
+from sray_train.score.evaluate import evaluate, spread_queries
 
 VIEWS = (1, 2, 4, 8, 12, 16)
 

@@ -19,9 +19,9 @@ from sray.field import SemanticField
 from sray.label_space import VOID, LabelSpace
 from sray.own_labels import own_labels
 from sray.segmentation import Segmenter
-from sray_train.datasets.scene import Scene
-from sray_train.datasets.view_split import ViewSplit
-from sray_train.pseudolabels.labelling import Labelled
+from sray_train.data.scene import Scene
+from sray_train.data.view_split import ViewSplit
+from sray_train.learn.pseudolabels.labelling import Labelled
 
 Labels = dict[int, UInt8[Tensor, "height width"]]
 

@@ -30,13 +30,13 @@ from tuning_curves import SCORES, curve_records, curves_of, draw, mean_curve, ro
 from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.finetune_config import FineTuneConfig
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
-from sray_train.config import DataConfig, TrainConfig, load_config
-from sray_train.datasets.catalog import load_scenes
-from sray_train.datasets.scene import Scene
-from sray_train.datasets.view_split import ViewSplit, split_views
-from sray_train.study.record import Record, add_records
-from sray_train.tuning.from_scratch import new_checkpoint, scratch_config
-from sray_train.tuning.relabelled import relabelled
+from sray_train.data.catalog import load_scenes
+from sray_train.data.scene import Scene
+from sray_train.data.view_split import ViewSplit, split_views
+from sray_train.learn.config import DataConfig, TrainConfig, load_config
+from sray_train.learn.finetune.from_scratch import new_checkpoint, scratch_config
+from sray_train.learn.finetune.relabelled import relabelled
+from sray_train.paper.study.record import Record, add_records
 
 
 @dataclass

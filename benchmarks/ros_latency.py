@@ -33,7 +33,7 @@ from sray.frames import Frame
 from sray.sequence import Sequence
 from sray_ros.conversions import camera_info_message, image_message
 from sray_ros.poses import transform_of_matrix
-from sray_train.datasets.rooms import FIRST_HELD_OUT_SEED, room_folder
+from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_folder
 
 KEYFRAMES, FRAMES = 8, 24
 OPTICAL = "camera_optical_frame"

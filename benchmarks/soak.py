@@ -30,8 +30,8 @@ from soak_plot import plot
 
 from sray.sequence import Sequence
 from sray_ros.declarations import OF_A_VIEW, OF_THE_STATE
-from sray_train.bags import BagLayout, write_bag
-from sray_train.datasets.rooms import FIRST_HELD_OUT_SEED, room_folder
+from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_folder
+from sray_train.tools.bags import BagLayout, write_bag
 
 FRAMES, WIDTH, HEIGHT = 40, 160, 120
 STEADY = ("threads", "open_files", "segments")

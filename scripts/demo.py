@@ -44,10 +44,10 @@ from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.mapping.cloud import write_ply
 from sray.sequence import Sequence
-from sray_train.bags import write_bag
-from sray_train.datasets.rooms import FIRST_HELD_OUT_SEED, room_folder
-from sray_train.report.demo_page import write_page
-from sray_train.report.demo_run import DemoRun
+from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_folder
+from sray_train.tools.bags import write_bag
+from sray_train.tools.report.demo_page import write_page
+from sray_train.tools.report.demo_run import DemoRun
 
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCTS = ("bag", "labels", "truth", "pictures", "received", "logs", "report.json", "index.html", "map.ply")

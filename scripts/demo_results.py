@@ -16,8 +16,8 @@ from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud
-from sray_train.report.demo_run import DemoRun, RecordedView
-from sray_train.report.pictures import up_of
+from sray_train.tools.report.demo_run import DemoRun, RecordedView
+from sray_train.tools.report.pictures import up_of
 
 
 def write_truth(output: Path, frames: list[Frame]) -> None:

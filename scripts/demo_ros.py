@@ -18,7 +18,7 @@ import yaml
 from demo_processes import Processes
 
 from sray.errors import ErrorCode, SrayError
-from sray_train.bags import BagLayout
+from sray_train.tools.bags import BagLayout
 
 ROOT = Path(__file__).resolve().parents[1]
 STANDINS = ("tf2_ros", "message_filters", "cv_bridge", "sensor_msgs_py", "launch", "launch_ros", "ros2cli")

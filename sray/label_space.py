@@ -135,7 +135,7 @@ ROOMS = _space(
     "rooms", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
     "desk", "curtain", "ceiling", "lamp", "other",
 )
-"""The 16 classes of the procedural rooms (`sray_train.datasets.rooms`); "other" is NYU40's otherprop."""
+"""The 16 classes of the procedural rooms (`sray_train.data.rooms`); "other" is NYU40's otherprop."""
 
 INDOOR = _space(
     "indoor", "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
@@ -150,7 +150,7 @@ REPLICA = _space(
     "desk", "shelves", "pillow", "clothes", "ceiling", "books", "television", "box", "night stand", "lamp",
     "otherstructure", "otherfurniture", "otherprop",
 )
-"""The NYU40 classes of Replica's rooms and offices (`sray_train.datasets.replica`): 24, where published tables score
+"""The NYU40 classes of Replica's rooms and offices (`sray_train.data.replica`): 24, where published tables score
 Replica's own 51, most of which are small props."""
 # fmt: on
 

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from sray.camera import Camera
 from sray.frames import Frame
-from sray_train.bags.names import typestore
+from sray_train.tools.bags.names import typestore
 
 Message = tuple[str, str, int, Any, list[Any]]
 """Topic, type, time of recording (ns), message (or bytes), QoS."""

@@ -11,16 +11,16 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sray.label_space import LABEL_SPACES
-from sray_train.bags import BagEncoding, BagLayout, write_bag
-from sray_train.bags.check import check_bag
-from sray_train.bags.choosing import Wanted
-from sray_train.bags.converting import ChosenFrames, open_scene
-from sray_train.bags.launching import launch_line
-from sray_train.bags.terminal import show
-from sray_train.bags.writing import DepthEncoding, Storage
-from sray_train.config import LabelIds
-from sray_train.data_check.opening import Layout
+from sray_train.learn.config import LabelIds
 from sray_train.records import refuse_existing, write_record
+from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
+from sray_train.tools.bags.check import check_bag
+from sray_train.tools.bags.choosing import Wanted
+from sray_train.tools.bags.converting import ChosenFrames, open_scene
+from sray_train.tools.bags.launching import launch_line
+from sray_train.tools.bags.terminal import show
+from sray_train.tools.bags.writing import DepthEncoding, Storage
+from sray_train.tools.data_check.opening import Layout
 
 
 @dataclass

@@ -14,12 +14,12 @@ import torch
 from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
-from sray_train.bench.report import table
-from sray_train.bench.run import IMAGE, BenchPlan, run_bench
 from sray_train.cli.options import check_options
-from sray_train.config import DataConfig
-from sray_train.datasets.catalog import load_scenes
-from sray_train.datasets.rooms import parse_seeds
+from sray_train.data.catalog import load_scenes
+from sray_train.data.rooms import parse_seeds
+from sray_train.learn.config import DataConfig
+from sray_train.tools.bench.report import table
+from sray_train.tools.bench.run import IMAGE, BenchPlan, run_bench
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Bench:
         self.json.write_text(json.dumps(record, indent=2) + "\n")
         print(f"\n{table(record)}")
         if self.plots is not None:
-            from sray_train.bench.plots import plot  # matplotlib takes a second to load
+            from sray_train.tools.bench.plots import plot  # matplotlib takes a second to load
 
             plot(record, self.plots)
         print(f"see {self.json}{f' and {self.plots}' if self.plots else ''}")

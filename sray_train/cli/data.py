@@ -13,12 +13,12 @@ from rich.progress import Progress, TaskID
 
 from sray.errors import SrayError
 from sray.label_space import LABEL_SPACES
-from sray_train.config import LabelIds
-from sray_train.data_check.check import CheckResult, check_recording
-from sray_train.data_check.folder_checks import unopened
-from sray_train.data_check.opening import Layout, open_recordings
-from sray_train.data_check.terminal import show
+from sray_train.learn.config import LabelIds
 from sray_train.records import refuse_existing, write_record
+from sray_train.tools.data_check.check import CheckResult, check_recording
+from sray_train.tools.data_check.folder_checks import unopened
+from sray_train.tools.data_check.opening import Layout, open_recordings
+from sray_train.tools.data_check.terminal import show
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Data:
     def main(self) -> None:
         if self.json is not None:
             refuse_existing(self.json, "--json", overwrite=self.overwrite)
-        from sray_train.data_check.page import write_page  # matplotlib takes a second to load
+        from sray_train.tools.data_check.page import write_page  # matplotlib takes a second to load
 
         console = Console()
         results = self._results()

@@ -15,21 +15,21 @@ from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES
 from sray.render_config import RenderConfig
-from sray_train.baselines.picture_labels import NetworkLabels
-from sray_train.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
 from sray_train.cli.options import check_options
-from sray_train.config import DataConfig, EvaluationConfig, LabelIds, Quality, TrainConfig, load_config
-from sray_train.datasets.chosen_scenes import chosen_scenes
-from sray_train.datasets.rooms import parse_seeds
-from sray_train.datasets.scene import Scene
-from sray_train.evaluation.evaluate import Rendering, evaluate, spread_queries
-from sray_train.evaluation.image_quality import find_lpips
-from sray_train.evaluation.scores import Scoreboard
-from sray_train.evaluation.watch import Watch, say_result
+from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.rooms import parse_seeds
+from sray_train.data.scene import Scene
+from sray_train.learn.config import DataConfig, EvaluationConfig, LabelIds, Quality, TrainConfig, load_config
+from sray_train.learn.systems import load_checkpoint
+from sray_train.paper.baselines.picture_labels import NetworkLabels
+from sray_train.paper.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
 from sray_train.records import refuse_existing, write_record
-from sray_train.report.evaluation_page import write_evaluation_page
-from sray_train.report.evaluation_pictures import Gallery
-from sray_train.systems import load_checkpoint
+from sray_train.score.evaluate import Rendering, evaluate, spread_queries
+from sray_train.score.image_quality import find_lpips
+from sray_train.score.scores import Scoreboard
+from sray_train.score.watch import Watch, say_result
+from sray_train.tools.report.evaluation_page import write_evaluation_page
+from sray_train.tools.report.evaluation_pictures import Gallery
 
 
 @dataclass

@@ -15,19 +15,19 @@ from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.model import SemanticRay
 from sray_train.cli.options import check_options
-from sray_train.config import DataConfig, Quality, load_config
-from sray_train.datasets.chosen_scenes import chosen_scenes
-from sray_train.datasets.rooms import parse_seeds
-from sray_train.datasets.scene import Scene
-from sray_train.datasets.view_split import split_views
-from sray_train.evaluation.evaluate import Query, split_queries
-from sray_train.figures.comparison import Gallery
-from sray_train.figures.comparison_sections import comparison_sections, shown_classes
-from sray_train.figures.contenders import S_RAY, Gap, StudyFolder
-from sray_train.figures.inner_sections import inner_sections
-from sray_train.figures.page import PAGE, PictureFolder, write_figures_page
+from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.rooms import parse_seeds
+from sray_train.data.scene import Scene
+from sray_train.data.view_split import split_views
+from sray_train.learn.config import DataConfig, Quality, load_config
+from sray_train.paper.figures.comparison import Gallery
+from sray_train.paper.figures.comparison_sections import comparison_sections, shown_classes
+from sray_train.paper.figures.contenders import S_RAY, Gap, StudyFolder
+from sray_train.paper.figures.inner_sections import inner_sections
+from sray_train.paper.figures.page import PAGE, PictureFolder, write_figures_page
+from sray_train.paper.study.commit import present_commit
 from sray_train.records import refuse_existing, write_record
-from sray_train.study.commit import present_commit
+from sray_train.score.evaluate import Query, split_queries
 
 ROOMS = ("9000", "9001")
 

@@ -17,18 +17,14 @@ from sray.errors import ErrorCode, SrayError
 from sray.finetune_config import FineTuneConfig
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray_train.cli.options import check_options
-from sray_train.config import DataConfig, LabelIds, TrainConfig, load_config
-from sray_train.datasets.chosen_scenes import chosen_scenes
-from sray_train.datasets.rooms import parse_seeds
-from sray_train.datasets.scene import Scene
-from sray_train.datasets.view_split import PAPER_COUNTS, ViewSplit, split_views
-from sray_train.interruption import interruption
-from sray_train.records import refuse_existing, with_nulls, write_record
-from sray_train.systems import load_checkpoint
-from sray_train.training.allocator import keep_freed_memory
-from sray_train.tuning.curve import draw_tuning_curve
-from sray_train.tuning.from_scratch import new_checkpoint, scratch_config
-from sray_train.tuning.scene_tuning import (
+from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.rooms import parse_seeds
+from sray_train.data.scene import Scene
+from sray_train.data.view_split import PAPER_COUNTS, ViewSplit, split_views
+from sray_train.learn.config import DataConfig, LabelIds, TrainConfig, load_config
+from sray_train.learn.finetune.curve import draw_tuning_curve
+from sray_train.learn.finetune.from_scratch import new_checkpoint, scratch_config
+from sray_train.learn.finetune.scene_tuning import (
     TunedScene,
     TuningPlan,
     knows_classes,
@@ -36,8 +32,12 @@ from sray_train.tuning.scene_tuning import (
     tuned_lineage,
     tuning_record,
 )
-from sray_train.tuning.truth import Truth, whose_labels
-from sray_train.tuning.watch import Watch, say_tuned
+from sray_train.learn.finetune.truth import Truth, whose_labels
+from sray_train.learn.finetune.watch import Watch, say_tuned
+from sray_train.learn.interruption import interruption
+from sray_train.learn.systems import load_checkpoint
+from sray_train.learn.training.allocator import keep_freed_memory
+from sray_train.records import refuse_existing, with_nulls, write_record
 
 SHIPPED = Path("models/sray_rooms.safetensors")
 RECORDING_FRAMES = 100

@@ -13,11 +13,11 @@ import tyro
 from sray.label_space import LABEL_SPACES
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
 from sray_train.cli.options import check_options
-from sray_train.config import LabelIds
-from sray_train.datasets.scannet import open_folder
-from sray_train.interruption import interruption
-from sray_train.pseudolabels.folder import PseudoLabelFolder
-from sray_train.pseudolabels.labelling import label_recording, say_labelled
+from sray_train.data.scannet import open_folder
+from sray_train.learn.config import LabelIds
+from sray_train.learn.interruption import interruption
+from sray_train.learn.pseudolabels.folder import PseudoLabelFolder
+from sray_train.learn.pseudolabels.labelling import label_recording, say_labelled
 from sray_train.records import write_record
 
 

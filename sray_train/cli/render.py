@@ -18,14 +18,14 @@ from sray.mapping.cloud import cloud_of_view, write_ply
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.render_config import RenderConfig
 from sray_train.cli.options import check_options
-from sray_train.config import DataConfig, Quality
-from sray_train.datasets.chosen_scenes import chosen_scenes
-from sray_train.datasets.rooms import parse_seeds
-from sray_train.datasets.scene import Scene
-from sray_train.rendering.camera_path import PathRenderer, Stop, fly_through, recorded_path
-from sray_train.rendering.path_video import write_video
-from sray_train.rendering.render_folder import RenderFolder
-from sray_train.systems import load_checkpoint
+from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.rooms import parse_seeds
+from sray_train.data.scene import Scene
+from sray_train.learn.config import DataConfig, Quality
+from sray_train.learn.systems import load_checkpoint
+from sray_train.tools.rendering.camera_path import PathRenderer, Stop, fly_through, recorded_path
+from sray_train.tools.rendering.path_video import write_video
+from sray_train.tools.rendering.render_folder import RenderFolder
 
 
 @dataclass

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from sray_train.datasets.rooms.contact_sheet import write_contact_sheet
-from sray_train.datasets.rooms.generate import make_rooms
-from sray_train.datasets.rooms.seeds import parse_seeds
+from sray_train.data.rooms.contact_sheet import write_contact_sheet
+from sray_train.data.rooms.generate import make_rooms
+from sray_train.data.rooms.seeds import parse_seeds
 
 
 @dataclass

@@ -14,13 +14,13 @@ from rich.console import Console
 
 from sray.errors import ErrorCode, SrayError
 from sray_train.cli.options import check_options
-from sray_train.study.commit import present_commit
-from sray_train.study.job import Job, Stopped
-from sray_train.study.jobs import jobs, left
-from sray_train.study.locks import claimed
-from sray_train.study.plan import load_study
-from sray_train.study.record import add_records, read_records
-from sray_train.study.unseen_scenes import train_encoder
+from sray_train.paper.study.commit import present_commit
+from sray_train.paper.study.job import Job, Stopped
+from sray_train.paper.study.jobs import jobs, left
+from sray_train.paper.study.locks import claimed
+from sray_train.paper.study.plan import load_study
+from sray_train.paper.study.record import add_records, read_records
+from sray_train.paper.study.unseen_scenes import train_encoder
 
 WAIT = 5.0
 """Seconds between two looks at what other processes have done."""
@@ -31,7 +31,7 @@ class StudyCommand:
     """Train, score and fine-tune what has no record yet. Run again, it goes on; run twice at once, the two share it."""
 
     config: Path = Path("config/studies/rooms.yaml")
-    """The study: a YAML of sray_train/study/plan.py."""
+    """The study: a YAML of sray_train/paper/study/plan.py."""
     root: str = ""
     """The dataset's folder; rooms need none."""
     run_folder: Path | None = None

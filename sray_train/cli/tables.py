@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sray.errors import ErrorCode, SrayError
 from sray.files import write_atomically
-from sray_train.study.record import read_records
+from sray_train.paper.study.record import read_records
 
 
 @dataclass
@@ -22,9 +22,9 @@ class Tables:
     """Write nothing; exit with 1 if the page is not what the records give."""
 
     def main(self) -> None:
-        from sray_train.tables.page import new_page, outdated, rewritten  # matplotlib takes a second to load
-        from sray_train.tables.pictures import draw, is_current
-        from sray_train.tables.results import Results
+        from sray_train.paper.tables.page import new_page, outdated, rewritten  # matplotlib takes a second to load
+        from sray_train.paper.tables.pictures import draw, is_current
+        from sray_train.paper.tables.results import Results
 
         if not self.results.exists():
             raise SrayError(ErrorCode.BAD_FILE, f"{self.results} is not there; expected a file or folder of records")

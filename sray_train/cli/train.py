@@ -9,9 +9,9 @@ from typing import Literal
 
 import torch
 
-from sray_train.config import load_config
-from sray_train.training.run import make_trainer
-from sray_train.training.trainer import make_fabric, part
+from sray_train.learn.config import load_config
+from sray_train.learn.training.run import make_trainer
+from sray_train.learn.training.trainer import make_fabric, part
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Train:
     """
 
     config: Path = Path("config/experiments/rooms.yaml")
-    """What to train: a YAML of the fields of sray_train.config.TrainConfig."""
+    """What to train: a YAML of the fields of sray_train.learn.config.TrainConfig."""
     run_folder: Path | None = None
     """State, log, curves and checkpoints; default results/<name of the config>."""
     max_hours: float = math.inf

@@ -15,9 +15,9 @@ from dataset_fixtures.relief import pinhole, views
 from dataset_fixtures.replica import write_sequence
 
 from sray.label_space import NYU40
-from sray_train.datasets.blender import BlenderRecording
-from sray_train.datasets.llff import LlffRecording
-from sray_train.datasets.replica import ReplicaRecording
+from sray_train.data.blender import BlenderRecording
+from sray_train.data.llff import LlffRecording
+from sray_train.data.replica import ReplicaRecording
 
 SIZE = (24, 18)
 K = pinhole(*SIZE, 16)

@@ -25,9 +25,9 @@ from sray.label_space import ROOMS
 from sray_ros.bag_recording import BagRecording
 from sray_ros.conversions import read_depth, read_image, read_labels
 from sray_ros.rectification import check_size, read_camera_info
-from sray_train.bags import BagEncoding, write_bag
-from sray_train.bags.check import check_bag
-from sray_train.bags.names import typestore
+from sray_train.tools.bags import BagEncoding, write_bag
+from sray_train.tools.bags.check import check_bag
+from sray_train.tools.bags.names import typestore
 
 TIMES = int(os.environ.get("SRAY_FUZZ_CASES", "1"))
 BATCHES = 10

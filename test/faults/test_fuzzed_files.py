@@ -35,7 +35,7 @@ from sray.mapping.session import Session
 from sray.mapping.session_export import export_sequence
 from sray.mapping.voxel_map import VoxelMap
 from sray.model import SemanticRay, SemanticRayConfig
-from sray_train.datasets.sens import SensRecording
+from sray_train.data.sens import SensRecording
 
 TIMES = int(os.environ.get("SRAY_FUZZ", "1"))
 MEMORY = 1 << 30

@@ -23,8 +23,8 @@ from dataset_fixtures.scannet import (
 )
 
 from sray.label_space import NYU40
-from sray_train.datasets.scannet import open_folder, open_scannet
-from sray_train.datasets.sens import SensRecording
+from sray_train.data.scannet import open_folder, open_scannet
+from sray_train.data.sens import SensRecording
 
 SIZE = (24, 18)
 K = pinhole(*SIZE, 16)

@@ -12,12 +12,12 @@ from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
-from sray_train import systems
-from sray_train.baselines.ibrnet import IBRNetOptions
-from sray_train.baselines.nerf import NeRFOptions
-from sray_train.baselines.neuray import NeuRayOptions
-from sray_train.config import TrainConfig, load_config
-from sray_train.training.run import encoder_from, start_from
+from sray_train.learn import systems
+from sray_train.learn.config import TrainConfig, load_config
+from sray_train.learn.training.run import encoder_from, start_from
+from sray_train.paper.baselines.ibrnet import IBRNetOptions
+from sray_train.paper.baselines.nerf import NeRFOptions
+from sray_train.paper.baselines.neuray import NeuRayOptions
 
 
 @pytest.fixture

@@ -24,16 +24,16 @@ from sray.metrics import ConfusionMatrix, psnr
 from sray.model import RaySamples
 from sray.ray_model import RayModel
 from sray.supervision import target_rays
-from sray_train.baselines.ibrnet import IBRNetOptions
-from sray_train.baselines.mvsnerf import MVSNeRF, MVSNeRFOptions, VolumeViews
-from sray_train.baselines.nerf import NeRFOptions
-from sray_train.baselines.neuray import NeuRayOptions
-from sray_train.baselines.semantic_nerf import SemanticNeRFOptions
 from sray_train.cli import main
-from sray_train.config import WITHOUT_ENCODER, EncoderStage, ModelSection, RayStage, SystemName, TrainConfig
-from sray_train.datasets.scene import Scene
-from sray_train.systems import load_checkpoint
-from sray_train.training.trainer import Trainer
+from sray_train.data.scene import Scene
+from sray_train.learn.config import WITHOUT_ENCODER, EncoderStage, ModelSection, RayStage, SystemName, TrainConfig
+from sray_train.learn.systems import load_checkpoint
+from sray_train.learn.training.trainer import Trainer
+from sray_train.paper.baselines.ibrnet import IBRNetOptions
+from sray_train.paper.baselines.mvsnerf import MVSNeRF, MVSNeRFOptions, VolumeViews
+from sray_train.paper.baselines.nerf import NeRFOptions
+from sray_train.paper.baselines.neuray import NeuRayOptions
+from sray_train.paper.baselines.semantic_nerf import SemanticNeRFOptions
 
 BOUNDS = (1.0, 4.0)
 SAMPLES = RaySamples(12, 8)

@@ -23,7 +23,7 @@ from vision_msgs.msg import LabelInfo
 from sray.frames import Frame
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.metrics import ConfusionMatrix
-from sray_train.bags import BagEncoding, BagLayout, write_bag
+from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
 
 pytestmark = pytest.mark.ros
 STRIPES = LabelSpace("stripes", ("red", "green", "blue"), ((200, 50, 50), (50, 200, 50), (50, 50, 200)), (1, 2, 3))

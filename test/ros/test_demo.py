@@ -18,7 +18,7 @@ from sray.label_space import ROOMS
 from sray.metrics import ConfusionMatrix
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import Sequence, SequenceWriter
-from sray_train.datasets.rooms import room_frames
+from sray_train.data.rooms import room_frames
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 FRAMES = 18

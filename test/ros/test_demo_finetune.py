@@ -11,7 +11,7 @@ from demo_run import left_of, run_demo
 
 from sray.label_space import ROOMS
 from sray.metrics import ConfusionMatrix
-from sray_train.datasets.rooms import room_frames
+from sray_train.data.rooms import room_frames
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 SEED, WIDTH, HEIGHT, FRAMES, STEPS = 9001, 64, 48, 15, 40

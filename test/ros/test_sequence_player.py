@@ -24,7 +24,7 @@ from sray.camera import Camera
 from sray.frames import Frame
 from sray.label_space import ROOMS
 from sray.sequence import Sequence, SequenceWriter, stamp_of
-from sray_train.bags import BagEncoding, write_bag
+from sray_train.tools.bags import BagEncoding, write_bag
 
 pytestmark = pytest.mark.ros
 PLAYER = "sray_ros.sequence_player"

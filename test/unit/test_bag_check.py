@@ -19,14 +19,14 @@ from sray.label_space import LABEL_SPACES, ROOMS
 from sray_ros.conversions import read_depth, read_image
 from sray_ros.parameters import PARAMETERS
 from sray_ros.rectification import read_camera_info
-from sray_train.bags import BagEncoding, BagLayout, write_bag
-from sray_train.bags.calibration import complaint_about
-from sray_train.bags.check import BagCheck, check_bag
-from sray_train.bags.choosing import COLOUR, DEPTH, GREY, Wanted
-from sray_train.bags.pictures import bytes_per_pixel
-from sray_train.bags.transforms import WAIT_NS
 from sray_train.cli import main
 from sray_train.cli.bag import Bag
+from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
+from sray_train.tools.bags.calibration import complaint_about
+from sray_train.tools.bags.check import BagCheck, check_bag
+from sray_train.tools.bags.choosing import COLOUR, DEPTH, GREY, Wanted
+from sray_train.tools.bags.pictures import bytes_per_pixel
+from sray_train.tools.bags.transforms import WAIT_NS
 
 LAUNCH = "ros2 launch sray_ros semantic_mapping.launch.py"
 
@@ -134,7 +134,7 @@ def class_200(message: Any) -> None:
 
 
 def cut(topic: str) -> Change:
-    from sray_train.bags.names import typestore
+    from sray_train.tools.bags.names import typestore
 
     def apply(message: Message) -> Message:
         if message[0] != topic:

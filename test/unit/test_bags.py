@@ -19,9 +19,9 @@ from scipy.spatial.transform import Rotation
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
-from sray_train.bags import BagEncoding, BagLayout, write_bag
-from sray_train.bags.names import typestore
 from sray_train.cli import main
+from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
+from sray_train.tools.bags.names import typestore
 
 STORE = typestore()
 LAYOUT = BagLayout()
@@ -77,7 +77,7 @@ def test_the_two_transforms_together_are_the_camera_pose(tmp_path: Path) -> None
 
 def test_a_camera_looking_along_the_map_x_axis_has_an_unturned_body() -> None:
     """REP 103: z forward, x right, y down in the optical frame is x forward, y left, z up in the body."""
-    from sray_train.bags import OPTICAL_IN_BODY
+    from sray_train.tools.bags import OPTICAL_IN_BODY
 
     axes = Rotation.from_quat(OPTICAL_IN_BODY).as_matrix()
     np.testing.assert_allclose(axes[:, 2], [1, 0, 0], atol=1e-12)
@@ -171,7 +171,7 @@ def test_a_full_disk_leaves_nothing_and_is_named(tmp_path: Path, monkeypatch: py
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("sray_train.bags.writing.Writer.write", full)
+    monkeypatch.setattr("sray_train.tools.bags.writing.Writer.write", full)
     with pytest.raises(SrayError) as caught:
         write_bag(make_frames(2), tmp_path / "bag")
     assert caught.value.code == ErrorCode.DISK_FULL

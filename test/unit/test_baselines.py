@@ -20,12 +20,12 @@ from sray.model import RaySamples, SemanticRay, SemanticRayConfig
 from sray.ray_engine import describe_engine
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
-from sray_train.baselines.mvsnerf import MVSNeRFOptions
-from sray_train.baselines.neuray import NeuRayOptions
-from sray_train.baselines.plane_sweep import central_view, matched_maps, matching_variance
-from sray_train.baselines.view_aggregation import AggregationHead, RayTransformer, ViewEvidence
-from sray_train.baselines.visibility import INTERVAL, HitDecoder, HitDistribution
-from sray_train.config import MODEL_SECTIONS, WITHOUT_ENCODER, ModelSection
+from sray_train.learn.config import MODEL_SECTIONS, WITHOUT_ENCODER, ModelSection
+from sray_train.paper.baselines.mvsnerf import MVSNeRFOptions
+from sray_train.paper.baselines.neuray import NeuRayOptions
+from sray_train.paper.baselines.plane_sweep import central_view, matched_maps, matching_variance
+from sray_train.paper.baselines.view_aggregation import AggregationHead, RayTransformer, ViewEvidence
+from sray_train.paper.baselines.visibility import INTERVAL, HitDecoder, HitDistribution
 
 BOUNDS = (1.0, 4.0)
 SECTIONS: dict[str, ModelSection] = {name: section() for name, section in MODEL_SECTIONS.items()} | {

@@ -21,21 +21,21 @@ from sray.field import RenderConfig, SemanticField
 from sray.frames import SourceViews
 from sray.label_space import VOID, LabelSpace
 from sray.model import RayOutput, RaySamples, SemanticRay, SemanticRayConfig
-from sray_train.bench import levels as bench_levels
-from sray_train.bench import run as bench_run
-from sray_train.bench.flops import cra_flops, ray_flops
-from sray_train.bench.levels import void_where_unsure
-from sray_train.bench.memory import peak_mb
-from sray_train.bench.plots import plot
-from sray_train.bench.reference import ReferenceRenderer, ShortAttention
-from sray_train.bench.report import table
-from sray_train.bench.run import BenchPlan, run_bench
-from sray_train.bench.scaling import crowd
-from sray_train.bench.scenes import bench_views
-from sray_train.bench.scores import ViewScore, miou_interval, strict_miou
-from sray_train.bench.timing import matmul_rate
 from sray_train.cli import main
-from sray_train.datasets.scene import Scene
+from sray_train.data.scene import Scene
+from sray_train.tools.bench import levels as bench_levels
+from sray_train.tools.bench import run as bench_run
+from sray_train.tools.bench.flops import cra_flops, ray_flops
+from sray_train.tools.bench.levels import void_where_unsure
+from sray_train.tools.bench.memory import peak_mb
+from sray_train.tools.bench.plots import plot
+from sray_train.tools.bench.reference import ReferenceRenderer, ShortAttention
+from sray_train.tools.bench.report import table
+from sray_train.tools.bench.run import BenchPlan, run_bench
+from sray_train.tools.bench.scaling import crowd
+from sray_train.tools.bench.scenes import bench_views
+from sray_train.tools.bench.scores import ViewScore, miou_interval, strict_miou
+from sray_train.tools.bench.timing import matmul_rate
 
 SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from dataset_fixtures.colour_only import write_blender
 from dataset_fixtures.relief import pinhole, views
 from dataset_fixtures.reprojection import assert_consistent
 
-from sray_train.datasets.blender import BlenderRecording
+from sray_train.data.blender import BlenderRecording
 
 WIDTH, HEIGHT = 48, 48
 K = pinhole(WIDTH, HEIGHT, 40)

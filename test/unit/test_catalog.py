@@ -17,11 +17,11 @@ from dataset_fixtures.scannet import NYU40_IDS, RAW_IDS, TABLE, sens_frame, sens
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray_train.cli.train import Train
-from sray_train.config import DataConfig, EncoderStage, TrainConfig, load_config
-from sray_train.datasets.catalog import EXPECTED, OPEN, load_scenes, recordings, refuse_leaks
-from sray_train.datasets.named_splits import load_splits, scene_names
-from sray_train.datasets.scene import fitting_size
-from sray_train.training.run import check_scenes
+from sray_train.data.catalog import EXPECTED, OPEN, load_scenes, recordings, refuse_leaks
+from sray_train.data.named_splits import load_splits, scene_names
+from sray_train.data.scene import fitting_size
+from sray_train.learn.config import DataConfig, EncoderStage, TrainConfig, load_config
+from sray_train.learn.training.run import check_scenes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

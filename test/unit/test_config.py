@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sray.errors import ErrorCode, SrayError
-from sray_train.config import TrainConfig, load_config
+from sray_train.learn.config import TrainConfig, load_config
 
 
 def read(folder: Path, text: str) -> TrainConfig:

@@ -21,14 +21,14 @@ from sray.frames import Frame
 from sray.label_space import ROOMS
 from sray.sequence import SequenceWriter
 from sray_train.cli import main
-from sray_train.data_check.check import CheckResult, check_recording
-from sray_train.data_check.depth_units import blame
-from sray_train.data_check.opening import open_recordings
-from sray_train.data_check.readings import POSE_READINGS, intrinsics_readings
-from sray_train.data_check.sample import Sample
-from sray_train.data_check.trajectory import check_trajectory
-from sray_train.data_check.transfer import Transfer
-from sray_train.datasets.rooms import make_rooms
+from sray_train.data.rooms import make_rooms
+from sray_train.tools.data_check.check import CheckResult, check_recording
+from sray_train.tools.data_check.depth_units import blame
+from sray_train.tools.data_check.opening import open_recordings
+from sray_train.tools.data_check.readings import POSE_READINGS, intrinsics_readings
+from sray_train.tools.data_check.sample import Sample
+from sray_train.tools.data_check.trajectory import check_trajectory
+from sray_train.tools.data_check.transfer import Transfer
 
 ROOM_SEEDS = [8100, 8101]
 Matrix = NDArray[np.float64]

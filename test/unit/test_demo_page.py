@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from sray.label_space import ROOMS, VOID
 from sray.mapping.cloud import LabelledCloud
-from sray_train.report import pictures
-from sray_train.report.demo_page import spread, write_page
-from sray_train.report.demo_run import DemoRun, RecordedView
-from sray_train.report.map_views import Lines, Look, arrows, map_view
+from sray_train.tools.report import pictures
+from sray_train.tools.report.demo_page import spread, write_page
+from sray_train.tools.report.demo_run import DemoRun, RecordedView
+from sray_train.tools.report.map_views import Lines, Look, arrows, map_view
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 

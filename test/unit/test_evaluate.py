@@ -28,12 +28,12 @@ from sray.render_config import RenderConfig
 from sray.sequence import Sequence, SequenceWriter
 from sray_train.cli import main
 from sray_train.cli.evaluate import Evaluate
-from sray_train.config import DataConfig
-from sray_train.datasets.chosen_scenes import chosen_scenes
-from sray_train.datasets.scene import Scene
-from sray_train.evaluation.evaluate import Query, evaluate, render_queries, spread_queries
-from sray_train.evaluation.scores import Scoreboard
+from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.scene import Scene
+from sray_train.learn.config import DataConfig
 from sray_train.records import with_nulls, write_record
+from sray_train.score.evaluate import Query, evaluate, render_queries, spread_queries
+from sray_train.score.scores import Scoreboard
 
 SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
 REQUIRED = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr", "ssim", "lpips", "per_class")

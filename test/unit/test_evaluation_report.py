@@ -21,12 +21,12 @@ from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import ROOMS, VOID
 from sray.metrics import ConfusionMatrix
-from sray_train.datasets.scene import Scene
-from sray_train.evaluation.evaluate import Query, Rendering
-from sray_train.evaluation.scores import Evaluation, Scoreboard
-from sray_train.report.evaluation_page import class_groups, mistakes, write_evaluation_page
-from sray_train.report.evaluation_pictures import Gallery
-from sray_train.report.page import ClassBar
+from sray_train.data.scene import Scene
+from sray_train.score.evaluate import Query, Rendering
+from sray_train.score.scores import Evaluation, Scoreboard
+from sray_train.tools.report.evaluation_page import class_groups, mistakes, write_evaluation_page
+from sray_train.tools.report.evaluation_pictures import Gallery
+from sray_train.tools.report.page import ClassBar
 
 WALL, FLOOR, CABINET, TABLE = (ROOMS.names.index(name) for name in ("wall", "floor", "cabinet", "table"))
 

@@ -23,16 +23,16 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
 from sray.sequence import SequenceWriter
-from sray_train.baselines.nerf import NeRFOptions
-from sray_train.baselines.neuray import NeuRayOptions
 from sray_train.cli import main
 from sray_train.cli.figures import Figures, shown_queries
-from sray_train.config import load_config
-from sray_train.datasets.catalog import load_scenes
-from sray_train.datasets.scene import Scene
-from sray_train.datasets.view_split import split_views
-from sray_train.evaluation.evaluate import render_queries
-from sray_train.figures.contenders import BEST, NERF, NEURAY, S_RAY, S_RAY_TUNED, Gap, StudyFolder
+from sray_train.data.catalog import load_scenes
+from sray_train.data.scene import Scene
+from sray_train.data.view_split import split_views
+from sray_train.learn.config import load_config
+from sray_train.paper.baselines.nerf import NeRFOptions
+from sray_train.paper.baselines.neuray import NeuRayOptions
+from sray_train.paper.figures.contenders import BEST, NERF, NEURAY, S_RAY, S_RAY_TUNED, Gap, StudyFolder
+from sray_train.score.evaluate import render_queries
 
 SECTIONS = ("labels", "scene", "features", "attention", "weights", "semantic_nerf", "colour")
 

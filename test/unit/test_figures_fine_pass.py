@@ -14,21 +14,21 @@ from sray.attention import MaskedAttention
 from sray.camera import Camera
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sampling import uniform_samples
-from sray_train.datasets.scene import Scene
-from sray_train.evaluation.evaluate import Query
-from sray_train.figures.feature_maps import feature_colours
-from sray_train.figures.fine_pass import attention_weights, fine_pass, noted, per_head
-from sray_train.figures.inner_sections import attention_verdict, weights_verdict
-from sray_train.figures.query_view import QueryRays, QueryView
-from sray_train.figures.ray_choice import ray_for_attention, rays_for_weights
-from sray_train.figures.view_weights import WeightsBySight, ray_weights, weights_by_sight
-from sray_train.figures.visibility import (
+from sray_train.data.scene import Scene
+from sray_train.paper.figures.feature_maps import feature_colours
+from sray_train.paper.figures.fine_pass import attention_weights, fine_pass, noted, per_head
+from sray_train.paper.figures.inner_sections import attention_verdict, weights_verdict
+from sray_train.paper.figures.query_view import QueryRays, QueryView
+from sray_train.paper.figures.ray_choice import ray_for_attention, rays_for_weights
+from sray_train.paper.figures.view_weights import WeightsBySight, ray_weights, weights_by_sight
+from sray_train.paper.figures.visibility import (
     Agreement,
     agreements,
     attention_received,
     correlation,
     profile_about_surface,
 )
+from sray_train.score.evaluate import Query
 
 BOUNDS = (0.5, 4.0)
 

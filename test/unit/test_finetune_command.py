@@ -21,7 +21,7 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import Sequence
 from sray_train.cli import main
 from sray_train.cli.finetune import Finetune
-from sray_train.tuning.watch import Watch
+from sray_train.learn.finetune.watch import Watch
 
 SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
 SCORES = {"strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr", "ssim", "per_class"}

@@ -15,15 +15,15 @@ from conftest import REPOSITORY, PlaneScene
 from sray.camera import Camera
 from sray.label_space import ROOMS
 from sray.losses import LossWeights
-from sray_train.baselines.nerf import NeRFOptions
-from sray_train.baselines.semantic_nerf import SemanticNeRFOptions
 from sray_train.cli import main
-from sray_train.config import EncoderStage, ModelSection, RayStage, SystemName, TrainConfig, load_config
-from sray_train.datasets.scene import Scene
-from sray_train.datasets.view_split import ViewSplit
-from sray_train.systems import load_checkpoint
-from sray_train.tuning.from_scratch import new_checkpoint, placed, scratch_config, seen_box
-from sray_train.tuning.scene_tuning import TunedScene, TuningPlan, tune_scene
+from sray_train.data.scene import Scene
+from sray_train.data.view_split import ViewSplit
+from sray_train.learn.config import EncoderStage, ModelSection, RayStage, SystemName, TrainConfig, load_config
+from sray_train.learn.finetune.from_scratch import new_checkpoint, placed, scratch_config, seen_box
+from sray_train.learn.finetune.scene_tuning import TunedScene, TuningPlan, tune_scene
+from sray_train.learn.systems import load_checkpoint
+from sray_train.paper.baselines.nerf import NeRFOptions
+from sray_train.paper.baselines.semantic_nerf import SemanticNeRFOptions
 
 BOUNDS = (1.0, 4.0)
 SPLIT = ViewSplit((0, 2, 4), (1, 5), (3,))

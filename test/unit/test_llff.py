@@ -11,7 +11,7 @@ from dataset_fixtures.colour_only import write_llff
 from dataset_fixtures.relief import View, pinhole
 from dataset_fixtures.reprojection import assert_consistent
 
-from sray_train.datasets.llff import LlffRecording
+from sray_train.data.llff import LlffRecording
 
 WIDTH, HEIGHT, FOCAL = 192, 144, 128.0
 BOUNDS = [(1.5, 6.0), (1.25, 5.0), (2.0, 7.5), (1.75, 4.0)]

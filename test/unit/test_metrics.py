@@ -17,8 +17,8 @@ from reference import scores as twin
 from reference import ssim as ssim_twin
 
 from sray.metrics import ConfusionMatrix, psnr, released_code_miou
-from sray_train.evaluation import image_quality
-from sray_train.evaluation.image_quality import find_lpips, ssim
+from sray_train.score import image_quality
+from sray_train.score.image_quality import find_lpips, ssim
 
 VOID = 255
 

@@ -11,10 +11,10 @@ from reference import frequencies as frequencies_twin
 
 from sray.frames import SourceViews
 from sray.ray_model import RayModel, RaySamples
-from sray_train.baselines.frequencies import frequencies
-from sray_train.baselines.nerf import NeRFOptions
-from sray_train.config import MODEL_SECTIONS, WITHOUT_ENCODER, SystemName
-from sray_train.systems import SYSTEMS
+from sray_train.learn.config import MODEL_SECTIONS, WITHOUT_ENCODER, SystemName
+from sray_train.learn.systems import SYSTEMS
+from sray_train.paper.baselines.frequencies import frequencies
+from sray_train.paper.baselines.nerf import NeRFOptions
 
 BOUNDS = (1.0, 4.0)
 

@@ -24,12 +24,12 @@ from sray.label_space import ROOMS, VOID, LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.own_labels import own_labels
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
-from sray_train.datasets.scene import Scene
-from sray_train.datasets.view_split import ViewSplit
-from sray_train.study.record import Record, read_records
-from sray_train.tuning import scene_tuning
-from sray_train.tuning.relabelled import relabelled, with_own_labels
-from sray_train.tuning.scene_tuning import TuningPlan, tune_scene
+from sray_train.data.scene import Scene
+from sray_train.data.view_split import ViewSplit
+from sray_train.learn.finetune import scene_tuning
+from sray_train.learn.finetune.relabelled import relabelled, with_own_labels
+from sray_train.learn.finetune.scene_tuning import TuningPlan, tune_scene
+from sray_train.paper.study.record import Record, read_records
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))

@@ -26,10 +26,10 @@ from sray.render_config import RenderConfig
 from sray.sequence import SequenceWriter
 from sray_train.cli import main
 from sray_train.cli.render import Render
-from sray_train.datasets.scene import Scene
-from sray_train.rendering.camera_path import KEPT_FEATURES, PathRenderer, Stop, fly_through, recorded_path
-from sray_train.rendering.path_video import legend_strip
-from sray_train.rendering.render_folder import KINDS, RenderFolder
+from sray_train.data.scene import Scene
+from sray_train.tools.rendering.camera_path import KEPT_FEATURES, PathRenderer, Stop, fly_through, recorded_path
+from sray_train.tools.rendering.path_video import legend_strip
+from sray_train.tools.rendering.render_folder import KINDS, RenderFolder
 
 PLANE = PlaneScene(width=32, height=24)
 

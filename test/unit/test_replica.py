@@ -14,7 +14,7 @@ from dataset_fixtures.reprojection import assert_consistent
 
 from sray.label_space import NYU40, REPLICA, ROOMS, VOID
 from sray.sampling import ROOM_BOUNDS
-from sray_train.datasets.replica import CLASSES, NYU40_OF_REPLICA, ReplicaRecording
+from sray_train.data.replica import CLASSES, NYU40_OF_REPLICA, ReplicaRecording
 
 WIDTH, HEIGHT = 64, 48
 K = pinhole(WIDTH, HEIGHT, 32)

@@ -15,13 +15,13 @@ from sray.frames import Frame
 from sray.label_space import ROOMS, VOID
 from sray.metrics import ConfusionMatrix
 from sray.sequence import Sequence
-from sray_train.datasets.rooms import generate
-from sray_train.datasets.rooms.generate import make_rooms, room_folder, room_frames, room_path
-from sray_train.datasets.rooms.layout import CLEARANCE, furnish
-from sray_train.datasets.rooms.lighting import light_scene
-from sray_train.datasets.rooms.scene import Footprint, Scene
-from sray_train.datasets.rooms.seeds import parse_seeds
-from sray_train.datasets.rooms.trajectory import STEP, plan_cameras
+from sray_train.data.rooms import generate
+from sray_train.data.rooms.generate import make_rooms, room_folder, room_frames, room_path
+from sray_train.data.rooms.layout import CLEARANCE, furnish
+from sray_train.data.rooms.lighting import light_scene
+from sray_train.data.rooms.scene import Footprint, Scene
+from sray_train.data.rooms.seeds import parse_seeds
+from sray_train.data.rooms.trajectory import STEP, plan_cameras
 
 SEEDS = (9100, 9101, 9102, 9103)
 SMALL = {"width": 64, "height": 48, "frames": 8}

@@ -13,7 +13,7 @@ from dataset_fixtures.reprojection import BREAKS, Seen, agreement, assert_consis
 from dataset_fixtures.scannet import LOST, NYU40_IDS, RAW_IDS, TABLE, matrix_text, write_folder, write_table
 
 from sray.label_space import NYU40, SCANNET20, VOID
-from sray_train.datasets.scannet import open_folder, open_scannet, read_table
+from sray_train.data.scannet import open_folder, open_scannet, read_table
 
 WIDTH, HEIGHT = 48, 36
 K = pinhole(WIDTH, HEIGHT, 32)

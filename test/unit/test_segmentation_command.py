@@ -20,9 +20,9 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
 from sray.sequence import Sequence
 from sray_train.cli import main
-from sray_train.pseudolabels import labelling
-from sray_train.segmenter.pictures import RoomPictures
-from sray_train.segmenter.training import SegmenterTrainer, SegmenterTraining
+from sray_train.learn.pseudolabels import labelling
+from sray_train.learn.segmenter.pictures import RoomPictures
+from sray_train.learn.segmenter.training import SegmenterTrainer, SegmenterTraining
 
 FRAMES = 8
 NAMES = ("wall", "floor", "cabinet", "sky")

@@ -26,9 +26,9 @@ from dataset_fixtures.scannet import (
 
 from sray.label_space import NYU40, VOID
 from sray.sequence import stamp_of
-from sray_train.datasets.registration import DepthRegistration
-from sray_train.datasets.scannet import open_scannet
-from sray_train.datasets.sens import SensRecording
+from sray_train.data.registration import DepthRegistration
+from sray_train.data.scannet import open_scannet
+from sray_train.data.sens import SensRecording
 
 COLOUR, DEPTH = (48, 36), (64, 50)
 K = pinhole(*COLOUR, 32)

@@ -23,8 +23,8 @@ from sray.mapping.voxel_map import VoxelMap
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import Sequence
 from sray_train.cli import main
-from sray_train.config import DataConfig
-from sray_train.datasets.catalog import load_scenes
+from sray_train.data.catalog import load_scenes
+from sray_train.learn.config import DataConfig
 
 
 def frame_of(number: int) -> Frame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sray.errors import ErrorCode, SrayError
-from sray_train.datasets.named_splits import load_splits, scene_names
+from sray_train.data.named_splits import load_splits, scene_names
 
 COUNTS = {
     ("released_scannet", "train"): 198,

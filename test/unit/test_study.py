@@ -17,15 +17,15 @@ from sray.checkpoint import load_checkpoint as load_semantic_ray
 from sray.errors import ErrorCode, SrayError
 from sray.sequence import SequenceWriter
 from sray_train.cli import main
-from sray_train.config import MODEL_SECTIONS
-from sray_train.config_reading import merged
-from sray_train.study.jobs import jobs, left
-from sray_train.study.locks import claimed
-from sray_train.study.plan import VariantSection, load_study
-from sray_train.study.record import Record, read_records
-from sray_train.study.single_scenes import SceneJob
-from sray_train.study.unseen_scenes import Generalization
-from sray_train.systems import load_checkpoint
+from sray_train.learn.config import MODEL_SECTIONS
+from sray_train.learn.config_reading import merged
+from sray_train.learn.systems import load_checkpoint
+from sray_train.paper.study.jobs import jobs, left
+from sray_train.paper.study.locks import claimed
+from sray_train.paper.study.plan import VariantSection, load_study
+from sray_train.paper.study.record import Record, read_records
+from sray_train.paper.study.single_scenes import SceneJob
+from sray_train.paper.study.unseen_scenes import Generalization
 
 CPU = torch.device("cpu")
 SHIPPED = sorted(Path("config/studies").glob("*.yaml"))
@@ -276,7 +276,7 @@ def test_lists_of_any_length_are_read_and_their_values_checked() -> None:
 
 CLAIM = """
 import sys, pathlib
-from sray_train.study.locks import claimed
+from sray_train.paper.study.locks import claimed
 
 with claimed(pathlib.Path(sys.argv[1])) as free:
     print(free)

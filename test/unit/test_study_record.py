@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sray.errors import ErrorCode, SrayError
-from sray_train.study.record import METRICS, Record, add_records, metrics_of, read_records
+from sray_train.paper.study.record import METRICS, Record, add_records, metrics_of, read_records
 
 
 def record(**own: Any) -> Record:

@@ -11,14 +11,14 @@ from PIL import Image
 
 from sray.errors import SrayError
 from sray_train.cli import main
-from sray_train.study.record import Record, add_records
-from sray_train.tables import declaration
-from sray_train.tables.cells import make_cell
-from sray_train.tables.choosing import check_filter, choose
-from sray_train.tables.declaration import Order, Side, Table, load_datasets, load_orders, load_tables
-from sray_train.tables.grid import Grid, lay_out
-from sray_train.tables.orders import Difference, differences, interval, scene_scores, verdict
-from sray_train.tables.page import outdated, rewritten
+from sray_train.paper.study.record import Record, add_records
+from sray_train.paper.tables import declaration
+from sray_train.paper.tables.cells import make_cell
+from sray_train.paper.tables.choosing import check_filter, choose
+from sray_train.paper.tables.declaration import Order, Side, Table, load_datasets, load_orders, load_tables
+from sray_train.paper.tables.grid import Grid, lay_out
+from sray_train.paper.tables.orders import Difference, differences, interval, scene_scores, verdict
+from sray_train.paper.tables.page import outdated, rewritten
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -20,13 +20,13 @@ from sray.field import SemanticField
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.render_config import RenderConfig
-from sray_train.config import EncoderStage, RayStage, TrainConfig, load_config
-from sray_train.datasets.scene import Scene
-from sray_train.datasets.source_views import draw_views
-from sray_train.evaluation.evaluate import render_targets
-from sray_train.training.logbook import Logbook
-from sray_train.training.ray_stage import RayTraining
-from sray_train.training.trainer import Trainer
+from sray_train.data.scene import Scene
+from sray_train.data.source_views import draw_views
+from sray_train.learn.config import EncoderStage, RayStage, TrainConfig, load_config
+from sray_train.learn.training.logbook import Logbook
+from sray_train.learn.training.ray_stage import RayTraining
+from sray_train.learn.training.trainer import Trainer
+from sray_train.score.evaluate import render_targets
 
 SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
 TINY = TrainConfig(
@@ -129,7 +129,7 @@ def test_without_coarse_labels_the_fine_pass_learns_as_it_would(scene: Scene, tm
 def test_freed_memory_can_be_kept_on_this_c_library() -> None:
     """In a process of its own: it cannot be undone. Peak memory stays resident after the tensor is gone."""
     script = (
-        "import re, sys, torch; from sray_train.training.allocator import keep_freed_memory\n"
+        "import re, sys, torch; from sray_train.learn.training.allocator import keep_freed_memory\n"
         "kept = sys.argv[1] == 'keep' and keep_freed_memory()\n"
         "block = torch.ones(40_000_000); del block\n"
         "print(kept, int(re.search(r'VmRSS:\\s+(\\d+)', open('/proc/self/status').read())[1]) // 1024)"

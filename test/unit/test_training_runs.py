@@ -25,13 +25,13 @@ from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import SequenceWriter
-from sray_train.config import DataConfig, EncoderStage, RayStage, TrainConfig, load_config
-from sray_train.datasets.catalog import load_scenes
-from sray_train.training.best_checkpoints import BestCheckpoints
-from sray_train.training.encoder_stage import EncoderTraining
-from sray_train.training.logbook import read_records
-from sray_train.training.run import start_from
-from sray_train.training.trainer import Trainer, check_shares, make_fabric
+from sray_train.data.catalog import load_scenes
+from sray_train.learn.config import DataConfig, EncoderStage, RayStage, TrainConfig, load_config
+from sray_train.learn.training.best_checkpoints import BestCheckpoints
+from sray_train.learn.training.encoder_stage import EncoderTraining
+from sray_train.learn.training.logbook import read_records
+from sray_train.learn.training.run import start_from
+from sray_train.learn.training.trainer import Trainer, check_shares, make_fabric
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 TINY = TrainConfig(

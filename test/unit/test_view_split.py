@@ -18,11 +18,11 @@ from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
-from sray_train.config import load_config
-from sray_train.datasets.rooms import parse_seeds
-from sray_train.datasets.scene import Scene
-from sray_train.datasets.view_split import split_views
-from sray_train.tuning.scene_tuning import TuningPlan, make_tuner, tune_scene
+from sray_train.data.rooms import parse_seeds
+from sray_train.data.scene import Scene
+from sray_train.data.view_split import split_views
+from sray_train.learn.config import load_config
+from sray_train.learn.finetune.scene_tuning import TuningPlan, make_tuner, tune_scene
 
 PLANE = PlaneScene()
 

@@ -21,13 +21,13 @@ from sray.label_space import ROOMS, VOID, LabelSpace
 from sray.metrics import ConfusionMatrix, psnr
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import SequenceWriter
-from sray_train.baselines.nerf import NeRFOptions
-from sray_train.baselines.picture_labels import NetworkLabels, RecordedLabels
-from sray_train.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
-from sray_train.baselines.voxel_grid import Sighting, VoxelGrid
 from sray_train.cli import main
-from sray_train.datasets.scene import Scene
-from sray_train.evaluation.evaluate import Query, evaluate
+from sray_train.data.scene import Scene
+from sray_train.paper.baselines.nerf import NeRFOptions
+from sray_train.paper.baselines.picture_labels import NetworkLabels, RecordedLabels
+from sray_train.paper.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
+from sray_train.paper.baselines.voxel_grid import Sighting, VoxelGrid
+from sray_train.score.evaluate import Query, evaluate
 
 BOUNDS = (0.5, 4.0)
 STRIPES = LabelSpace("stripes", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))

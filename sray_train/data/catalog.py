@@ -1,0 +1,195 @@
+"""The datasets by name: scenes of a `DataConfig`."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import LABEL_SPACES
+from sray.sequence import Sequence
+from sray_train.data.blender import PARTS, BlenderRecording
+from sray_train.data.llff import LlffRecording
+from sray_train.data.named_splits import scene_names
+from sray_train.data.recording import bad_file
+from sray_train.data.replica import SEQUENCES, ReplicaRecording
+from sray_train.data.rooms import FIRST_HELD_OUT_SEED, make_rooms, parse_seeds
+from sray_train.data.scannet import open_folder, open_scannet
+from sray_train.data.scene import FrameCache, Recording, Scene, fitting_size
+from sray_train.learn.config import DataConfig
+
+EXPECTED = {
+    "scannet": "{0}/ in ScanNet's exported layout or with {0}.sens in it, or {0}.sens (scans/ may stand before each)",
+    "folder": "{0}/ in ScanNet's layout: color/N.jpg pose/N.txt intrinsic/intrinsic_color.txt",
+    "replica": "{0}/Sequence_1/ or {0}/Sequence_2/ with rgb/rgb_N.png and traj_w_c.txt; one alone: {0}/Sequence_1",
+    "blender": "{0}/transforms_train.json; the other parts: {0}/val, {0}/test",
+    "llff": "{0}/poses_bounds.npy",
+}
+"""Dataset -> what a scene of a given name is, in the dataset's root."""
+
+
+def load_scenes(data: DataConfig, which: str) -> list[Scene]:
+    """The scenes that `which` names (see `DataConfig.train`), at the config's width and their own aspect.
+
+    See `fitting_size`. Rooms are made if not cached yet.
+
+    Raises SrayError(BAD_FILE) naming the scene that is not there or cannot be read, and what was expected.
+    """
+    cache = FrameCache()
+    return [
+        Scene.of(recording, fitting_size(recording, data.width, data.height), data.frames, cache)
+        for recording in recordings(data, which)
+    ]
+
+
+def recordings(data: DataConfig, which: str) -> Iterator[Recording]:
+    """The same as they are on disk. A scene of Replica gives a recording for each of its sequences."""
+    if data.dataset == "rooms":
+        yield from _rooms(data, which)
+    else:
+        for name in scene_names(which, data.dataset):
+            yield from _recordings_of(data, name)
+
+
+def refuse_leaks(data: DataConfig) -> None:
+    """Raises SrayError(BAD_FILE) if what is trained or chosen on is scored by `data.test`, unless learnt by heart.
+
+    Train and test, and validation and test, may share no place; rooms of held-out seeds may be in test alone. Nothing
+    is read: names decide. Test scenes that nobody named (empty, or the default's rooms for recordings) are none.
+    """
+    if data.learn_by_heart:
+        return
+    unnamed = not data.test.strip() or (data.dataset != "rooms" and data.test == DataConfig.test)
+    test = {} if unnamed else _places(data, "test")
+    for part in ("train", "validation"):
+        places = _places(data, part)
+        for place, name in places.items():
+            if place in test:
+                other = "" if test[place] == name else f" (test has {test[place]}, of the same place)"
+                raise _leak(
+                    f"data.{part} ({getattr(data, part)}) holds {name}{other}, which data.test ({data.test}) scores",
+                    f"no scene in both; name data.{part} without it: {_without(places, test)}",
+                )
+            if data.dataset == "rooms" and int(name) >= FIRST_HELD_OUT_SEED:
+                raise _leak(
+                    f"data.{part} ({getattr(data, part)}) holds room {name}",
+                    f"seeds below {FIRST_HELD_OUT_SEED}: those from there up are held out, for data.test alone",
+                )
+
+
+def _leak(found: str, expected: str) -> SrayError:
+    switch = "To show only that everything learns, set data.learn_by_heart: true"
+    return SrayError(ErrorCode.BAD_FILE, f"{found}; expected {expected}. {switch}")
+
+
+def _without(places: dict[str, str], test: dict[str, str]) -> str:
+    left = [name for place, name in places.items() if place not in test]
+    shown = ", ".join(left[:8]) or "other scenes"
+    return f"{shown}, and {len(left) - 8} more" if len(left) > 8 else shown
+
+
+def _places(data: DataConfig, part: str) -> dict[str, str]:
+    """Place -> the scene of this part that was recorded there.
+
+    ScanNet scanned rooms several times (scene0160_00, _01, ...), Replica has two sequences of each: one place.
+    """
+    which = getattr(data, part)
+    try:
+        names = [str(seed) for seed in _seeds(which)] if data.dataset == "rooms" else scene_names(which, data.dataset)
+    except SrayError as error:
+        raise SrayError(error.code, f"data.{part}: {error.args[0]}") from error
+    places: dict[str, str] = {}
+    for name in names:
+        place = posixpath.normpath(name)
+        if data.dataset == "scannet":
+            place = place.partition("_")[0]
+        elif data.dataset == "replica":
+            place = place.partition("/")[0]
+        elif data.dataset == "blender":
+            place = place if "/" in place else f"{place}/train"
+        places.setdefault(place, name)
+    return places
+
+
+def _recordings_of(data: DataConfig, name: str) -> list[Recording]:
+    root = Path(data.root).expanduser()
+    if not root.is_dir():
+        raise bad_file(root, "is no folder", f"the {data.dataset} dataset; set data.root")
+    if not (found := OPEN[data.dataset](data, root, name)):
+        raise bad_file(root, f"has no scene {name}", f"{EXPECTED[data.dataset].format(name)}. There is {_there(root)}")
+    return found
+
+
+def _scannet(data: DataConfig, root: Path, name: str) -> list[Recording]:
+    places = (root / name, root / f"{name}.sens", root / "scans" / name, root / "scans" / f"{name}.sens")
+    there = [path for path in places if path.exists()]
+    return [open_scannet(path, LABEL_SPACES[data.label_space], data.label_ids, root) for path in there[:1]]
+
+
+def _folder(data: DataConfig, root: Path, name: str) -> list[Recording]:
+    there = (root / name).is_dir()
+    return [open_folder(root / name, LABEL_SPACES[data.label_space], data.label_ids, root)] if there else []
+
+
+def _replica(data: DataConfig, root: Path, name: str) -> list[Recording]:
+    scene = root / name
+    folders = [scene] if scene.name in SEQUENCES else [scene / sequence for sequence in SEQUENCES]
+    there = [folder for folder in folders if folder.is_dir()]
+    return [ReplicaRecording.open(folder, LABEL_SPACES[data.label_space]) for folder in there]
+
+
+def _blender(data: DataConfig, root: Path, name: str) -> list[Recording]:
+    scene, _, part = name.partition("/")
+    there = (root / scene).is_dir()
+    return [BlenderRecording.open(root / scene, known) for known in PARTS if there and known == (part or "train")]
+
+
+def _llff(data: DataConfig, root: Path, name: str) -> list[Recording]:
+    return [LlffRecording.open(root / name, data.width)] if (root / name).is_dir() else []
+
+
+OPEN: dict[str, Callable[[DataConfig, Path, str], list[Recording]]] = {
+    "scannet": _scannet,
+    "folder": _folder,
+    "replica": _replica,
+    "blender": _blender,
+    "llff": _llff,
+}
+"""Dataset -> what gives the recordings of a scene, none if it is not there."""
+
+
+def _there(root: Path) -> str:
+    names = sorted(child.name for child in root.iterdir() if child.is_dir() or child.suffix == ".sens")
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return (", ".join(names[:8]) or "nothing") + more
+
+
+def _rooms(data: DataConfig, which: str) -> Iterator[Recording]:
+    space = LABEL_SPACES[data.label_space]
+    seeds = _seeds(which)
+    if data.frames < 1:
+        raise SrayError(
+            ErrorCode.BAD_FILE, f"data.frames is {data.frames}; expected at least 1 for rooms to be made of"
+        )
+    with tqdm(total=len(seeds), unit="room", delay=2, leave=False) as bar:
+        folders = make_rooms(
+            seeds,
+            width=data.width,
+            height=data.height,
+            frames=data.frames,
+            workers=min(len(seeds), os.cpu_count() or 1),
+            on_progress=lambda done, _: bar.update(done - bar.n),
+        )
+    for folder in folders:
+        yield Sequence.open(folder, space)
+
+
+def _seeds(which: str) -> list[int]:
+    try:
+        return parse_seeds(which)
+    except ValueError as error:
+        raise SrayError(ErrorCode.BAD_FILE, str(error)) from error

@@ -1,0 +1,90 @@
+"""Which scenes a command works on: rooms by their seeds, one recording, or what a config names."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import LABEL_SPACES, VOID, LabelSpace
+from sray.sequence import Sequence
+from sray_train.data.catalog import load_scenes
+from sray_train.data.label_pictures import LabelPictures
+from sray_train.data.scannet import open_scannet
+from sray_train.data.scene import Scene, fitting_size
+from sray_train.data.sens import SensRecording
+from sray_train.learn.config import DataConfig
+
+LOOKED_AT = 12
+"""Label pictures that say whether a recording and a checkpoint speak of the same classes."""
+
+
+def chosen_scenes(
+    data: DataConfig,
+    label_space: LabelSpace,
+    *,
+    seeds: tuple[str, ...] = (),
+    sequence: Path | None = None,
+    bounds: tuple[float, float] | None = None,
+) -> list[Scene]:
+    """The rooms of `seeds`, the recording `sequence`, or, given neither, the config's test scenes.
+
+    Labels come out in `label_space`, a checkpoint's. `bounds`: near and far in metres, instead of the scenes' own.
+    Raises SrayError: MODEL_MISMATCH if the labels are of another label space, BAD_FILE if a scene cannot be read.
+    """
+    if sequence is not None:
+        scenes = [_recorded(data, label_space, sequence)]
+    else:
+        known = LABEL_SPACES[data.label_space]
+        if (known.names, known.nyu40) != (label_space.names, label_space.nyu40):
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"the scenes' labels are of label space {known.name} ({known.classes} classes: "
+                f"{', '.join(known.names[:4])}, ...), the checkpoint's of {label_space.name} ({label_space.classes}: "
+                f"{', '.join(label_space.names[:4])}, ...); expected the same. Set data.label_space of the config, or "
+                "take a checkpoint that was trained on it",
+            )
+        if seeds:
+            data = replace(data, dataset="rooms", test=" ".join(seeds))
+        scenes = load_scenes(data, data.test)
+    return scenes if bounds is None else [replace(scene, bounds=bounds) for scene in scenes]
+
+
+def _recorded(data: DataConfig, label_space: LabelSpace, path: Path) -> Scene:
+    """A recording at the config's width and its own aspect (`fitting_size`)."""
+    # `--sequence .` has no name of its own, and a link to a recording is called what the link is called: no resolve().
+    recording = open_scannet(Path(os.path.abspath(path)), label_space, data.label_ids)  # noqa: PTH100
+    labels = _label_pictures(recording)
+    if labels is not None:
+        _check_labels(recording, labels)
+    return Scene.of(recording, fitting_size(recording, data.width, data.height), data.frames)
+
+
+def _label_pictures(recording: Sequence | SensRecording) -> LabelPictures | None:
+    if isinstance(recording, SensRecording):
+        return recording.labels
+    return LabelPictures.of(recording.folder / "label-filt") if recording.has_labels else None
+
+
+def _check_labels(recording: Sequence | SensRecording, labels: LabelPictures) -> None:
+    """Raises SrayError(MODEL_MISMATCH) if pictures are labelled, but with no class of the recording's label space."""
+    numbers = recording.numbers if isinstance(recording, SensRecording) else recording.indices
+    strange: set[int] = set()
+    for position in range(0, len(recording), max(1, len(recording) // LOOKED_AT)):
+        known = recording[position].labels
+        if known is not None and (known != VOID).any():
+            return
+        if numbers[position] in labels.members:
+            strange |= set(np.unique(labels.read(numbers[position])).tolist()) - {0}
+    if strange:
+        space = recording.label_space
+        shown = ", ".join(str(each) for each in sorted(strange)[:8]) + (" and more" if len(strange) > 8 else "")
+        raise SrayError(
+            ErrorCode.MODEL_MISMATCH,
+            f"{labels.path} holds ids {shown}, none of them of the checkpoint's label space {space.name} (NYU40 ids "
+            f"{', '.join(map(str, space.nyu40))}); expected some of those. Say what they are with --label-ids, or "
+            "take a checkpoint of their label space",
+        )

@@ -1,0 +1,101 @@
+"""Real Forward-facing: photographs with COLMAP's poses in `poses_bounds.npy`. No labels.
+
+A row of 17 numbers a picture, in the order of the picture's names: 3x5, then near and far. The 3x5 is world_from_camera
+with axes (down, right, backward) and a column height, width, focal length, in pixels of images/. Lengths are COLMAP's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sray_train.data.recording import (
+    PictureRecording,
+    Pictures,
+    bad_file,
+    batch_of_cameras,
+    picture_size,
+    read_picture,
+    usable_poses,
+)
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class LlffRecording(PictureRecording):
+    """The photographs of a scene at one of the sizes it comes in."""
+
+    files: tuple[Path, ...]
+    frame_bounds: NDArray[np.float64]
+    """(frames, 2): near and far of each picture; `bounds` spans them."""
+
+    @staticmethod
+    def open(folder: Path | str, width: int = 0) -> LlffRecording:
+        """Read the poses, and one picture of each size for its width.
+
+        `width`: of images/, images_4/, images_8/ and the like, the smallest at least so wide is read; without it, or
+        if none is, the largest.
+        Raises SrayError(BAD_FILE), naming the file, if poses and pictures are missing or do not belong together.
+        """
+        folder = Path(folder)
+        path = folder / "poses_bounds.npy"
+        try:
+            rows = np.load(path, allow_pickle=False).astype(np.float64)
+        except (OSError, ValueError, EOFError) as error:
+            raise bad_file(path, f"cannot be read ({error})", "a row of 17 numbers a picture; get it again") from error
+        if rows.ndim != 2 or rows.shape[1] != 17:
+            raise bad_file(path, f"holds an array of shape {rows.shape}", "a row of 17 numbers a picture; get it again")
+        files = _pictures_of(folder, width)
+        if len(files) != len(rows):
+            found = f"has {len(rows)} poses for {len(files)} pictures in {files[0].parent.name}/"
+            raise bad_file(path, found, "one each, in the order of names; remove what was added or get the scene again")
+        matrices, bounds = rows[:, :15].reshape(-1, 3, 5), rows[:, 15:]
+        poses = np.tile(np.eye(4), (len(rows), 1, 1))
+        down, right, backward, centre, _ = np.moveaxis(matrices, 2, 0)
+        poses[:, :3] = np.stack([right, down, -backward, centre], axis=2)
+        kept, skipped = usable_poses(range(len(rows)), poses, path)
+        full_height, full_width, focal = matrices[kept, :, 4].T
+        if not (bounds[kept, 0] > 0).all() or not (bounds[kept, 1] > bounds[kept, 0]).all():
+            raise bad_file(path, "has near and far that are none", "0 < near < far in columns 16 and 17; get it again")
+        if not ((focal > 0) & (full_height > 0) & (full_width > 0)).all():
+            raise bad_file(path, "has a focal length or size of 0 or less", "pixels of images/; get it again")
+        size = picture_size(files[kept[0]])
+        intrinsics = np.tile(np.eye(3), (len(kept), 1, 1))
+        intrinsics[:, 0, 0] = focal * size[0] / full_width
+        intrinsics[:, 1, 1] = focal * size[1] / full_height
+        intrinsics[:, 0, 2], intrinsics[:, 1, 2] = (size[0] - 1) / 2, (size[1] - 1) / 2
+        return LlffRecording(
+            folder.name,
+            batch_of_cameras(intrinsics, poses[kept], *size),
+            (float(bounds[kept, 0].min()), float(bounds[kept, 1].max())),
+            tuple(kept),
+            skipped,
+            tuple(files[number] for number in kept),
+            bounds[kept],
+        )
+
+    def source(self, position: int) -> Path:
+        return self.files[position]
+
+    def pictures(self, position: int) -> Pictures:
+        return Pictures(cv2.cvtColor(read_picture(self.source(position), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+
+
+def _pictures_of(folder: Path, width: int) -> list[Path]:
+    """The pictures, by name, of the size that suits a width."""
+    sizes = {}
+    for child in sorted(folder.iterdir()):
+        if re.fullmatch(r"images(_\d+)?", child.name) and child.is_dir():
+            files = sorted(path for path in child.iterdir() if path.suffix.lower() in SUFFIXES)
+            if files:
+                sizes[picture_size(files[0])[0]] = files
+    if not sizes:
+        raise bad_file(folder, "has no images/, images_4/ or images_8/ with pictures", "a scene of LLFF's layout")
+    wide = [each for each in sizes if each >= width]
+    return sizes[min(wide) if wide and width else max(sizes)]

@@ -1,0 +1,160 @@
+"""What the dataset readers share: a recording of pictures whose cameras are all known, and their complaints."""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from sray.camera import Camera
+from sray.errors import ErrorCode, SrayError
+from sray.frames import Frame, nearest_exact
+from sray.sequence import stamp_of
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a reader finds of one frame."""
+
+    image: NDArray[np.uint8]
+    """(height, width, 3) RGB."""
+    depth: NDArray[np.float32] | None = None
+    """(height, width) camera z in metres, NaN where there is none."""
+    labels: NDArray[np.uint8] | None = None
+    """Indices of the label space; of another size than the image: resized to it, nearest-exact."""
+
+
+@dataclass(frozen=True)
+class PictureRecording(ABC):
+    """A `Recording` (sray_train.data.scene) but for reading its pictures. Indexing gives one frame, as recorded."""
+
+    name: str
+    cameras: Camera
+    """One batch, at the recorded size."""
+    bounds: tuple[float, float]
+    """Near and far, camera z in metres, or in the dataset's own unit."""
+    numbers: tuple[int, ...]
+    """The frames' numbers in the dataset."""
+    skipped: dict[str, list[int]]
+    """Reason -> numbers of the frames left out."""
+
+    @abstractmethod
+    def pictures(self, position: int) -> Pictures:
+        """Read one frame. Raises SrayError(BAD_FILE), naming the file, if it cannot be read."""
+
+    @abstractmethod
+    def source(self, position: int) -> Path:
+        """The file a frame's colour comes from, for messages."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures."""
+        return self.cameras.width, self.cameras.height
+
+    def stamp(self, position: int) -> int:
+        """Nanoseconds. Of datasets without clocks: 30 Hz, by the frame's number."""
+        return stamp_of(self.numbers[position])
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, position: int) -> Frame:
+        """Raises SrayError(BAD_FILE), naming the file, if it cannot be read or has another size than the others."""
+        read = self.pictures(position)
+        height, width = read.image.shape[:2]
+        if (width, height) != self.size:
+            found = f"is {width}x{height}, others {self.size[0]}x{self.size[1]}"
+            raise bad_file(self.source(position), found, "pictures of one size; get the scene again")
+        return Frame(
+            torch.from_numpy(np.ascontiguousarray(read.image)),
+            self.cameras[position],
+            None if read.depth is None else torch.from_numpy(nearest_exact(read.depth, width, height)),
+            None if read.labels is None else torch.from_numpy(nearest_exact(read.labels, width, height)),
+            self.stamp(position),
+            f"{self.name}/{self.numbers[position]}",
+        )
+
+
+def bad_file(path: Path | str, found: str, expected: str) -> SrayError:
+    """`expected` ends with what to do."""
+    return SrayError(ErrorCode.BAD_FILE, f"{path} {found}; expected {expected}")
+
+
+def batch_of_cameras(intrinsics: NDArray[np.float64], poses: NDArray[np.float64], width: int, height: int, /) -> Camera:
+    """One batch from K (3, 3), or one a frame (frames, 3, 3), and world_from_camera (frames, 4, 4), OpenCV axes."""
+    matrices = torch.from_numpy(np.array(np.broadcast_to(intrinsics, (len(poses), 3, 3)))).float()
+    return Camera(matrices, torch.from_numpy(poses).float(), width, height)
+
+
+def usable_poses(
+    numbers: Sequence[int], poses: NDArray[np.float64], path: Path | str
+) -> tuple[list[int], dict[str, list[int]]]:
+    """Positions of the poses that are rotation and translation, and reason -> numbers of the others.
+
+    Raises SrayError(BAD_FILE), naming `path`, if none is.
+    """
+    usable: list[int] = []
+    skipped: dict[str, list[int]] = {}
+    for position, (number, pose) in enumerate(zip(numbers, poses, strict=True)):
+        rotation = pose[:3, :3]
+        if not np.isfinite(pose).all():
+            skipped.setdefault("pose is not finite", []).append(number)
+        # Trackers drift and files round; a scaled, mirrored or empty pose is off by much more (as in sray.sequence).
+        elif np.abs(rotation @ rotation.T - np.eye(3)).max() >= 0.02 or np.linalg.det(rotation) <= 0:
+            skipped.setdefault("pose is no rotation and translation", []).append(number)
+        else:
+            usable.append(position)
+    if not usable:
+        reasons = ", ".join(f"{len(found)} frames: {reason}" for reason, found in skipped.items()) or "it holds none"
+        raise bad_file(path, f"leaves no usable frame ({reasons})", "camera poses; get the scene again")
+    return usable, skipped
+
+
+def read_picture(path: Path, flags: int) -> NDArray[Any]:
+    """Decode a picture file as cv2 does, without turning it by its EXIF tag: poses are of the pixels as stored.
+
+    Raises SrayError(BAD_FILE) if it is missing or damaged.
+    """
+    if flags != cv2.IMREAD_UNCHANGED:  # which never turns, and takes no other flag
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    image: NDArray[Any] | None = cv2.imread(str(path), flags) if path.is_file() else None
+    if image is None:
+        state = "cannot be decoded" if path.is_file() else "is missing"
+        raise bad_file(path, state, "a readable picture; get the scene again")
+    return image
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height. Raises SrayError(BAD_FILE) if the picture cannot be read."""
+    height, width = read_picture(path, cv2.IMREAD_COLOR).shape[:2]
+    return width, height
+
+
+def claimed_size(data: bytes, formats: tuple[str, ...]) -> tuple[int, int] | None:
+    """Width and height of an encoded picture, which is not decoded; None if it is of none of Pillow's `formats`."""
+    try:
+        with Image.open(io.BytesIO(data), formats=formats) as picture:
+            return int(picture.width), int(picture.height)
+    except Exception:  # Pillow raises whatever its parsers do, and refuses bombs
+        return None
+
+
+def metres_of(raw: NDArray[Any], path: Path | str, per_metre: float = 1000) -> NDArray[np.float32]:
+    """Depth in metres, NaN where there is none, of a picture of integers.
+
+    Raises SrayError(BAD_FILE), naming `path`, if it is not one channel of uint16.
+    """
+    if raw.ndim != 2 or raw.dtype != np.uint16:
+        raise bad_file(path, f"holds {raw.dtype} of shape {raw.shape}", "depth, one channel of uint16; get it again")
+    metres: NDArray[np.float32] = raw.astype(np.float32) / np.float32(per_metre)
+    metres[raw == 0] = np.nan
+    return metres

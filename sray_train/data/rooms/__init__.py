@@ -1,0 +1,22 @@
+"""Procedural rooms: labelled, posed RGB-D sequences of furnished rooms, from a seed, without any download."""
+
+from sray_train.data.rooms.generate import (
+    GENERATOR_VERSION,
+    default_cache,
+    make_rooms,
+    room_folder,
+    room_frames,
+    room_path,
+)
+from sray_train.data.rooms.seeds import FIRST_HELD_OUT_SEED, parse_seeds
+
+__all__ = [
+    "FIRST_HELD_OUT_SEED",
+    "GENERATOR_VERSION",
+    "default_cache",
+    "make_rooms",
+    "parse_seeds",
+    "room_folder",
+    "room_frames",
+    "room_path",
+]

@@ -1,0 +1,113 @@
+"""Rooms on disk: made on demand from their seed, cached, in ScanNet layout.
+
+A room is written into a temporary folder that is renamed when complete, so an interrupted run leaves no half room.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sray.camera import Camera
+from sray.frames import Frame
+from sray.label_space import ROOMS
+from sray.sequence import SequenceWriter
+from sray_train.data.rooms.layout import furnish
+from sray_train.data.rooms.lighting import light_scene
+from sray_train.data.rooms.renderer import RoomRenderer
+from sray_train.data.rooms.trajectory import plan_cameras
+
+GENERATOR_VERSION = 2
+"""Part of the cache's path: raise it whenever a seed would give other pictures."""
+
+
+def default_cache() -> Path:
+    """`$SRAY_CACHE/rooms`, or `~/.cache/sray/rooms`."""
+    root = os.environ.get("SRAY_CACHE")
+    return (Path(root) if root else Path.home() / ".cache" / "sray") / "rooms"
+
+
+def room_frames(seed: int, *, width: int = 320, height: int = 240, frames: int = 40) -> Iterator[Frame]:
+    """The frames of a room, one after the other. The same seed and size give the same pixels on one machine."""
+    lit = light_scene(furnish(seed))
+    rng = np.random.default_rng([seed, 1])
+    cameras: Camera = plan_cameras(lit, frames, width, height, rng)
+    renderer = RoomRenderer(lit)
+    exposure = renderer.expose(cameras, rng)
+    for number in range(frames):
+        yield renderer.render(cameras[number], exposure, rng, f"room {seed}/{number}")
+
+
+def room_path(seed: int, *, width: int = 320, height: int = 240, frames: int = 40, cache: Path | None = None) -> Path:
+    """Where a room is, or would be, in the cache."""
+    return (cache or default_cache()) / f"v{GENERATOR_VERSION}_{width}x{height}_{frames}" / f"{seed:05d}"
+
+
+def room_folder(seed: int, *, width: int = 320, height: int = 240, frames: int = 40, cache: Path | None = None) -> Path:
+    """The folder of a room in ScanNet layout; makes it if the cache has none."""
+    folder = room_path(seed, width=width, height=height, frames=frames, cache=cache)
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        unfinished.chmod(0o755)
+        writer = SequenceWriter(unfinished, ROOMS)
+        for number, frame in enumerate(room_frames(seed, width=width, height=height, frames=frames)):
+            writer.add(number, frame)
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another process was faster with the same room
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def make_rooms(
+    seeds: Iterable[int],
+    *,
+    width: int = 320,
+    height: int = 240,
+    frames: int = 40,
+    cache: Path | None = None,
+    workers: int = 2,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """The folders of many rooms, in the order of `seeds`; `on_progress(done, total)` after each."""
+    wanted = list(seeds)
+    place = partial(room_path, width=width, height=height, frames=frames, cache=cache)
+    make = partial(room_folder, width=width, height=height, frames=frames, cache=cache)
+    cached = [seed for seed in wanted if place(seed).is_dir()]
+    missing = list(dict.fromkeys(seed for seed in wanted if not place(seed).is_dir()))
+    for done, _ in enumerate(chain(cached, _made(make, missing, workers)), start=1):
+        if on_progress:
+            on_progress(done, len(wanted))
+    return [place(seed) for seed in wanted]
+
+
+def _made(make: Callable[[int], Path], seeds: list[int], workers: int) -> Iterator[Path]:
+    """Each room when it is made."""
+    if workers <= 1 or len(seeds) <= 1:
+        yield from map(make, seeds)
+        return
+    # Spawned, not forked: torch's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            for done in as_completed([pool.submit(make, seed) for seed in seeds]):
+                yield done.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

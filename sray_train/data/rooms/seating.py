@@ -1,0 +1,176 @@
+"""Chairs, sofas and beds, in many shapes. Front towards -y, metres."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sray_train.data.rooms.primitives import Mesh, box, boxes, cylinder, rounded_box
+from sray_train.data.rooms.scene import Item, Materials, Part
+
+Rng = np.random.Generator
+
+
+def chair(rng: Rng, materials: Materials) -> Item:
+    width, depth, height = rng.uniform(0.38, 0.56), rng.uniform(0.38, 0.54), rng.uniform(0.4, 0.5)
+    rise = rng.uniform(0.32, 0.7)
+    pad = materials.add(str(rng.choice(["soft", "hard", "any"])))
+    frame = materials.add(str(rng.choice(["hard", "any"]))) if rng.random() < 0.7 else pad
+    padded = rng.random() < 0.6
+    seat = (
+        rounded_box(width, depth, 0.08, 0.035, (0, 0, height - 0.08))
+        if padded
+        else box(width, depth, 0.035, (0, 0, height - 0.035))
+    )
+    parts = [Part(seat, pad)]
+    lean = -rng.uniform(0, 0.28)
+
+    def behind(mesh: Mesh) -> Mesh:
+        return mesh.tilted(lean).moved(0, depth / 2 - 0.03, height - 0.01)
+
+    back = str(rng.choice(["solid", "rungs", "slats", "pad", "pad", "none"], p=[0.2, 0.18, 0.18, 0.2, 0.2, 0.04]))
+    if back == "solid":
+        parts.append(Part(behind(box(width, 0.025, rise)), frame))
+    elif back == "pad":
+        thick = rng.uniform(0.04, 0.1)
+        parts.append(Part(behind(rounded_box(width * 0.95, thick, rise * 0.8, 0.035, (0, 0, rise * 0.2))), pad))
+        parts.append(Part(behind(box(0.06, 0.02, rise * 0.4)), frame))
+    elif back != "none":
+        posts = boxes([[0.03, 0.03, rise]] * 2, [[-width / 2 + 0.02, 0, 0], [width / 2 - 0.02, 0, 0]])
+        parts.append(Part(behind(posts), frame))
+        count = int(rng.integers(2, 6))
+        k = np.arange(count)
+        zero = np.zeros(count)
+        if back == "rungs":
+            bars = boxes(
+                [[width - 0.04, 0.02, rise / (2 * count)]] * count,
+                np.stack([zero, zero, rise * (k + 0.6) / (count + 0.3)], -1),
+            )
+        else:
+            bars = boxes(
+                [[width * 0.5 / count, 0.015, rise * 0.95]] * count,
+                np.stack([(k + 0.5) / count * (width - 0.06) - width / 2 + 0.03, zero, zero], -1),
+            )
+            parts.append(Part(behind(box(width - 0.02, 0.025, 0.06, (0, 0, rise - 0.06))), frame))
+        parts.append(Part(behind(bars), frame))
+    base = str(rng.choice(["legs", "legs", "swivel", "block", "sled"]))
+    if base == "legs":
+        thick = rng.uniform(0.02, 0.045)
+        inset = np.array([width / 2 - thick, depth / 2 - thick])
+        corners = [[x * inset[0], y * inset[1], 0] for x in (-1, 1) for y in (-1, 1)]
+        parts.append(Part(boxes([[thick, thick, height - 0.03]] * 4, corners), frame))
+    elif base == "swivel":
+        parts.append(Part(cylinder(0.03, height - 0.1, (0, 0, 0.05), 8), frame))
+        foot = box(0.26, 0.04, 0.04, (0.13, 0, 0.04))
+        parts += [Part(foot.turned(k * 2 * np.pi / 5), frame) for k in range(5)]
+    elif base == "sled":
+        for x in (-1, 1):
+            at = x * (width / 2 - 0.02)
+            bars = boxes(
+                [[0.025, depth, 0.025], [0.025, 0.025, height - 0.03], [0.025, 0.025, height - 0.03]],
+                [[at, 0, 0], [at, -depth / 2 + 0.02, 0], [at, depth / 2 - 0.02, 0]],
+            )
+            parts.append(Part(bars, frame))
+    else:
+        parts.append(Part(box(width * 0.85, depth * 0.85, height - 0.05), frame))
+    if back != "none" and rng.random() < 0.35:
+        for x in (-1, 1):
+            rest = boxes(
+                [[0.05, depth * 0.8, 0.03], [0.03, 0.03, 0.2]],
+                [[x * width / 2, 0, height + 0.19], [x * width / 2, -depth * 0.3, height - 0.01]],
+            )
+            parts.append(Part(rest, frame))
+    return Item("chair", tuple(parts))
+
+
+def sofa(rng: Rng, materials: Materials) -> Item:
+    seats = int(rng.choice([1, 2, 2, 3, 3]))
+    arm = float(rng.uniform(0.08, 0.25)) if rng.random() < 0.88 else 0.0
+    seat_width = rng.uniform(0.52, 0.75)
+    width, depth = seats * seat_width + 2 * arm, rng.uniform(0.75, 0.98)
+    height, rise = rng.uniform(0.36, 0.46), rng.uniform(0.28, 0.52)
+    leg = rng.uniform(0.06, 0.14) if rng.random() < 0.5 else 0.0
+    radius = rng.uniform(0.03, 0.08)
+    body = materials.add("soft")
+    cushion = materials.add("soft") if rng.random() < 0.4 else body
+    parts = [
+        Part(rounded_box(width, depth, height * 0.6 - leg, 0.04, (0, 0, leg)), body),
+        Part(rounded_box(width, 0.2, height + rise - leg, radius, (0, depth / 2 - 0.1, leg)), body),
+    ]
+    if arm:
+        arm_height = height + rng.uniform(0.06, 0.24) - leg
+        for side in (-1, 1):
+            at = (side * (width - arm) / 2, 0.0, leg)
+            parts.append(Part(rounded_box(arm, depth, arm_height, min(radius, arm / 2), at), body))
+    backs = rng.random() < 0.7
+    for k in range(seats):
+        x = (k + 0.5 - seats / 2) * seat_width
+        seat = rounded_box(seat_width * 0.98, depth - 0.2, height * 0.4 + 0.05, 0.06, (x, -0.1, height * 0.6 - 0.01))
+        parts.append(Part(seat, cushion))
+        if backs:
+            back = rounded_box(seat_width * 0.95, 0.16, rise * 0.9, 0.07).tilted(-0.15)
+            parts.append(Part(back.moved(x, depth / 2 - 0.28, height), cushion))
+    for _ in range(rng.integers(0, 4)):
+        size = rng.uniform(0.32, 0.45)
+        pillow = rounded_box(size, 0.14, size, 0.06).tilted(-0.35).turned(rng.uniform(-0.4, 0.4))
+        x = rng.uniform(-0.5, 0.5) * max(width - 2 * arm - size, 0)
+        parts.append(Part(pillow.moved(x, depth / 2 - 0.44, height + 0.02), materials.add("soft")))
+    if rng.random() < 0.2:  # a throw over the seat
+        x = rng.uniform(-0.5, 0.5) * max(width - 2 * arm - 0.4, 0)
+        throw = rounded_box(rng.uniform(0.3, 0.6), depth * 0.75, 0.03, 0.015, (x, -0.12, height + 0.04))
+        parts.append(Part(throw, materials.add("soft")))
+    if leg:
+        feet = materials.add("hard")
+        parts += [
+            Part(cylinder(0.025, leg + 0.01, (x * (width / 2 - 0.08), y * (depth / 2 - 0.08), 0), 8), feet)
+            for x in (-1, 1)
+            for y in (-1, 1)
+        ]
+    return Item("sofa", tuple(parts))
+
+
+def bed(rng: Rng, materials: Materials) -> Item:
+    width, depth = float(rng.choice([0.9, 1.2, 1.4, 1.6, 1.8])), rng.uniform(1.95, 2.15)
+    height, thick = rng.uniform(0.2, 0.38), rng.uniform(0.14, 0.26)
+    frame = materials.add(str(rng.choice(["hard", "soft", "any"])))
+    mattress, cover, pillow = (materials.add("soft") for _ in range(3))
+    style = str(rng.choice(["box", "legs", "legs", "mattress"]))
+    parts = []
+    if style == "box":
+        parts.append(Part(box(width + 0.06, depth, height), frame))
+    elif style == "legs":
+        corners = [[x * width / 2, y * (depth / 2 - 0.06), 0] for x in (-1, 1) for y in (-1, 1)]
+        parts.append(Part(box(width + 0.06, depth, 0.12, (0, 0, height - 0.12)), frame))
+        parts.append(Part(boxes([[0.07, 0.07, height]] * 4, corners), frame))
+    else:
+        parts.append(Part(rounded_box(width, depth - 0.04, height, 0.05), frame))
+    parts.append(Part(rounded_box(width, depth - 0.06, thick, 0.06, (0, 0, height - 0.02)), mattress))
+    top = height + thick - 0.02
+    if rng.random() < 0.9:
+        length = depth * rng.uniform(0.35, 0.8)
+        drop = rng.uniform(0.05, 0.9) * top
+        spread = rng.uniform(0.04, 0.1)
+        at = (0, -depth / 2 + length / 2 - 0.01, top + 0.03 - drop)
+        parts.append(Part(rounded_box(width + spread, length, drop, 0.045, at, 5), cover))
+    if rng.random() < 0.8:
+        head = materials.add("any") if rng.random() < 0.4 else frame
+        rise = rng.uniform(0.65, 1.25)
+        if rng.random() < 0.75:
+            parts.append(Part(box(width + 0.1, 0.06, rise, (0, depth / 2, 0)), head))
+        else:  # bars
+            count = int(rng.integers(5, 12))
+            across = np.linspace(-width / 2, width / 2, count)
+            places = np.stack([across, 0 * across + depth / 2, 0 * across], -1)
+            bars = boxes([[0.03, 0.03, rise]] * count, places)
+            parts += [Part(bars, head), Part(box(width + 0.08, 0.04, 0.05, (0, depth / 2, rise - 0.05)), head)]
+        if rng.random() < 0.35:
+            parts.append(Part(box(width + 0.1, 0.05, rise * rng.uniform(0.4, 0.8), (0, -depth / 2 - 0.03, 0)), head))
+    count = 1 if width < 1.3 else 2
+    rows = int(rng.choice([1, 1, 2]))
+    for row in range(rows):
+        for k in range(count):
+            size = min(0.65, width / count * 0.85) * (1 - 0.2 * row)
+            cushion = rounded_box(size, 0.4 - 0.1 * row, 0.14, 0.06).turned(rng.normal(0, 0.08))
+            x = (k + 0.5) / count * width - width / 2
+            material = pillow if row == 0 else cover
+            parts.append(Part(cushion.moved(x, depth / 2 - 0.3 - 0.25 * row, top - 0.02 + 0.02 * row), material))
+    return Item("bed", tuple(parts))

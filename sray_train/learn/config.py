@@ -1,0 +1,284 @@
+"""What a training run is made of. One YAML per system in config/experiments/ holds what differs from these defaults.
+
+`system` says which network is trained; the section `model` has that system's own fields.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
+
+import yaml
+
+from sray.attention import AttentionVariant
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import LABEL_SPACES
+from sray.losses import LossWeights
+from sray.model import RaySamples, SemanticRay, SemanticRayConfig
+from sray.ray_model import RayModel
+from sray_train.learn.config_reading import merged
+from sray_train.paper.baselines.ibrnet import IBRNetOptions
+from sray_train.paper.baselines.mvsnerf import MVSNeRFOptions
+from sray_train.paper.baselines.nerf import NeRFOptions
+from sray_train.paper.baselines.neuray import NeuRayOptions
+from sray_train.paper.baselines.semantic_nerf import SemanticNeRFOptions
+
+SystemName = Literal["semantic_ray", "neuray", "ibrnet", "mvsnerf", "nerf", "semantic_nerf"]
+WITHOUT_ENCODER: tuple[SystemName, ...] = ("nerf", "semantic_nerf")
+"""They know one scene by heart: single pictures teach them nothing, `encoder.steps` is 0."""
+WITHOUT_CLASSES: tuple[SystemName, ...] = ("nerf",)
+"""They know colours alone: no label teaches them, and none scores them."""
+
+Preset = Literal["default", "paper"]
+Dataset = Literal["rooms", "scannet", "replica", "blender", "llff", "folder"]
+Precision = Literal["32-true", "bf16-mixed"]
+LabelIds = Literal["auto", "nyu40", "scannet"]
+Quality = Literal["reference", "high", "balanced", "fast"]
+
+LEAST_SIDE = 16
+"""Pixels: smaller pictures leave the encoder nothing to see."""
+
+
+def at_least(least: float, config: Any, *names: str) -> None:
+    """Raises ValueError, beginning with the field's name, if one of these fields is less, or no finite number."""
+    for name in names:
+        value = getattr(config, name)
+        if not (math.isfinite(value) and value >= least):
+            raise ValueError(f"{name} is {value}; expected at least {least}")
+
+
+def above_zero(config: Any, *names: str) -> None:
+    """Raises ValueError, beginning with the field's name, if one of these fields is not a finite number above 0."""
+    for name in names:
+        value = getattr(config, name)
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} is {value}; expected more than 0")
+
+
+def one_of(kind: Any, config: Any, name: str) -> None:
+    """Raises ValueError, beginning with the field's name, if the field is none of the literals of `kind`."""
+    if getattr(config, name) not in get_args(kind):
+        raise ValueError(f"{name} is {getattr(config, name)!r}; expected one of {', '.join(get_args(kind))}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which scenes, at which size."""
+
+    dataset: Dataset = "rooms"
+    """`rooms` are made here; `folder` is any recording in ScanNet layout, such as the node's own."""
+    root: str = ""
+    """Folder of the dataset, holding a folder (or .sens file) a scene. Rooms need none."""
+    train: str = "0:400"
+    """Scenes to train on: `split:part` of a named split (sray_train/data/splits), or names apart by commas; rooms
+    by their seeds, first:end, within 0-7999."""
+    validation: str = "8000:8020"
+    """Scenes to score on while training; of rooms seeds within 8000-8999."""
+    test: str = "9000:9020"
+    """Scenes that `sray evaluate` scores; of rooms seeds from 9000 up."""
+    label_space: str = "rooms"
+    """What the classes mean: one of sray.label_space.LABEL_SPACES."""
+    label_ids: LabelIds = "auto"
+    """What the label pictures hold: NYU40 ids, or raw ScanNet ids to be looked up in scannetv2-labels.combined.tsv."""
+    width: int = 160
+    height: int = 120
+    frames: int = 24
+    """Frames a scene: so many are made of a room, a recording is thinned to so many. 0: all of a recording."""
+    learn_by_heart: bool = False
+    """Train, validation and test may share scenes: shows that everything learns, not how well it generalizes."""
+
+    def __post_init__(self) -> None:
+        one_of(Dataset, self, "dataset")
+        one_of(LabelIds, self, "label_ids")
+        if self.label_space not in LABEL_SPACES:
+            raise ValueError(f"label_space is {self.label_space!r}; expected one of {', '.join(LABEL_SPACES)}")
+        if self.dataset != "rooms" and not self.root:
+            raise ValueError(f"root is empty; expected the folder of the {self.dataset} dataset")
+        at_least(LEAST_SIDE, self, "width", "height")
+        at_least(0, self, "frames")
+
+
+class ModelSection(Protocol):
+    """A system's own fields: what an experiment file sets of its network, without what follows from the data."""
+
+    def build(self, classes: int) -> RayModel:
+        """The network for a label space of so many classes."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """SemanticRay's fields."""
+
+    preset: Preset = "default"
+    """`paper`: the tables to the letter."""
+    attention: AttentionVariant = "full"
+    """Cross-Reprojection Attention, or an ablation (Table 3)."""
+    tau: float = 0.7
+    """Bound on the view weights (eq. 12)."""
+
+    def __post_init__(self) -> None:
+        one_of(Preset, self, "preset")
+        self.network(classes=1)  # raises ValueError for what the network refuses
+
+    def network(self, classes: int) -> SemanticRayConfig:
+        """The network for a label space of so many classes."""
+        build = SemanticRayConfig.paper if self.preset == "paper" else SemanticRayConfig
+        return build(classes, attention=self.attention, tau=self.tau)
+
+    def build(self, classes: int) -> SemanticRay:
+        return SemanticRay(self.network(classes))
+
+
+MODEL_SECTIONS: dict[SystemName, type[Any]] = {
+    "semantic_ray": ModelConfig,
+    "neuray": NeuRayOptions,
+    "ibrnet": IBRNetOptions,
+    "mvsnerf": MVSNeRFOptions,
+    "nerf": NeRFOptions,
+    "semantic_nerf": SemanticNeRFOptions,
+}
+
+
+@dataclass(frozen=True)
+class EncoderStage:
+    """First stage: the encoder alone, on the labels of single pictures. 0 steps: leave it out."""
+
+    steps: int = 10_000
+    batch: int = 16
+    """Pictures a step."""
+    pixels: int = 1024
+    """Labelled pixels a picture."""
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 2e-5
+    weight_decay: float = 1e-4
+    balance: float = 0.4
+    """Classes count by their frequency to minus this: 0 all pixels alike, 1 all classes alike."""
+
+    def __post_init__(self) -> None:
+        at_least(0, self, "steps", "weight_decay", "balance")
+        at_least(1, self, "batch", "pixels")
+        above_zero(self, "learning_rate", "final_learning_rate")
+
+
+@dataclass(frozen=True)
+class RayStage:
+    """A stage on rays: eq. 15 and 16."""
+
+    steps: int
+    train_encoder: bool
+    """False: the encoder is frozen and its features of every frame are computed once."""
+    targets: int = 1
+    """Targets a step, spread over the processes."""
+    rays: int = 256
+    """Rays a target; the paper's 1024 take about 10 s a step on two cores."""
+    views: tuple[int, int] = (4, 8)
+    """Fewest and most source views of a step."""
+    coarse_samples: int = 32
+    fine_samples: int = 16
+    coarse_semantics: bool = True
+    """Whether the coarse pass learns labels too (eq. 15). No render shows them: without, a step takes half the time."""
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 5e-5
+    encoder_learning_rate: float = 1e-4
+    """The encoder's, at the start, where it trains along; it decays as the other does."""
+
+    def __post_init__(self) -> None:
+        RaySamples(self.coarse_samples, self.fine_samples)  # raises ValueError for too few
+        at_least(0, self, "steps")
+        at_least(1, self, "targets", "rays")
+        above_zero(self, "learning_rate", "final_learning_rate", "encoder_learning_rate")
+        if not 1 <= self.views[0] <= self.views[1]:
+            raise ValueError(f"views is {self.views}; expected fewest and most source views, 1 or more of each")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What `sray evaluate` renders, so that two figures of one config mean the same."""
+
+    targets: int = 2
+    """Pictures rendered a scene, evenly spread over its frames."""
+    views: int = 8
+    """Source views a picture, the nearest; the target itself is never among them."""
+    quality: Quality = "balanced"
+    """Rays and samples spent on a picture: RenderConfig.preset."""
+    depth: bool = False
+    """RGB-D: the sources' depth guides the samples. Without: RGB."""
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "targets", "views")
+        one_of(Quality, self, "quality")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A run: the encoder on 2D labels, then rays on frozen features, then a short joint stretch."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    system: SystemName = "semantic_ray"
+    """What is trained: Semantic-Ray, or a system that the paper compares it with (sray_train/paper/baselines)."""
+    model: ModelSection = field(default_factory=ModelConfig)
+    """The system's own fields."""
+    loss: LossWeights = field(default_factory=LossWeights)
+    encoder: EncoderStage = field(default_factory=EncoderStage)
+    frozen: RayStage = field(default_factory=lambda: RayStage(steps=3000, train_encoder=False))
+    joint: RayStage = field(default_factory=lambda: RayStage(steps=500, train_encoder=True, learning_rate=2e-4))
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    start_from: str = ""
+    """A checkpoint whose weights the run starts from; its classifiers only where it knows the same label space."""
+    encoder_from: str = ""
+    """A checkpoint of any system whose encoder the run starts from, and whose classifier, where it knows the same label
+    space. With `encoder.steps: 0` several systems share one pre-trained encoder."""
+    seed: int = 0
+    precision: Precision = "32-true"
+    """`bf16-mixed`: the networks' products in bfloat16, two thirds of the time on a CPU that has them."""
+    threads: int = 0
+    """Torch threads; 0 takes all cores."""
+    loader_workers: int = 0
+    """Processes that read and augment ahead; 0: the training process does. On two cores they would only compete."""
+    validate_every: int = 500
+    """Steps between scores on the validation scenes."""
+    keep_best: int = 3
+    """Checkpoints kept of each stage, the best by validation."""
+    save_every_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        one_of(Precision, self, "precision")
+        one_of(SystemName, self, "system")
+        if not isinstance(self.model, MODEL_SECTIONS[self.system]):
+            raise ValueError(f"model is {self.model}; expected the fields of {MODEL_SECTIONS[self.system].__name__}")
+        if self.system in WITHOUT_ENCODER and self.encoder.steps:
+            raise ValueError(f"encoder.steps is {self.encoder.steps}; expected 0, as {self.system} has no encoder")
+        if self.start_from and self.encoder_from:
+            raise ValueError("encoder_from is given beside start_from, which has an encoder; expected one of them")
+        at_least(0, self, "seed", "threads", "loader_workers", "save_every_seconds")
+        at_least(1, self, "validate_every", "keep_best")
+        if not any(asdict(self.loss).values()):
+            raise ValueError("loss has only weights of 0; expected one above 0")
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read an experiment's YAML. Raises SrayError(BAD_FILE) naming the file and the field that is wrong."""
+    try:
+        return config_of(yaml.safe_load(path.read_text()) or {})
+    except (OSError, yaml.YAMLError, ValueError) as error:
+        raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
+
+
+def config_of(raw: Any, path: str = "") -> TrainConfig:
+    """The config that a YAML's content makes. `path`: the dotted name of where it stood.
+
+    Raises ValueError that begins with the dotted name of the wrong field.
+    """
+    return merged(_defaults_of(raw), raw, path)
+
+
+def _defaults_of(raw: Any) -> TrainConfig:
+    """The defaults of the system that a YAML names; an unknown one is complained of when it is read."""
+    name = raw.get("system") if isinstance(raw, dict) else None
+    if not isinstance(name, str) or name not in MODEL_SECTIONS:
+        return TrainConfig()
+    encoder = EncoderStage(steps=0) if name in WITHOUT_ENCODER else EncoderStage()
+    return TrainConfig(system=name, model=MODEL_SECTIONS[name](), encoder=encoder)

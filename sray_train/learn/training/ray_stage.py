@@ -1,0 +1,174 @@
+"""Stages on rays: eq. 15 and 16 on random targets of random scenes, the encoder frozen or training along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sray.camera import Camera
+from sray.context import EncodedViews
+from sray.frames import SourceViews
+from sray.losses import LossWeights, RayTargets, total_loss
+from sray.metrics import ConfusionMatrix, psnr
+from sray.ray_model import RayModel, RaySamples
+from sray.supervision import target_rays
+from sray_train.data.scene import Scene
+from sray_train.data.source_views import draw_views
+from sray_train.learn.config import RayStage
+
+VALIDATION_RAYS = 1024
+VALIDATION_TARGETS = 20
+"""At least so many, over all scenes: of one scene a single target would say little."""
+
+
+@dataclass(frozen=True)
+class TargetRays:
+    """Random rays of one target, the views they are rendered from, and their truth."""
+
+    sources: SourceViews
+    source_names: tuple[tuple[int, int], ...]
+    """(scene, frame) of each source: what its features are remembered by."""
+    camera: Camera
+    """The target's."""
+    pixels: Float[Tensor, "rays 2"]
+    truth: RayTargets
+    bounds: tuple[float, float]
+    seed: int
+    """Of the samples' jitter."""
+
+    def to(self, device: torch.device) -> TargetRays:
+        return replace(
+            self,
+            sources=self.sources.to(device),
+            camera=self.camera.to(device),
+            pixels=self.pixels.to(device),
+            truth=self.truth.to(device),
+        )
+
+
+@dataclass(frozen=True)
+class RayBatch:
+    targets: tuple[TargetRays, ...]
+
+    def to(self, device: torch.device) -> RayBatch:
+        return RayBatch(tuple(target.to(device) for target in self.targets))
+
+
+class RayTraining:
+    """Random rays of random targets, rendered from random nearby sources, against the targets' pictures."""
+
+    def __init__(self, name: str, config: RayStage, weights: LossWeights, model: RayModel, scenes: list[Scene]) -> None:
+        self.name = name
+        self.config = config
+        self.model = model
+        self._weights = weights
+        self._scenes = scenes
+        self._samples = RaySamples(config.coarse_samples, config.fine_samples)
+        self._features: dict[tuple[int, int], Tensor] = {}
+
+    @property
+    def shares(self) -> int:
+        return self.config.targets
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
+        heads = [parameter for name, parameter in self.model.named_parameters() if not name.startswith("encoder.")]
+        yield {"params": heads, "lr": self.config.learning_rate, "weight_decay": 0.0}
+        if self.config.train_encoder:
+            yield {
+                "params": list(self.model.encoder.parameters()),
+                "lr": self.config.encoder_learning_rate,
+                "weight_decay": 0.0,
+            }
+
+    def draw(self, generators: list[torch.Generator]) -> RayBatch:
+        return RayBatch(tuple(self._draw_target(generator) for generator in generators))
+
+    def forward(self, batch: RayBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        losses, terms = [], []
+        for rays in batch.targets:
+            outputs = self.model(
+                self._encode(rays),
+                rays.camera,
+                rays.pixels,
+                rays.bounds,
+                self._samples,
+                torch.Generator(rays.pixels.device).manual_seed(rays.seed),
+                coarse_semantics=self.config.coarse_semantics,
+            )
+            loss, parts = total_loss(outputs, rays.truth, self._weights, rays.bounds, self.model.config.spacing)
+            losses.append(loss)
+            terms.append({name: term.detach() for name, term in parts.items()})
+        means = {name: torch.stack([part[name] for part in terms if name in part]).mean() for name in terms[0]}
+        return torch.stack(losses).mean(), means
+
+    def finish(self) -> None:
+        """Nothing to hand on: the next stage trains the same heads."""
+
+    @torch.inference_mode()
+    def validate(self, scenes: list[Scene]) -> dict[str, float]:
+        """Strict mIoU, PSNR and depth error on fixed random rays, each target seen from its 8 nearest frames."""
+        self.model.eval()
+        device = next(self.model.parameters()).device
+        generator = torch.Generator().manual_seed(0)
+        matrix = ConfusionMatrix(self.model.config.classes)
+        decibels, depth_errors = [], []
+        each = -(-VALIDATION_TARGETS // len(scenes))
+        queries = [(scene, target) for scene in scenes for target in scene.spread(each)]
+        for scene, target in queries:
+            frame = scene.frames[target]
+            pixels, truth = target_rays(frame, VALIDATION_RAYS, generator)
+            sources = SourceViews.from_frames([scene.frames[index] for index in scene.nearest(target, 8)])
+            views = self.model.encode(sources.to(device), bounds=scene.bounds)
+            rays = self.model.infer(views, frame.camera.to(device), pixels.to(device), scene.bounds, self._samples)
+            decibels.append(psnr(rays.color.cpu(), truth.color))
+            assert rays.logits is not None
+            matrix.update(rays.logits.argmax(-1).to(torch.uint8).cpu(), truth.labels)
+            if truth.depth is not None:
+                depth_errors.append((rays.depth.cpu() - truth.depth).abs().nanmedian())
+        self.model.train()
+        scores = matrix.strict()
+        return {
+            "strict_miou": scores.miou,
+            "total_accuracy": scores.total_accuracy,
+            "psnr": sum(decibels) / len(decibels),
+            "depth_error": float(torch.stack(depth_errors).mean()) if depth_errors else float("nan"),
+        }
+
+    def _draw_target(self, generator: torch.Generator) -> TargetRays:
+        chosen = int(torch.randint(0, len(self._scenes), (1,), generator=generator))
+        scene = self._scenes[chosen]
+        target, sources = draw_views(scene, self.config.views, generator)
+        frame = scene.frames[target]
+        pixels, truth = target_rays(frame, self.config.rays, generator)
+        return TargetRays(
+            SourceViews.from_frames([scene.frames[index] for index in sources]),
+            tuple((chosen, index) for index in sources),
+            frame.camera,
+            pixels,
+            truth,
+            scene.bounds,
+            int(torch.randint(0, 2**31, (1,), generator=generator)),
+        )
+
+    def _encode(self, rays: TargetRays) -> EncodedViews:
+        if self.config.train_encoder:
+            return self.model.encode(rays.sources, bounds=rays.bounds)
+        for name, image in zip(rays.source_names, rays.sources.images, strict=True):
+            if name not in self._features:
+                self._features[name] = self._features_of(image)
+        features = torch.stack([self._features[name].float() for name in rays.source_names])
+        return self.model.encode(rays.sources, features, rays.bounds)
+
+    @torch.no_grad()
+    def _features_of(self, image: Tensor) -> Tensor:
+        """Features of one picture by itself: in a batch they would differ in the last bit, and a resumed run with them.
+
+        Half precision halves the memory; features are normalised, so nothing overflows.
+        """
+        encoded: Tensor = self.model.encoder(image.unsqueeze(0))
+        return encoded[0].half()

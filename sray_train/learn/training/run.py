@@ -1,0 +1,111 @@
+"""A training run from its config alone: scenes, a new network, the weights it starts from, and the trainer's stages."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import LABEL_SPACES, LabelSpace
+from sray.ray_model import RayModel
+from sray_train.data.catalog import load_scenes, refuse_leaks
+from sray_train.data.scene import Scene
+from sray_train.learn.config import TrainConfig
+from sray_train.learn.systems import load_checkpoint
+from sray_train.learn.training.allocator import keep_freed_memory
+from sray_train.learn.training.trainer import Trainer, make_fabric
+
+
+def make_trainer(
+    config: TrainConfig, folder: Path, *, max_seconds: float = math.inf, fabric: Fabric | None = None
+) -> Trainer:
+    """A trainer of this config, where the folder's last run of it stopped. Without `fabric`: one process, on the CPU.
+
+    Sets torch's seed and threads. Raises SrayError for scenes, checkpoints or a folder that do not fit the config.
+    """
+    refuse_leaks(config.data)
+    keep_freed_memory()
+    fabric = fabric or make_fabric(config.precision, accelerator="cpu", devices=1)
+    torch.manual_seed(config.seed)
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", fabric.world_size))
+    torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 1) // here))
+    space = LABEL_SPACES[config.data.label_space]
+    with fabric.rank_zero_first():  # rooms are made by one process, found by the others
+        train = load_scenes(config.data, config.data.train)
+        validation = load_scenes(config.data, config.data.validation)
+    check_scenes(config, train, validation)
+    model = config.model.build(space.classes)
+    if config.start_from:
+        start_from(Path(config.start_from), model, space)
+    if config.encoder_from:
+        encoder_from(Path(config.encoder_from), model, space)
+    trainer = Trainer(config, model, space, train, validation, folder, max_seconds, fabric)
+    if trainer.resume():
+        fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
+    return trainer
+
+
+def check_scenes(config: TrainConfig, train: list[Scene], validation: list[Scene]) -> None:
+    """What would end a run in the middle. Raises SrayError, naming the scene.
+
+    TOO_FEW_VIEWS: a scene without a source beside the target. BAD_FILE: pictures that the encoder's stage cannot stack.
+    """
+    for scene in [*train, *validation]:
+        if len(scene.frames) < 2:
+            raise SrayError(
+                ErrorCode.TOO_FEW_VIEWS,
+                f"{scene.name} has {len(scene.frames)} usable frames; expected at least 2: a picture and one to render "
+                "it from. Leave it out of data.train and data.validation, or set data.frames higher",
+            )
+    sizes = {(scene.cameras.width, scene.cameras.height): scene.name for scene in train}
+    if config.encoder.steps and len(sizes) > 1:
+        shown = ", ".join(f"{name} {width}x{height}" for (width, height), name in list(sizes.items())[:4])
+        raise SrayError(
+            ErrorCode.BAD_FILE,
+            f"scenes of several aspects are at several sizes ({shown}); expected one, as the encoder's pictures are "
+            "stacked. Take scenes of one aspect for data.train, or leave the stage out (encoder.steps: 0)",
+        )
+
+
+def start_from(path: Path, model: RayModel, space: LabelSpace) -> None:
+    """Give a new model a checkpoint's weights; its classifiers stay new if the checkpoint has another label space.
+
+    Raises SrayError(MODEL_MISMATCH) if the networks differ.
+    """
+    checkpoint = load_checkpoint(path)
+    weights = checkpoint.model.state_dict()
+    if checkpoint.label_space.names != space.names:
+        weights = {name: tensor for name, tensor in weights.items() if ".classifier." not in name}
+    own = model.state_dict()
+    for name, tensor in weights.items():
+        if name not in own or own[name].shape != tensor.shape:
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"start_from: {path} has another network (first difference: {name}); expected the one of `system` and "
+                "`model` in this config. Set them as the checkpoint has them, or take its encoder alone (encoder_from)",
+            )
+    model.load_state_dict(weights, strict=False)
+
+
+def encoder_from(path: Path, model: RayModel, space: LabelSpace) -> None:
+    """Give a new model the encoder of a checkpoint of any system, and its picture classifier for the same label space.
+
+    Raises SrayError(MODEL_MISMATCH) if the model has another kind of encoder.
+    """
+    checkpoint = load_checkpoint(path)
+    given, own = checkpoint.model.encoder.state_dict(), model.encoder.state_dict()
+    if {name: tensor.shape for name, tensor in given.items()} != {name: tensor.shape for name, tensor in own.items()}:
+        raise SrayError(
+            ErrorCode.MODEL_MISMATCH,
+            f"encoder_from: {path} has another encoder than {model.system}; expected the same layers. Take the "
+            "checkpoint of a system that has them, or set encoder_from to nothing",
+        )
+    model.encoder.load_state_dict(given)
+    if checkpoint.label_space.names == space.names:
+        learned = checkpoint.model.picture_classifier.state_dict()
+        for head in (model.coarse, model.fine):
+            head.classifier.load_state_dict(learned)

@@ -1,0 +1,310 @@
+"""The training loop: stages one after another, on one process or many, resuming at any moment to the same curve."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import LabelSpace
+from sray.model import SemanticRay
+from sray.ray_model import RayModel
+from sray_train.data.scene import Scene
+from sray_train.learn.config import TrainConfig
+from sray_train.learn.interruption import interruption
+from sray_train.learn.training.best_checkpoints import BestCheckpoints
+from sray_train.learn.training.encoder_stage import EncoderTraining
+from sray_train.learn.training.logbook import Logbook
+from sray_train.learn.training.ray_stage import RayTraining
+from sray_train.learn.training.stage import Stage, StageModule, Steps, StepSeeds, Work, prefetched
+from sray_train.learn.training.state import load_state, restore_optimizer, save_state
+
+CLIP_NORM = 10.0
+MOST_SKIPPED = 20
+"""Steps in a row whose gradients were not finite, after which a run has diverged."""
+WARM_UP = 100
+"""Steps over which the learning rate rises at the start of a stage."""
+
+
+def make_fabric(
+    precision: str = "32-true", *, accelerator: str = "auto", devices: int | str = "auto", nodes: int = 1
+) -> Fabric:
+    """Devices, precision and processes of a run; reads what `torchrun` says of its processes.
+
+    Raises SrayError(BUSY) if torchrun started another number of them.
+    """
+    # A stage need not train every head: DDP must not wait for gradients that never come.
+    several = DDPStrategy(find_unused_parameters=True, timeout=timedelta(hours=3))  # one may have rooms to make
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=nodes,
+        precision=precision,  # type: ignore[arg-type]
+        strategy=several if nodes > 1 or devices not in (1, "1") else "auto",
+    )
+    fabric.launch()
+    started = int(os.environ.get("WORLD_SIZE", 1)) if "TORCHELASTIC_RUN_ID" in os.environ else fabric.world_size
+    if started != fabric.world_size:
+        raise SrayError(
+            ErrorCode.BUSY,
+            f"torchrun started {started} processes, --devices and --nodes make {fabric.world_size}: each would train "
+            f"by itself in one folder; expected the same number, such as --devices {started}",
+        )
+    return fabric
+
+
+def part(fabric: Fabric) -> None:
+    """End a run of several processes together: one that left while others still spoke to it would abort."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
+
+
+@dataclass
+class Progress:
+    """Where a run stands; saved with the weights."""
+
+    stage: int = 0
+    step: int = 0
+    """Steps done in this stage."""
+    seconds: float = 0.0
+    """Time trained, over all resumptions."""
+    best: dict[str, float] = field(default_factory=dict)
+    """Best validation score of each stage: strict mIoU, or dB where nothing is labelled."""
+    averages: dict[str, float] = field(default_factory=dict)
+    """Running means of the loss terms."""
+    skipped: int = 0
+    """Steps in a row that changed nothing because their gradients were not finite."""
+
+
+class Trainer:
+    """Runs the stages of a config over scenes, in a folder that a later run resumes from."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: RayModel,
+        label_space: LabelSpace,
+        train: list[Scene],
+        validation: list[Scene],
+        folder: Path,
+        max_seconds: float = math.inf,
+        fabric: Fabric | None = None,
+    ) -> None:
+        self.config = config
+        self.fabric = fabric or make_fabric(config.precision, accelerator="cpu", devices=1)
+        self.model = model.to(self.fabric.device)
+        self.label_space = label_space
+        self.validation = validation
+        self.folder = folder
+        self.progress = Progress()
+        self._deadline = time.monotonic() + max_seconds
+        self._moments: dict[int, dict[str, torch.Tensor]] = {}
+        check_shares(config, self.fabric.world_size)
+        if config.encoder.steps and all(scene.frames[0].labels is None for scene in validation):
+            raise SrayError(
+                ErrorCode.BAD_FILE,
+                "no validation scene has labels, by which the encoder stage is scored; expected some in "
+                "data.validation, or encoder.steps 0",
+            )
+        self._builders: list[tuple[str, int, Callable[[], Stage]]] = [
+            ("encoder", config.encoder.steps, lambda: EncoderTraining(config.encoder, model, train)),
+            ("frozen", config.frozen.steps, lambda: RayTraining("frozen", config.frozen, config.loss, model, train)),
+            ("joint", config.joint.steps, lambda: RayTraining("joint", config.joint, config.loss, model, train)),
+        ]
+
+    @property
+    def state_file(self) -> Path:
+        return self.folder / "state.safetensors"
+
+    def resume(self) -> bool:
+        """Go on where the folder's last run stopped; False if there is none.
+
+        Raises as `load_state` does, and SrayError(MODEL_MISMATCH) if that run had another config: two runs mixed in
+        one folder would give a checkpoint that says the wrong thing of itself.
+        """
+        if not self.state_file.exists():
+            if left := sorted([*self.folder.glob("best_*.safetensors"), *self.folder.glob("kept/*.safetensors")]):
+                raise SrayError(
+                    ErrorCode.BAD_FILE,
+                    f"{self.folder} holds {left[0].name} of an earlier run, but no {self.state_file.name} to go on "
+                    "from; move the checkpoints away, or give this run another --run-folder",
+                )
+            return False
+        raw, self._moments = load_state(self.state_file, self.model)
+        before, now = _settings(raw.pop("config")), _settings(json.loads(json.dumps(asdict(self.config))))
+        if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
+            name = changed[0]
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                f"{self.folder} holds a run with {name} {before.get(name)}, this one has {now.get(name)}; set it back, "
+                "or give this run another --run-folder",
+            )
+        self.progress = Progress(**raw)
+        return True
+
+    def run(self) -> bool:
+        """Train until done (True), or until the time is up (False). Saved either way.
+
+        Ctrl-C ends the present step, saves, and raises KeyboardInterrupt.
+        """
+        logbook = Logbook(self.folder) if self.fabric.is_global_zero else None
+        if logbook is not None:
+            logbook.rewind([name for name, _, _ in self._builders], self.progress.stage, self.progress.step)
+        try:
+            with interruption() as interrupted:
+                finished = self._run_stages(logbook, interrupted)
+        finally:
+            if logbook is not None:
+                logbook.close()
+        if interrupted():
+            raise KeyboardInterrupt
+        return finished
+
+    def _run_stages(self, logbook: Logbook | None, interrupted: Callable[[], bool]) -> bool:
+        while self.progress.stage < len(self._builders):
+            _, steps, build = self._builders[self.progress.stage]
+            if steps:
+                stage = build()
+                if self.progress.step < steps and not self._run_stage(stage, logbook, interrupted):
+                    return False
+                # Not part of the last step: a run killed right after it finishes the stage when resumed.
+                stage.finish()
+            self.progress.stage += 1
+            self.progress.step = 0
+            self.progress.averages = {}
+            self._moments = {}
+        return True
+
+    def _run_stage(
+        self, stage: Stage, logbook: Logbook | None, interrupted: Callable[[], bool] = lambda: False
+    ) -> bool:
+        optimizer = torch.optim.AdamW(list(stage.parameter_groups()))
+        base_rates = [group["lr"] for group in optimizer.param_groups]
+        if self._moments:
+            restore_optimizer(optimizer, self._moments)
+        trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(id(parameter) in trained)
+        self.model.train()
+        module, prepared = self.fabric.setup(StageModule(stage, self.model), optimizer)
+        total, first = stage.config.steps, self.progress.step
+        seeds = StepSeeds(self.config.seed, self.progress.stage)
+        steps = Steps(stage, seeds, self.fabric.global_rank, self.fabric.world_size)
+        best = BestCheckpoints(self.folder, stage.name, self.config.keep_best)
+        if logbook is not None:
+            logbook.begin(stage.name, first, total)
+        began = started = saved = time.monotonic()
+        for batch in prefetched(steps, range(first, total), self.config.loader_workers):
+            self._set_rates(optimizer, base_rates, stage)
+            loss, terms = module(Work(batch.to(self.fabric.device)))
+            prepared.zero_grad(set_to_none=True)
+            self.fabric.backward(loss)
+            norm = self.fabric.clip_gradients(module, prepared, max_norm=CLIP_NORM, error_if_nonfinite=False)
+            self._step(prepared, finite=norm is not None and bool(norm.isfinite()))
+            loss, terms = self.fabric.all_reduce((loss.detach(), terms))
+            self._average(terms)
+            now = time.monotonic()
+            if logbook is not None:
+                left = (now - began) / (self.progress.step - first) * (total - self.progress.step)
+                averages = self.progress.averages
+                logbook.losses(stage.name, self.progress.step, total, float(loss), averages, left)
+            if self.progress.step % self.config.validate_every == 0 or self.progress.step == total:
+                if logbook is not None:
+                    self._validate(stage, best, logbook)
+                self.fabric.barrier()
+            # All processes stop at the same step: the others would wait for this one's gradients.
+            if self.fabric.broadcast(now > self._deadline or interrupted()):
+                break
+            if logbook is not None and now - saved > self.config.save_every_seconds:
+                self.progress.seconds += now - started
+                started = saved = now
+                save_state(self.state_file, self.model, optimizer, self.lineage)
+        # Not where an error passes by: the last state saved is whole, the present one may be half a step.
+        self.progress.seconds += time.monotonic() - started
+        if logbook is not None:
+            save_state(self.state_file, self.model, optimizer, self.lineage)
+        return self.progress.step == total
+
+    def _step(self, optimizer: Any, *, finite: bool) -> None:
+        """Change the weights; not by gradients that are not finite, which would end them all."""
+        if finite:
+            optimizer.step()
+        self.progress.skipped = 0 if finite else self.progress.skipped + 1
+        self.progress.step += 1
+        if self.progress.skipped > MOST_SKIPPED:
+            raise SrayError(
+                ErrorCode.INTERNAL,
+                f"the gradients of {self.progress.skipped} steps in a row are not finite: the run has diverged; go on "
+                f"from a checkpoint in {self.folder} (start_from) with a lower learning rate",
+            )
+
+    def _set_rates(self, optimizer: torch.optim.Optimizer, base_rates: list[float], stage: Stage) -> None:
+        """Exponential decay to the final rate, as the paper's, after a short warm-up."""
+        config = stage.config
+        decay = (config.final_learning_rate / config.learning_rate) ** (self.progress.step / config.steps)
+        warm = min(1.0, (self.progress.step + 1) / WARM_UP)
+        for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
+            group["lr"] = rate * decay * warm
+
+    def _average(self, terms: dict[str, torch.Tensor]) -> None:
+        averages = self.progress.averages
+        for name, term in terms.items():
+            value = float(term)
+            averages[name] = 0.98 * averages.get(name, value) + 0.02 * value
+
+    def _validate(self, stage: Stage, best: BestCheckpoints, logbook: Logbook) -> None:
+        scores = stage.validate(self.validation)
+        score = scores["strict_miou"] if math.isfinite(scores["strict_miou"]) else scores["psnr"]
+        is_best = score > self.progress.best.get(stage.name, -math.inf)
+        if is_best:
+            self.progress.best[stage.name] = score
+        best.offer(self.progress.step, score, self.model, self.label_space, self.lineage, is_best)
+        logbook.scores(stage.name, self.progress.step, scores, is_best)
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        """What a checkpoint of this run says of itself."""
+        return {"config": asdict(self.config), **asdict(self.progress)}
+
+
+WORKING_CONDITIONS = ("threads", "loader_workers", "validate_every", "keep_best", "save_every_seconds")
+"""Settings that do not change what is learned; a resumed run may have others."""
+ELSEWHERE = ("data.root", "data.test", "start_from", "encoder_from")
+"""The same of where data lies, what only `sray evaluate` reads, and what was read when the run began."""
+
+
+def check_shares(config: TrainConfig, processes: int) -> None:
+    """Raises SrayError(BAD_FILE) if the processes cannot share a step's work evenly."""
+    for name, steps, shares in (
+        ("encoder.batch", config.encoder.steps, config.encoder.batch),
+        ("frozen.targets", config.frozen.steps, config.frozen.targets),
+        ("joint.targets", config.joint.steps, config.joint.targets),
+    ):
+        if steps and shares % processes:
+            raise SrayError(
+                ErrorCode.BAD_FILE,
+                f"{name} is {shares}, which {processes} processes cannot share evenly; expected a multiple",
+            )
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """A config as flat names, without the working conditions and what only `sray evaluate` reads."""
+    flat: dict[str, Any] = {"system": SemanticRay.system}  # of runs from before there were others
+    for name, value in config.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{inner}": setting for inner, setting in value.items() if name != "evaluation"}
+        elif name not in WORKING_CONDITIONS:
+            flat[name] = value
+    return {name: value for name, value in flat.items() if name not in ELSEWHERE}

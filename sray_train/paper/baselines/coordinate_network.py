@@ -1,0 +1,148 @@
+"""What NeRF and Semantic-NeRF share: a network of places, which knows one scene by heart and looks at no picture.
+
+NeRF (Mildenhall et al., ECCV 2020), sections 3 to 5.3: a point's place, frequency-encoded, goes through fully connected
+layers, the place once more in their middle; density is read from the last, colour from that and the encoded viewing
+direction. One network looks for surfaces (coarse), another paints them (fine).
+
+Deviations, in both systems: cameras, bounds, spacing of samples, step lengths, losses and renderer are this project's.
+The fine network is asked at the new samples alone, not at the coarse ones too. Softplus for ReLU in the density, which
+has a hidden layer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sray.camera import FEATURE_STRIDE
+from sray.context import EncodedViews
+from sray.ray_model import FieldConfig, RayModel
+from sray.sampling import Spacing
+from sray_train.paper.baselines.frequencies import frequencies
+from sray_train.paper.baselines.point_head import DensityMLP, PointHead
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """What an experiment file sets of a network that knows one scene."""
+
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Of the scene, metres in its own axes."""
+    extent: float = 5.0
+    """Metres from the centre to what is farthest from it along any axis: places are encoded in -1 to 1 so."""
+    layers: int = 8
+    """Of the network of a place; the paper's, as all these defaults."""
+    width: int = 256
+    place_frequencies: int = 10
+    direction_frequencies: int = 4
+    spacing: Spacing = "log"
+    """Even samples in log depth, or in inverse depth."""
+
+    def __post_init__(self) -> None:
+        if self.spacing not in get_args(Spacing):
+            raise ValueError(f"spacing is {self.spacing!r}; expected one of {', '.join(get_args(Spacing))}")
+        object.__setattr__(self, "centre", tuple(self.centre))  # a list in a checkpoint's JSON
+        if len(self.centre) != 3 or not all(math.isfinite(value) for value in self.centre):
+            raise ValueError(f"centre is {self.centre}; expected three finite numbers, metres")
+        if not 0 < self.extent < math.inf:
+            raise ValueError(f"extent is {self.extent}; expected more than 0 metres")
+        for name, least in (("layers", 2), ("width", 2), ("place_frequencies", 1), ("direction_frequencies", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Points on rays, as the network takes them."""
+
+    place: Float[Tensor, "rays samples encoded"]
+    direction: Float[Tensor, "rays samples encoded"]
+    """Unit viewing direction, encoded."""
+
+
+@dataclass(frozen=True)
+class KnownPlaces:
+    """What the layers make of points."""
+
+    values: Float[Tensor, "rays samples width"]
+    direction: Float[Tensor, "rays samples encoded"]
+
+    @property
+    def seen_by(self) -> Float[Tensor, "rays samples"]:
+        """One each: no view is looked at, and the network has an answer everywhere."""
+        return torch.ones_like(self.values[..., 0])
+
+
+class CoordinateHead(PointHead):
+    """One network: density and colour of places. A subclass says what it knows of classes."""
+
+    def __init__(self, classes: int, options: SceneOptions) -> None:
+        super().__init__(classes)
+        width, place = options.width, encoded(options.place_frequencies)
+        self.again_at = options.layers // 2
+        """The layer that reads the place once more: the fifth of eight."""
+        self.layers = nn.ModuleList(
+            nn.Linear(place if number == 0 else width + place * (number == self.again_at), width)
+            for number in range(options.layers)
+        )
+        self.density_mlp = DensityMLP(width, width // 2)
+        self.feature = nn.Linear(width, width)
+        self.color_mlp = nn.Sequential(
+            nn.Linear(width + encoded(options.direction_frequencies), width // 2), nn.ReLU(), nn.Linear(width // 2, 3)
+        )
+
+    def gather(self, observed: Places) -> KnownPlaces:
+        values = observed.place
+        for number, layer in enumerate(self.layers):
+            if number == self.again_at:
+                values = torch.cat([values, observed.place], dim=-1)
+            values = F.relu(layer(values))
+        return KnownPlaces(values, observed.direction)
+
+    def density(self, points: KnownPlaces, coordinates: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays samples"]:
+        density: Tensor = self.density_mlp(points.values)
+        return density
+
+    def color(self, points: KnownPlaces) -> Float[Tensor, "rays samples 3"]:
+        return torch.sigmoid(self.color_mlp(torch.cat([self.feature(points.values), points.direction], dim=-1)))
+
+
+class NoEncoder(nn.Module):
+    """Pictures to features of no channels."""
+
+    def forward(self, images: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views 0 rows columns"]:
+        rows, columns = (-(-size // FEATURE_STRIDE) for size in images.shape[-2:])
+        return images.new_zeros(len(images), 0, rows, columns)
+
+
+class CoordinateModel(RayModel):
+    """A system that knows one scene by heart. The source views say nothing to it."""
+
+    feature_channels = 0
+
+    def __init__(self, config: FieldConfig) -> None:
+        super().__init__(config)
+        self.encoder = NoEncoder()
+
+    def observe(
+        self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
+    ) -> Places:
+        """Where the points are, and from where they are looked at."""
+        config: SceneOptions = self.config
+        with torch.autocast(points.device.type, enabled=False):  # half precision has no room for 2^9 pi
+            place = (points - points.new_tensor(config.centre)) / config.extent
+            direction = F.normalize(points - origin, dim=-1)
+            return Places(
+                frequencies(place, config.place_frequencies), frequencies(direction, config.direction_frequencies)
+            )
+
+
+def encoded(count: int) -> int:
+    """Channels of three values at so many frequencies."""
+    return 3 * (1 + 2 * count)

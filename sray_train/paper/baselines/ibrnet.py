@@ -1,0 +1,65 @@
+"""IBRNet with a semantic head.
+
+Source: IBRNet, Learning Multi-View Image-Based Rendering, Wang et al., CVPR 2021, sections 3.1 to 3.3; the semantic
+head as in view_aggregation.py. Deviations: this project's encoder (one feature map where IBRNet has a coarse and a
+fine half), position along the ray as the normalised coordinate, softplus for ReLU in the density, step lengths in the
+compositing. IBRNet's optional pooling by angle at the start is left out: a view's token knows its angle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import get_args
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sray.context import ContextBuilder, EncodedViews
+from sray.encoder import ResUNet
+from sray.ray_model import RayModel
+from sray.sampling import Spacing
+from sray_train.paper.baselines.view_aggregation import AggregationHead, ViewEvidence
+
+
+@dataclass(frozen=True)
+class IBRNetOptions:
+    """What an experiment file sets of IBRNet."""
+
+    spacing: Spacing = "log"
+    """Even samples in log depth, or in inverse depth."""
+
+    def __post_init__(self) -> None:
+        if self.spacing not in get_args(Spacing):
+            raise ValueError(f"spacing is {self.spacing!r}; expected one of {', '.join(get_args(Spacing))}")
+
+    def build(self, classes: int) -> IBRNet:
+        """The network for a label space of so many classes."""
+        return IBRNet(IBRNetConfig(classes=classes, **asdict(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class IBRNetConfig(IBRNetOptions):
+    """The network."""
+
+    classes: int
+
+
+class IBRNet(RayModel):
+    """Image-based rendering: what nearby views agree on, point by point."""
+
+    system = "ibrnet"
+    config_type = IBRNetConfig
+
+    def __init__(self, config: IBRNetConfig) -> None:
+        super().__init__(config)
+        self.encoder = ResUNet()
+        self.context = ContextBuilder(zero_directions=False)
+        self.coarse: AggregationHead = AggregationHead(config.classes)
+        self.fine: AggregationHead = AggregationHead(config.classes)
+
+    def observe(
+        self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
+    ) -> ViewEvidence:
+        """All views that see a sample count alike."""
+        context = self.context(views, origin, points)
+        return ViewEvidence(context, context.valid.to(points), points.new_zeros(*context.valid.shape, 0))

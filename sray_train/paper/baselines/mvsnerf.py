@@ -1,0 +1,152 @@
+"""MVSNeRF with a semantic head: a radiance field in the frustum of one reference view, from a plane-swept cost volume.
+
+Source: MVSNeRF, Fast Generalizable Radiance Field Reconstruction from Multi-View Stereo, Chen et al., ICCV 2021,
+sections 3.1 to 3.3. The variance of warped features becomes, through a 3D U-Net, a volume of neural features; an MLP
+reads density and radiance at a point from the volume there, the point's place in the frustum, the viewing direction
+and the source pictures' colours. Deviations: this project's encoder and any number of views, so that colours enter by
+mean and variance over the views and not one by one; the reference is the central one of the views; outside of its
+frustum the volume is empty; coarse and fine samples with an MLP each, smaller than the paper's. The semantic head
+reads the MLP's hidden layer, as Semantic-NeRF's does, and so nothing of the encoder but the variance of its features,
+unless it is told to (`semantics_from`). Per-scene optimisation of the volume itself (their section 3.4) is left out:
+fine-tuning trains the networks, as it does for every system here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from sray.camera import feature_grid, image_grid
+from sray.context import EncodedViews
+from sray.density import mean_and_variance
+from sray.encoder import ResUNet
+from sray.frames import SourceViews
+from sray.ray_model import RayModel
+from sray.sampling import ROOM_BOUNDS, Spacing, coordinate_of, depth_of, uniform_samples
+from sray_train.paper.baselines.plane_sweep import MATCHED_CHANNELS, central_view, matched_maps, matching_variance
+from sray_train.paper.baselines.volume_head import VOLUME_CHANNELS, VolumeHead, VolumePoints
+from sray_train.paper.baselines.volume_network import VolumeNetwork
+
+SemanticsFrom = Literal["volume", "views"]
+
+
+@dataclass(frozen=True)
+class MVSNeRFOptions:
+    """What an experiment file sets of MVSNeRF."""
+
+    planes: int = 32
+    """Of the cost volume, over near to far."""
+    semantics_from: SemanticsFrom = "volume"
+    """What the semantic head reads: the MLP, which knows the volume; or the mean of the views' features beside it."""
+    spacing: Spacing = "log"
+    """Even samples and planes in log depth, or in inverse depth."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("semantics_from", SemanticsFrom), ("spacing", Spacing)):
+            if getattr(self, name) not in get_args(known):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(get_args(known))}")
+        if self.planes < 2:
+            raise ValueError(f"planes is {self.planes}; expected at least 2")
+
+    def build(self, classes: int) -> MVSNeRF:
+        """The network for a label space of so many classes."""
+        return MVSNeRF(MVSNeRFConfig(classes=classes, **asdict(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MVSNeRFConfig(MVSNeRFOptions):
+    """The network."""
+
+    classes: int
+
+
+@dataclass(frozen=True)
+class VolumeViews(EncodedViews):
+    """Source views and the volume in the frustum of one of them."""
+
+    volume: Float[Tensor, "channels planes rows columns"]
+    reference: int
+    """The view whose frustum it is."""
+    bounds: tuple[float, float]
+    """Near and far of the frustum, camera z of the reference in metres."""
+
+
+class MVSNeRF(RayModel):
+    """A radiance field read from one cost volume."""
+
+    system = "mvsnerf"
+    config_type = MVSNeRFConfig
+
+    def __init__(self, config: MVSNeRFConfig) -> None:
+        super().__init__(config)
+        self.encoder = ResUNet()
+        self.volume_network = VolumeNetwork(MATCHED_CHANNELS + 1, VOLUME_CHANNELS)
+        from_views = config.semantics_from == "views"
+        self.coarse: VolumeHead = VolumeHead(config.classes, from_views=from_views)
+        self.fine: VolumeHead = VolumeHead(config.classes, from_views=from_views)
+
+    def encode(
+        self,
+        views: SourceViews,
+        features: Float[Tensor, "views channels rows columns"] | None = None,
+        bounds: tuple[float, float] = ROOM_BOUNDS,
+    ) -> VolumeViews:
+        """Features, and the volume that all views together make in the frustum of the central one."""
+        encoded = super().encode(views, features, bounds)
+        reference = central_view(encoded.camera)
+        with torch.autocast(encoded.images.device.type, enabled=False):
+            maps = matched_maps(encoded)
+            places = uniform_samples(1, self.config.planes, device=maps.device)[0]
+            depths = depth_of(places, *bounds, self.config.spacing)
+            others = [index for index in range(encoded.count) if index != reference]
+            variance, count = matching_variance(maps, encoded.camera, reference, others, depths)
+        volume = self.volume_network(torch.cat([variance, count.unsqueeze(0) / encoded.count])).to(maps)
+        return VolumeViews(encoded.images, encoded.camera, encoded.features, volume, reference, bounds)
+
+    def observe(
+        self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
+    ) -> VolumePoints:
+        """The volume at the points, and what the views show there."""
+        assert isinstance(views, VolumeViews), "views of another system"
+        with torch.autocast(points.device.type, enabled=False):
+            seen = views.camera.project(points)
+            rows, columns = views.features.shape[-2:]
+            valid = seen.seen.unsqueeze(-1)
+            colors = _sampled(views.images, image_grid(seen.pixels, views.camera.width, views.camera.height))
+            feature = None
+            if self.config.semantics_from == "views":
+                features = _sampled(views.features, feature_grid(seen.pixels, columns, rows))
+                feature = mean_and_variance(features, valid)[0]
+            camera = views.camera[views.reference]
+            depth = seen.depth[views.reference].clamp_min(1e-3)
+            along = 2 * coordinate_of(depth, *views.bounds, self.config.spacing) - 1
+            inside = seen.seen[views.reference] & (along.abs() <= 1)
+            pixels = seen.pixels[views.reference]
+            across = image_grid(pixels, camera.width, camera.height)
+            place = torch.where(inside.unsqueeze(-1), torch.cat([across, along.unsqueeze(-1)], dim=-1), 0.0)
+            grid = torch.cat([feature_grid(pixels, columns, rows), along.unsqueeze(-1)], dim=-1).clamp(-2, 2)
+            volume = F.grid_sample(
+                views.volume.unsqueeze(0), grid[None, ..., None, :], padding_mode="border", align_corners=False
+            )
+            direction = F.normalize(points - origin, dim=-1) @ camera.world_from_camera[:3, :3]
+            return VolumePoints(
+                volume[0, ..., 0].movedim(0, -1) * inside.unsqueeze(-1),
+                place,
+                direction,
+                torch.cat(mean_and_variance(colors, valid), dim=-1),
+                feature,
+                inside,
+                seen.seen.sum(0),
+            )
+
+
+def _sampled(
+    maps: Float[Tensor, "views channels rows columns"], grid: Float[Tensor, "views rays samples 2"]
+) -> Float[Tensor, "views rays samples channels"]:
+    sampled = F.grid_sample(maps, grid.clamp(-2, 2), padding_mode="border", align_corners=False)
+    return sampled.permute(0, 2, 3, 1)

@@ -1,0 +1,176 @@
+"""NeuRay with a semantic head: image-based rendering that knows which views an object hides a point from.
+
+Source: Neural Rays for Occlusion-aware Image-based Rendering, Liu et al., CVPR 2022, sections 3.2 to 3.4. Each source
+view has a map of visibility features, made from its depth picture or from a cost volume with its neighbours; they say
+how visible a point is from the view, and weigh its features, its colour and its semantics in IBRNet's aggregation
+(view_aggregation.py). Deviations: this project's encoder; the cost volume is smoothed by the 2D network that makes the
+visibility features, not by a 3D one; a sample stands for a fixed stretch of a source's ray; the visibility maps start
+at the depth they were made from; and the loss that binds the visibility to the rendered weights, which NeuRay refines
+a scene with, is left out: all systems have the same losses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sray.camera import FEATURE_STRIDE, feature_grid
+from sray.context import ContextBuilder, EncodedViews
+from sray.encoder import FEATURE_CHANNELS, ResUNet
+from sray.errors import ErrorCode, SrayError
+from sray.frames import SourceViews
+from sray.ray_model import RayModel
+from sray.sampling import ROOM_BOUNDS, Spacing, coordinate_of, depth_of, uniform_samples
+from sray.view_selection import nearest_views
+from sray_train.paper.baselines.plane_sweep import MATCHED_CHANNELS, matched_maps, matching_variance
+from sray_train.paper.baselines.view_aggregation import LEAST_TRUST, AggregationHead, ViewEvidence
+from sray_train.paper.baselines.visibility import HitDecoder
+
+VisibilityFrom = Literal["cost_volume", "depth"]
+ESTIMATE_CHANNELS = 2
+"""Normalised coordinate of the surface, and how sure that is."""
+
+
+@dataclass(frozen=True)
+class NeuRayOptions:
+    """What an experiment file sets of NeuRay."""
+
+    visibility: VisibilityFrom = "cost_volume"
+    """What visibility is made from: the sources matched with each other (RGB), or their depth pictures (RGB-D)."""
+    planes: int = 32
+    """Of the cost volume."""
+    neighbours: int = 3
+    """Other source views that each is matched with, the nearest."""
+    spacing: Spacing = "log"
+    """Even samples in log depth, or in inverse depth."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("visibility", VisibilityFrom), ("spacing", Spacing)):
+            if getattr(self, name) not in get_args(known):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(get_args(known))}")
+        for name, least in (("planes", 2), ("neighbours", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}")
+
+    def build(self, classes: int) -> NeuRay:
+        """The network for a label space of so many classes."""
+        return NeuRay(NeuRayConfig(classes=classes, **asdict(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuRayConfig(NeuRayOptions):
+    """The network."""
+
+    classes: int
+
+
+@dataclass(frozen=True)
+class NeuRayViews(EncodedViews):
+    """Source views that know what they see."""
+
+    visibility: Float[Tensor, "views channels rows columns"]
+    """Visibility features; the last ESTIMATE_CHANNELS are the estimate they were made from."""
+    bounds: tuple[float, float]
+    """Near and far (metres, camera z of each view) that coordinates are normalised by."""
+
+
+class NeuRay(RayModel):
+    """IBRNet's aggregation among the views that are not occluded."""
+
+    system = "neuray"
+    config_type = NeuRayConfig
+
+    def __init__(self, config: NeuRayConfig) -> None:
+        super().__init__(config)
+        self.encoder = ResUNet()
+        self.context = ContextBuilder(zero_directions=False)
+        scores = config.planes if config.visibility == "cost_volume" else 0
+        self.visibility_network = nn.Sequential(
+            nn.Conv2d(FEATURE_CHANNELS + ESTIMATE_CHANNELS + scores, 32, 3, padding=1),
+            nn.ELU(),
+            nn.Conv2d(32, 32, 3, padding=1),
+            nn.ELU(),
+            nn.Conv2d(32, FEATURE_CHANNELS, 3, padding=1),
+        )
+        if config.visibility == "cost_volume":
+            self.match = nn.Linear(MATCHED_CHANNELS, 1)
+            nn.init.constant_(self.match.weight, -8 / MATCHED_CHANNELS)  # what disagrees is no surface
+        self.decoder = HitDecoder(FEATURE_CHANNELS + ESTIMATE_CHANNELS)
+        self.coarse: AggregationHead = AggregationHead(config.classes, cues=2)
+        self.fine: AggregationHead = AggregationHead(config.classes, cues=2)
+
+    def encode(
+        self,
+        views: SourceViews,
+        features: Float[Tensor, "views channels rows columns"] | None = None,
+        bounds: tuple[float, float] = ROOM_BOUNDS,
+    ) -> NeuRayViews:
+        """Features, and visibility features from them.
+
+        Raises SrayError(MODEL_MISMATCH) if visibility is to come from depth and the views have none.
+        """
+        encoded = super().encode(views, features, bounds)
+        if self.config.visibility == "depth":
+            estimate = inputs = self._measured(views, bounds)
+        else:
+            estimate, scores = self._matched(encoded, bounds)
+            inputs = torch.cat([estimate, scores], dim=1)
+        made = self.visibility_network(torch.cat([encoded.features, inputs], dim=1)).to(encoded.features)
+        visibility = torch.cat([made, estimate], dim=1)
+        return NeuRayViews(encoded.images, encoded.camera, encoded.features, visibility, bounds)
+
+    def observe(
+        self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
+    ) -> ViewEvidence:
+        """Views count by how visible a sample is from them."""
+        assert isinstance(views, NeuRayViews), "views of another system"
+        context = self.context(views, origin, points)
+        with torch.autocast(points.device.type, enabled=False):
+            seen = views.camera.project(points)
+            rows, columns = views.visibility.shape[-2:]
+            grid = feature_grid(seen.pixels, columns, rows).clamp(-2, 2)
+            sampled = F.grid_sample(views.visibility, grid, padding_mode="border", align_corners=False)
+            sampled = sampled.permute(0, 2, 3, 1)
+            depth = torch.where(context.valid, seen.depth, views.bounds[0])
+            place = coordinate_of(depth, *views.bounds, self.config.spacing)
+        hits = self.decoder(sampled, sampled[..., -ESTIMATE_CHANNELS])
+        visible, hit = hits.visibility_and_hit(place)
+        trust = visible.clamp_min(LEAST_TRUST) * context.valid
+        return ViewEvidence(context, trust, torch.stack([visible, hit], dim=-1) * context.valid.unsqueeze(-1))
+
+    def _measured(self, views: SourceViews, bounds: tuple[float, float]) -> Float[Tensor, "views 2 rows columns"]:
+        """The sources' depth at the cells' centres; what is unknown is taken for far, and is not sure."""
+        if views.depth is None:
+            raise SrayError(
+                ErrorCode.MODEL_MISMATCH,
+                "this NeuRay reads visibility from the source views' depth, and they have none; expected RGB-D views "
+                "(--depth). For RGB train one with model.visibility cost_volume",
+            )
+        depth = views.depth[:, ::FEATURE_STRIDE, ::FEATURE_STRIDE]
+        known = depth.isfinite() & (depth > 0)
+        place = coordinate_of(torch.where(known, depth, bounds[1]), *bounds, self.config.spacing).clamp(0, 1)
+        return torch.stack([place, known.to(place)], dim=1)
+
+    def _matched(
+        self, views: EncodedViews, bounds: tuple[float, float]
+    ) -> tuple[Float[Tensor, "views 2 rows columns"], Float[Tensor, "views planes rows columns"]]:
+        """Where each view's cells match its neighbours' best, how clearly, and how likely each plane is."""
+        with torch.autocast(views.images.device.type, enabled=False):
+            maps = matched_maps(views)
+            places = uniform_samples(1, self.config.planes, device=maps.device)[0]
+            depths = depth_of(places, *bounds, self.config.spacing)
+            planes = []
+            for index in range(views.count):
+                near = nearest_views(views.camera[index], views.camera, self.config.neighbours + 1)
+                others = [other for other in near if other != index][: self.config.neighbours]
+                variance, count = matching_variance(maps, views.camera, index, others, depths)
+                scores = self.match(torch.log(variance + 1e-4).movedim(0, -1)).squeeze(-1)
+                planes.append(scores.masked_fill(count < 2, -1e4))  # nobody else sees it: not even a bad match
+            likely = torch.softmax(torch.stack(planes), dim=1)
+            place = (likely * places[:, None, None]).sum(1)
+            return torch.stack([place, likely.amax(1)], dim=1), likely

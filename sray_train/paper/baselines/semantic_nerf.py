@@ -1,0 +1,59 @@
+"""Semantic-NeRF: colour, geometry and classes of one scene, learnt by heart.
+
+Source: In-Place Scene Labelling and Understanding with Implicit Scene Representation, Zhi et al., ICCV 2021, section
+3.2: NeRF with logits that depend on the place and not on the viewing direction, read from the last layer that knows the
+place alone, by one hidden layer half as wide. Deviations: those of coordinate_network.py; 32 channels are composited
+and classified once a ray (point_head.py); the semantic term weighs 1, as the Semantic-Ray paper has it for both
+systems, and depth may teach as it teaches every system here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sray.encoder import FEATURE_CHANNELS
+from sray_train.paper.baselines.coordinate_network import CoordinateHead, CoordinateModel, KnownPlaces, SceneOptions
+from sray_train.paper.baselines.point_head import two_layers
+
+
+@dataclass(frozen=True)
+class SemanticNeRFOptions(SceneOptions):
+    """What an experiment file sets of Semantic-NeRF."""
+
+    def build(self, classes: int) -> SemanticNeRF:
+        """The network for a label space of so many classes."""
+        return SemanticNeRF(SemanticNeRFConfig(classes=classes, **asdict(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemanticNeRFConfig(SemanticNeRFOptions):
+    """The network."""
+
+    classes: int
+
+
+class SemanticCoordinateHead(CoordinateHead):
+    """Density, colour, and classes that look the same from everywhere."""
+
+    def __init__(self, classes: int, options: SceneOptions) -> None:
+        super().__init__(classes, options)
+        self.semantic_mlp = two_layers(options.width, options.width // 2, FEATURE_CHANNELS)
+
+    def semantics(self, points: KnownPlaces) -> Float[Tensor, "rays samples channels"]:
+        semantics: Tensor = self.semantic_mlp(points.values)
+        return semantics
+
+
+class SemanticNeRF(CoordinateModel):
+    """A semantic radiance field of one scene."""
+
+    system = "semantic_nerf"
+    config_type = SemanticNeRFConfig
+
+    def __init__(self, config: SemanticNeRFConfig) -> None:
+        super().__init__(config)
+        self.coarse: SemanticCoordinateHead = SemanticCoordinateHead(config.classes, config)
+        self.fine: SemanticCoordinateHead = SemanticCoordinateHead(config.classes, config)

@@ -1,0 +1,61 @@
+"""What the drawn figures share: the look of their axes, marks on pictures, PNGs."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import cv2
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+
+from sray_train.tools.report.pictures import Picture
+
+WIDTH = 12.4
+"""Inches: drawn at the page's width, text has the size it says."""
+INK, SOFT, ACCENT, WARM = "#1d2129", "#5d6673", "#1f5fa8", "#d97706"
+ABSENT = "#e4e7ec"
+"""Where a sample is outside of the view's picture."""
+MARK = "#ff2d95"
+"""The query pixel and its surface: a colour that rooms do not have."""
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": SOFT,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "text.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def show_picture(axes: Any, picture: NDArray[np.uint8], title: str = "") -> None:
+    """A picture without ticks; axes in its pixels."""
+    axes.imshow(picture, interpolation="lanczos")
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(title, loc="left")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def mark(axes: Any, pixel: Any, size: float = 11) -> None:
+    """A ring around a pixel (column, row)."""
+    column, row = (float(value) for value in pixel)
+    for colour, width in (("white", 3.2), (MARK, 1.6)):
+        axes.plot(column, row, "o", ms=size, mfc="none", mec=colour, mew=width, clip_on=False)
+
+
+def finished(figure: Any) -> Picture:
+    """The figure as pixels; it is closed."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110, facecolor="white")
+    plt.close(figure)
+    picture = cv2.imdecode(np.frombuffer(buffer.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None, "OpenCV cannot read the PNG that matplotlib wrote"
+    return np.ascontiguousarray(picture[..., ::-1])

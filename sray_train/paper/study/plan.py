@@ -1,0 +1,163 @@
+"""A study's plan, from its YAML in config/studies/: which systems and ablations, with which seeds, on one budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sray.errors import ErrorCode, SrayError
+from sray_train.learn.config import WITHOUT_ENCODER, RayStage, TrainConfig, config_of
+from sray_train.learn.config_reading import merged
+
+
+@dataclass(frozen=True)
+class ScenePlan:
+    """How single test scenes are learned and scored: the paper's 8 source, 8 tuning and 4 test frames."""
+
+    scenes: str = "9000:9003"
+    """Named as in `data.test`. Each is learned by itself."""
+    steps: int = 200
+    score_every: int = 100
+    """Steps between two renderings of the test frames: the points of the curve."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "score_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+
+
+@dataclass(frozen=True)
+class VariantSection:
+    """A variant as the YAML has it; the sections `train` and `scratch` are read with what all have in common."""
+
+    seeds: tuple[int, ...] = ()
+    fine_tune: bool = False
+    """Whether it is fine-tuned on the scenes too, from every seed's training."""
+    fuse: str = ""
+    """A variant whose 2D labels are fused into voxels instead of rendering: nothing is trained."""
+    depth: bool = False
+    """Of `fuse`: at the sensor's depth (RGB-D), not at what the variant renders."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A system, or an ablation of one."""
+
+    name: str
+    config: TrainConfig
+    options: dict[str, Any]
+    """Dotted fields in which the config differs from what all variants have in common."""
+    seeds: tuple[int, ...]
+    fine_tune: bool
+    scratch: RayStage | None
+    """How it is learned from a single scene, from new weights; None: it is not."""
+    fuse: str
+    depth: bool
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it is trained on many scenes, for scenes it never saw."""
+        return not self.fuse and self.config.system not in WITHOUT_ENCODER
+
+    def run(self, seed: int, encoder: Path | None) -> TrainConfig:
+        """The config of one training. `encoder`: the checkpoint whose encoder it starts from."""
+        return replace(self.config, seed=seed, encoder_from=str(encoder or ""))
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that is trained, scored, fine-tuned."""
+
+    path: Path
+    encoder: TrainConfig
+    """Of the pre-trained encoder that all variants share. Of 0 steps: there is none, each begins with its own."""
+    scene: ScenePlan
+    variants: dict[str, Variant]
+
+
+@dataclass(frozen=True)
+class _File:
+    """The YAML's own sections; `train`, `encoder` and `variants` are read by themselves."""
+
+    scene: ScenePlan = field(default_factory=ScenePlan)
+    seeds: tuple[int, ...] = (0,)
+
+
+def load_study(path: Path, root: str = "") -> Study:
+    """Read a study. `root`: the dataset's folder, where the YAML leaves it open.
+
+    Raises SrayError(BAD_FILE) naming the file and the field that is wrong.
+    """
+    try:
+        return _study(path, _read(path), root)
+    except (OSError, yaml.YAMLError, ValueError) as error:
+        raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A YAML's content, over that of the file beside it which it is `like`."""
+    raw = yaml.safe_load(path.read_text())
+    if not isinstance(raw, dict):
+        raise ValueError(f"found a {type(raw).__name__}; expected the sections encoder, train and variants")
+    like = raw.pop("like", None)
+    return raw if like is None else _overlaid(_read(path.parent / str(like)), raw)
+
+
+def _study(path: Path, raw: dict[str, Any], root: str) -> Study:
+    missing = [name for name in ("encoder", "train", "variants") if not isinstance(raw.get(name), dict)]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing; expected the sections encoder, train and variants")
+    parts = {name: raw.pop(name) for name in ("encoder", "train", "variants")}
+    common = merged(_File(), raw)
+    stages = {"frozen": {"steps": 0}, "joint": {"steps": 0}}
+    encoder = config_of(_overlaid(stages, _at(parts["encoder"], root)), "encoder")
+    train = _overlaid({"encoder": {"steps": 0}}, _at(parts["train"], root))
+    config_of(train, "train")  # raises ValueError for what is wrong there, not in a variant
+    variants = {name: _variant(name, section or {}, train, common) for name, section in parts["variants"].items()}
+    for variant in variants.values():
+        if variant.fuse and not (variant.fuse in variants and variants[variant.fuse].is_trained):
+            raise ValueError(f"variants.{variant.name}.fuse is {variant.fuse!r}; expected a variant that is trained")
+    return Study(path, encoder, common.scene, variants)
+
+
+def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: _File) -> Variant:
+    where = f"variants.{name}"
+    if not isinstance(section, dict):
+        raise ValueError(f"{where} is {section!r}; expected its fields, such as {{fine_tune: true}}")
+    known = ("train", "scratch", *(each.name for each in fields(VariantSection)))
+    if strange := [name for name in section if name not in known]:
+        raise ValueError(f"{where}: {strange[0]} is not a field of a variant; expected one of {', '.join(known)}")
+    section = dict(section)
+    own, scratch = section.pop("train", {}), section.pop("scratch", None)
+    config = config_of(_overlaid(train, own), f"{where}.train")
+    plan = merged(VariantSection(), section, where)
+    stage = None if scratch is None else merged(config.frozen, scratch, f"{where}.scratch")
+    fused = {"fuse": plan.fuse, "depth": plan.depth} if plan.fuse else {}
+    return Variant(
+        name, config, _flat(own) | fused, plan.seeds or common.seeds, plan.fine_tune, stage, plan.fuse,
+        plan.depth or config.evaluation.depth,
+    )  # fmt: skip
+
+
+def _at(section: dict[str, Any], root: str) -> dict[str, Any]:
+    return _overlaid(section, {"data": {"root": root}}) if root else section
+
+
+def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Nested mappings: `above`, and what it leaves open from `below`."""
+    both = {**below, **above}
+    for name in below.keys() & above.keys():
+        if isinstance(below[name], dict) and isinstance(above[name], dict):
+            both[name] = _overlaid(below[name], above[name])
+    return both
+
+
+def _flat(section: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in section.items():
+        flat |= _flat(value, f"{path}{name}.") if isinstance(value, dict) else {f"{path}{name}": value}
+    return flat

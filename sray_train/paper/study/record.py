@@ -1,0 +1,160 @@
+"""Record: what one system scored, on what, and what it took. `benchmarks/results/*.json` are lists of them.
+
+Tables are built from records alone (`sray tables`), so a record says all that a cell needs to be traced.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from sray.errors import ErrorCode, SrayError
+from sray.files import write_atomically
+from sray_train.records import with_nulls
+
+System = Literal["semantic_ray", "semantic_nerf", "mvsnerf", "neuray", "ibrnet", "nerf", "voxel_fusion"]
+Setting = Literal["generalization", "finetuned", "scratch"]
+"""Scenes never seen; adapted to the scene from a checkpoint; learned from the scene alone, from new weights."""
+Part = Literal["test", "validation"]
+
+LABEL_METRICS = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy")
+COLOUR_METRICS = ("psnr", "ssim", "lpips")
+METRICS = (*LABEL_METRICS, *COLOUR_METRICS)
+"""Fractions in 0..1, but for psnr, dB."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run's scores."""
+
+    system: System
+    setting: Setting
+    data: str
+    """What was scored: dataset and scenes, such as `rooms 9000:9010`."""
+    metrics: dict[str, float | None]
+    """Of METRICS; None where it does not apply."""
+    seed: int
+    seconds: float
+    """Of training or of adapting to the scene, without evaluation; `clock` says of which clock."""
+    commit: str
+    config: str
+    """The file that says how it was trained, or the checkpoint."""
+    variant: str
+    """What the study calls it: a system, or an ablation of one."""
+    steps: int = 0
+    """Training steps on rays; of a scene's own records, steps on that scene."""
+    part: Part = "test"
+    input: str = "RGB"
+    """What is rendered from: RGB, or RGB-D."""
+    views: int = 8
+    """Source views a picture."""
+    pictures: int = 0
+    size: tuple[int, int] = (0, 0)
+    """Width and height, pixels."""
+    quality: str = "balanced"
+    """RenderConfig.preset."""
+    teacher: str = "ground truth"
+    """Whose labels taught: `ground truth`, `pseudo-labels`, `colour alone`, ..."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Dotted fields of sray_train.learn.config in which it differs from the rest of its study."""
+    cost: dict[str, float] = field(default_factory=dict)
+    """Measured beside the scores, such as `gflop` and `peak_mb`."""
+    per_scene: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    """Scene -> metrics, where several were scored."""
+    clock: str = ""
+    """`wall`, on a machine that others may use as well; or `processor`, of all threads together."""
+    device: str = ""
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        for name, kind in (("system", System), ("setting", Setting), ("part", Part)):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(get_args(kind))}")
+        _check_metrics("metrics", self.metrics)
+        if not isinstance(self.per_scene, dict):
+            raise ValueError(f"per_scene is {self.per_scene!r:.60}; expected scenes, each with its metrics")
+        for scene, metrics in self.per_scene.items():
+            _check_metrics(f"per_scene.{scene}", metrics)
+
+    @property
+    def curve(self) -> tuple[Any, ...]:
+        """What the points of one scene's curve have in common: they are replaced together."""
+        return self.variant, self.setting, self.data, self.seed, self.part, self.input, self.teacher, self.size
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What makes two records the same measurement: a new one takes the old one's place."""
+        return (
+            self.variant, self.setting, self.data, self.seed, self.steps, self.part, self.input, self.views,
+            self.teacher, self.quality, self.size,
+        )  # fmt: skip
+
+
+def metrics_of(record: dict[str, Any], labelled: bool = True) -> dict[str, float | None]:
+    """The METRICS of what `Evaluation.record` says; None where it has none, or NaN.
+
+    `labelled`: whether the system has an opinion on classes. If not, only the metrics of colour are taken.
+    """
+    taken = METRICS if labelled else COLOUR_METRICS
+    known: dict[str, float | None] = with_nulls({name: record.get(name) if name in taken else None for name in METRICS})
+    return {name: None if value is None else round(value, 5) for name, value in known.items()}
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records of a file, or of all .json files of a folder by name. Raises SrayError(BAD_FILE), naming file and
+    field, if one is not a list of records."""
+    if path.is_dir():
+        return [record for file in sorted(path.glob("*.json")) for record in read_records(file)]
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
+    if not isinstance(found, list):
+        raise SrayError(ErrorCode.BAD_FILE, f"{path} holds a {type(found).__name__}; expected a list of records")
+    return [_record(path, number, raw) for number, raw in enumerate(found)]
+
+
+def add_records(path: Path, records: Iterable[Record]) -> None:
+    """Put records into a file, whole or not at all. One with the same key is replaced, and a scene's curve as a whole:
+    points of a longer one, run before with other settings, must not stay beside it.
+
+    Raises SrayError: BAD_FILE, DISK_FULL.
+    """
+    new = list(records)
+    anew = {record.curve for record in new if record.setting != "generalization"}
+    before = [record for record in (read_records(path) if path.exists() else []) if record.curve not in anew]
+    kept = {record.key: record for record in [*before, *new]}
+    lines = ",\n".join(json.dumps(with_nulls(_plain(record)), allow_nan=False) for record in kept.values())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, f"[\n{lines}\n]\n".encode())
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    """Its fields, but for the empty ones that a reader fills in by itself."""
+    optional = {each.name for each in fields(Record) if each.default == "" or each.default_factory is dict}
+    return {name: value for name, value in asdict(record).items() if name not in optional or value}
+
+
+def _check_metrics(name: str, metrics: Any) -> None:
+    if not isinstance(metrics, dict):
+        raise ValueError(f"{name} is {metrics!r:.60}; expected names of metrics and their values")
+    if strange := sorted(set(metrics) - set(METRICS)):
+        raise ValueError(f"{name} has {', '.join(strange)}; expected some of {', '.join(METRICS)}")
+    for metric, value in metrics.items():
+        if value is not None and type(value) not in (int, float):
+            raise ValueError(f"{name}.{metric} is {value!r:.60}; expected a number, or null where there is none")
+
+
+def _record(path: Path, number: int, raw: Any) -> Record:
+    try:
+        if not isinstance(raw, dict):
+            raise ValueError(f"found a {type(raw).__name__}; expected an object")
+        names = {each.name for each in fields(Record)}
+        if strange := sorted(set(raw) - names):
+            raise ValueError(f"{strange[0]} is no field of a record; expected some of {', '.join(sorted(names))}")
+        return Record(**(raw | {"size": tuple(raw.get("size", (0, 0)))}))
+    except (TypeError, ValueError) as error:
+        raise SrayError(ErrorCode.BAD_FILE, f"{path}: record {number}: {error}") from error

@@ -1,0 +1,132 @@
+"""Generalization: a training on many scenes, and its scores on scenes it never saw; the same fused into voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from sray.checkpoint import save_checkpoint
+from sray.field import SemanticField
+from sray.files import write_atomically
+from sray.label_space import LABEL_SPACES
+from sray_train.data.catalog import load_scenes
+from sray_train.learn.config import TrainConfig
+from sray_train.learn.systems import load_checkpoint
+from sray_train.learn.training.run import make_trainer
+from sray_train.learn.training.trainer import make_fabric
+from sray_train.paper.baselines.picture_labels import NetworkLabels
+from sray_train.paper.baselines.voxel_fusion import VoxelFusion
+from sray_train.paper.study.folder import run_folder, shared_encoder, trained_checkpoint
+from sray_train.paper.study.job import Job, Stopped
+from sray_train.paper.study.plan import Study
+from sray_train.paper.study.record import Record, metrics_of
+from sray_train.score.evaluate import Renderer, evaluate, spread_queries
+from sray_train.score.image_quality import find_lpips
+
+
+@dataclass(frozen=True)
+class Generalization(Job):
+    """A training on many scenes, scored on those it never saw."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant.name} seed {self.seed}"
+
+    @property
+    def gives(self) -> str:
+        return self.variant.name
+
+    def is_done(self, records: Sequence[Record]) -> bool:
+        """A record of another plan is none of its own: of other steps, scenes, options or pictures."""
+        config = self.variant.config
+        own = (
+            self.variant.name, "generalization", self.seed, self.steps, f"{config.data.dataset} {config.data.test}",
+            self.variant.options, config.evaluation.quality, config.evaluation.views, self.teacher,
+        )  # fmt: skip
+        return own in [
+            (each.variant, each.setting, each.seed, each.steps, each.data, each.options, each.quality, each.views,
+             each.teacher)
+            for each in records
+        ]  # fmt: skip
+
+    @property
+    def steps(self) -> int:
+        return self.variant.config.frozen.steps + self.variant.config.joint.steps
+
+    def run(self, seconds: float) -> Iterator[Record]:
+        encoder = shared_encoder(self.folder) if self.study.encoder.encoder.steps else None
+        config = self.variant.run(self.seed, encoder)
+        trainer = make_trainer(config, self.place, max_seconds=seconds, fabric=fabric_on(self.device, config))
+        if not trainer.run():
+            raise Stopped
+        # The last weights: systems are compared after the same number of steps, not each at its luckiest.
+        save_checkpoint(trained_checkpoint(self.place), trainer.model, trainer.label_space, trainer.lineage)
+        yield self.scored(SemanticField(trainer.model.eval(), self.render_config), trainer.progress.seconds)
+
+    def scored(self, renderer: Renderer, seconds: float, **own: Any) -> Record:
+        """The record of a renderer on the test scenes."""
+        data, plan = self.variant.config.data, self.variant.config.evaluation
+        scenes = load_scenes(data, data.test)
+        queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views)]
+        lpips, _ = find_lpips()
+        space = LABEL_SPACES[data.label_space]
+        result = evaluate(renderer, queries, space, depth=self.variant.depth, lpips=lpips).record()
+        return self.record(
+            **own,
+            steps=self.steps,
+            clock="wall",
+            setting="generalization",
+            data=f"{data.dataset} {data.test}",
+            metrics=metrics_of(result, self.is_labelled),
+            seconds=round(seconds, 1),
+            views=plan.views,
+            pictures=len(queries),
+            size=(scenes[0].cameras.width, scenes[0].cameras.height),
+            per_scene={each["scene"]: metrics_of(each, self.is_labelled) for each in result["per_scene"]},
+        )
+
+
+@dataclass(frozen=True)
+class Fusion(Generalization):
+    """2D labels of a trained variant, fused into voxels: what one would do without a radiance field."""
+
+    @property
+    def needs(self) -> str:
+        return self.variant.fuse
+
+    @property
+    def gives(self) -> str:
+        return ""
+
+    def run(self, seconds: float) -> Iterator[Record]:
+        checkpoint = load_checkpoint(trained_checkpoint(self.place))
+        field = SemanticField(checkpoint.model.to(self.device), self.render_config)
+        trained = float(checkpoint.lineage["seconds"])
+        # What was learned of pictures alone, where there is such a checkpoint: rays have changed the classifier since.
+        labels = load_checkpoint(shared_encoder(self.folder)).model if self.study.encoder.encoder.steps else field.model
+        fusion = VoxelFusion(NetworkLabels(labels.to(self.device)), field)
+        yield self.scored(fusion, trained, system=VoxelFusion.system)
+
+    @property
+    def place(self) -> Path:
+        return run_folder(self.folder, self.variant.fuse, self.seed)
+
+
+def train_encoder(study: Study, folder: Path, device: torch.device, seconds: float) -> None:
+    """The pre-trained encoder that all variants share, if it is not there yet. Raises Stopped."""
+    if not study.encoder.encoder.steps or shared_encoder(folder).exists():
+        return
+    fabric = fabric_on(device, study.encoder)
+    trainer = make_trainer(study.encoder, folder / "encoder", max_seconds=seconds, fabric=fabric)
+    if not trainer.run():
+        raise Stopped
+    write_atomically(shared_encoder(folder), (folder / "encoder" / "best_encoder.safetensors").read_bytes())
+
+
+def fabric_on(device: torch.device, config: TrainConfig) -> Fabric:
+    return make_fabric(config.precision, accelerator=device.type, devices=1)

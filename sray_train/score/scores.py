@@ -1,0 +1,188 @@
+"""What an evaluation says: scores of every picture, of every scene, and of all together (design, section 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sray.field import RenderedView
+from sray.frames import Frame
+from sray.label_space import VOID, LabelSpace
+from sray.metrics import ConfusionMatrix, psnr
+from sray_train.score.image_quality import Lpips, ssim
+from sray_train.tools.bench.scores import ViewScore, miou_interval
+
+
+@dataclass(frozen=True)
+class PictureScores:
+    """One picture. Fractions in 0..1; NaN where there is nothing to compare with."""
+
+    scene: str
+    name: str
+    """Of the frame it is compared with."""
+    confusion: ConfusionMatrix
+    """Of this picture alone; empty if nothing in it is labelled: it is not scored then, it does not score 0."""
+    psnr: float
+    """dB."""
+    ssim: float
+    lpips: float
+    depth_error: float
+    """Median absolute error, metres."""
+    void: float
+    """Share of the picture that the model left void."""
+    seconds: float
+
+    @property
+    def strict_miou(self) -> float:
+        return self.confusion.strict().miou
+
+    @property
+    def released_miou(self) -> float:
+        return self.confusion.released_code().miou
+
+    @property
+    def pixels_right(self) -> float:
+        return self.confusion.strict().total_accuracy
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Several pictures: strict scores of one confusion matrix over all, means over the pictures of everything else."""
+
+    name: str
+    pictures: tuple[PictureScores, ...]
+
+    @property
+    def confusion(self) -> ConfusionMatrix:
+        total = ConfusionMatrix(self.pictures[0].confusion.classes)
+        for picture in self.pictures:
+            total.counts += picture.confusion.counts
+        return total
+
+    @property
+    def released_miou(self) -> float:
+        """Mean over the pictures of each picture's mean over its classes."""
+        return mean(picture.released_miou for picture in self.pictures)
+
+    def record(self) -> dict[str, Any]:
+        """The scores by their names, NaN where unknown."""
+        confusion = self.confusion
+        strict = confusion.strict()
+        return {
+            "pictures": len(self.pictures),
+            "strict_miou": strict.miou,
+            "released_miou": self.released_miou,
+            "commonest_class_miou": confusion.commonest_class().miou,
+            "total_accuracy": strict.total_accuracy,
+            "average_accuracy": strict.average_accuracy,
+        } | {name: mean(getattr(picture, name) for picture in self.pictures) for name in PICTURE_MEANS}
+
+
+PICTURE_MEANS = ("psnr", "ssim", "lpips", "depth_error", "void")
+LEAST_SCENES = 5
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of all pictures of all scenes."""
+
+    label_space: LabelSpace
+    scenes: tuple[Summary, ...]
+
+    @property
+    def total(self) -> Summary:
+        return Summary("all", tuple(picture for scene in self.scenes for picture in scene.pictures))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any pixel had a label to compare with."""
+        return bool(self.total.confusion.counts.sum())
+
+    @property
+    def released_miou(self) -> float:
+        """Mean over the pictures of a scene, then over scenes, as published tables have it."""
+        return mean(scene.released_miou for scene in self.scenes)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % bootstrap interval of the strict mIoU: how much other scenes like these would change it.
+
+        NaN for fewer than five scenes, which say nothing of others.
+        """
+        if not self.labelled or len(self.scenes) < LEAST_SCENES:
+            return math.nan, math.nan
+        return miou_interval([ViewScore(scene.confusion.counts, math.nan) for scene in self.scenes])
+
+    def record(self) -> dict[str, Any]:
+        """The content of a JSON record; NaN where nothing could be scored (`records.write_record` makes it null)."""
+        total = self.total
+        confusion = total.confusion
+        names = self.label_space.names
+        counts = confusion.counts.sum(1)
+        return total.record() | {
+            "strict_miou_interval": self.interval,
+            "released_miou": self.released_miou,
+            "seconds_per_render": mean(picture.seconds for picture in total.pictures),
+            "per_class": dict(zip(names, confusion.strict().per_class_iou, strict=True)),
+            "per_class_share": dict(zip(names, (counts / max(1, counts.sum())).tolist(), strict=True)),
+            "per_scene": [{"scene": scene.name} | scene.record() for scene in self.scenes],
+            "confusion": {"true": list(names), "predicted": [*names, "void"], "pixels": confusion.counts.tolist()},
+        }
+
+
+class Scoreboard:
+    """Takes rendered pictures one by one; says how they did at any time."""
+
+    def __init__(self, label_space: LabelSpace, lpips: Lpips | None = None) -> None:
+        self._label_space = label_space
+        self._lpips = lpips
+        self._pictures: dict[str, list[PictureScores]] = {}
+        self._confusion = ConfusionMatrix(label_space.classes)
+
+    @property
+    def pictures(self) -> int:
+        """Scored so far."""
+        return sum(len(of_scene) for of_scene in self._pictures.values())
+
+    @property
+    def strict_miou(self) -> float:
+        """Of all pictures so far; NaN if none has labels."""
+        return self._confusion.strict().miou
+
+    @property
+    def psnr(self) -> float:
+        """Mean over the pictures so far, dB."""
+        return mean(picture.psnr for of_scene in self._pictures.values() for picture in of_scene)
+
+    def add(self, scene: str, truth: Frame, view: RenderedView, seconds: float) -> PictureScores:
+        """Score a rendering of the frame's own camera. Raises ValueError for a label outside the label space."""
+        confusion = ConfusionMatrix(self._label_space.classes)
+        if truth.labels is not None:
+            confusion.update(view.labels, truth.labels)
+        colours = truth.image.float() / 255
+        scores = PictureScores(
+            scene=scene,
+            name=truth.name,
+            confusion=confusion,
+            psnr=psnr(view.color, colours),
+            ssim=ssim(view.color, colours),
+            lpips=self._lpips(view.color, colours) if self._lpips else math.nan,
+            depth_error=math.nan if truth.depth is None else float((view.depth - truth.depth).abs().nanmedian()),
+            void=float((view.labels == VOID).float().mean()),
+            seconds=seconds,
+        )
+        self._pictures.setdefault(scene, []).append(scores)
+        self._confusion.counts += confusion.counts
+        return scores
+
+    def evaluation(self) -> Evaluation:
+        scenes = tuple(Summary(name, tuple(pictures)) for name, pictures in self._pictures.items())
+        return Evaluation(self._label_space, scenes)
+
+
+def mean(values: Iterable[float]) -> float:
+    """Of those that are numbers; NaN if none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan

@@ -1,0 +1,93 @@
+"""What a person at the terminal sees of an evaluation: how far it is, how well it goes, and what came out."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sray_train.score.evaluate import Query, Rendering
+from sray_train.score.scores import Evaluation, Scoreboard
+
+
+class Watch:
+    """A bar with the time left, and a line for each finished scene. Enter `progress` around the evaluation."""
+
+    def __init__(self, console: Console, queries: Sequence[Query]) -> None:
+        self._console = console
+        self._waiting = Counter(query.scene.name for query in queries)
+        self._scenes = len(self._waiting)
+        self._pictures = len(queries)
+        self._board: Scoreboard | None = None
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("pictures"),
+            TimeElapsedColumn(),
+            TextColumn("gone,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            transient=True,
+        )
+        self._task = self.progress.add_task("render and score", total=len(queries))
+
+    def see(self, rendering: Rendering, board: Scoreboard) -> None:
+        """One more picture is scored."""
+        self._board = board
+        name = rendering.query.scene.name
+        self._waiting[name] -= 1
+        self.progress.update(self._task, advance=1, description=f"strict mIoU {_number(board.strict_miou)} so far")
+        if not self._waiting[name]:
+            done = self._scenes - sum(1 for left in self._waiting.values() if left)
+            self._console.print(
+                f"scene {done}/{self._scenes} {name}: strict mIoU {_number(board.strict_miou)}, "
+                f"PSNR {_number(board.psnr, 1)} dB so far, {rendering.seconds:.1f} s a picture",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def say_so_far(self) -> None:
+        """Interrupted: the numbers so far, which no file will hold."""
+        board = self._board
+        if board is not None:
+            self._console.print(
+                f"stopped after {board.pictures} of {self._pictures} pictures: strict mIoU "
+                f"{_number(board.strict_miou)}, PSNR {_number(board.psnr, 1)} dB of these. Nothing was written",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def say_result(console: Console, evaluation: Evaluation, record: dict[str, Any]) -> None:
+    """The headline and the classes, as a table."""
+    if evaluation.labelled:
+        table = Table("class", "IoU", "of pixels", box=None, pad_edge=False)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        share = record["per_class_share"]
+        for name, iou in sorted(record["per_class"].items(), key=lambda item: -share[item[0]]):
+            if share[name]:
+                table.add_row(name, _number(iou), f"{100 * share[name]:.1f} %")
+        console.print(table, highlight=False)
+    else:
+        console.print(f"no semantic score: {record['semantics_missing']}", highlight=False)
+    console.print(
+        f"{record['input']}, {record['pictures']} pictures: strict mIoU {_number(record['strict_miou'])} (commonest "
+        f"class {_number(record['commonest_class_miou'])}), released-code mIoU {_number(record['released_miou'])}, "
+        f"pixels right {_number(record['total_accuracy'])}, PSNR {_number(record['psnr'], 1)} dB, "
+        f"SSIM {_number(record['ssim'])}"
+        + (f", LPIPS {_number(record['lpips'])}" if not record["lpips_missing"] else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return "unknown" if math.isnan(value) else f"{value:.{digits}f}"

@@ -1,0 +1,1 @@
+"""Tools around training: bags, checks of data, videos, timings and reports."""

@@ -1,0 +1,145 @@
+"""Any rosbag2 (folder, .mcap, .db3), read such that damage is an SrayError that names the bag, never a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader
+
+from sray.errors import ErrorCode, SrayError
+from sray_train.tools.bags.names import typestore
+
+
+@dataclass(frozen=True)
+class BagTopic:
+    """A topic as the bag describes it."""
+
+    name: str
+    message_type: str
+    messages: int
+    is_durable: bool
+    """Some publisher offered transient local durability."""
+    connections: tuple[Connection, ...]
+
+
+class BagReader:
+    """An open bag; a context manager. What libraries raise about damaged files is anything, hence the wide excepts."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises SrayError(BAD_FILE), naming the bag, if it cannot be opened."""
+        self.path = path
+        try:
+            self._reader = Reader(path)
+            self._reader.open()
+        except Exception as error:
+            raise SrayError(
+                ErrorCode.BAD_FILE, f"{path} cannot be opened ({in_words(error)}); {_expected(path)}"
+            ) from error
+        try:
+            self.topics = _topics_of(self._reader)
+            self.messages_in_all = sum(topic.messages for topic in self.topics.values())
+            """As the bag says."""
+        except Exception as error:
+            self.close()
+            raise SrayError(
+                ErrorCode.BAD_FILE,
+                f"{path} says nonsense about its topics ({in_words(error)}); expected names and types. Write "
+                f"metadata.yaml anew: ros2 bag reindex {path}",
+            ) from error
+
+    def __enter__(self) -> BagReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self._reader.close()
+
+    def messages(self, names: list[str]) -> Iterator[tuple[str, int, bytes]]:
+        """Topic, time of recording (ns) and serialized message, in the order they are played.
+
+        Raises SrayError(BAD_FILE) where the bag is damaged; what comes after that place cannot be read.
+        """
+        connections = [connection for name in names for connection in self.topics[name].connections]
+        if not connections:
+            return
+        read = 0
+        try:
+            for connection, time_ns, raw in self._reader.messages(connections=connections):
+                if not (isinstance(raw, bytes | memoryview) and isinstance(time_ns, int)):
+                    raise TypeError(f"message {read} on {connection.topic} is no bytes with a time")
+                read += 1
+                yield connection.topic, time_ns, bytes(raw)
+        except Exception as error:
+            raise SrayError(
+                ErrorCode.BAD_FILE,
+                f"{self.path} is damaged after {read} messages ({in_words(error)}); expected whole chunks and "
+                "messages. Copy it again, or save what can be read: mcap recover, sqlite3 .recover",
+            ) from error
+
+    def first(self, name: str) -> Any | None:
+        """The first message of a topic, read; None if there is none or it is damaged."""
+        with suppress(SrayError):
+            for _, _, raw in self.messages([name]):
+                return self.decode(name, raw)
+        return None
+
+    def decode(self, name: str, raw: bytes) -> Any:
+        """Raises SrayError(BAD_FILE) for bytes that are no message of the topic's type."""
+        message_type = self.topics[name].message_type
+        try:
+            return typestore().deserialize_cdr(raw, message_type)
+        except Exception as error:
+            raise SrayError(
+                ErrorCode.BAD_FILE, f"a message on {name} is no {message_type} ({in_words(error)}); it is left out"
+            ) from error
+
+
+def in_words(error: BaseException) -> str:
+    """What an exception says, on one line of bounded length."""
+    words = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _topics_of(reader: Reader) -> dict[str, BagTopic]:
+    found: dict[str, list[Connection]] = {}
+    for connection in reader.connections:
+        if not (isinstance(connection.topic, str) and isinstance(connection.msgtype, str)):
+            raise TypeError(f"topic {connection.topic!r} of type {connection.msgtype!r}")
+        found.setdefault(connection.topic, []).append(connection)
+    return {
+        name: BagTopic(
+            name,
+            connections[0].msgtype,
+            sum(max(0, int(connection.msgcount)) for connection in connections),
+            any(
+                profile.durability.name == "TRANSIENT_LOCAL"
+                for connection in connections
+                for profile in connection.ext.offered_qos_profiles
+            ),
+            tuple(connections),
+        )
+        for name, connections in found.items()
+    }
+
+
+def _expected(path: Path) -> str:
+    if path.is_dir() and not (path / "metadata.yaml").exists():
+        return (
+            f"expected a rosbag2 folder with metadata.yaml. If it was being recorded when the robot went off: "
+            f"ros2 bag reindex {path}"
+        )
+    return (
+        "expected a whole rosbag2. A recording cut short: ros2 bag reindex for metadata.yaml, mcap recover for .mcap, "
+        "sqlite3 .recover for .db3; else copy it again"
+    )

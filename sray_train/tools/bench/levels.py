@@ -1,0 +1,177 @@
+"""The quality levels beside the reference, view by view in turn: a busy machine then slows all of them alike."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+
+from sray.camera import Camera
+from sray.field import RenderConfig, RenderedView, SemanticField
+from sray.label_space import VOID
+from sray.model import RayOutput, SemanticRay
+from sray_train.tools.bench.flops import ray_flops
+from sray_train.tools.bench.reference import CHUNKS, GPU_CHUNKS, ReferenceRenderer
+from sray_train.tools.bench.scenes import BenchView
+from sray_train.tools.bench.scores import ViewScore, mean_psnr, miou_interval, score, strict_miou
+from sray_train.tools.bench.timing import matmul_rate, timed
+
+LEVELS = ("high", "balanced", "fast")
+IMAGE_RAYS = 320 * 240
+"""Reference seconds are those of a ray times this."""
+
+
+@dataclass
+class Measured:
+    """One renderer, one entry a view."""
+
+    seconds: list[float] = field(default_factory=list)
+    """A level: the whole image. The reference: one ray."""
+    scores: list[ViewScore] = field(default_factory=list)
+
+
+@dataclass
+class Comparison:
+    """What `compare` found."""
+
+    reference: Measured
+    rates: list[float]
+    """Matrix-product FLOP/s measured beside each view of the reference."""
+    chunk_rays: int
+    """Rays at once of the reference: the fastest of those tried."""
+    flops: dict[str, int]
+    """Of one ray of the reference, by part."""
+    levels: dict[str, Measured]
+    undarkened_psnr: list[float] = field(default_factory=list)
+    """Of the reference's colours divided by their opacity, as the levels' are: its colour's other fair reading."""
+
+    def record(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """`reference` and `levels` of the JSON."""
+        flops = sum(self.flops.values())
+        ray = statistics.median(self.reference.seconds)
+        shares = [flops / each / rate for each, rate in zip(self.reference.seconds, self.rates, strict=True)]
+        scores = self.reference.scores
+        reference = {
+            "seconds": ray * IMAGE_RAYS,
+            "rays_per_second": 1 / ray,
+            "strict_miou": strict_miou(scores),
+            "miou_interval": miou_interval(scores),
+            "psnr": mean_psnr(scores),
+            "psnr_undarkened": statistics.fmean(self.undarkened_psnr),
+            "matmul_share": statistics.median(shares),
+            "matmul_gflops_per_second": statistics.median(self.rates) / 1e9,
+            "flops_per_ray": self.flops | {"total": flops},
+            "chunk_rays": self.chunk_rays,
+        }
+        levels = {}
+        for name, measured in self.levels.items():
+            seconds = statistics.median(measured.seconds)
+            levels[name] = {
+                "seconds": seconds,
+                "rays_per_second": IMAGE_RAYS / seconds,
+                # Of each view by itself: both were measured within seconds of each other.
+                "ratio": statistics.median(
+                    one * IMAGE_RAYS / other
+                    for one, other in zip(self.reference.seconds, measured.seconds, strict=True)
+                ),
+                "strict_miou": strict_miou(measured.scores),
+                "miou_interval": miou_interval(measured.scores),
+                "miou_difference": strict_miou(measured.scores) - strict_miou(scores),
+                "miou_difference_interval": miou_interval(measured.scores, scores),
+                "psnr": mean_psnr(measured.scores),
+            }
+        return reference, levels
+
+
+def render_level(
+    model: SemanticRay, config: RenderConfig, view: BenchView, camera: Camera, *, depth: bool
+) -> RenderedView:
+    """What the node does for a request: show the encoded sources to the field, render."""
+    semantic_field = SemanticField(model, config)
+    semantic_field.set_sources(view.source_views(depth=depth), view.features)
+    return semantic_field.render(camera)
+
+
+def compare(
+    model: SemanticRay,
+    views: list[BenchView],
+    classes: int,
+    *,
+    levels: tuple[str, ...] = LEVELS,
+    on_progress: Callable[[str], None] = print,
+) -> Comparison:
+    """Render every view by the reference (at the scored pixels) and by every level (whole), RGB and RGB-D.
+
+    Seconds count as if a picture had IMAGE_RAYS pixels; `sray bench` renders pictures that have.
+    """
+    device = next(model.parameters()).device
+    reference = ReferenceRenderer(model)
+    reference.chunk_rays = _fastest_chunk(reference, views[0], device)
+    on_progress(f"reference: {reference.chunk_rays} rays at once")
+    variants = {f"{level}{'_depth' * depth}": (level, depth) for level in levels for depth in (False, True)}
+    for level, depth in variants.values():  # warm up
+        small = views[0].truth.camera.resized(32, 24)
+        render_level(model, RenderConfig.preset(level), views[0], small, depth=depth)
+    result = Comparison(
+        Measured(),
+        [],
+        reference.chunk_rays,
+        ray_flops(model.config, reference.samples, views[0].sources.count),
+        {name: Measured() for name in variants},
+    )
+    for done, view in enumerate(views, start=1):
+        before = matmul_rate(device)
+        seconds, rays = timed(partial(_reference_rays, reference, view, device), device)
+        result.rates.append((before + matmul_rate(device)) / 2)
+        result.reference.seconds.append(seconds / view.pixels.shape[0])
+        labels = void_where_unsure(rays, RenderConfig.preset("reference"))
+        result.reference.scores.append(score(view, labels.cpu(), rays.color.clamp(0, 1).cpu(), classes))
+        undarkened = rays.color / rays.opacity.clamp_min(1e-6).unsqueeze(-1)
+        result.undarkened_psnr.append(score(view, labels.cpu(), undarkened.clamp(0, 1).cpu(), classes).psnr)
+        for name, (level, depth) in variants.items():
+            seconds, picture = timed(
+                partial(render_level, model, RenderConfig.preset(level), view, view.truth.camera, depth=depth),
+                device,
+            )
+            rendered = result.levels[name]
+            rendered.seconds.append(seconds * IMAGE_RAYS / (view.truth.camera.width * view.truth.camera.height))
+            rendered.scores.append(score(view, _at(view, picture.labels), _at(view, picture.color), classes))
+        latest = ", ".join(f"{name} {one.seconds[-1]:.2f}" for name, one in result.levels.items())
+        on_progress(
+            f"view {done}/{len(views)} {view.name}: reference {result.reference.seconds[-1] * IMAGE_RAYS:.0f} s an "
+            f"image, {latest}"
+        )
+    return result
+
+
+def void_where_unsure(rays: RayOutput, config: RenderConfig) -> torch.Tensor:
+    """(rays) uint8 labels by the limits of a RenderConfig, as `SemanticField.render` applies them."""
+    assert rays.logits is not None  # of rays that were asked for their colour alone
+    confidence, labels = torch.softmax(rays.logits, dim=-1).max(-1)
+    return labels.to(torch.uint8).masked_fill(config.void(rays.opacity, rays.coverage, confidence), VOID)
+
+
+def _reference_rays(reference: ReferenceRenderer, view: BenchView, device: torch.device) -> RayOutput:
+    return reference.render(view.encoded, view.truth.camera.to(device), view.pixel_positions.to(device))
+
+
+def _at(view: BenchView, image: torch.Tensor) -> torch.Tensor:
+    return image.flatten(0, 1)[view.pixels]
+
+
+def _fastest_chunk(reference: ReferenceRenderer, view: BenchView, device: torch.device) -> int:
+    """The candidates are tried on all rays of a view, after a round that warms up."""
+    rays = view.pixel_positions.to(device)
+    target = view.truth.camera.to(device)
+    seconds: dict[int, float] = {}
+    for warm in (False, True):
+        for chunk in GPU_CHUNKS if device.type == "cuda" else CHUNKS:
+            reference.chunk_rays = chunk
+            spent, _ = timed(partial(reference.render, view.encoded, target, rays), device)
+            if warm:
+                seconds[chunk] = spent
+    return min(seconds, key=lambda chunk: seconds[chunk])

@@ -1,0 +1,87 @@
+"""What the bench renders: views of held-out rooms, their source views, and the fixed random pixels that are scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from sray.context import EncodedViews
+from sray.errors import ErrorCode, SrayError
+from sray.field import SemanticField
+from sray.frames import Frame, SourceViews
+from sray_train.data.scene import Scene
+
+SEED = 20_230
+"""Of the pixels; the same pixels whatever is measured."""
+
+
+@dataclass(frozen=True)
+class BenchView:
+    """One target and what it is rendered from."""
+
+    name: str
+    truth: Frame
+    sources: SourceViews
+    """With depth."""
+    features: Float[Tensor, "views channels rows columns"]
+    """Of the sources, encoded once; no timing includes them."""
+    pixels: Int64[Tensor, " pixels"]
+    """Scored pixels, row by row."""
+
+    def source_views(self, *, depth: bool) -> SourceViews:
+        return self.sources if depth else replace(self.sources, depth=None)
+
+    @property
+    def encoded(self) -> EncodedViews:
+        return EncodedViews(self.sources.images, self.sources.camera, self.features)
+
+    @property
+    def pixel_positions(self) -> Float[Tensor, "pixels 2"]:
+        """Column and row."""
+        width = self.truth.camera.width
+        return torch.stack([self.pixels % width, self.pixels // width], dim=-1).float()
+
+
+def bench_views(
+    field: SemanticField, scenes: list[Scene], *, targets: int, views: int, pixels: int, source_size: tuple[int, int]
+) -> list[BenchView]:
+    """Evenly spread targets of every scene, each with its nearest `views` frames resized to (width, height).
+
+    Raises SrayError(BAD_FILE) if a frame lacks labels or depth.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    found = []
+    for scene in scenes:
+        count = len(scene.frames)
+        for number in range(targets):
+            target = (2 * number + 1) * count // (2 * targets)
+            found.append(bench_view(field, scene, target, views, pixels, source_size, generator))
+    return found
+
+
+def bench_view(
+    field: SemanticField,
+    scene: Scene,
+    target: int,
+    views: int,
+    pixels: int,
+    source_size: tuple[int, int],
+    generator: torch.Generator,
+) -> BenchView:
+    """One target of a scene and its nearest frames. Raises SrayError(BAD_FILE) if a frame lacks labels or depth."""
+    truth = scene.frames[target]
+    frames = [scene.frames[index].resized(*source_size) for index in scene.nearest(target, views)]
+    sources = SourceViews.from_frames(frames)
+    if sources.depth is None or truth.labels is None:
+        raise SrayError(ErrorCode.BAD_FILE, f"{scene.name} has frames without depth or labels; the bench needs both")
+    chosen = torch.randperm(truth.camera.width * truth.camera.height, generator=generator)[:pixels]
+    return BenchView(
+        f"{scene.name}/{target}",
+        truth,
+        sources.to(field.device),
+        torch.stack([field.encode(frame.image) for frame in frames]),
+        chosen,
+    )

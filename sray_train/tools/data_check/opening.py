@@ -1,0 +1,87 @@
+"""Opens what is to be checked, as training would, but for what a check can report instead of refusing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import LABEL_SPACES, LabelSpace
+from sray_train.data.catalog import OPEN
+from sray_train.data.label_pictures import LabelPictures
+from sray_train.data.scannet import nyu40_table
+from sray_train.data.scene import Recording
+from sray_train.learn.config import DataConfig, Dataset, LabelIds
+from sray_train.tools.data_check.findings import Finding
+from sray_train.tools.data_check.folder_checks import open_whole_frames
+
+Layout = Literal["auto", "folder", "scannet", "replica", "blender", "llff"]
+
+SIGNS: tuple[tuple[str, Dataset], ...] = (
+    ("color", "folder"),
+    ("*.sens", "scannet"),
+    ("traj_w_c.txt", "replica"),
+    ("Sequence_*", "replica"),
+    ("transforms_*.json", "blender"),
+    ("poses_bounds.npy", "llff"),
+)
+"""What a scene of a dataset has in its folder."""
+
+
+def open_recordings(
+    path: Path, dataset: Layout, label_space: str, label_ids: LabelIds
+) -> list[tuple[Recording, list[Finding]]]:
+    """The recordings of one scene, each with what was wrong already when it was opened.
+
+    Raises SrayError(BAD_FILE), naming the path, for what is no recording at all.
+    """
+    path = path.expanduser().absolute()
+    if not path.exists():
+        raise _bad(path, "does not exist", "the folder of one scene, or its .sens file")
+    known = _layout_of(path) if dataset == "auto" else dataset
+    if (path / "color").is_dir() and known in ("folder", "scannet"):
+        return [_scannet_layout(path, LABEL_SPACES[label_space], label_ids)]
+    assert known in get_args(Dataset)
+    # LLFF's pictures are chosen by width: as wide as a check looks at anything.
+    data = DataConfig(known, str(path.parent), label_space=label_space, label_ids=label_ids, width=640, height=480)
+    found = OPEN[known](data, path.parent, path.stem if path.suffix == ".sens" else path.name)
+    if not found:
+        raise _bad(path, f"holds no scene of dataset {known}", "another --dataset, or the folder of one scene")
+    return [(recording, []) for recording in found]
+
+
+def _layout_of(path: Path) -> Dataset:
+    if path.suffix == ".sens":
+        return "scannet"
+    for sign, dataset in SIGNS:
+        if next(path.glob(sign), None) is not None:
+            return dataset
+    raise _bad(path, "looks like no dataset known here", f"one of {', '.join(sign for sign, _ in SIGNS)} in it")
+
+
+def _scannet_layout(folder: Path, label_space: LabelSpace, label_ids: LabelIds) -> tuple[Recording, list[Finding]]:
+    table, findings = None, []
+    if (folder / "label-filt").is_dir():
+        try:
+            table = nyu40_table(folder, LabelPictures.of(folder / "label-filt"), label_ids)
+        except SrayError as error:
+            # Looked at as NYU40 ids all the same: the label checks say what they are.
+            findings.append(_refused(error))
+    recording, more = open_whole_frames(folder, label_space, table)
+    return recording, findings + more
+
+
+def _refused(error: SrayError) -> Finding:
+    return Finding(
+        "labels-refused",
+        "problem",
+        "Training would refuse the label pictures.",
+        str(error),
+        "Their ids are not those that --label-ids says, or the table of ids is not there.",
+        "Do as the message says.",
+        {},
+    )
+
+
+def _bad(path: Path, found: str, expected: str) -> SrayError:
+    return SrayError(ErrorCode.BAD_FILE, f"{path} {found}; expected {expected}")

@@ -1,0 +1,144 @@
+"""A check's report: one HTML page that needs nothing beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sray.errors import ErrorCode, SrayError
+from sray.files import write_atomically
+from sray_train.tools.data_check import figures
+from sray_train.tools.data_check.camera_checks import Geometry
+from sray_train.tools.data_check.check import CheckResult
+from sray_train.tools.data_check.readings import AS_STORED
+from sray_train.tools.data_check.terminal import figures_line, verdict
+from sray_train.tools.report.page import css, percent, render_template
+
+MARK = '<meta name="generator" content="sray data check">'
+"""How a page of ours is known again: only those are written over."""
+LABELLED_FRAMES = 4
+IDS = 16
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture on the page."""
+
+    uri: str
+    caption: str
+    crisp: bool = True
+    """Pixels stay pixels when enlarged."""
+
+    @property
+    def alt(self) -> str:
+        return self.caption
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share on a chart."""
+
+    name: str
+    share: float
+    """Of the full length, 0..1."""
+    value: str
+    colour: str
+
+
+def write_page(result: CheckResult, path: Path) -> None:
+    """Write the page. Raises SrayError(BAD_FILE) if another file than a former report is in its place."""
+    if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace")[:600]:
+        raise SrayError(
+            ErrorCode.BAD_FILE, f"{path} exists and is no report of sray data check; expected a free name for --report"
+        )
+    html = render_template(
+        "data_check_page.html.jinja",
+        result=result,
+        verdict=verdict(result),
+        line=figures_line(result),
+        readings=_readings(result),
+        reprojections=_reprojections(result),
+        classes=_classes(result),
+        ids=_ids(result),
+        labelled=_labelled(result),
+        plots=_plots(result),
+    )
+    write_atomically(path, html.encode())
+
+
+def _readings(result: CheckResult) -> list[Bar]:
+    """Errors of all readings against the worst, the best first."""
+    worst = max(result.readings.values(), default=1.0) or 1.0
+    ordered = sorted(result.readings.items(), key=lambda item: item[1])
+    return [Bar(name, error / worst, f"{error:.2f} px", "#1f5fa8") for name, error in ordered]
+
+
+def _reprojections(result: CheckResult) -> list[Shown]:
+    geometry = result.geometry
+    pair = figures.shown_pair(geometry) if geometry else None
+    if geometry is None or pair is None:
+        return []
+    first, second = geometry.sample.number(pair.first), geometry.sample.number(pair.second)
+    stored = Geometry(geometry.sample, geometry.pairs)
+    shown = [
+        Shown(figures.data_uri(figures.misses(stored, pair), photo=True), f"matches {first} to {second}, as stored")
+    ]
+    mended = " and ".join(each.code for each in (geometry.poses, geometry.intrinsics) if each.code != AS_STORED.code)
+    if mended:
+        right = figures.misses(geometry, pair)
+        shown.append(Shown(figures.data_uri(right, photo=True), f"the same with {mended} mended"))
+    wrong_unit = any(finding.code in ("depth-unit", "poses-unit") for finding in result.findings)
+    factor = result.figures.get("depth_factor", 1.0) if wrong_unit else 1.0
+    if (carried := figures.reprojected(stored, pair)) is not None:
+        caption = f"{first} carried into {second} by depth, every other square"
+        shown.append(Shown(figures.data_uri(carried, photo=True), caption))
+        if (mended or wrong_unit) and (carried := figures.reprojected(geometry, pair, factor)) is not None:
+            shown.append(Shown(figures.data_uri(carried, photo=True), "the same with all that mended"))
+    return shown
+
+
+def _classes(result: CheckResult) -> list[Bar]:
+    if result.labels is None:
+        return []
+    space = result.label_space
+    shares = result.labels.classes
+    bars = [
+        Bar(name, shares[name], percent(shares[name]), css(colour))
+        for name, colour in zip(space.names, space.colours, strict=True)
+    ]
+    void = Bar("void", result.labels.void, percent(result.labels.void), "#000")
+    return [*sorted(bars, key=lambda bar: -bar.share), void]
+
+
+def _ids(result: CheckResult) -> list[Bar]:
+    ids = result.labels.ids if result.labels else {}
+    commonest = sorted(ids, key=lambda each: -ids[each])[:IDS]
+    return [Bar(str(each), ids[each], percent(ids[each]), "#5d6673") for each in commonest]
+
+
+def _labelled(result: CheckResult) -> list[Shown]:
+    if result.geometry is None or result.labels is None:
+        return []
+    sample = result.geometry.sample
+    found = [(position, frame) for position, frame in sample.frames.items() if frame.labels is not None]
+    count = min(LABELLED_FRAMES, len(found))
+    chosen = [found[(2 * index + 1) * len(found) // (2 * count)] for index in range(count)]
+    return [
+        Shown(
+            figures.data_uri(figures.labelled(frame, result.label_space), photo=True),
+            f"frame {sample.number(position)}",
+        )
+        for position, frame in chosen
+    ]
+
+
+def _plots(result: CheckResult) -> list[Shown]:
+    geometry = result.geometry
+    if geometry is None:
+        return []
+    path = figures.path_from_above(geometry.sample, geometry)
+    plots = [Shown(figures.data_uri(path), "the camera's path from above, with viewing directions; jumps in red")]
+    histogram = figures.depth_histogram(geometry.sample)
+    if histogram is not None:
+        plots.append(Shown(figures.data_uri(histogram), "depth of the sampled frames"))
+    return plots

@@ -1,0 +1,110 @@
+"""A rendered path as a video: colour, labels and depth side by side, and what the label colours mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sray.errors import ErrorCode, SrayError
+from sray.label_space import VOID, LabelSpace
+from sray_train.tools.rendering.render_folder import RenderFolder
+from sray_train.tools.report.pictures import Picture, depth_colours
+
+LEAST_WIDTH = 320
+"""Pixels of one of the three pictures: smaller ones are enlarged by a whole number."""
+ROW = 22
+"""Pixels: height of a line of the legend."""
+SAMPLED = 50
+"""Pictures whose depths set the range of the colours."""
+
+
+def write_video(path: Path, folder: RenderFolder, numbers: Sequence[int], rate: float) -> None:
+    """Write the pictures of these numbers as MP4 (MPEG-4), `rate` a second; the file appears whole or not at all.
+
+    Raises SrayError(BAD_FILE) if a picture is missing or the video cannot be written.
+    """
+    near, far = _depth_range(folder, numbers)
+    legend: Picture | None = None
+    writer = None
+    partial = path.with_name(f".{path.stem}.partial.mp4")  # OpenCV goes by the ending
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        for number in numbers:
+            labels, metres = folder.picture("labels", number), folder.picture("depth", number) / np.float32(1000)
+            depth = depth_colours(np.where(metres > 0, metres, np.nan).astype(np.float32), near, far)
+            times = max(1, -(-LEAST_WIDTH // labels.shape[1]))
+            parts = [folder.picture("color", number), folder.label_space.colourize(labels), depth]
+            strip = np.concatenate([_enlarged(part, times) for part in parts], axis=1)
+            if legend is None:
+                legend = legend_strip(folder.label_space, _present(folder, numbers), strip.shape[1])
+            frame = _even(np.concatenate([strip, legend], axis=0))
+            if writer is None:
+                size = (frame.shape[1], frame.shape[0])
+                writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+                if not writer.isOpened():
+                    raise SrayError(
+                        ErrorCode.BAD_FILE,
+                        f"{path} cannot be written as MP4 of {size[0]}x{size[1]}; expected a writable folder, and an "
+                        "OpenCV with FFmpeg (opencv-python-headless has it)",
+                    )
+            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        if writer is not None:
+            writer.release()
+            writer = None
+            partial.replace(path)
+    finally:
+        if writer is not None:
+            writer.release()
+        partial.unlink(missing_ok=True)
+
+
+def legend_strip(space: LabelSpace, present: Sequence[int], width: int) -> Picture:
+    """Lines of swatches with class names, `width` pixels wide."""
+    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.42
+    places: list[tuple[int, int, int]] = []
+    left, line = 8, 0
+    for index in present:
+        wide = 24 + cv2.getTextSize(space.names[index], font, size, 1)[0][0]
+        if left + wide > width and left > 8:
+            left, line = 8, line + 1
+        places.append((index, left, line))
+        left += wide + 12
+    strip = np.full(((line + 1) * ROW + 6, width, 3), 255, np.uint8)
+    for index, x, row in places:
+        y = 4 + row * ROW
+        cv2.rectangle(strip, (x, y + 3), (x + 13, y + 16), space.colours[index], cv2.FILLED)
+        cv2.putText(strip, space.names[index], (x + 19, y + 14), font, size, (29, 33, 41), 1, cv2.LINE_AA)
+    return strip
+
+
+def _present(folder: RenderFolder, numbers: Sequence[int]) -> list[int]:
+    found: set[int] = set()
+    for number in numbers:
+        found |= set(np.unique(folder.picture("labels", number)).tolist())
+    return sorted(found - {VOID})
+
+
+def _depth_range(folder: RenderFolder, numbers: Sequence[int]) -> tuple[float, float]:
+    """The same for the whole video: else a wall changes its colour without moving."""
+    looked_at = numbers[:: max(1, len(numbers) // SAMPLED)]
+    known = [stored[stored > 0] for stored in (folder.picture("depth", number) for number in looked_at)]
+    depths: NDArray[np.uint16] = np.concatenate(known) if known else np.zeros(0, np.uint16)
+    if not depths.size:
+        return 0.0, 1.0
+    near, far = np.percentile(depths, (2, 98)) / 1000
+    return float(near), float(far)
+
+
+def _enlarged(picture: Picture, times: int) -> Picture:
+    return picture.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _even(picture: Picture) -> Picture:
+    """The codec takes even sizes only."""
+    height, width = picture.shape[:2]
+    padded: Picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return padded

@@ -1,0 +1,96 @@
+"""The pictures of an evaluation's page, made small enough to stand inside it, as they come."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sray.label_space import LabelSpace
+from sray_train.score.evaluate import Rendering
+from sray_train.tools.report import pictures
+
+WIDEST = 480
+"""Pixels; larger pictures are shrunk to it: a page with a hundred of them must still open."""
+
+
+@dataclass(frozen=True)
+class InlinePicture:
+    """A picture inside the page."""
+
+    source: str
+    """data: URI."""
+    caption: str
+    alt: str
+    crisp: bool
+    """Class colours: pixels stay pixels when enlarged."""
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """One rendering beside what it should have been."""
+
+    pictures: tuple[InlinePicture, ...]
+    present: frozenset[int]
+    """Classes that its label pictures show."""
+
+
+class Gallery:
+    """Takes renderings one by one, and keeps their pictures only."""
+
+    def __init__(self, label_space: LabelSpace) -> None:
+        self._space = label_space
+        self.rows: dict[str, list[PictureRow]] = {}
+        """By scene, in the order they were seen."""
+
+    def see(self, rendering: Rendering) -> None:
+        self.rows.setdefault(rendering.query.scene.name, []).append(self._row(rendering))
+
+    def _row(self, rendering: Rendering) -> PictureRow:
+        truth, view, space = rendering.truth, rendering.view, self._space
+        labels = view.labels.numpy()
+        colour = (view.color * 255).round().to(torch.uint8).numpy()
+        shown = [("colour, recorded", truth.image.numpy(), False), ("colour, rendered", colour, False)]
+        present = set(np.unique(labels).tolist())
+        if truth.labels is not None:
+            true = truth.labels.numpy()
+            present |= set(np.unique(true).tolist())
+            shown.append(("labels, true", space.colourize(true), True))
+        shown.append(("labels, rendered", space.colourize(labels), True))
+        if truth.labels is not None:
+            shown.append(("error", pictures.error(labels, true), True))
+        near, far = _range(view.depth.numpy() if truth.depth is None else truth.depth.numpy())
+        depth = pictures.depth_colours(view.depth.numpy(), near, far)
+        shown.append((f"depth, rendered, {near:.1f} m (bright) to {far:.1f} m", depth, False))
+        return PictureRow(
+            tuple(
+                InlinePicture(_inline(picture, crisp=crisp), caption, f"{truth.name}: {caption}", crisp)
+                for caption, picture, crisp in shown
+            ),
+            frozenset(present),
+        )
+
+
+def _range(depth: NDArray[np.float32]) -> tuple[float, float]:
+    known = depth[np.isfinite(depth)]
+    if not known.size:
+        return 0.0, 1.0
+    near, far = np.percentile(known, (2, 98))
+    return float(near), float(far)
+
+
+def _inline(picture: pictures.Picture, *, crisp: bool) -> str:
+    height, width = picture.shape[:2]
+    if width > WIDEST:
+        how = cv2.INTER_NEAREST_EXACT if crisp else cv2.INTER_AREA
+        picture = cv2.resize(picture, (WIDEST, max(1, round(height * WIDEST / width))), interpolation=how)
+    # Class colours must stay exact; photographs may not weigh ten times as much.
+    kind, options = (".png", []) if crisp else (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 92])
+    done, encoded = cv2.imencode(kind, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    assert done, f"OpenCV cannot encode a picture of shape {picture.shape} as {kind}"
+    media = "image/png" if crisp else "image/jpeg"
+    return f"data:{media};base64,{base64.b64encode(encoded.tobytes()).decode()}"
