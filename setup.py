@@ -43,6 +43,7 @@ setup(
         "opencv-python-headless<5",
         "safetensors",
         "jaxtyping",
+        "pyyaml",
         "rosbags",
     ],
     extras_require={
@@ -55,7 +56,6 @@ setup(
             "jinja2",
             "rich",
             "tqdm",
-            "pyyaml",
             "pillow",
             "lightning-fabric",
             "torchmetrics",
@@ -64,7 +64,6 @@ setup(
         "segmenter": [
             "transformers>=5,<6",
             "pillow",
-            "pyyaml",
         ],
         "dev": [
             "pytest",
