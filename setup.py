@@ -81,10 +81,10 @@ setup(
     entry_points={
         "console_scripts": [
             "sray = sray_train.cli:main",
-            "semantic_mapper = sray_ros.semantic_mapper:main",
-            "sequence_player = sray_ros.sequence_player:main",
-            "label_scorer = sray_ros.label_scorer:main",
-            "segmenter = sray_ros.segmenter:main",
+            "semantic_mapper = sray_ros.mapper.node:main",
+            "sequence_player = sray_ros.player.node:main",
+            "label_scorer = sray_ros.scorer.node:main",
+            "segmenter = sray_ros.segmenter.node:main",
         ],
     },
     zip_safe=False,
