@@ -43,7 +43,6 @@ setup(
         "opencv-python-headless<5",
         "safetensors",
         "jaxtyping",
-        "pyyaml",
         "rosbags",
     ],
     extras_require={
@@ -56,6 +55,7 @@ setup(
             "jinja2",
             "rich",
             "tqdm",
+            "pyyaml",
             "pillow",
             "lightning-fabric",
             "torchmetrics",
@@ -64,6 +64,7 @@ setup(
         "segmenter": [
             "transformers>=5,<6",
             "pillow",
+            "pyyaml",
         ],
         "dev": [
             "pytest",
@@ -81,10 +82,10 @@ setup(
     entry_points={
         "console_scripts": [
             "sray = sray_train.cli:main",
-            "semantic_mapper = sray_ros.mapper.node:main",
-            "sequence_player = sray_ros.player.node:main",
-            "label_scorer = sray_ros.scorer.node:main",
-            "segmenter = sray_ros.segmenter.node:main",
+            "semantic_mapper = sray_ros.semantic_mapper:main",
+            "sequence_player = sray_ros.sequence_player:main",
+            "label_scorer = sray_ros.label_scorer:main",
+            "segmenter = sray_ros.segmenter:main",
         ],
     },
     zip_safe=False,

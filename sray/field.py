@@ -18,7 +18,7 @@ from sray.label_space import VOID
 from sray.ray_engine import Chain, PlainRays, RayEngine, ray_engine
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
-from sray.sampling import ROOM_BOUNDS
+from sray.sampling import ROOM_BOUNDS, Bounds
 from sray.shaded import Shaded
 from sray.tile_renderer import TileRenderer
 
@@ -64,7 +64,7 @@ class SemanticField:
         self._chain = Chain.of(self.model, self.config)
         self._engine: RayEngine | None = None
         self._views: SourceViews | None = None
-        self._bounds = ROOM_BOUNDS
+        self._range = self.model.depth_range(ROOM_BOUNDS)
 
     @property
     def device(self) -> torch.device:
@@ -82,17 +82,16 @@ class SemanticField:
         self,
         views: SourceViews,
         features: Float[Tensor, "views channels rows columns"] | None = None,
-        bounds: tuple[float, float] | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
         """Render from these views, with the model's present weights, from now on.
 
         Views with depth guide the samples by it. `features`: stacked results of `encode`; None encodes here.
-        `bounds`: near and far of the scene in metres (camera z); None: 0.5 to 8.
+        `bounds`: of the scene; None: 0.5 to 8 m.
         Raises ValueError unless 0 < near < far and the features are those of so many views.
         """
-        near, far = bounds or ROOM_BOUNDS
-        if not 0 < near < far or not math.isfinite(far):
-            raise ValueError(f"bounds are {near} to {far} m; expected 0 < near < far")
+        bounds = bounds or ROOM_BOUNDS
+        depth_range = self.model.depth_range(bounds)
         views = views.to(self.device)
         channels = self.model.feature_channels
         if features is not None and features.shape[:2] != (views.count, channels):
@@ -100,10 +99,10 @@ class SemanticField:
                 f"features have shape {tuple(features.shape)}; expected "
                 f"({views.count}, {channels}, rows, columns), one for each view"
             )
-        encoded = self.model.encode(views, None if features is None else features.to(self.device), (near, far))
+        encoded = self.model.encode(views, None if features is None else features.to(self.device), bounds)
         self._engine = ray_engine(self.model, self._chain, encoded, self.config)
         self._views = views
-        self._bounds = (near, far)
+        self._range = depth_range
 
     @torch.inference_mode()
     def render(
@@ -127,9 +126,7 @@ class SemanticField:
         if scale != 1:
             camera = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
         view = RenderedView.blank(camera)  # first: a size beyond the memory is refused before any work
-        tiles = TileRenderer(
-            self._engine, self.config, camera.to(self.device), self._views, self._bounds, self.model.config.spacing
-        )
+        tiles = TileRenderer(self._engine, self.config, camera.to(self.device), self._views, self._range)
         windows = PixelGrid(camera.width, camera.height, 1).windows(self._tile)
         for done, window in enumerate(windows):
             if canceled is not None and canceled():

@@ -29,8 +29,9 @@ from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame, SourceViews
 from sray.held_out import HeldOut, Score
 from sray.losses import total_loss
-from sray.ray_model import RayModel, RaySamples
-from sray.sampling import ROOM_BOUNDS
+from sray.ray_model import RayModel
+from sray.rays import SampleCounts
+from sray.sampling import ROOM_BOUNDS, Bounds
 from sray.supervision import LabelledPixels, balanced_weights, check_teaching_frames, picture_loss, target_rays
 from sray.view_selection import select_views
 
@@ -97,10 +98,10 @@ class FineTuner(Generic[M]):
         held_out: Sequence[Frame] = (),
         config: FineTuneConfig | None = None,
         *,
-        bounds: tuple[float, float] = ROOM_BOUNDS,
+        bounds: Bounds = ROOM_BOUNDS,
     ) -> None:
         """`sources` and `tuning` frames teach by the labels, colour and depth they have, each rendered from its
-        nearest others; `held_out` ones are rendered from `sources`, and only scored. `bounds`: near and far, metres.
+        nearest others; `held_out` ones are rendered from `sources`, and only scored. `bounds`: of the scene.
 
         Raises SrayError: TOO_FEW_VIEWS for fewer than two frames, or if labels should teach and none does;
         MODEL_MISMATCH for a label the model does not know. ValueError if sizes differ, or a held-out frame would teach.
@@ -239,12 +240,11 @@ class FineTuner(Generic[M]):
         frame, sources = self._frames[target], self._sources_of(target)
         pixels, truth = target_rays(frame, config.rays, self._generator, self._class_weights)
         views = self._encode(sources)
+        rays = self.model.rays(frame.camera.to(self._device), pixels.to(self._device), self._bounds)
         outputs = self.model(
             views,
-            frame.camera.to(self._device),
-            pixels.to(self._device),
-            self._bounds,
-            RaySamples(config.coarse_samples, config.fine_samples),
+            rays,
+            SampleCounts(config.coarse_samples, config.fine_samples),
             torch.Generator(self._device).manual_seed(int(torch.randint(0, 2**31, (1,), generator=self._generator))),
             coarse_semantics=False,
         )
@@ -253,8 +253,7 @@ class FineTuner(Generic[M]):
                 replace(output, color=output.color / output.opacity.clamp_min(MIN_OPACITY).unsqueeze(-1))
                 for output in outputs
             )
-        spacing = self.model.config.spacing
-        loss, terms = total_loss(outputs, truth.to(self._device), config.loss, self._bounds, spacing)
+        loss, terms = total_loss(outputs, truth.to(self._device), config.loss, rays.range)
         if self._pictures_teach:
             terms["pictures"] = self._loss_of_pictures(views.features, sources)
             loss = loss + config.loss.semantic * terms["pictures"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from sray.losses import LossWeights
-from sray.model import RaySamples
+from sray.rays import SampleCounts
 
 Mode = Literal["full", "heads"]
 
@@ -57,7 +57,7 @@ class FineTuneConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        RaySamples(self.coarse_samples, self.fine_samples)  # raises ValueError for too few
+        SampleCounts(self.coarse_samples, self.fine_samples)  # raises ValueError for too few
         if self.mode not in get_args(Mode):
             raise ValueError(f"mode is {self.mode!r}; expected one of {', '.join(get_args(Mode))}")
         for name in ("steps", "pictures", "pixels", "rays", "views", "validate_every"):

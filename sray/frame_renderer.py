@@ -11,12 +11,13 @@ from torch import Tensor
 from sray.camera import Camera
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
+from sray.sampling import Bounds
 
 
 class FrameRenderer:
     """Encodes a frame when it is first a source."""
 
-    def __init__(self, field: SemanticField, frames: Sequence[Frame], bounds: tuple[float, float]) -> None:
+    def __init__(self, field: SemanticField, frames: Sequence[Frame], bounds: Bounds) -> None:
         """`bounds`: near and far, metres."""
         self._field = field
         self._frames = frames

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.frames import SourceViews
-from sray.sampling import Spacing, coordinate_of
+from sray.sampling import DepthRange
 
 
 @dataclass(frozen=True)
@@ -148,10 +148,10 @@ def nearest_depth(sources: SourceViews, target: Camera, grid: PixelGrid) -> Floa
 
 
 def distribution_around(
-    depth: Float[Tensor, "cells"], bins: int, bounds: tuple[float, float], spacing: Spacing
+    depth: Float[Tensor, "cells"], bins: int, depth_range: DepthRange
 ) -> tuple[Float[Tensor, "cells bins"], Bool[Tensor, "cells"]]:
-    """A peak two bins to either side of each depth (metres), and whether there is one: known and within bounds."""
-    coordinate = coordinate_of(depth, *bounds, spacing)
+    """A peak two bins to either side of each depth (metres), and whether there is one: known and in the range."""
+    coordinate = depth_range.coordinate_of(depth)
     known = (coordinate >= 0) & (coordinate <= 1)
     centres = (torch.arange(bins, device=depth.device) + 0.5) / bins
     peak = (2 - bins * (coordinate.unsqueeze(-1) - centres).abs()).clamp_min(0)

@@ -13,6 +13,7 @@ from sray.frames import Frame
 from sray.metrics import ConfusionMatrix, psnr
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
+from sray.sampling import Bounds
 from sray.view_selection import select_views
 
 MOST_PIXELS = 160 * 120
@@ -57,9 +58,7 @@ class Score:
 class HeldOut:
     """Renders held-out frames from source frames, as the node would, from colour alone (RGB)."""
 
-    def __init__(
-        self, frames: Sequence[Frame], sources: Sequence[Frame], views: int, bounds: tuple[float, float]
-    ) -> None:
+    def __init__(self, frames: Sequence[Frame], sources: Sequence[Frame], views: int, bounds: Bounds) -> None:
         """Each frame is rendered from its `views` nearest sources; `bounds`: near and far, metres."""
         self._frames = [small(frame) for frame in frames]
         self._sources = list(sources)

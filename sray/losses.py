@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sray.label_space import VOID
 from sray.ray_model import RayOutput
-from sray.sampling import Spacing, coordinate_of
+from sray.sampling import DepthRange
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ def total_loss(
     outputs: tuple[RayOutput, ...],
     targets: RayTargets,
     weights: LossWeights,
-    bounds: tuple[float, float],
-    spacing: Spacing,
+    depth_range: DepthRange,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Eq. 16 summed over the coarse and the fine pass (eq. 15), and each term by itself (unweighted).
 
@@ -65,7 +64,7 @@ def total_loss(
         "color": torch.stack([F.mse_loss(output.color, targets.color) for output in outputs]).sum(),
     }
     if targets.depth is not None:
-        terms["depth"] = torch.stack([depth_loss(output, targets.depth, bounds, spacing) for output in outputs]).sum()
+        terms["depth"] = torch.stack([depth_loss(output, targets.depth, depth_range) for output in outputs]).sum()
     total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
     return total, terms
 
@@ -77,16 +76,14 @@ def semantic_loss(logits: Float[Tensor, "rays classes"], labels: UInt8[Tensor, "
     return summed / labelled.clamp_min(1)
 
 
-def depth_loss(
-    output: RayOutput, depth: Float[Tensor, "rays"], bounds: tuple[float, float], spacing: Spacing
-) -> Float[Tensor, ""]:
+def depth_loss(output: RayOutput, depth: Float[Tensor, "rays"], depth_range: DepthRange) -> Float[Tensor, ""]:
     """How far the compositing weights lie from the true surface, plus what is left of the light behind it.
 
     In units of the normalised coordinate x 10, so that neither term drowns the other; a negative log likelihood of the
     weights within a fortieth of the ray pulls in a pass that has not found the surface yet.
     """
-    known = depth.isfinite() & (depth > bounds[0]) & (depth < bounds[1])
-    truth = coordinate_of(torch.where(known, depth, bounds[0]), *bounds, spacing).unsqueeze(-1)
+    known = depth.isfinite() & (depth > depth_range.near) & (depth < depth_range.far)
+    truth = depth_range.coordinate_of(torch.where(known, depth, depth_range.near)).unsqueeze(-1)
     distance = (output.coordinates - truth).abs()
     spread = 10 * (output.weights * distance).sum(-1)
     leftover = 1 - output.opacity

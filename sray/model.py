@@ -5,7 +5,7 @@ encoder -> context M -> geometry (coarse) -> samples -> context M -> attention, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from jaxtyping import Float
@@ -15,12 +15,12 @@ from sray.attention import AttentionVariant, CrossReprojectionAttention
 from sray.context import ContextBuilder, ContextSpace, EncodedViews
 from sray.density import GeometryNetwork
 from sray.encoder import FEATURE_CHANNELS, ResUNet
-from sray.ray_model import Head, RayModel, RayOutput, RaySamples
+from sray.ray_model import Head, RayModel, RayOutput
 from sray.sampling import Spacing
 from sray.view_weights import SemanticWeightNetwork
 from sray.volume import composite, compositing_weights, step_lengths
 
-__all__ = ["RayHead", "RayOutput", "RaySamples", "SemanticRay", "SemanticRayConfig"]
+__all__ = ["RayHead", "RayOutput", "SemanticRay", "SemanticRayConfig"]
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,9 @@ class RayHead(Head):
     ) -> RayOutput:
         geometry = self.geometry(observed)
         weights = compositing_weights(geometry.density, step_lengths(coordinates))
-        opacity = weights.sum(-1)
         seen_by = observed.valid.sum(0).to(weights)
-        logits = self._logits(observed, coordinates, weights) if semantics else None
-        return RayOutput.along(weights, opacity, coordinates, depths, geometry.color, seen_by, logits)
+        output = RayOutput.along(weights, coordinates, depths, geometry.color, seen_by)
+        return replace(output, logits=self._logits(observed, coordinates, weights)) if semantics else output
 
     def _logits(self, context: ContextSpace, coordinates: Tensor, weights: Tensor) -> Tensor:
         refined = self.attention(context.tokens, context.valid, coordinates)

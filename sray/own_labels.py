@@ -18,6 +18,7 @@ from sray.field import SemanticField
 from sray.frame_renderer import FrameRenderer
 from sray.frames import Frame
 from sray.label_space import VOID
+from sray.sampling import Bounds
 from sray.view_selection import select_views
 
 VIEWS = 8
@@ -28,7 +29,7 @@ def own_labels(
     field: SemanticField,
     frames: Sequence[Frame],
     which: Sequence[int],
-    bounds: tuple[float, float],
+    bounds: Bounds,
     on_progress: Callable[[float], None] = lambda fraction: None,
 ) -> dict[int, UInt8[Tensor, "height width"]]:
     """Labels of the frames at the positions `which`, each rendered from its nearest others. RGB alone.

@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sray.camera import Camera
 from sray.context import EncodedViews
 from sray.kernel import NativeRays, NoKernel
 from sray.model import SemanticRay
 from sray.ray_model import RayModel, RayOutput
+from sray.rays import RayBundle
 from sray.render_config import RenderConfig
 
 logger = logging.getLogger(__name__)
@@ -29,31 +29,13 @@ MAX_SEQUENCES = 65_535
 
 @runtime_checkable
 class RayEngine(Protocol):
-    """`pixels` of the target camera, ascending normalised `coordinates` within `bounds` (metres, camera z)."""
+    """Asked along rays, at ascending normalised `coordinates` of each."""
 
-    def look(
-        self,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        coordinates: Float[Tensor, "rays samples"],
-        bounds: tuple[float, float],
-    ) -> Float[Tensor, "rays samples"]: ...
+    def look(self, rays: RayBundle, coordinates: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays samples"]: ...
 
-    def shade(
-        self,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        coordinates: Float[Tensor, "rays samples"],
-        bounds: tuple[float, float],
-    ) -> RayOutput: ...
+    def shade(self, rays: RayBundle, coordinates: Float[Tensor, "rays samples"]) -> RayOutput: ...
 
-    def tint(
-        self,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        coordinates: Float[Tensor, "rays 1"],
-        bounds: tuple[float, float],
-    ) -> Float[Tensor, "rays 3"]: ...
+    def tint(self, rays: RayBundle, coordinates: Float[Tensor, "rays 1"]) -> Float[Tensor, "rays 3"]: ...
 
 
 class Chain(NamedTuple):
@@ -79,34 +61,27 @@ class PlainRays:
         self._device = views.features.device.type
         self._autocast = torch.autocast(self._device, torch.bfloat16, enabled=config.precision == "bfloat16")
 
-    def look(self, target: Camera, pixels: Tensor, coordinates: Tensor, bounds: tuple[float, float]) -> Tensor:
-        return torch.cat(self._run(self._chain.look, target, pixels, coordinates, bounds)).float()
+    def look(self, rays: RayBundle, coordinates: Tensor) -> Tensor:
+        return torch.cat(self._run(self._chain.look, rays, coordinates)).float()
 
-    def shade(self, target: Camera, pixels: Tensor, coordinates: Tensor, bounds: tuple[float, float]) -> RayOutput:
-        parts = self._run(self._chain.shade, target, pixels, coordinates, bounds)
+    def shade(self, rays: RayBundle, coordinates: Tensor) -> RayOutput:
+        parts = self._run(self._chain.shade, rays, coordinates)
         return RayOutput(
             **{f.name: torch.cat([getattr(part, f.name) for part in parts]).float() for f in fields(RayOutput)}
         )
 
-    def tint(self, target: Camera, pixels: Tensor, coordinates: Tensor, bounds: tuple[float, float]) -> Tensor:
-        return torch.cat(self._run(self._chain.tint, target, pixels, coordinates, bounds)).float()
+    def tint(self, rays: RayBundle, coordinates: Tensor) -> Tensor:
+        return torch.cat(self._run(self._chain.tint, rays, coordinates)).float()
 
-    def _run(
-        self,
-        function: Callable[..., Any],
-        target: Camera,
-        pixels: Tensor,
-        coordinates: Tensor,
-        bounds: tuple[float, float],
-    ) -> list[Any]:
+    def _run(self, function: Callable[..., Any], rays: RayBundle, coordinates: Tensor) -> list[Any]:
         size = self._chunk_rays
         if self._device != "cpu":
             # As large as attention on a GPU takes them: its grids have 65 535 sequences at most.
             size = max(1, MAX_SEQUENCES // max(coordinates.shape[1], self._views.count))
         with self._autocast:
             return [
-                function(self._views, target, *chunk, bounds)
-                for chunk in zip(torch.split(pixels, size), torch.split(coordinates, size), strict=True)
+                function(self._views, part, places)
+                for part, places in zip(rays.split(size), torch.split(coordinates, size), strict=True)
             ]
 
 

@@ -19,7 +19,8 @@ from sray.camera import Camera
 from sray.context import EncodedViews
 from sray.encoder import FEATURE_CHANNELS
 from sray.frames import SourceViews
-from sray.sampling import ROOM_BOUNDS, Spacing, depth_of, importance_samples, uniform_samples
+from sray.rays import RayBundle, SampleCounts
+from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, importance_samples, uniform_samples
 from sray.volume import composite
 
 
@@ -44,19 +45,18 @@ class RayOutput:
     @staticmethod
     def along(
         weights: Float[Tensor, "rays samples"],
-        opacity: Float[Tensor, " rays"],
         coordinates: Float[Tensor, "rays samples"],
         depths: Float[Tensor, "rays samples"],
         colors: Float[Tensor, "rays samples 3"],
         seen_by: Float[Tensor, "rays samples"],
-        logits: Float[Tensor, "rays classes"] | None,
     ) -> RayOutput:
-        """What samples add up to under compositing weights (`opacity`: their sum).
+        """What samples add up to under compositing weights; without logits, which need more than a sum.
 
-        `seen_by`: source views that see a sample; `logits` are composited already.
+        `seen_by`: source views that see a sample.
         """
+        opacity = weights.sum(-1)
         return RayOutput(
-            logits=logits,
+            logits=None,
             color=composite(weights, colors),
             depth=(weights * depths).sum(-1) / opacity.clamp_min(1e-6),
             opacity=opacity,
@@ -78,18 +78,6 @@ class RayOutput:
             opacity=self.opacity * scale,
             weights=self.weights * scale.unsqueeze(-1),
         )
-
-
-@dataclass(frozen=True)
-class RaySamples:
-    """How many samples a ray gets in each pass."""
-
-    coarse: int = 64
-    fine: int = 64
-
-    def __post_init__(self) -> None:
-        if self.coarse < 2 or self.fine < 2:
-            raise ValueError(f"{self.coarse} coarse and {self.fine} fine samples; expected at least 2 of each")
 
 
 @runtime_checkable
@@ -169,16 +157,23 @@ class RayModel(nn.Module):
         """What the heads read at world points (metres) on rays from `origin`, the target camera's centre."""
         raise NotImplementedError
 
+    def depth_range(self, bounds: Bounds) -> DepthRange:
+        """A scene's near and far with the spacing of samples that this model was trained with."""
+        return DepthRange(*bounds, self.config.spacing)
+
+    def rays(self, camera: Camera, pixels: Float[Tensor, "rays 2"], bounds: Bounds) -> RayBundle:
+        """Rays of a target camera between a scene's near and far, as this model samples them."""
+        return RayBundle(camera, pixels, self.depth_range(bounds))
+
     def encode(
         self,
         views: SourceViews,
         features: Float[Tensor, "views channels rows columns"] | None = None,
-        bounds: tuple[float, float] = ROOM_BOUNDS,
+        bounds: Bounds = ROOM_BOUNDS,
     ) -> EncodedViews:
         """What rays read of source views: once per set of views is enough.
 
-        `features`: the encoder's of each picture, where they are kept; None encodes here. `bounds`: near and far of the
-        scene, camera z in metres.
+        `features`: the encoder's of each picture, where they are kept; None encodes here. `bounds`: of the scene.
         """
         if features is None:
             # Under autocast features come in half precision, pixels do not; they are sampled alike.
@@ -188,84 +183,49 @@ class RayModel(nn.Module):
     def forward(
         self,
         views: EncodedViews,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        bounds: tuple[float, float],
-        samples: RaySamples,
+        rays: RayBundle,
+        samples: SampleCounts,
         generator: torch.Generator | None = None,
         *,
         coarse_semantics: bool = True,
     ) -> tuple[RayOutput, RayOutput]:
-        """Coarse and fine result along the target's rays through `pixels`, for training (eq. 15 needs both).
+        """Coarse and fine result along the rays, for training (eq. 15 needs both).
 
-        `bounds`: near and far, camera z in metres. With a generator samples are jittered. `coarse_semantics=False`
-        leaves out the coarse logits: no render shows them, and they are half the work.
+        With a generator samples are jittered. `coarse_semantics=False` leaves out the coarse logits: no render shows
+        them, and they are half the work.
         """
-        coordinates = uniform_samples(pixels.shape[0], samples.coarse, device=pixels.device, generator=generator)
-        observed = self._observe_along(views, target, pixels, coordinates, bounds)
-        coarse = self.coarse(*observed, semantics=coarse_semantics)
+        coordinates = uniform_samples(len(rays), samples.coarse, device=rays.pixels.device, generator=generator)
+        coarse = self.coarse(*self._observe_along(views, rays, coordinates), semantics=coarse_semantics)
         coordinates = importance_samples(coarse.weights, samples.fine, generator=generator)
-        return coarse, self.fine(*self._observe_along(views, target, pixels, coordinates, bounds))
+        return coarse, self.fine(*self._observe_along(views, rays, coordinates))
 
-    def infer(
-        self,
-        views: EncodedViews,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        bounds: tuple[float, float],
-        samples: RaySamples,
-    ) -> RayOutput:
+    def infer(self, views: EncodedViews, rays: RayBundle, samples: SampleCounts) -> RayOutput:
         """The fine result alone, each ray by itself: the coarse pass looks for surfaces only."""
-        coordinates = uniform_samples(pixels.shape[0], samples.coarse, device=pixels.device)
-        weights = self.look(views, target, pixels, coordinates, bounds)
-        return self.shade(views, target, pixels, importance_samples(weights, samples.fine), bounds)
+        coordinates = uniform_samples(len(rays), samples.coarse, device=rays.pixels.device)
+        weights = self.look(views, rays, coordinates)
+        return self.shade(views, rays, importance_samples(weights, samples.fine))
 
     def look(
-        self,
-        views: EncodedViews,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        coordinates: Float[Tensor, "rays samples"],
-        bounds: tuple[float, float],
+        self, views: EncodedViews, rays: RayBundle, coordinates: Float[Tensor, "rays samples"]
     ) -> Float[Tensor, "rays samples"]:
         """Where surfaces are: the coarse head's compositing weights at ascending normalised coordinates."""
-        observed, _, _ = self._observe_along(views, target, pixels, coordinates, bounds)
+        observed, _, _ = self._observe_along(views, rays, coordinates)
         return self.coarse.surface_weights(observed, coordinates)
 
-    def shade(
-        self,
-        views: EncodedViews,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        coordinates: Float[Tensor, "rays samples"],
-        bounds: tuple[float, float],
-    ) -> RayOutput:
+    def shade(self, views: EncodedViews, rays: RayBundle, coordinates: Float[Tensor, "rays samples"]) -> RayOutput:
         """What surfaces are: the fine head's result at ascending normalised coordinates."""
-        shaded: RayOutput = self.fine(*self._observe_along(views, target, pixels, coordinates, bounds))
+        shaded: RayOutput = self.fine(*self._observe_along(views, rays, coordinates))
         return shaded
 
     def tint(
-        self,
-        views: EncodedViews,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        coordinates: Float[Tensor, "rays 1"],
-        bounds: tuple[float, float],
+        self, views: EncodedViews, rays: RayBundle, coordinates: Float[Tensor, "rays 1"]
     ) -> Float[Tensor, "rays 3"]:
         """Colours, 0..1, of surfaces at known normalised coordinates, by the fine head."""
-        observed, _, _ = self._observe_along(views, target, pixels, coordinates, bounds)
+        observed, _, _ = self._observe_along(views, rays, coordinates)
         return self.fine.tint(observed).squeeze(1)
 
-    def _observe_along(
-        self,
-        views: EncodedViews,
-        target: Camera,
-        pixels: Tensor,
-        coordinates: Tensor,
-        bounds: tuple[float, float],
-    ) -> tuple[Any, Tensor, Tensor]:
-        with torch.autocast(pixels.device.type, enabled=False):  # half precision would move points by centimetres
-            depths = depth_of(coordinates, *bounds, self.config.spacing)
-            directions = target.ray_directions(pixels)
-            points = target.centre + depths.unsqueeze(-1) * directions.unsqueeze(-2)
-        return self.observe(views, target.centre, points), coordinates, depths
+    def _observe_along(self, views: EncodedViews, rays: RayBundle, coordinates: Tensor) -> tuple[Any, Tensor, Tensor]:
+        with torch.autocast(coordinates.device.type, enabled=False):  # half precision would move points by centimetres
+            depths = rays.range.depth_of(coordinates)
+            points = rays.points(depths)
+        return self.observe(views, rays.camera.centre, points), coordinates, depths

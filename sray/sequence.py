@@ -23,7 +23,7 @@ from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame, nearest_exact
 from sray.label_space import ROOMS, LabelSpace
-from sray.sampling import ROOM_BOUNDS
+from sray.sampling import ROOM_BOUNDS, Bounds
 
 FRAME_PERIOD_NS = 1_000_000_000 // 30
 """The layout holds no stamps: file number N is taken at 1 s + N / 30 s."""
@@ -113,7 +113,7 @@ class Sequence:
         return Path(os.path.abspath(self.folder)).name  # noqa: PTH100 - "." has no name; resolve() would follow links
 
     @property
-    def bounds(self) -> tuple[float, float]:
+    def bounds(self) -> Bounds:
         """Near and far, camera z in metres: the layout does not say, so those of a room."""
         return ROOM_BOUNDS
 

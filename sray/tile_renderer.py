@@ -10,8 +10,9 @@ from sray.camera import Camera
 from sray.frames import SourceViews
 from sray.guidance import PixelGrid, Window, distribution_around, nearest_depth, spread
 from sray.ray_engine import RayEngine
+from sray.rays import RayBundle
 from sray.render_config import RenderConfig
-from sray.sampling import Spacing, coordinate_of, importance_samples, uniform_samples
+from sray.sampling import DepthRange, importance_samples, uniform_samples
 from sray.shaded import Shaded
 from sray.upsampling import upsample_along_colors
 
@@ -28,15 +29,13 @@ class TileRenderer:
         config: RenderConfig,
         camera: Camera,
         sources: SourceViews,
-        bounds: tuple[float, float],
-        spacing: Spacing,
+        depth_range: DepthRange,
     ) -> None:
         self._engine = engine
         self._config = config
         self._camera = camera
         self._device = camera.intrinsics.device
-        self._bounds = bounds
-        self._spacing = spacing
+        self._range = depth_range
         self._cells = PixelGrid(camera.width, camera.height, config.label_stride)
         self._looked_at = PixelGrid(camera.width, camera.height, config.coarse_stride)
         self._measured: PixelGrid | None = None
@@ -54,24 +53,22 @@ class TileRenderer:
         return upsample_along_colors(window, cells, self._shade(cells), self._tint)
 
     def _tint(self, pixels: Float[Tensor, "rays 2"], depth: Float[Tensor, " rays"]) -> Float[Tensor, "rays 3"]:
-        coordinates = coordinate_of(depth.clamp(*self._bounds), *self._bounds, self._spacing)
-        return self._engine.tint(self._camera, pixels, coordinates.unsqueeze(-1), self._bounds)
+        coordinates = self._range.coordinate_of(self._range.clamp(depth))
+        return self._engine.tint(self._rays(pixels), coordinates.unsqueeze(-1))
 
     def _shade(self, window: Window) -> Shaded:
         """Every cell of the window, with as many samples as its guide asks for, and none where nothing is."""
         config, (guide, measured) = self._config, self._guide(window)
-        pixels = window.pixels(guide.device)
+        rays = self._rays(window.pixels(guide.device))
         seen = guide.sum(-1) > 1e-6
         wide = spread(guide) > WIDE
         shaded: Shaded | None = None
         for samples, group in ((config.fine_samples, seen & ~wide), (config.wide_samples, seen & wide)):
             index = torch.nonzero(group).squeeze(-1)
-            rays = self._engine.shade(
-                self._camera, pixels[index], importance_samples(guide[index], samples), self._bounds
-            )
+            found = self._engine.shade(rays[index], importance_samples(guide[index], samples))
             # A sensor saw the surface: the light ends there, however short the stretch that was sampled.
-            part = Shaded.of(rays.opaque(measured[index]))
-            shaded = shaded or part.blank(len(pixels))
+            part = Shaded.of(found.opaque(measured[index]))
+            shaded = shaded or part.blank(len(rays))
             shaded.put(index, part)
         assert shaded is not None
         return shaded
@@ -82,7 +79,7 @@ class TileRenderer:
             return self._found(window), torch.zeros(window.count, dtype=torch.bool, device=self._device)
         around = window.around(self._measured)
         depth = self._depth[around.top : around.bottom, around.left : around.right].flatten()
-        peaks, known = distribution_around(depth, self._config.coarse_samples, self._bounds, self._spacing)
+        peaks, known = distribution_around(depth, self._config.coarse_samples, self._range)
         guide = window.mix(around, peaks.reshape(*around.shape, -1)).flatten(0, 1)
         share = window.mix(around, known.float().reshape(*around.shape, 1)).flatten()
         measured = share > 0.99
@@ -105,4 +102,7 @@ class TileRenderer:
 
     def _look(self, pixels: Float[Tensor, "rays 2"]) -> Float[Tensor, "rays bins"]:
         coordinates = uniform_samples(pixels.shape[0], self._config.coarse_samples, device=pixels.device)
-        return self._engine.look(self._camera, pixels, coordinates, self._bounds)
+        return self._engine.look(self._rays(pixels), coordinates)
+
+    def _rays(self, pixels: Float[Tensor, "rays 2"]) -> RayBundle:
+        return RayBundle(self._camera, pixels, self._range)

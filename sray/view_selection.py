@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sray.camera import Camera
-from sray.sampling import ROOM_BOUNDS
+from sray.sampling import ROOM_BOUNDS, Bounds
 
 Selection = Literal["pose_score", "nearest"]
 """What makes a view better: distance, angle and overlap; or distance and angle alone, once it sees enough."""
@@ -48,7 +48,7 @@ class PoseScores:
         return _pose_cost(self.distance, self.angle) + _overlap_cost(self.overlap)
 
 
-def pose_scores(target: Camera, candidates: Camera, bounds: tuple[float, float] = ROOM_BOUNDS) -> PoseScores:
+def pose_scores(target: Camera, candidates: Camera, bounds: Bounds = ROOM_BOUNDS) -> PoseScores:
     """Compare a batch of candidate cameras with one target camera; near and far in metres."""
     overlap = _overlap(_frustum_points(target, bounds), candidates)
     return PoseScores(*_distance_and_angle(target, candidates), overlap)
@@ -66,7 +66,7 @@ def select_views(
     count: int,
     excluded: Bool[Tensor, " views"] | None = None,
     *,
-    bounds: tuple[float, float] = ROOM_BOUNDS,
+    bounds: Bounds = ROOM_BOUNDS,
     min_overlap: float = 0.0,
     selection: Selection = "pose_score",
 ) -> list[int]:
@@ -122,7 +122,7 @@ def _overlap_cost(overlap: Float[Tensor, " views"]) -> Float[Tensor, " views"]:
     return 2 * (1 - overlap)
 
 
-def _frustum_points(target: Camera, bounds: tuple[float, float]) -> Float[Tensor, "points 3"]:
+def _frustum_points(target: Camera, bounds: Bounds) -> Float[Tensor, "points 3"]:
     device = target.intrinsics.device
     columns = (torch.arange(_GRID[0], device=device) + 0.5) / _GRID[0] * target.width - 0.5
     rows = (torch.arange(_GRID[1], device=device) + 0.5) / _GRID[1] * target.height - 0.5

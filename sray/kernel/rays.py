@@ -13,13 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from sray.camera import Camera
 from sray.context import EncodedViews
 from sray.encoder import FEATURE_CHANNELS
 from sray.kernel.build import NoKernel, library
 from sray.kernel.weights import pack
 from sray.model import RayHead, RayOutput, SemanticRay
-from sray.sampling import depth_of
+from sray.rays import RayBundle
 
 _OUT_OF_MEMORY = 2
 _Floats = ctypes.POINTER(ctypes.c_float)
@@ -100,71 +99,41 @@ class NativeRays:
         found = library()
         return found if isinstance(found, NoKernel) else None
 
-    def look(
-        self,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        coordinates: Float[Tensor, "rays samples"],
-        bounds: tuple[float, float],
-    ) -> Float[Tensor, "rays samples"]:
+    def look(self, rays: RayBundle, coordinates: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays samples"]:
         """`SemanticRay.look`."""
         weights = torch.empty_like(coordinates, memory_format=torch.contiguous_format)
-        self._run(self._coarse, target, pixels, coordinates, bounds, [weights])
+        self._run(self._coarse, rays, coordinates, [weights])
         return weights
 
-    def shade(
-        self,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        coordinates: Float[Tensor, "rays samples"],
-        bounds: tuple[float, float],
-    ) -> RayOutput:
+    def shade(self, rays: RayBundle, coordinates: Float[Tensor, "rays samples"]) -> RayOutput:
         """`SemanticRay.shade`."""
-        rays = pixels.shape[0]
         weights = torch.empty_like(coordinates, memory_format=torch.contiguous_format)
-        semantic, color = torch.empty(rays, FEATURE_CHANNELS), torch.empty(rays, 3)
-        depth, opacity, coverage = torch.empty(3, rays).unbind()
-        found = [weights, semantic, color, depth, opacity, coverage]
-        self._run(self._fine, target, pixels, coordinates, bounds, found)
+        semantic, color = torch.empty(len(rays), FEATURE_CHANNELS), torch.empty(len(rays), 3)
+        depth, opacity, coverage = torch.empty(3, len(rays)).unbind()
+        self._run(self._fine, rays, coordinates, [weights, semantic, color, depth, opacity, coverage])
         logits = RayHead.classify(self._classifier, semantic, opacity)
         return RayOutput(logits, color, depth, opacity, coverage, weights, coordinates)
 
-    def tint(
-        self,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        coordinates: Float[Tensor, "rays 1"],
-        bounds: tuple[float, float],
-    ) -> Float[Tensor, "rays 3"]:
+    def tint(self, rays: RayBundle, coordinates: Float[Tensor, "rays 1"]) -> Float[Tensor, "rays 3"]:
         """`SemanticRay.tint`."""
-        color = torch.empty(pixels.shape[0], 3)
-        self._run(self._fine, target, pixels, coordinates, bounds, [None, None, color])
+        color = torch.empty(len(rays), 3)
+        self._run(self._fine, rays, coordinates, [None, None, color])
         return color
 
-    def _run(
-        self,
-        weights: Tensor,
-        target: Camera,
-        pixels: Tensor,
-        coordinates: Tensor,
-        bounds: tuple[float, float],
-        found: Sequence[Tensor | None],
-    ) -> None:
+    def _run(self, weights: Tensor, rays: RayBundle, coordinates: Tensor, found: Sequence[Tensor | None]) -> None:
         kernel = library()
         assert isinstance(kernel, ctypes.CDLL)
-        if pixels.shape[0] != coordinates.shape[0]:
-            raise ValueError(
-                f"{pixels.shape[0]} pixels and {coordinates.shape[0]} rows of coordinates; expected as many"
-            )
+        if len(rays) != coordinates.shape[0]:
+            raise ValueError(f"{len(rays)} pixels and {coordinates.shape[0]} rows of coordinates; expected as many")
         if not coordinates.numel():
             return
         config, packed = self._config, self._packed
         views, rows, columns = packed.features.shape[:3]
         height, width = packed.images.shape[1:3]
         # Named here so that they live until the kernel returns.
-        origin, directions = target.centre.contiguous(), target.ray_directions(pixels).contiguous()
+        origin, directions = rays.camera.centre.contiguous(), rays.camera.ray_directions(rays.pixels).contiguous()
         coordinates = coordinates.contiguous()
-        depths = depth_of(coordinates, *bounds, config.spacing)
+        depths = rays.range.depth_of(coordinates)
         scene = _Scene(
             views, rows, columns, height, width,
             *map(_pointer, (packed.features, packed.images, packed.projection, packed.centres, origin)),

@@ -29,6 +29,7 @@ from sray.losses import LossWeights
 from sray.mapping.session import Session
 from sray.model import SemanticRay
 from sray.own_labels import filled, own_labels
+from sray.sampling import Bounds
 
 Supervision = Literal["auto", "labels", "color"]
 
@@ -147,7 +148,7 @@ class Adaptation:
         session: Session,
         config: AdaptationConfig,
         *,
-        bounds: tuple[float, float],
+        bounds: Bounds,
         on_progress: Callable[[float], None] = lambda fraction: None,
     ) -> None:
         """`bounds`: near and far of the scene, metres. `on_progress`: of what is to be done before the first step.
@@ -230,7 +231,7 @@ def shrunk(session: Session, width: int) -> Session:
 
 
 def _completed(
-    frames: dict[int, Frame], model: SemanticRay, bounds: tuple[float, float], on_progress: Callable[[float], None]
+    frames: dict[int, Frame], model: SemanticRay, bounds: Bounds, on_progress: Callable[[float], None]
 ) -> dict[int, Frame]:
     """Those with labels that leave much open: with the model's own there. The held-out ones too, or forgetting would
     look like a gain."""

@@ -24,7 +24,7 @@ from sray.mapping.cloud import LabelledCloud, cloud_of_view
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Verdict
 from sray.mapping.refusals import check_pose, memory_errors
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig, VoxelMapState
-from sray.sampling import ROOM_BOUNDS
+from sray.sampling import ROOM_BOUNDS, Bounds
 from sray.view_selection import Selection, nearest_views, select_views
 
 MIN_OVERLAP = 0.02
@@ -104,7 +104,7 @@ class Rendering:
     view: RenderedView
     sources: tuple[Keyframe, ...]
     """Best first."""
-    bounds: tuple[float, float]
+    bounds: Bounds
     """Near and far, metres."""
 
 
@@ -268,7 +268,7 @@ class Mapper:
         """The view's labelled cloud; `map.integrate` fuses it."""
         return cloud_of_view(view, self.config.cloud.stride, self.config.cloud.min_confidence)
 
-    def bounds(self, camera: Camera) -> tuple[float, float]:
+    def bounds(self, camera: Camera) -> Bounds:
         """Near and far, metres, along the rays of a camera.
 
         What is configured; else from the depth of the keyframes around, as the camera would see it, with a margin;
@@ -290,7 +290,7 @@ class Mapper:
         self.keyframes.clear()
         self.map.clear()
 
-    def _sources(self, camera: Camera, stamp_ns: int | None, bounds: tuple[float, float]) -> list[Keyframe]:
+    def _sources(self, camera: Camera, stamp_ns: int | None, bounds: Bounds) -> list[Keyframe]:
         views = self.config.views
         own = None if views.include_own or stamp_ns is None else self.keyframes.stamps_ns == stamp_ns
         indices = select_views(

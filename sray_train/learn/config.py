@@ -16,8 +16,9 @@ from sray.attention import AttentionVariant
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.losses import LossWeights
-from sray.model import RaySamples, SemanticRay, SemanticRayConfig
+from sray.model import SemanticRay, SemanticRayConfig
 from sray.ray_model import RayModel
+from sray.rays import SampleCounts
 from sray_train.learn.config_reading import merged
 from sray_train.paper.baselines.ibrnet import IBRNetOptions
 from sray_train.paper.baselines.mvsnerf import MVSNeRFOptions
@@ -186,7 +187,7 @@ class RayStage:
     """The encoder's, at the start, where it trains along; it decays as the other does."""
 
     def __post_init__(self) -> None:
-        RaySamples(self.coarse_samples, self.fine_samples)  # raises ValueError for too few
+        SampleCounts(self.coarse_samples, self.fine_samples)  # raises ValueError for too few
         at_least(0, self, "steps")
         at_least(1, self, "targets", "rays")
         above_zero(self, "learning_rate", "final_learning_rate", "encoder_learning_rate")

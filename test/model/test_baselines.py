@@ -21,8 +21,8 @@ from sray.frames import Frame, SourceViews
 from sray.label_space import ROOMS, LabelSpace
 from sray.losses import LossWeights, total_loss
 from sray.metrics import ConfusionMatrix, psnr
-from sray.model import RaySamples
 from sray.ray_model import RayModel
+from sray.rays import SampleCounts
 from sray.supervision import target_rays
 from sray_train.cli import main
 from sray_train.data.scene import Scene
@@ -36,7 +36,7 @@ from sray_train.paper.baselines.neuray import NeuRayOptions
 from sray_train.paper.baselines.semantic_nerf import SemanticNeRFOptions
 
 BOUNDS = (1.0, 4.0)
-SAMPLES = RaySamples(12, 8)
+SAMPLES = SampleCounts(12, 8)
 STRIPES = LabelSpace("stripes", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
 SMALL: dict[str, Any] = {"centre": (0.0, 0.0, 2.0), "extent": 2.5, "layers": 3, "width": 48, "place_frequencies": 5}
 SYSTEMS: dict[str, tuple[SystemName, ModelSection]] = {
@@ -64,8 +64,8 @@ def learn(model: RayModel, target: Frame, sources: list[Frame], steps: int) -> l
     for _ in range(steps):
         pixels, truth = target_rays(target, 128, generator)
         views = model.encode(SourceViews.from_frames(sources), bounds=BOUNDS)
-        outputs = model(views, target.camera, pixels, BOUNDS, SAMPLES, generator)
-        loss, terms = total_loss(outputs, truth, LossWeights(), BOUNDS, model.config.spacing)
+        outputs = model(views, model.rays(target.camera, pixels, BOUNDS), SAMPLES, generator)
+        loss, terms = total_loss(outputs, truth, LossWeights(), model.depth_range(BOUNDS))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -212,7 +212,7 @@ def test_a_cost_volume_spans_the_bounds_of_the_scene_wherever_it_is_made(
 
     def recording_encode(*arguments: Any, **named: Any) -> VolumeViews:
         views = encode(*arguments, **named)
-        swept.append(views.bounds)
+        swept.append((views.range.near, views.range.far))
         return views
 
     monkeypatch.setattr(MVSNeRF, "encode", recording_encode)

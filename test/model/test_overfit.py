@@ -12,10 +12,11 @@ from sray.frames import SourceViews
 from sray.label_space import VOID, LabelSpace
 from sray.losses import LossWeights, RayTargets, total_loss
 from sray.metrics import ConfusionMatrix, psnr
-from sray.model import RaySamples, SemanticRay, SemanticRayConfig
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.rays import SampleCounts
 
 BOUNDS = (1.0, 4.0)
-SAMPLES = RaySamples(12, 8)
+SAMPLES = SampleCounts(12, 8)
 STRIPES = LabelSpace("stripes", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
 
 
@@ -36,9 +37,12 @@ def train(model: SemanticRay, plane_scene, steps: int, weights: LossWeights) -> 
             target.depth.reshape(-1)[chosen],
         )
         outputs = model(
-            model.encode(sources), target.camera, target.camera.pixel_grid()[chosen], BOUNDS, SAMPLES, generator
+            model.encode(sources),
+            model.rays(target.camera, target.camera.pixel_grid()[chosen], BOUNDS),
+            SAMPLES,
+            generator,
         )
-        loss, _ = total_loss(outputs, truth, weights, BOUNDS, model.config.spacing)
+        loss, _ = total_loss(outputs, truth, weights, model.depth_range(BOUNDS))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -16,9 +16,10 @@ from sray.camera import Camera
 from sray.context import ContextSpace
 from sray.errors import ErrorCode, SrayError
 from sray.frames import SourceViews
-from sray.model import RaySamples, SemanticRay, SemanticRayConfig
+from sray.model import SemanticRay, SemanticRayConfig
 from sray.ray_engine import describe_engine
 from sray.ray_model import RayModel
+from sray.rays import SampleCounts
 from sray.render_config import RenderConfig
 from sray_train.learn.config import MODEL_SECTIONS, WITHOUT_ENCODER, ModelSection
 from sray_train.paper.baselines.mvsnerf import MVSNeRFOptions
@@ -254,7 +255,7 @@ def test_a_system_reads_kept_features_as_its_own_and_views_in_any_order(name: st
         kept = torch.cat([model.encoder(image.unsqueeze(0)) for image in views.images])
         shuffled = views[[2, 0, 1]]
         one, *others = (
-            model.infer(encoded, target, pixels, BOUNDS, RaySamples(8, 8))
+            model.infer(encoded, model.rays(target, pixels, BOUNDS), SampleCounts(8, 8))
             for encoded in (
                 model.encode(views, bounds=BOUNDS),
                 model.encode(views, kept, BOUNDS),
@@ -271,7 +272,9 @@ def test_a_system_reads_kept_features_as_its_own_and_views_in_any_order(name: st
 def test_where_no_view_looks_nothing_is(name: str, views: SourceViews) -> None:
     model, away = system_of(name), PlaneScene().camera((0.0, 0.0, 0.0), yaw_degrees=180.0)
     with torch.no_grad():
-        rays = model.infer(model.encode(views, bounds=BOUNDS), away, away.pixel_grid()[::97], BOUNDS, RaySamples(8, 8))
+        rays = model.infer(
+            model.encode(views, bounds=BOUNDS), model.rays(away, away.pixel_grid()[::97], BOUNDS), SampleCounts(8, 8)
+        )
     assert (rays.opacity == 0).all() and (rays.coverage == 0).all() and (rays.logits == 0).all()
     assert rays.color.isfinite().all()
 
@@ -280,7 +283,9 @@ def test_where_no_view_looks_nothing_is(name: str, views: SourceViews) -> None:
 def test_one_source_alone_gives_finite_results_and_gradients(name: str, views: SourceViews) -> None:
     model, target = system_of(name), PlaneScene().camera((0.02, 0.03, 0.0))
     outputs = model(
-        model.encode(views[[0]], bounds=BOUNDS), target, target.pixel_grid()[::97], BOUNDS, RaySamples(8, 8)
+        model.encode(views[[0]], bounds=BOUNDS),
+        model.rays(target, target.pixel_grid()[::97], BOUNDS),
+        SampleCounts(8, 8),
     )
     sum(each.logits.sum() + each.color.sum() + each.depth.sum() for each in outputs).backward()
     assert all(output.logits.isfinite().all() and output.color.isfinite().all() for output in outputs)
@@ -293,7 +298,9 @@ def test_every_parameter_learns(name: str, views: SourceViews) -> None:
     model, target = system_of(name).train(), PlaneScene().camera((0.02, 0.03, 0.0))
     for parameter in model.parameters():  # layers that start at zero let nothing through to what is before them
         torch.nn.init.normal_(parameter, std=0.2)
-    outputs = model(model.encode(views, bounds=BOUNDS), target, target.pixel_grid()[::17], BOUNDS, RaySamples(8, 8))
+    outputs = model(
+        model.encode(views, bounds=BOUNDS), model.rays(target, target.pixel_grid()[::17], BOUNDS), SampleCounts(8, 8)
+    )
     sum(each.logits.square().sum() + each.color.sum() + each.depth.sum() for each in outputs).backward()
     idle = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert idle == []

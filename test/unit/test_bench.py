@@ -20,7 +20,8 @@ from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.field import RenderConfig, SemanticField
 from sray.frames import SourceViews
 from sray.label_space import VOID, LabelSpace
-from sray.model import RayOutput, RaySamples, SemanticRay, SemanticRayConfig
+from sray.model import RayOutput, SemanticRay, SemanticRayConfig
+from sray.rays import SampleCounts
 from sray_train.cli import main
 from sray_train.data.scene import Scene
 from sray_train.tools.bench import levels as bench_levels
@@ -83,8 +84,8 @@ def test_the_formula_of_cra_at_the_size_of_table_6() -> None:
 
 def test_the_formula_of_a_ray_is_what_torch_counts(model: SemanticRay, scene: Scene) -> None:
     views = model.encode(SourceViews.from_frames(scene.frames[:4]))
-    pixels, samples = scene.cameras[5].pixel_grid()[:11], RaySamples(6, 9)
-    found = counted(lambda: model(views, scene.cameras[5], pixels, (0.5, 8.0), samples))
+    pixels, samples = scene.cameras[5].pixel_grid()[:11], SampleCounts(6, 9)
+    found = counted(lambda: model(views, model.rays(scene.cameras[5], pixels, (0.5, 8.0)), samples))
     by_formula = 11 * sum(ray_flops(model.config, samples, 4).values())
     # The target's ray directions, a 3x3 product a ray, are in no part of the formula.
     assert found == pytest.approx(by_formula, rel=2e-3)
@@ -94,11 +95,11 @@ def test_the_reference_renders_what_the_model_does(model: SemanticRay, scene: Sc
     """Written-out attention and chunks change rounding alone: float32 sums of at most 128 terms."""
     views = model.encode(SourceViews.from_frames(scene.frames[:4]))
     pixels = scene.cameras[5].pixel_grid()[::13]
-    reference = ReferenceRenderer(model, RaySamples(12, 8), chunk_rays=50)
+    reference = ReferenceRenderer(model, SampleCounts(12, 8), chunk_rays=50)
     assert isinstance(reference.model.fine.attention.steps["cross_view"], ShortAttention)
-    found = reference.render(views, scene.cameras[5], pixels)
+    found = reference.render(views, model.rays(scene.cameras[5], pixels, (0.5, 8.0)))
     with torch.inference_mode():
-        expected = model(views, scene.cameras[5], pixels, (0.5, 8.0), RaySamples(12, 8))[1]
+        expected = model(views, model.rays(scene.cameras[5], pixels, (0.5, 8.0)), SampleCounts(12, 8))[1]
     assert found.logits.abs().max() > 0.01
     for name in ("logits", "color", "depth", "opacity", "coverage"):
         torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=1e-3, atol=1e-4)

@@ -17,7 +17,8 @@ from sray.attention import AttentionVariant
 from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.frames import SourceViews
 from sray.label_space import ROOMS, SCANNET20
-from sray.model import RaySamples, SemanticRay, SemanticRayConfig
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.rays import SampleCounts
 
 
 def model_of(config: SemanticRayConfig, seed: int = 0) -> SemanticRay:
@@ -37,7 +38,7 @@ def test_a_round_trip_gives_the_same_answers_to_the_bit(tmp_path: Path, plane_sc
     views, target = SourceViews.from_frames(plane_scene.ring(3)), plane_scene.camera((0, 0, 0))
     with torch.no_grad():
         answers = [
-            m.infer(m.encode(views), target, target.pixel_grid()[::57], (0.5, 8.0), RaySamples(8, 4))
+            m.infer(m.encode(views), m.rays(target, target.pixel_grid()[::57], (0.5, 8.0)), SampleCounts(8, 4))
             for m in (model, loaded.model)
         ]
     for name in ("logits", "color", "depth", "opacity"):

@@ -92,7 +92,7 @@ def test_what_a_ray_looked_at_is_what_its_rendering_used(query: Query) -> None:
     radial = model.fine.attention.steps["radial"]
     assert isinstance(radial, MaskedAttention)
     with torch.inference_mode(), noted({"radial": radial}) as seen:
-        passed = fine_pass(model, view.encoded, view.target.camera, pixels, coordinates, BOUNDS)
+        passed = fine_pass(model, view.encoded, model.rays(view.target.camera, pixels, BOUNDS), coordinates)
         (tokens, _), result = seen["radial"]
         values = per_head(radial.projected(tokens)[2], radial.heads)
         assert passed.attention is not None
@@ -108,8 +108,8 @@ def test_noting_changes_nothing_and_leaves_nothing_behind(query: Query) -> None:
     pixels = view.spread_pixels()
     coordinates = uniform_samples(len(pixels), 12, device=pixels.device)
     with torch.inference_mode():
-        alone = model.shade(view.encoded, view.target.camera, pixels, coordinates, BOUNDS)
-    noticed = fine_pass(model, view.encoded, view.target.camera, pixels, coordinates, BOUNDS).output
+        alone = model.shade(view.encoded, model.rays(view.target.camera, pixels, BOUNDS), coordinates)
+    noticed = fine_pass(model, view.encoded, model.rays(view.target.camera, pixels, BOUNDS), coordinates).output
     assert torch.equal(alone.weights, noticed.weights)
     assert alone.logits is not None and noticed.logits is not None and torch.equal(alone.logits, noticed.logits)
     assert not any(module._forward_hooks for module in model.modules())
@@ -202,7 +202,7 @@ def test_view_weights_are_the_networks_own_within_their_bounds(query: Query) -> 
     pixels = view.spread_pixels()
     rays = view.on_surface(pixels)
     with torch.inference_mode(), noted({"head": model.fine}) as seen:
-        model.shade(view.encoded, view.target.camera, pixels, rays.passed.output.coordinates, BOUNDS)
+        model.shade(view.encoded, model.rays(view.target.camera, pixels, BOUNDS), rays.passed.output.coordinates)
         network_says = model.fine.view_weights(seen["head"][0][0])
     assert view.target.depth is not None and rays.found.all()  # the wall is everywhere
     shown_rays = rays.at_surface(rays.passed.valid).any(0).nonzero().flatten().tolist()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sray.frames import SourceViews
 from sray.guidance import PixelGrid, Window, distribution_around, nearest_depth, spread
-from sray.sampling import coordinate_of
+from sray.sampling import DepthRange
 
 
 def whole(grid: PixelGrid) -> Window:
@@ -142,16 +142,16 @@ def test_without_depth_it_is_a_callers_mistake(plane_scene) -> None:
 
 @given(st.floats(0.3, 10.0), st.integers(4, 64), st.sampled_from(["log", "inverse"]))
 def test_a_peak_lies_around_its_depth(depth: float, bins: int, spacing) -> None:
-    bounds = (0.5, 8.0)
-    peak, known = distribution_around(torch.tensor([depth, torch.nan]), bins, bounds, spacing)
-    inside = bounds[0] <= depth <= bounds[1]
+    between = DepthRange(0.5, 8.0, spacing)
+    peak, known = distribution_around(torch.tensor([depth, torch.nan]), bins, between)
+    inside = between.near <= depth <= between.far
     assert known.tolist() == [inside, False]
     assert (peak[1] == 0).all()
     if not inside:
         assert (peak[0] == 0).all()
         return
     assert float(peak[0].sum()) == pytest.approx(1.0, abs=1e-5)
-    place = float(coordinate_of(torch.tensor(depth), *bounds, spacing)) * bins
+    place = float(between.coordinate_of(torch.tensor(depth))) * bins
     touched = torch.nonzero(peak[0]).squeeze(-1)
     assert (touched + 0.5 - place).abs().max() < 2 + 1e-4, "rounding may touch the next bin"
     assert spread(peak[:1]) < 1.0 / bins

@@ -94,14 +94,15 @@ def test_it_finds_what_the_plain_model_finds(
     exact_target = replace(
         target, intrinsics=target.intrinsics.double(), world_from_camera=target.world_from_camera.double()
     )
+    rays, exact_rays = model.rays(target, pixels, BOUNDS), model.rays(exact_target, pixels.double(), BOUNDS)
     with torch.inference_mode():
         kernel = NativeRays(model, sources)
-        exact = exact_model.look(exact_sources, exact_target, pixels.double(), coordinates.double(), BOUNDS)
-        torch.testing.assert_close(kernel.look(target, pixels, coordinates, BOUNDS).double(), exact, atol=2e-4, rtol=0)
+        exact = exact_model.look(exact_sources, exact_rays, coordinates.double())
+        torch.testing.assert_close(kernel.look(rays, coordinates).double(), exact, atol=2e-4, rtol=0)
 
-        exact_shaded = exact_model.shade(exact_sources, exact_target, pixels.double(), coordinates.double(), BOUNDS)
-        plain = model.shade(sources, target, pixels, coordinates, BOUNDS)
-        shaded = kernel.shade(target, pixels, coordinates, BOUNDS)
+        exact_shaded = exact_model.shade(exact_sources, exact_rays, coordinates.double())
+        plain = model.shade(sources, rays, coordinates)
+        shaded = kernel.shade(rays, coordinates)
         for name in ("weights", "opacity", "color", "logits", "depth", "coverage"):
             truth = getattr(exact_shaded, name)
             error = (getattr(shaded, name).double() - truth).abs().max()
@@ -110,8 +111,8 @@ def test_it_finds_what_the_plain_model_finds(
         assert exact_shaded.opacity.max() > 0.5, "the rays see something"
 
         one = coordinates[:, :1]
-        exact_color = exact_model.tint(exact_sources, exact_target, pixels.double(), one.double(), BOUNDS)
-        torch.testing.assert_close(kernel.tint(target, pixels, one, BOUNDS).double(), exact_color, atol=1e-4, rtol=0)
+        exact_color = exact_model.tint(exact_sources, exact_rays, one.double())
+        torch.testing.assert_close(kernel.tint(rays, one).double(), exact_color, atol=1e-4, rtol=0)
 
 
 @needs_kernel
@@ -126,7 +127,7 @@ def test_threads_and_neighbours_do_not_change_a_ray(plane_scene, target: Camera)
             torch.set_num_threads(threads)
             kernel = NativeRays(model, sources)
             weights = uniform_samples(part, 8, device=pixels.device)
-            results.append(kernel.shade(target, pixels[:part], weights, BOUNDS).color[:17])
+            results.append(kernel.shade(model.rays(target, pixels[:part], BOUNDS), weights).color[:17])
     finally:
         torch.set_num_threads(before)
     for result in results[1:]:
@@ -141,17 +142,18 @@ def test_rays_that_see_nothing_are_empty_not_nan(plane_scene) -> None:
     pixels = away.pixel_grid()[:20]
     kernel = NativeRays(model, sources)
     coordinates = importance_samples(torch.zeros(20, 8), 4)
-    shaded = kernel.shade(away, pixels, coordinates, BOUNDS)
+    rays = model.rays(away, pixels, BOUNDS)
+    shaded = kernel.shade(rays, coordinates)
     for name in ("weights", "opacity", "color", "logits", "depth", "coverage"):
         assert (getattr(shaded, name) == 0).all(), name
-    assert (kernel.look(away, pixels, coordinates, BOUNDS) == 0).all()
+    assert (kernel.look(rays, coordinates) == 0).all()
 
 
 @needs_kernel
 def test_no_rays_are_no_work(plane_scene, target: Camera) -> None:
     model = stirred(SemanticRayConfig(5))
     kernel = NativeRays(model, encoded(model, SourceViews.from_frames(plane_scene.ring(2))))
-    assert kernel.shade(target, torch.zeros(0, 2), torch.zeros(0, 8), BOUNDS).color.shape == (0, 3)
+    assert kernel.shade(model.rays(target, torch.zeros(0, 2), BOUNDS), torch.zeros(0, 8)).color.shape == (0, 3)
 
 
 def test_what_it_cannot_do_it_leaves_to_the_plain_version() -> None:
@@ -244,12 +246,12 @@ def test_other_lane_widths_find_the_same(
     model = stirred(SemanticRayConfig(5))
     sources = encoded(model, SourceViews.from_frames(plane_scene.ring(3)))
     pixels = target.pixel_grid()[::37]
-    coordinates = uniform_samples(len(pixels), 8, device=pixels.device)
+    rays, coordinates = model.rays(target, pixels, BOUNDS), uniform_samples(len(pixels), 8, device=pixels.device)
     with torch.inference_mode():
-        plain = model.shade(sources, target, pixels, coordinates, BOUNDS)
+        plain = model.shade(sources, rays, coordinates)
         monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, narrower))
         build.forget()
-        narrow = NativeRays(model, sources).shade(target, pixels, coordinates, BOUNDS)
+        narrow = NativeRays(model, sources).shade(rays, coordinates)
     for name in ("weights", "opacity", "color", "logits", "depth", "coverage"):
         torch.testing.assert_close(getattr(narrow, name), getattr(plain, name), atol=1e-3, rtol=1e-3)
 
@@ -264,10 +266,10 @@ def test_small_odd_and_many_sources(plane_scene, target: Camera, size: tuple[int
     features = torch.randn(views, 32, -(-size[1] // 4), -(-size[0] // 4), generator=torch.Generator().manual_seed(0))
     sources = EncodedViews(batch.images, batch.camera, features)
     pixels = target.pixel_grid()[::97]
-    coordinates = uniform_samples(len(pixels), 4, device=pixels.device)
+    rays, coordinates = model.rays(target, pixels, BOUNDS), uniform_samples(len(pixels), 4, device=pixels.device)
     with torch.inference_mode():
-        plain = model.shade(sources, target, pixels, coordinates, BOUNDS)
-        found = NativeRays(model, sources).shade(target, pixels, coordinates, BOUNDS)
+        plain = model.shade(sources, rays, coordinates)
+        found = NativeRays(model, sources).shade(rays, coordinates)
     for name in ("opacity", "color", "logits", "coverage"):
         torch.testing.assert_close(getattr(found, name), getattr(plain, name), atol=1e-3, rtol=1e-3)
 
@@ -280,11 +282,12 @@ def test_what_does_not_belong_together_is_refused(plane_scene, target: Camera) -
     with pytest.raises(ValueError, match="expected 3 x 32"):
         NativeRays(model, replace(views, features=views.features[:, :16]))
     kernel = NativeRays(model, views)
+    rays = model.rays(target, target.pixel_grid()[:5], BOUNDS)
     with pytest.raises(ValueError, match="5 pixels and 4 rows"):
-        kernel._run(kernel._fine, target, target.pixel_grid()[:5], torch.rand(4, 8), BOUNDS, [None] * 6)
+        kernel._run(kernel._fine, rays, torch.rand(4, 8), [None] * 6)
     kernel._fine = kernel._fine[:-1]
     with pytest.raises(ValueError, match="the kernel refused"):
-        kernel.shade(target, target.pixel_grid()[:5], torch.rand(5, 8), BOUNDS)
+        kernel.shade(rays, torch.rand(5, 8))
 
 
 @needs_kernel

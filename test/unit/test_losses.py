@@ -11,9 +11,9 @@ import torch
 from sray.label_space import VOID
 from sray.losses import LossWeights, RayTargets, depth_loss, semantic_loss, total_loss
 from sray.model import RayOutput
-from sray.sampling import coordinate_of
+from sray.sampling import DepthRange
 
-BOUNDS = (0.5, 8.0)
+RANGE = DepthRange(0.5, 8.0, "log")
 
 
 def output(rays: int, samples: int = 16, *, seed: int = 0) -> RayOutput:
@@ -51,7 +51,7 @@ def test_the_total_is_eq_16_over_both_passes() -> None:
     coarse, fine = output(5), output(5, seed=1)
     labels = torch.tensor([0, 1, 2, VOID, 1], dtype=torch.uint8)
     color = torch.rand(5, 3, generator=torch.Generator().manual_seed(3))
-    total, terms = total_loss((coarse, fine), RayTargets(color, labels), LossWeights(0.25, 0.75, 0.0), BOUNDS, "log")
+    total, terms = total_loss((coarse, fine), RayTargets(color, labels), LossWeights(0.25, 0.75, 0.0), RANGE)
     semantic = sum(
         -math.log(math.exp(o.logits[r, int(labels[r])]) / sum(math.exp(x) for x in o.logits[r])) / 4
         for o in (coarse, fine)
@@ -72,31 +72,30 @@ def test_the_total_is_eq_16_over_both_passes() -> None:
 def test_depth_joins_with_its_weight_where_it_is_known() -> None:
     targets = RayTargets(torch.zeros(2, 3), torch.full((2,), VOID, dtype=torch.uint8), torch.tensor([2.0, torch.nan]))
     one = output(2)
-    total, terms = total_loss((one,), targets, LossWeights(0.0, 0.0, 0.5), BOUNDS, "log")
+    total, terms = total_loss((one,), targets, LossWeights(0.0, 0.0, 0.5), RANGE)
     assert total.item() == pytest.approx(0.5 * terms["depth"].item())
     first = replace(one, **{name: getattr(one, name)[:1] for name in one.__dataclass_fields__})
-    assert terms["depth"].item() == pytest.approx(
-        depth_loss(first, torch.tensor([2.0]), BOUNDS, "log").item(), rel=1e-6
-    )
+    assert terms["depth"].item() == pytest.approx(depth_loss(first, torch.tensor([2.0]), RANGE).item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("depth", [torch.nan, 0.1, 50.0])
 def test_unknown_and_out_of_bounds_depth_teaches_nothing(depth: float) -> None:
-    assert depth_loss(output(3), torch.full((3,), depth), BOUNDS, "log").item() == 0
+    assert depth_loss(output(3), torch.full((3,), depth), RANGE).item() == 0
 
 
 @pytest.mark.parametrize("spacing", ["log", "inverse"])
 def test_depth_supervision_pulls_the_weights_to_the_surface(spacing: str) -> None:
     """Weight at the surface costs less than the same weight elsewhere, nearer costs less than farther off."""
     depth = torch.tensor([2.0])
-    surface = float(coordinate_of(depth, *BOUNDS, spacing))  # type: ignore[arg-type]
+    between = DepthRange(0.5, 8.0, spacing)  # type: ignore[arg-type]
+    surface = float(between.coordinate_of(depth))
     coordinates = torch.linspace(0, 1, 101)[None]
 
     def cost(place: float) -> float:
         weights = torch.zeros(1, 101)
         weights[0, round(100 * place)] = 0.9
         rays = replace(output(1), weights=weights, coordinates=coordinates, opacity=weights.sum(-1))
-        return depth_loss(rays, depth, BOUNDS, spacing).item()  # type: ignore[arg-type]
+        return depth_loss(rays, depth, between).item()
 
     assert cost(surface) < cost(surface + 0.05) < cost(surface + 0.2)
     assert cost(surface) < cost(surface - 0.05) < cost(surface - 0.2)
@@ -105,7 +104,7 @@ def test_depth_supervision_pulls_the_weights_to_the_surface(spacing: str) -> Non
 def test_depth_supervision_fills_an_empty_ray() -> None:
     weights = torch.full((1, 17), 1e-3, requires_grad=True)
     rays = replace(output(1), weights=weights, opacity=weights.sum(-1), coordinates=torch.linspace(0, 1, 17)[None])
-    depth_loss(rays, torch.tensor([2.0]), BOUNDS, "log").backward()
+    depth_loss(rays, torch.tensor([2.0]), RANGE).backward()
     assert weights.grad is not None
     surface = 8  # 2 m is the middle of 0.5 to 8 m in log depth
     assert weights.grad[0, surface] < 0, "more weight at the surface lowers the loss"
@@ -118,5 +117,5 @@ def test_depth_loss_by_hand() -> None:
     rays = replace(output(1), weights=weights, opacity=weights.sum(-1), coordinates=torch.tensor([[0.5, 0.7]]))
     spread, leftover, missed = 10 * 0.25 * 0.2, 0.25, -math.log(0.5 + 1e-3) / 10
     # 2 m is the middle of 0.5 to 8 m in log depth.
-    found = depth_loss(rays, torch.tensor([2.0]), BOUNDS, "log").item()
+    found = depth_loss(rays, torch.tensor([2.0]), RANGE).item()
     assert found == pytest.approx(spread + leftover + missed, rel=1e-5)

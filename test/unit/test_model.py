@@ -13,10 +13,11 @@ from sray.attention import AttentionVariant
 from sray.camera import Camera
 from sray.context import ContextSpace, EncodedViews
 from sray.frames import SourceViews
-from sray.model import RayHead, RaySamples, SemanticRay, SemanticRayConfig
+from sray.model import RayHead, SemanticRay, SemanticRayConfig
+from sray.rays import SampleCounts
 
 BOUNDS = (0.5, 8.0)
-SAMPLES = RaySamples(12, 6)
+SAMPLES = SampleCounts(12, 6)
 
 
 def model_of(config: SemanticRayConfig, seed: int = 0) -> SemanticRay:
@@ -97,7 +98,7 @@ def test_every_config_runs_and_learns(
 ) -> None:
     views, target, pixels = scene
     model = model_of(PRESETS[preset](5, attention=variant)).train()
-    outputs = model(model.encode(views), target, pixels, BOUNDS, SAMPLES, torch.Generator().manual_seed(0))
+    outputs = model(model.encode(views), model.rays(target, pixels, BOUNDS), SAMPLES, torch.Generator().manual_seed(0))
     for output, samples in zip(outputs, (12, 6), strict=True):
         assert output.logits.shape == (len(pixels), 5)
         assert output.color.shape == (len(pixels), 3)
@@ -131,7 +132,7 @@ def test_an_impossible_config_is_refused(name: str, value: object) -> None:
 
 def test_one_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 2"):
-        RaySamples(1, 8)
+        SampleCounts(1, 8)
 
 
 def head_inputs(views: int, rays: int, samples: int) -> tuple[ContextSpace, torch.Tensor, torch.Tensor]:
@@ -193,8 +194,8 @@ def test_views_can_come_in_any_order(preset: str, scene: tuple[SourceViews, Came
     views, target, pixels = scene
     model = stirred(model_of(PRESETS[preset](5)))  # type: ignore[operator]
     with torch.no_grad():
-        one = model.infer(model.encode(views), target, pixels, BOUNDS, SAMPLES)
-        other = model.infer(model.encode(views[[2, 0, 3, 1]]), target, pixels, BOUNDS, SAMPLES)
+        one = model.infer(model.encode(views), model.rays(target, pixels, BOUNDS), SAMPLES)
+        other = model.infer(model.encode(views[[2, 0, 3, 1]]), model.rays(target, pixels, BOUNDS), SAMPLES)
     # Sums over views in another order: single precision, then magnified by where the fine samples fall.
     torch.testing.assert_close(other.logits, one.logits, atol=2e-3, rtol=2e-3)
     torch.testing.assert_close(other.color, one.color, atol=1e-3, rtol=1e-3)
@@ -213,8 +214,12 @@ def test_a_view_that_sees_nothing_changes_nothing_but_what_counts_views(
     away = away.__class__(away.image, Camera(away.camera.intrinsics, turned, away.camera.width, away.camera.height))
     model = stirred(model_of(SemanticRayConfig.paper(5)))
     with torch.no_grad():
-        without = model.infer(model.encode(SourceViews.from_frames(frames)), target, pixels, BOUNDS, SAMPLES)
-        having = model.infer(model.encode(SourceViews.from_frames([*frames, away])), target, pixels, BOUNDS, SAMPLES)
+        without = model.infer(
+            model.encode(SourceViews.from_frames(frames)), model.rays(target, pixels, BOUNDS), SAMPLES
+        )
+        having = model.infer(
+            model.encode(SourceViews.from_frames([*frames, away])), model.rays(target, pixels, BOUNDS), SAMPLES
+        )
     torch.testing.assert_close(having.logits, without.logits, atol=2e-3, rtol=2e-3)
     torch.testing.assert_close(having.coverage, without.coverage, atol=1e-3, rtol=1e-3)
 
@@ -224,8 +229,8 @@ def test_inference_is_the_fine_result_of_the_training_pass(scene: tuple[SourceVi
     model = stirred(model_of(SemanticRayConfig(5)))
     with torch.no_grad():
         encoded = model.encode(views)
-        coarse, fine = model(encoded, target, pixels, BOUNDS, SAMPLES)
-        alone = model.infer(encoded, target, pixels, BOUNDS, SAMPLES)
+        coarse, fine = model(encoded, model.rays(target, pixels, BOUNDS), SAMPLES)
+        alone = model.infer(encoded, model.rays(target, pixels, BOUNDS), SAMPLES)
     for name in ("logits", "color", "depth", "opacity", "coverage"):
         torch.testing.assert_close(getattr(alone, name), getattr(fine, name), atol=1e-5, rtol=1e-5)
     assert not torch.allclose(coarse.logits, fine.logits), "heads of their own"
@@ -237,7 +242,7 @@ def test_jitter_comes_from_the_generator_alone(scene: tuple[SourceViews, Camera,
     with torch.no_grad():
         encoded = model.encode(views)
         runs = [
-            model(encoded, target, pixels, BOUNDS, SAMPLES, torch.Generator().manual_seed(seed))[1].logits
+            model(encoded, model.rays(target, pixels, BOUNDS), SAMPLES, torch.Generator().manual_seed(seed))[1].logits
             for seed in (1, 1, 2)
         ]
     assert torch.equal(runs[0], runs[1])
@@ -249,7 +254,7 @@ def test_no_gradient_flows_from_the_fine_pass_into_the_coarse_head(
 ) -> None:
     views, target, pixels = scene
     model = model_of(SemanticRayConfig(5))
-    _, fine = model(model.encode(views), target, pixels, BOUNDS, SAMPLES)
+    _, fine = model(model.encode(views), model.rays(target, pixels, BOUNDS), SAMPLES)
     fine.logits.square().sum().backward()
     assert all(p.grad is None or (p.grad == 0).all() for p in model.coarse.parameters())
 
@@ -265,12 +270,10 @@ def test_the_world_can_be_put_anywhere(scene: tuple[SourceViews, Camera, torch.T
         return Camera(camera.intrinsics, shift @ camera.world_from_camera, camera.width, camera.height)
 
     with torch.no_grad():
-        here = model.infer(model.encode(views), target, pixels, BOUNDS, SAMPLES)
+        here = model.infer(model.encode(views), model.rays(target, pixels, BOUNDS), SAMPLES)
         elsewhere = model.infer(
             model.encode(SourceViews(views.images, moved(views.camera), views.depth)),
-            moved(target),
-            pixels,
-            BOUNDS,
+            model.rays(moved(target), pixels, BOUNDS),
             SAMPLES,
         )
     # Metres away, single precision projects to within a thousandth of a pixel.

@@ -10,7 +10,8 @@ from conftest import PlaneScene
 from reference import frequencies as frequencies_twin
 
 from sray.frames import SourceViews
-from sray.ray_model import RayModel, RaySamples
+from sray.ray_model import RayModel
+from sray.rays import SampleCounts
 from sray_train.learn.config import MODEL_SECTIONS, WITHOUT_ENCODER, SystemName
 from sray_train.learn.systems import SYSTEMS
 from sray_train.paper.baselines.frequencies import frequencies
@@ -44,7 +45,7 @@ def test_a_system_of_one_scene_looks_at_no_view_and_has_no_encoder(name: SystemN
     pixels, elsewhere = target.pixel_grid()[::97], dataclasses.replace(views[[3]], images=1 - views[[3]].images)
     with torch.no_grad():
         one, other = (
-            model.infer(model.encode(each, bounds=BOUNDS), target, pixels, BOUNDS, RaySamples(8, 8))
+            model.infer(model.encode(each, bounds=BOUNDS), model.rays(target, pixels, BOUNDS), SampleCounts(8, 8))
             for each in (views, elsewhere)
         )
     assert torch.equal(one.color, other.color) and torch.equal(one.logits, other.logits)
@@ -56,7 +57,7 @@ def test_labels_teach_nerf_nothing_but_a_constant_and_semantic_nerf_geometry_too
     taught = {}
     for name in WITHOUT_ENCODER:
         model, target = network(name), PlaneScene().camera((0.02, 0.03, 0.0))
-        _, fine = model(model.encode(views), target, target.pixel_grid()[::97], BOUNDS, RaySamples(8, 8))
+        _, fine = model(model.encode(views), model.rays(target, target.pixel_grid()[::97], BOUNDS), SampleCounts(8, 8))
         fine.logits.square().sum().backward()
         taught[name] = {
             part

@@ -86,8 +86,8 @@ def test_half_precision_keeps_places_exact(plane_scene, engine: str) -> None:
         views = model.encode(SourceViews.from_frames(frames))
         for precision in ("float32", "bfloat16"):
             config = RenderConfig(engine=engine, precision=precision)
-            rays = ray_engine(model, Chain.of(model, config), views, config)
-            found[precision] = rays.tint(target, pixels, torch.full((len(pixels), 1), 0.5), (0.5, 8.0))
+            chosen = ray_engine(model, Chain.of(model, config), views, config)
+            found[precision] = chosen.tint(model.rays(target, pixels, (0.5, 8.0)), torch.full((len(pixels), 1), 0.5))
     assert (found["bfloat16"] - found["float32"]).abs().mean() < 0.005
 
 
@@ -164,8 +164,9 @@ for engine in ("plain", "torch_compile"):
     with torch.inference_mode():
         views = model.encode(SourceViews.from_frames(scene.ring(3)))
         config = RenderConfig(engine=engine, chunk_rays=100)
-        rays = ray_engine(model, Chain.of(model, config), views, config)
-        colors.append(rays.tint(camera, pixels, torch.full((len(pixels), 1), 0.5), (0.5, 8.0)))
+        rays = model.rays(camera, pixels, (0.5, 8.0))
+        engine = ray_engine(model, Chain.of(model, config), views, config)
+        colors.append(engine.tint(rays, torch.full((len(pixels), 1), 0.5)))
 torch.testing.assert_close(colors[1], colors[0], atol=1e-4, rtol=0)
 print("the same colours")
 """

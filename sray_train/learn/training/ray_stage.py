@@ -15,7 +15,8 @@ from sray.context import EncodedViews
 from sray.frames import SourceViews
 from sray.losses import LossWeights, RayTargets, total_loss
 from sray.metrics import ConfusionMatrix, psnr
-from sray.ray_model import RayModel, RaySamples
+from sray.ray_model import RayModel
+from sray.rays import SampleCounts
 from sray.supervision import target_rays
 from sray_train.data.scene import Scene
 from sray_train.data.source_views import draw_views
@@ -68,7 +69,7 @@ class RayTraining:
         self.model = model
         self._weights = weights
         self._scenes = scenes
-        self._samples = RaySamples(config.coarse_samples, config.fine_samples)
+        self._samples = SampleCounts(config.coarse_samples, config.fine_samples)
         self._features: dict[tuple[int, int], Tensor] = {}
 
     @property
@@ -91,16 +92,15 @@ class RayTraining:
     def forward(self, batch: RayBatch) -> tuple[Tensor, dict[str, Tensor]]:
         losses, terms = [], []
         for rays in batch.targets:
+            along = self.model.rays(rays.camera, rays.pixels, rays.bounds)
             outputs = self.model(
                 self._encode(rays),
-                rays.camera,
-                rays.pixels,
-                rays.bounds,
+                along,
                 self._samples,
                 torch.Generator(rays.pixels.device).manual_seed(rays.seed),
                 coarse_semantics=self.config.coarse_semantics,
             )
-            loss, parts = total_loss(outputs, rays.truth, self._weights, rays.bounds, self.model.config.spacing)
+            loss, parts = total_loss(outputs, rays.truth, self._weights, along.range)
             losses.append(loss)
             terms.append({name: term.detach() for name, term in parts.items()})
         means = {name: torch.stack([part[name] for part in terms if name in part]).mean() for name in terms[0]}
@@ -124,7 +124,8 @@ class RayTraining:
             pixels, truth = target_rays(frame, VALIDATION_RAYS, generator)
             sources = SourceViews.from_frames([scene.frames[index] for index in scene.nearest(target, 8)])
             views = self.model.encode(sources.to(device), bounds=scene.bounds)
-            rays = self.model.infer(views, frame.camera.to(device), pixels.to(device), scene.bounds, self._samples)
+            along = self.model.rays(frame.camera.to(device), pixels.to(device), scene.bounds)
+            rays = self.model.infer(views, along, self._samples)
             decibels.append(psnr(rays.color.cpu(), truth.color))
             assert rays.logits is not None
             matrix.update(rays.logits.argmax(-1).to(torch.uint8).cpu(), truth.labels)

@@ -27,7 +27,7 @@ from sray.density import mean_and_variance
 from sray.encoder import ResUNet
 from sray.frames import SourceViews
 from sray.ray_model import RayModel
-from sray.sampling import ROOM_BOUNDS, Spacing, coordinate_of, depth_of, uniform_samples
+from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, uniform_samples
 from sray_train.paper.baselines.plane_sweep import MATCHED_CHANNELS, central_view, matched_maps, matching_variance
 from sray_train.paper.baselines.volume_head import VOLUME_CHANNELS, VolumeHead, VolumePoints
 from sray_train.paper.baselines.volume_network import VolumeNetwork
@@ -72,8 +72,8 @@ class VolumeViews(EncodedViews):
     volume: Float[Tensor, "channels planes rows columns"]
     reference: int
     """The view whose frustum it is."""
-    bounds: tuple[float, float]
-    """Near and far of the frustum, camera z of the reference in metres."""
+    range: DepthRange
+    """Of the frustum: camera z of the reference."""
 
 
 class MVSNeRF(RayModel):
@@ -94,19 +94,20 @@ class MVSNeRF(RayModel):
         self,
         views: SourceViews,
         features: Float[Tensor, "views channels rows columns"] | None = None,
-        bounds: tuple[float, float] = ROOM_BOUNDS,
+        bounds: Bounds = ROOM_BOUNDS,
     ) -> VolumeViews:
         """Features, and the volume that all views together make in the frustum of the central one."""
         encoded = super().encode(views, features, bounds)
+        depth_range = self.depth_range(bounds)
         reference = central_view(encoded.camera)
         with torch.autocast(encoded.images.device.type, enabled=False):
             maps = matched_maps(encoded)
             places = uniform_samples(1, self.config.planes, device=maps.device)[0]
-            depths = depth_of(places, *bounds, self.config.spacing)
+            depths = depth_range.depth_of(places)
             others = [index for index in range(encoded.count) if index != reference]
             variance, count = matching_variance(maps, encoded.camera, reference, others, depths)
         volume = self.volume_network(torch.cat([variance, count.unsqueeze(0) / encoded.count])).to(maps)
-        return VolumeViews(encoded.images, encoded.camera, encoded.features, volume, reference, bounds)
+        return VolumeViews(encoded.images, encoded.camera, encoded.features, volume, reference, depth_range)
 
     def observe(
         self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
@@ -124,7 +125,7 @@ class MVSNeRF(RayModel):
                 feature = mean_and_variance(features, valid)[0]
             camera = views.camera[views.reference]
             depth = seen.depth[views.reference].clamp_min(1e-3)
-            along = 2 * coordinate_of(depth, *views.bounds, self.config.spacing) - 1
+            along = 2 * views.range.coordinate_of(depth) - 1
             inside = seen.seen[views.reference] & (along.abs() <= 1)
             pixels = seen.pixels[views.reference]
             across = image_grid(pixels, camera.width, camera.height)

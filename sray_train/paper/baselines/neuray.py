@@ -25,7 +25,7 @@ from sray.encoder import FEATURE_CHANNELS, ResUNet
 from sray.errors import ErrorCode, SrayError
 from sray.frames import SourceViews
 from sray.ray_model import RayModel
-from sray.sampling import ROOM_BOUNDS, Spacing, coordinate_of, depth_of, uniform_samples
+from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, uniform_samples
 from sray.view_selection import nearest_views
 from sray_train.paper.baselines.plane_sweep import MATCHED_CHANNELS, matched_maps, matching_variance
 from sray_train.paper.baselines.view_aggregation import LEAST_TRUST, AggregationHead, ViewEvidence
@@ -75,8 +75,8 @@ class NeuRayViews(EncodedViews):
 
     visibility: Float[Tensor, "views channels rows columns"]
     """Visibility features; the last ESTIMATE_CHANNELS are the estimate they were made from."""
-    bounds: tuple[float, float]
-    """Near and far (metres, camera z of each view) that coordinates are normalised by."""
+    range: DepthRange
+    """That coordinates are normalised by: camera z of each view."""
 
 
 class NeuRay(RayModel):
@@ -108,21 +108,22 @@ class NeuRay(RayModel):
         self,
         views: SourceViews,
         features: Float[Tensor, "views channels rows columns"] | None = None,
-        bounds: tuple[float, float] = ROOM_BOUNDS,
+        bounds: Bounds = ROOM_BOUNDS,
     ) -> NeuRayViews:
         """Features, and visibility features from them.
 
         Raises SrayError(MODEL_MISMATCH) if visibility is to come from depth and the views have none.
         """
         encoded = super().encode(views, features, bounds)
+        depth_range = self.depth_range(bounds)
         if self.config.visibility == "depth":
-            estimate = inputs = self._measured(views, bounds)
+            estimate = inputs = self._measured(views, depth_range)
         else:
-            estimate, scores = self._matched(encoded, bounds)
+            estimate, scores = self._matched(encoded, depth_range)
             inputs = torch.cat([estimate, scores], dim=1)
         made = self.visibility_network(torch.cat([encoded.features, inputs], dim=1)).to(encoded.features)
         visibility = torch.cat([made, estimate], dim=1)
-        return NeuRayViews(encoded.images, encoded.camera, encoded.features, visibility, bounds)
+        return NeuRayViews(encoded.images, encoded.camera, encoded.features, visibility, depth_range)
 
     def observe(
         self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
@@ -136,14 +137,14 @@ class NeuRay(RayModel):
             grid = feature_grid(seen.pixels, columns, rows).clamp(-2, 2)
             sampled = F.grid_sample(views.visibility, grid, padding_mode="border", align_corners=False)
             sampled = sampled.permute(0, 2, 3, 1)
-            depth = torch.where(context.valid, seen.depth, views.bounds[0])
-            place = coordinate_of(depth, *views.bounds, self.config.spacing)
+            depth = torch.where(context.valid, seen.depth, views.range.near)
+            place = views.range.coordinate_of(depth)
         hits = self.decoder(sampled, sampled[..., -ESTIMATE_CHANNELS])
         visible, hit = hits.visibility_and_hit(place)
         trust = visible.clamp_min(LEAST_TRUST) * context.valid
         return ViewEvidence(context, trust, torch.stack([visible, hit], dim=-1) * context.valid.unsqueeze(-1))
 
-    def _measured(self, views: SourceViews, bounds: tuple[float, float]) -> Float[Tensor, "views 2 rows columns"]:
+    def _measured(self, views: SourceViews, depth_range: DepthRange) -> Float[Tensor, "views 2 rows columns"]:
         """The sources' depth at the cells' centres; what is unknown is taken for far, and is not sure."""
         if views.depth is None:
             raise SrayError(
@@ -153,17 +154,17 @@ class NeuRay(RayModel):
             )
         depth = views.depth[:, ::FEATURE_STRIDE, ::FEATURE_STRIDE]
         known = depth.isfinite() & (depth > 0)
-        place = coordinate_of(torch.where(known, depth, bounds[1]), *bounds, self.config.spacing).clamp(0, 1)
+        place = depth_range.coordinate_of(torch.where(known, depth, depth_range.far)).clamp(0, 1)
         return torch.stack([place, known.to(place)], dim=1)
 
     def _matched(
-        self, views: EncodedViews, bounds: tuple[float, float]
+        self, views: EncodedViews, depth_range: DepthRange
     ) -> tuple[Float[Tensor, "views 2 rows columns"], Float[Tensor, "views planes rows columns"]]:
         """Where each view's cells match its neighbours' best, how clearly, and how likely each plane is."""
         with torch.autocast(views.images.device.type, enabled=False):
             maps = matched_maps(views)
             places = uniform_samples(1, self.config.planes, device=maps.device)[0]
-            depths = depth_of(places, *bounds, self.config.spacing)
+            depths = depth_range.depth_of(places)
             planes = []
             for index in range(views.count):
                 near = nearest_views(views.camera[index], views.camera, self.config.neighbours + 1)

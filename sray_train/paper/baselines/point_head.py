@@ -7,6 +7,7 @@ Deviation: 32 channels are composited and classified once a ray, which is the sa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch.nn.functional as F
@@ -51,12 +52,11 @@ class PointHead(Head):
     ) -> RayOutput:
         points = self.gather(observed)
         weights = compositing_weights(self.density(points, coordinates), step_lengths(coordinates))
-        opacity = weights.sum(-1)
-        logits = None
-        if semantics:
-            logits = self.classify(self.classifier, composite(weights, self.semantics(points)), opacity)
-        seen_by = points.seen_by.to(weights)
-        return RayOutput.along(weights, opacity, coordinates, depths, self.color(points), seen_by, logits)
+        output = RayOutput.along(weights, coordinates, depths, self.color(points), points.seen_by.to(weights))
+        if not semantics:
+            return output
+        semantic_ray = composite(weights, self.semantics(points))
+        return replace(output, logits=self.classify(self.classifier, semantic_ray, output.opacity))
 
     def surface_weights(
         self, observed: Any, coordinates: Float[Tensor, "rays samples"]

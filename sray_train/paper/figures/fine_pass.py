@@ -16,10 +16,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sray.attention import MaskedAttention
-from sray.camera import Camera
 from sray.context import EncodedViews
 from sray.model import SemanticRay
 from sray.ray_model import RayOutput
+from sray.rays import RayBundle
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,14 @@ def per_head(
 def fine_pass(
     model: SemanticRay,
     views: EncodedViews,
-    target: Camera,
-    pixels: Float[Tensor, "rays 2"],
+    rays: RayBundle,
     coordinates: Float[Tensor, "rays samples"],
-    bounds: tuple[float, float],
 ) -> FinePass:
-    """Shade rays through `pixels` of the target, at ascending normalised coordinates, and note what happens."""
+    """Shade rays at ascending normalised coordinates, and note what happens."""
     radial = dict(model.fine.attention.steps.items()).get("radial")
     parts = {"head": model.fine, "view_weights": model.fine.view_weights}
     with noted(parts | ({} if radial is None else {"radial": radial})) as seen:
-        output = model.shade(views, target, pixels, coordinates, bounds)
+        output = model.shade(views, rays, coordinates)
     context, _, depths = seen["head"][0]
     attention = None
     if radial is not None:

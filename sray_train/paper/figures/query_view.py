@@ -12,7 +12,8 @@ from sray.camera import Projection
 from sray.context import EncodedViews
 from sray.frames import Frame, SourceViews
 from sray.model import SemanticRay
-from sray.sampling import coordinate_of, importance_samples, uniform_samples
+from sray.rays import RayBundle
+from sray.sampling import importance_samples, uniform_samples
 from sray_train.paper.figures.fine_pass import FinePass, fine_pass
 from sray_train.score.evaluate import Query
 
@@ -82,7 +83,7 @@ class QueryView:
         if not rendered:
             return self._at(pixels, even)
         with torch.inference_mode():
-            weights = self._model.look(self.encoded, self.target.camera, pixels, even, self.query.scene.bounds)
+            weights = self._model.look(self.encoded, self._rays(pixels), even)
         return self._at(pixels, importance_samples(weights, FINE_SAMPLES))
 
     def on_surface(self, pixels: Float[Tensor, "rays 2"]) -> QueryRays:
@@ -90,20 +91,22 @@ class QueryView:
         if self.target.depth is None:
             return self.along(pixels, rendered=True)
         column, row = pixels.round().long().unbind(-1)
-        depth, (near, far) = self.target.depth[row, column], self.query.scene.bounds
-        known = (depth > near) & (depth < far)
-        middle = coordinate_of(torch.where(known, depth, near), near, far, self._model.config.spacing)
+        depth, along = self.target.depth[row, column], self._rays(pixels).range
+        known = (depth > along.near) & (depth < along.far)
+        middle = along.coordinate_of(torch.where(known, depth, along.near))
         around = torch.linspace(-AROUND_SURFACE, AROUND_SURFACE, 2 * (FINE_SAMPLES // 2) + 1)
         rays = self._at(pixels, middle.unsqueeze(-1) + around)
         return replace(rays, surface=torch.full_like(rays.surface, FINE_SAMPLES // 2), found=known)
 
     def _at(self, pixels: Tensor, coordinates: Tensor) -> QueryRays:
-        camera, bounds = self.target.camera, self.query.scene.bounds
-        passed = fine_pass(self._model, self.encoded, camera, pixels, coordinates, bounds)
-        points = camera.centre + passed.depths.unsqueeze(-1) * camera.ray_directions(pixels).unsqueeze(-2)
-        projection = self.sources.camera.project(points)
+        rays = self._rays(pixels)
+        passed = fine_pass(self._model, self.encoded, rays, coordinates)
+        projection = self.sources.camera.project(rays.points(passed.depths))
         surface, found = passed.output.weights.argmax(-1), passed.output.opacity > LEAST_OPACITY
         return QueryRays(pixels, passed, projection, self._visible(projection), surface, found)
+
+    def _rays(self, pixels: Tensor) -> RayBundle:
+        return self._model.rays(self.target.camera, pixels, self.query.scene.bounds)
 
     def _visible(self, projection: Projection) -> Bool[Tensor, "views rays samples"] | None:
         if self.sources.depth is None:

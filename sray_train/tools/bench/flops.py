@@ -10,7 +10,8 @@ from sray.attention import AttentionVariant
 from sray.context import DIRECTION_CHANNELS
 from sray.density import RAY_CHANNELS, STATISTICS
 from sray.encoder import FEATURE_CHANNELS
-from sray.model import RaySamples, SemanticRayConfig
+from sray.model import SemanticRayConfig
+from sray.rays import SampleCounts
 
 
 def attention_flops(tokens: int, keys: int, channels: int, *, projections: bool = True) -> int:
@@ -36,7 +37,7 @@ def cra_flops(
     return sum(attention_flops(tokens, count, channels) for count in keys[variant])
 
 
-def ray_flops(config: SemanticRayConfig, samples: RaySamples, views: int) -> dict[str, int]:
+def ray_flops(config: SemanticRayConfig, samples: SampleCounts, views: int) -> dict[str, int]:
     """One ray of `SemanticRay.forward`, by part, the encoder left out. Both passes in full, on their own samples."""
     total = samples.coarse + samples.fine
     tokens = total * views

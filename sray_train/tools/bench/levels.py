@@ -14,6 +14,8 @@ from sray.camera import Camera
 from sray.field import RenderConfig, RenderedView, SemanticField
 from sray.label_space import VOID
 from sray.model import RayOutput, SemanticRay
+from sray.rays import RayBundle
+from sray.sampling import ROOM_BOUNDS
 from sray_train.tools.bench.flops import ray_flops
 from sray_train.tools.bench.reference import CHUNKS, GPU_CHUNKS, ReferenceRenderer
 from sray_train.tools.bench.scenes import BenchView
@@ -156,7 +158,11 @@ def void_where_unsure(rays: RayOutput, config: RenderConfig) -> torch.Tensor:
 
 
 def _reference_rays(reference: ReferenceRenderer, view: BenchView, device: torch.device) -> RayOutput:
-    return reference.render(view.encoded, view.truth.camera.to(device), view.pixel_positions.to(device))
+    return reference.render(view.encoded, _rays(reference.model, view, device))
+
+
+def _rays(model: SemanticRay, view: BenchView, device: torch.device) -> RayBundle:
+    return model.rays(view.truth.camera.to(device), view.pixel_positions.to(device), ROOM_BOUNDS)
 
 
 def _at(view: BenchView, image: torch.Tensor) -> torch.Tensor:
@@ -165,13 +171,12 @@ def _at(view: BenchView, image: torch.Tensor) -> torch.Tensor:
 
 def _fastest_chunk(reference: ReferenceRenderer, view: BenchView, device: torch.device) -> int:
     """The candidates are tried on all rays of a view, after a round that warms up."""
-    rays = view.pixel_positions.to(device)
-    target = view.truth.camera.to(device)
+    rays = _rays(reference.model, view, device)
     seconds: dict[int, float] = {}
     for warm in (False, True):
         for chunk in GPU_CHUNKS if device.type == "cuda" else CHUNKS:
             reference.chunk_rays = chunk
-            spent, _ = timed(partial(reference.render, view.encoded, target, rays), device)
+            spent, _ = timed(partial(reference.render, view.encoded, rays), device)
             if warm:
                 seconds[chunk] = spent
     return min(seconds, key=lambda chunk: seconds[chunk])

@@ -26,6 +26,7 @@ from sray.checkpoint import load_checkpoint
 from sray.encoder import FEATURE_CHANNELS
 from sray.field import RenderConfig
 from sray.frames import Frame, SourceViews
+from sray.sampling import ROOM_BOUNDS
 from sray_train.tools.bench.levels import render_level
 from sray_train.tools.bench.reference import ReferenceRenderer
 from sray_train.tools.bench.scenes import BenchView
@@ -158,8 +159,9 @@ def _answer_render(request: dict[str, Any], device: torch.device) -> float | Non
     if request["render"] == "reference_form":
         reference = ReferenceRenderer(model, chunk_rays=request["chunk_rays"])
         pixels = target.pixel_grid().to(device)[: 4 * reference.chunk_rays]
-        reference.render(view.encoded, target.to(device), pixels[:16])  # warm up
-        return peak_mb(lambda: reference.render(view.encoded, target.to(device), pixels), device)
+        rays = model.rays(target.to(device), pixels, ROOM_BOUNDS)
+        reference.render(view.encoded, rays[:16])  # warm up
+        return peak_mb(lambda: reference.render(view.encoded, rays), device)
     config, depth = RenderConfig.preset(request["render"]), bool(request["depth"])
     render_level(model, config, view, small, depth=depth)  # warm up
     return peak_mb(lambda: render_level(model, config, view, target, depth=depth), device)

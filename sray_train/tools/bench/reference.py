@@ -15,12 +15,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sray.attention import CrossReprojectionAttention, MaskedAttention
-from sray.camera import Camera
 from sray.context import EncodedViews
-from sray.model import RayOutput, RaySamples, SemanticRay
-from sray.sampling import ROOM_BOUNDS
+from sray.model import RayOutput, SemanticRay
+from sray.rays import RayBundle, SampleCounts
 
-SAMPLES = RaySamples(64, 64)
+SAMPLES = SampleCounts(64, 64)
 CHUNKS = (24, 32, 48)
 """Rays at once that are tried on a CPU; a GPU wants more."""
 GPU_CHUNKS = (1024, 2048, 4096)
@@ -58,38 +57,32 @@ class ShortAttention(MaskedAttention):
 class ReferenceRenderer:
     """Renders rays of a target camera by `SemanticRay.forward`, a chunk at a time."""
 
-    def __init__(self, model: SemanticRay, samples: RaySamples = SAMPLES, chunk_rays: int = 128) -> None:
+    def __init__(self, model: SemanticRay, samples: SampleCounts = SAMPLES, chunk_rays: int = 128) -> None:
         self.model = copy.deepcopy(model).eval().float()
         self.samples = samples
         self.chunk_rays = chunk_rays
         for head in (self.model.coarse, self.model.fine):
             _write_out_short_attention(head.attention)
 
-    def render(
-        self,
-        views: EncodedViews,
-        target: Camera,
-        pixels: Float[Tensor, "rays 2"],
-        bounds: tuple[float, float] = ROOM_BOUNDS,
-    ) -> RayOutput:
-        """The fine result of the target's rays through `pixels`; the coarse one is computed and dropped."""
+    def render(self, views: EncodedViews, rays: RayBundle) -> RayOutput:
+        """The fine result along the rays; the coarse one is computed and dropped."""
         threads = torch.get_num_threads()
-        chunks = torch.split(pixels, self.chunk_rays)
-        if pixels.is_cuda or threads == 1:
-            parts = [self._chunk(views, target, chunk, bounds) for chunk in chunks]
+        chunks = list(rays.split(self.chunk_rays))
+        if rays.pixels.is_cuda or threads == 1:
+            parts = [self._chunk(views, chunk) for chunk in chunks]
         else:
             # One chunk a thread: no operation waits for the slower half of itself.
             with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
                 torch.set_num_threads(1)
                 try:
-                    parts = list(pool.map(lambda chunk: self._chunk(views, target, chunk, bounds), chunks))
+                    parts = list(pool.map(lambda chunk: self._chunk(views, chunk), chunks))
                 finally:
                     torch.set_num_threads(threads)
         return RayOutput(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
     @torch.inference_mode()  # of each thread
-    def _chunk(self, views: EncodedViews, target: Camera, pixels: Tensor, bounds: tuple[float, float]) -> RayOutput:
-        result: RayOutput = self.model(views, target, pixels, bounds, self.samples)[1]
+    def _chunk(self, views: EncodedViews, rays: RayBundle) -> RayOutput:
+        result: RayOutput = self.model(views, rays, self.samples)[1]
         return result
 
 

@@ -1,1 +1,0 @@
-"""What several nodes share: messages, parameters, topics, poses, errors, the executor."""

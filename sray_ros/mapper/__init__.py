@@ -1,1 +1,0 @@
-"""The node `semantic_mapper`: a posed camera stream in, labels of any viewpoint out."""

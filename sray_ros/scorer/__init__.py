@@ -1,1 +1,0 @@
-"""The node `label_scorer`: label images compared with ground truth."""
