@@ -43,6 +43,7 @@ setup(
         "opencv-python-headless<5",
         "safetensors",
         "jaxtyping",
+        "pyyaml",
         "rosbags",
     ],
     extras_require={
@@ -55,7 +56,6 @@ setup(
             "jinja2",
             "rich",
             "tqdm",
-            "pyyaml",
             "pillow",
             "lightning-fabric",
             "torchmetrics",
@@ -64,7 +64,6 @@ setup(
         "segmenter": [
             "transformers>=5,<6",
             "pillow",
-            "pyyaml",
         ],
         "dev": [
             "pytest",
@@ -82,10 +81,10 @@ setup(
     entry_points={
         "console_scripts": [
             "sray = sray_train.cli:main",
-            "semantic_mapper = sray_ros.semantic_mapper:main",
-            "sequence_player = sray_ros.sequence_player:main",
-            "label_scorer = sray_ros.label_scorer:main",
-            "segmenter = sray_ros.segmenter:main",
+            "semantic_mapper = sray_ros.mapper.node:main",
+            "sequence_player = sray_ros.player.node:main",
+            "label_scorer = sray_ros.scorer.node:main",
+            "segmenter = sray_ros.segmenter.node:main",
         ],
     },
     zip_safe=False,

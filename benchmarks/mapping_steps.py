@@ -31,9 +31,9 @@ from sray.mapping.cloud import cloud_of_view
 from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig, Verdict
 from sray.mapping.mapper import Mapper, MapperConfig
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
-from sray_ros.conversions import image_message, read_depth, read_image
-from sray_ros.publications import Publications
-from sray_ros.rectification import Rectifier, check_size, read_camera_info
+from sray_ros.common.conversions import image_message, read_depth, read_image
+from sray_ros.common.rectification import Rectifier, check_size, read_camera_info
+from sray_ros.mapper.outputs import Publications
 
 WIDTH, HEIGHT, VOXELS, STRIDE = 640, 480, 500_000, 2
 K = np.array([[525.0, 0, 319.5], [0, 525.0, 239.5], [0, 0, 1]])

@@ -31,8 +31,8 @@ from tf2_msgs.msg import TFMessage
 
 from sray.frames import Frame
 from sray.sequence import Sequence
-from sray_ros.conversions import camera_info_message, image_message
-from sray_ros.poses import transform_of_matrix
+from sray_ros.common.conversions import camera_info_message, image_message
+from sray_ros.common.poses import transform_of_matrix
 from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_folder
 
 KEYFRAMES, FRAMES = 8, 24

@@ -32,7 +32,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from sray.errors import ErrorCode
 from sray_interfaces.action import FineTune, RenderView
 from sray_interfaces.srv import ListKeyframes
-from sray_ros.poses import pose_of_matrix
+from sray_ros.common.poses import pose_of_matrix
 
 MAPPER = "/semantic_mapper"
 PIXELS = {"mono8": 1, "rgb8": 3}

@@ -30,7 +30,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from sensor_msgs_py import point_cloud2
 from visualization_msgs.msg import MarkerArray
 
-from sray_ros.conversions import nanoseconds
+from sray_ros.common.conversions import nanoseconds
 
 MAPPER = "semantic_mapper"
 PIXELS: dict[str, tuple[type, int]] = {"mono8": (np.uint8, 1), "rgb8": (np.uint8, 3), "32FC1": (np.float32, 1)}

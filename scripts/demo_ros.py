@@ -64,7 +64,7 @@ def start_player(running: Processes, bag: Path, *, lockstep_timeout: float) -> s
     """Plays the bag as fast as the mapper handles its pictures, each within so many seconds."""
     return running.start(
         "player",
-        sys.executable, "-m", "sray_ros.sequence_player", "--ros-args",
+        sys.executable, "-m", "sray_ros.player.node", "--ros-args",
         "-r", "handled:=/semantic_mapper/handled", "-p", f"bag:={bag.resolve()}",
         "-p", f"image_topic:={BagLayout().image}", "-p", "lockstep:=true", "-p", "rate:=10.0",
         "-p", "wait_for_subscribers:=120.0", "-p", f"lockstep_timeout:={lockstep_timeout}",

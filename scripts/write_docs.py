@@ -22,9 +22,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from sray_ros import declarations, label_scorer, segmenter, segmenter_declarations, semantic_mapper, sequence_player
-from sray_ros.node_parameters import NodeParameter
-from sray_ros.parameters import PARAMETERS
+from sray_ros.common.parameters import NodeParameter
+from sray_ros.mapper import declarations
+from sray_ros.mapper import node as semantic_mapper
+from sray_ros.mapper.parameters import PARAMETERS
+from sray_ros.player import node as sequence_player
+from sray_ros.scorer import node as label_scorer
+from sray_ros.segmenter import declarations as segmenter_declarations
+from sray_ros.segmenter import node as segmenter
 
 PREFIXES = ("error", "launch", "player", "segmenter")
 """Of rows whose names are another table's too."""
@@ -106,8 +111,14 @@ def api_tables() -> list[Table]:
 
 
 def _nodes() -> Iterator[tuple[str, tuple[str, ...]]]:
-    for module in (semantic_mapper, sequence_player, segmenter, label_scorer):
-        yield module.__name__.split(".")[1], (" ".join(str(module.__doc__).split("\n\n")[0].split()),)
+    nodes = {
+        "semantic_mapper": semantic_mapper,
+        "sequence_player": sequence_player,
+        "segmenter": segmenter,
+        "label_scorer": label_scorer,
+    }
+    for name, module in nodes.items():
+        yield name, (" ".join(str(module.__doc__).split("\n\n")[0].split()),)
 
 
 def _published(topic: declarations.Topic) -> str:

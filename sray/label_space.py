@@ -2,6 +2,7 @@
 
 Every label image in memory and on the wire holds indices of one label space; VOID (255) means "not known".
 Files in ScanNet layout hold NYU40 ids (0 is unlabelled); `from_nyu40` and `to_nyu40` are the only conversions.
+From one label space to another: `sray.segmentation.between_spaces`.
 """
 
 from __future__ import annotations
@@ -40,9 +41,18 @@ class LabelSpace:
         return len(self.names)
 
     def from_nyu40(self, ids: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Indices of this space for NYU40 ids; classes outside the space, and 0, become VOID (ignored, not "other")."""
-        table = np.full(int(max(ids.max(initial=0), max(self.nyu40))) + 1, VOID, np.uint8)
-        table[list(self.nyu40)] = np.arange(self.classes, dtype=np.uint8)
+        """Indices of this space for NYU40 ids. 0 (unlabelled) and ids beyond 40 become VOID.
+
+        Where the space has a class "other", every NYU40 class has an index: its own, else the one that
+        `sray/segmentation/mappings/nyu40.yaml` names, else "other". In a space without it, as ScanNet20's benchmark
+        scores it, classes outside the space become VOID.
+        """
+        # Here: sray.segmentation reads the mapping files in terms of label spaces.
+        from sray.segmentation.between_spaces import indices_of_nyu40
+
+        known = indices_of_nyu40(self)
+        table = np.full(max(int(ids.max(initial=0)) + 1, known.size), VOID, np.uint8)
+        table[: known.size] = known
         indices: NDArray[np.uint8] = table[ids]
         return indices
 

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from sray.field import SemanticField
-from sray_ros import health, semantic_mapper
-from sray_ros.intake import Intake
-from sray_ros.mapping_work import MappingWork
+from sray_ros.mapper import health
+from sray_ros.mapper import node as semantic_mapper
+from sray_ros.mapper.intake import Intake
+from sray_ros.mapper.worker import MappingWork
 
 PARTS = {
     "encode": (SemanticField, "encode"),

@@ -50,7 +50,7 @@ RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 class MapperProcess:
     """One node, from unconfigured on, with everything it publishes for a start kept in lists."""
 
-    def __init__(self, listener: Listener, module: str = "sray_ros.semantic_mapper", **parameters: Any) -> None:
+    def __init__(self, listener: Listener, module: str = "sray_ros.mapper.node", **parameters: Any) -> None:
         self.listener, node = listener, listener.node
         self.process = listener.start(module, **parameters)
         self.handled = listener.hear(Header, "/semantic_mapper/handled", RELIABLE)

@@ -24,8 +24,8 @@ from sray.frames import Frame, SourceViews
 from sray.mapping.session import Session
 from sray_interfaces.action import RenderView
 from sray_interfaces.srv import ListKeyframes, SaveSession
-from sray_ros.parameters import PARAMETERS
-from sray_ros.poses import matrix_of_pose
+from sray_ros.common.poses import matrix_of_pose
+from sray_ros.mapper.parameters import PARAMETERS
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SETTINGS: dict[str, Any] = {

@@ -28,7 +28,7 @@ from vision_msgs.msg import LabelInfo
 
 from sray.label_space import ROOMS, LabelSpace
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
-from sray_ros.conversions import image_message, label_info_message, nanoseconds, time_message
+from sray_ros.common.conversions import image_message, label_info_message, nanoseconds, time_message
 
 FRAME = "front_optical_frame"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -66,7 +66,7 @@ class SegmenterProcess:
         self,
         listener: Listener,
         *ros_args: str,
-        module: str = "sray_ros.segmenter",
+        module: str = "sray_ros.segmenter.node",
         hears: bool = True,
         **parameters: Any,
     ) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from jaxtyping import Float
 from torch import Tensor
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LabelSpace
-from sray.segmentation.extra import optional
 
 FOLDER = Path(__file__).with_name("mappings")
 SHOWN = 8
@@ -86,7 +86,27 @@ def load_mapping(mapping: str | Path, label_space: LabelSpace) -> ClassMapping:
     have, or one twice, or says nothing of the label space.
     """
     path = FOLDER / f"{mapping}.yaml" if str(mapping) in known_mappings() else Path(mapping)
-    yaml = optional("yaml")
+    names, spaces, line = _parts(path)
+    if label_space.name not in spaces:
+        found = ", ".join(spaces) or "nothing"
+        expected = f"label space {label_space.name} among them. Write its part, or ask for another"
+        raise _bad(path, line, f"maps to {found}", expected)
+    return ClassMapping(path, label_space, names, _meaning(path, spaces[label_space.name], names, label_space))
+
+
+def packaged_mapping(name: str, label_space: LabelSpace) -> ClassMapping | None:
+    """A mapping that comes with the package; None where there is none, or none that speaks of the label space."""
+    if name not in known_mappings():
+        return None
+    path = FOLDER / f"{name}.yaml"
+    names, spaces, _ = _parts(path)
+    if label_space.name not in spaces:
+        return None
+    return ClassMapping(path, label_space, names, _meaning(path, spaces[label_space.name], names, label_space))
+
+
+def _parts(path: Path) -> tuple[dict[str, str], dict[str, Any], int]:
+    """Of a file: every name with its class; label space -> the YAML node of its classes; the line of that part."""
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except FileNotFoundError as error:
@@ -104,18 +124,8 @@ def load_mapping(mapping: str | Path, label_space: LabelSpace) -> ClassMapping:
         found = ", ".join(name for name, _ in parts) or "nothing"
         raise _bad(path, 1, f"has the parts {found}", "classes and to")
     by_name = {name: node for (name, _), node in parts.items()}
-    names = _names(path, by_name["classes"])
     spaces = {name: node for (name, _), node in _pairs(path, by_name["to"], "label spaces")}
-    if label_space.name not in spaces:
-        found = ", ".join(spaces) or "nothing"
-        line = _line(by_name["to"])
-        raise _bad(
-            path,
-            line,
-            f"maps to {found}",
-            f"label space {label_space.name} among them. Write its part, or ask for another",
-        )
-    return ClassMapping(path, label_space, names, _meaning(path, spaces[label_space.name], names, label_space))
+    return _names(path, by_name["classes"]), spaces, _line(by_name["to"])
 
 
 def _names(path: Path, node: Any) -> dict[str, str]:

@@ -29,11 +29,11 @@ from sray.mapping.session import Session
 from sray.mapping.voxel_map import VoxelMap
 from sray_interfaces.msg import FineTuneStatus
 from sray_interfaces.srv import LoadModel
-from sray_ros.data_folder import DataFolder
-from sray_ros.fine_tuning import FineTuning, Request, _clear_away
-from sray_ros.health import Health
-from sray_ros.model_trial import ModelTrial
-from sray_ros.tuning_process import TuningJob
+from sray_ros.common.data_folder import DataFolder
+from sray_ros.finetune.job import FineTuning, Request, _clear_away
+from sray_ros.finetune.process import TuningJob
+from sray_ros.finetune.trial import ModelTrial
+from sray_ros.mapper.health import Health
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = TUNING_SETTINGS

@@ -22,9 +22,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
-from sray_ros.bag_recording import BagRecording
-from sray_ros.conversions import read_depth, read_image, read_labels
-from sray_ros.rectification import check_size, read_camera_info
+from sray_ros.common.conversions import read_depth, read_image, read_labels
+from sray_ros.common.rectification import check_size, read_camera_info
+from sray_ros.player.bag_recording import BagRecording
 from sray_train.tools.bags import BagEncoding, write_bag
 from sray_train.tools.bags.check import check_bag
 from sray_train.tools.bags.names import typestore

@@ -53,7 +53,7 @@ def test_a_model_that_cannot_be_had_is_named_and_a_good_one_then_configures(
                    says="standard error: the parameter, its value, what was expected; exit status 1",
                    recovery="start it again with a good value")  # fmt: skip
 def test_nonsense_on_the_command_line_stops_the_node_with_its_name(listener: Listener) -> None:
-    status, output = listener.finish(listener.start("sray_ros.semantic_mapper", trigger="sometimes"))
+    status, output = listener.finish(listener.start("sray_ros.mapper.node", trigger="sometimes"))
     assert status == 1
     assert "trigger is 'sometimes'; expected one of" in output
     assert "Traceback" not in output

@@ -19,8 +19,8 @@ from std_msgs.msg import Header
 
 from sray.errors import SrayError
 from sray.label_space import ROOMS, SCANNET20, LabelSpace
-from sray_ros.conversions import image_message
-from sray_ros.segmenting import SegmentingWork
+from sray_ros.common.conversions import image_message
+from sray_ros.segmenter.worker import SegmentingWork
 
 pytestmark = pytest.mark.ros
 WARN, OK = DiagnosticStatus.WARN, DiagnosticStatus.OK
@@ -59,7 +59,7 @@ def test_what_cannot_be_had_ends_the_node_in_one_line(listener: Listener, tmp_pa
         ),
         ({"model": missing}, f"BAD_FILE: model is '{missing}': {missing} is no folder, and a hub does not give it"),
     ]
-    started = [(listener.start("sray_ros.segmenter", **given), words) for given, words in wrong]
+    started = [(listener.start("sray_ros.segmenter.node", **given), words) for given, words in wrong]
     for process, words in started:
         status, output = listener.finish(process)
         lines = [line for line in output.splitlines() if line.startswith("segmenter cannot start: ")]

@@ -17,13 +17,13 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from sray.errors import ErrorCode, SrayError
-from sray_ros.conversions import nanoseconds, time_message
-from sray_ros.health import Health
-from sray_ros.inbox import Inbox
-from sray_ros.intake import Intake
-from sray_ros.jobs import IMAGES, LANES
-from sray_ros.parameters import MapperParameters
-from sray_ros.pose_queue import PoseQueue, Waiting
+from sray_ros.common.conversions import nanoseconds, time_message
+from sray_ros.common.inbox import Inbox
+from sray_ros.mapper.health import Health
+from sray_ros.mapper.intake import Intake
+from sray_ros.mapper.jobs import IMAGES, LANES
+from sray_ros.mapper.parameters import MapperParameters
+from sray_ros.mapper.pose_queue import PoseQueue, Waiting
 
 pytestmark = pytest.mark.ros
 OLD, NEW = 1001_300_000_000, 1000_000_000_000

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage
 
 from sray.errors import ErrorCode, SrayError
-from sray_ros.compressed_pictures import claimed_size
-from sray_ros.conversions import read_image
+from sray_ros.common.compressed_pictures import claimed_size
+from sray_ros.common.conversions import read_image
 
 OPTIONS = {
     "baseline.jpg": [], "progressive.jpg": [cv2.IMWRITE_JPEG_PROGRESSIVE, 1],

@@ -21,13 +21,13 @@ from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import ROOMS
 from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig
-from sray_ros.conversions import camera_info_message, image_message, label_info_message, read_depth, read_image
-from sray_ros.inbox import Inbox, Lane
-from sray_ros.legend import ROW, legend
-from sray_ros.parameters import PARAMETERS, complaint_about, mapper_config
-from sray_ros.poses import body_pose, matrix_of_pose, matrix_of_transform, pose_of_matrix, transform_of_matrix
-from sray_ros.publications import poses_of
-from sray_ros.rectification import Rectifier, check_size, read_camera_info
+from sray_ros.common.conversions import camera_info_message, image_message, label_info_message, read_depth, read_image
+from sray_ros.common.inbox import Inbox, Lane
+from sray_ros.common.poses import body_pose, matrix_of_pose, matrix_of_transform, pose_of_matrix, transform_of_matrix
+from sray_ros.common.rectification import Rectifier, check_size, read_camera_info
+from sray_ros.mapper.legend import ROW, legend
+from sray_ros.mapper.outputs import poses_of
+from sray_ros.mapper.parameters import PARAMETERS, complaint_about, mapper_config
 
 RNG = np.random.default_rng(0)
 RGB = cv2.resize(RNG.integers(0, 256, (6, 8, 3), np.uint8), (64, 48), interpolation=cv2.INTER_CUBIC)

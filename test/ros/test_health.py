@@ -14,9 +14,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from sray.errors import ErrorCode, SrayError
-from sray_ros.declarations import IMAGE
-from sray_ros.health import Health
-from sray_ros.topic_input import TopicInput
+from sray_ros.common.topic_input import TopicInput
+from sray_ros.mapper.declarations import IMAGE
+from sray_ros.mapper.health import Health
 
 pytestmark = pytest.mark.ros
 

@@ -17,7 +17,7 @@ from std_msgs.msg import Float32
 from vision_msgs.msg import LabelInfo, VisionClass
 
 pytestmark = pytest.mark.ros
-SCORER = "sray_ros.label_scorer"
+SCORER = "sray_ros.scorer.node"
 VOID = 255
 
 

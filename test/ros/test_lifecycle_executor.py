@@ -21,8 +21,8 @@ from rclpy.subscription import Subscription
 from rclpy.waitable import NumberOfEntities, Waitable
 from std_msgs.msg import Empty
 
-from sray_ros import semantic_mapper
-from sray_ros.lifecycle_executor import LifecycleExecutor
+from sray_ros.common.executor import LifecycleExecutor
+from sray_ros.mapper import node as semantic_mapper
 
 pytestmark = pytest.mark.ros
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -128,7 +128,7 @@ def test_shutdown_from_every_state_is_final_and_saves_what_was_held(
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Any]:
     """In this process, so that a fault can be put into it."""
-    from sray_ros.semantic_mapper import SemanticMapper
+    from sray_ros.mapper.node import SemanticMapper
 
     model = checkpoint(tmp_path / "model.safetensors")
     with_model = ["--ros-args", "-p", f"model.path:={model}", "-p", f"data_dir:={tmp_path}"]
@@ -148,7 +148,8 @@ def test_a_fault_while_activating_undoes_what_was_made_and_the_next_time_works(
 ) -> None:
     import threading
 
-    from sray_ros import intake, semantic_mapper
+    from sray_ros.mapper import intake
+    from sray_ros.mapper import node as semantic_mapper
 
     def failing(*arguments: Any) -> None:
         raise RuntimeError("no more topics")

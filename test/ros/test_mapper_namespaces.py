@@ -42,7 +42,7 @@ class Robot:
 
     def start(self, data_dir: Path) -> None:
         settings = {**SETTINGS, "model.path": self.model, "data_dir": data_dir, "session.autosave": "last"}
-        self.process = self.listener.start("sray_ros.semantic_mapper", "-r", f"__ns:=/{self.name}", **settings)
+        self.process = self.listener.start("sray_ros.mapper.node", "-r", f"__ns:=/{self.name}", **settings)
         node = self.listener.node
         self.image = node.create_publisher(Image, f"/{self.name}/image", RELIABLE)
         self.info = node.create_publisher(CameraInfo, f"/{self.name}/camera_info", RELIABLE)

@@ -15,8 +15,8 @@ from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo
 
 from sray.frames import Frame
-from sray_ros.conversions import image_message
-from sray_ros.declarations import PUBLISHED, SERVICES, SUBSCRIBED, Topic
+from sray_ros.common.conversions import image_message
+from sray_ros.mapper.declarations import PUBLISHED, SERVICES, SUBSCRIBED, Topic
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {**EXACT, "depth.use": True, "trigger": "request"}

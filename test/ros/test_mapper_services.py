@@ -26,7 +26,7 @@ from sray.label_space import VOID
 from sray.mapping.session import Session
 from sray_interfaces.action import RenderView
 from sray_interfaces.srv import ListKeyframes, LoadModel, LoadSession, SaveMap, SaveSession
-from sray_ros.conversions import image_message
+from sray_ros.common.conversions import image_message
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {

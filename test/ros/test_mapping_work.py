@@ -26,16 +26,16 @@ from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
-from sray_ros.camera_inputs import Arrival
-from sray_ros.conversions import image_message
-from sray_ros.health import Health
-from sray_ros.inbox import Inbox
-from sray_ros.jobs import COMMANDS, IMAGES, LANES, MAP, REQUESTS, Command, ViewRequest
-from sray_ros.mapping_work import MappingWork
-from sray_ros.pacing import Effort
-from sray_ros.parameters import MapperParameters
-from sray_ros.publications import Publications
-from sray_ros.view_requests import ViewRequests
+from sray_ros.common.conversions import image_message
+from sray_ros.common.inbox import Inbox
+from sray_ros.mapper.health import Health
+from sray_ros.mapper.inputs import Arrival
+from sray_ros.mapper.jobs import COMMANDS, IMAGES, LANES, MAP, REQUESTS, Command, ViewRequest
+from sray_ros.mapper.outputs import Publications
+from sray_ros.mapper.pacing import Effort
+from sray_ros.mapper.parameters import MapperParameters
+from sray_ros.mapper.view_requests import ViewRequests
+from sray_ros.mapper.worker import MappingWork
 
 pytestmark = pytest.mark.ros
 SETTINGS = {

@@ -35,7 +35,7 @@ def played(listener: Listener, folder: Path, **parameters: Any) -> dict[str, lis
         "tf_static": listener.hear(TFMessage, "/tf_static", LATCHED),
         "clock": listener.hear(Clock, "/clock"),
     }
-    status, output = listener.finish(listener.start("sray_ros.sequence_player", sequence=folder, **parameters))
+    status, output = listener.finish(listener.start("sray_ros.player.node", sequence=folder, **parameters))
     assert status == 0, output
     return heard
 

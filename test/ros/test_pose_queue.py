@@ -11,8 +11,8 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 
 from sray.errors import ErrorCode, SrayError
-from sray_ros import pose_queue
-from sray_ros.pose_queue import GRACE, PoseQueue, Waiting
+from sray_ros.mapper import pose_queue
+from sray_ros.mapper.pose_queue import GRACE, PoseQueue, Waiting
 
 pytestmark = pytest.mark.ros
 TIMEOUT = 0.2

@@ -15,9 +15,9 @@ from rclpy.parameter import Parameter
 
 from sray.errors import ErrorCode
 from sray_interfaces.action import RenderView
-from sray_ros import render_view
-from sray_ros.refusals import inactive
-from sray_ros.render_view import RenderViewServer, refusal
+from sray_ros.common.refusals import inactive
+from sray_ros.mapper import render_view
+from sray_ros.mapper.render_view import RenderViewServer, refusal
 
 pytestmark = [pytest.mark.ros, pytest.mark.shows("~/render_view")]
 

@@ -27,7 +27,7 @@ from sray.sequence import Sequence, SequenceWriter, stamp_of
 from sray_train.tools.bags import BagEncoding, write_bag
 
 pytestmark = pytest.mark.ros
-PLAYER = "sray_ros.sequence_player"
+PLAYER = "sray_ros.player.node"
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 NUMBERS = (0, 3, 6, 9)
 

@@ -16,9 +16,9 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from sray.errors import SrayError
 from sray.label_space import LABEL_SPACES, ROOMS
-from sray_ros.conversions import read_depth, read_image
-from sray_ros.parameters import PARAMETERS
-from sray_ros.rectification import read_camera_info
+from sray_ros.common.conversions import read_depth, read_image
+from sray_ros.common.rectification import read_camera_info
+from sray_ros.mapper.parameters import PARAMETERS
 from sray_train.cli import main
 from sray_train.cli.bag import Bag
 from sray_train.tools.bags import BagEncoding, BagLayout, write_bag

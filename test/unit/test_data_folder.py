@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sray.errors import ErrorCode, SrayError
-from sray_ros.data_folder import DataFolder
+from sray_ros.common.data_folder import DataFolder
 
 pytestmark = pytest.mark.shows("data_dir")
 

@@ -291,10 +291,10 @@ def test_without_labels_colour_is_scored_and_semantics_are_null(run: Run, record
 
 def test_labels_of_another_label_space_are_refused(run: Run, recording: Path, tmp_path: Path) -> None:
     for path in (recording / "label-filt").iterdir():
-        cv2.imwrite(str(path), np.full((24, 32), 33, np.uint8))  # a toilet, which no room has
+        cv2.imwrite(str(path), np.full((24, 32), 77, np.uint8))  # no id of NYU40
     with pytest.raises(SystemExit) as stop:
-        run("--sequence", str(recording))
-    assert "MODEL_MISMATCH" in str(stop.value.code) and "holds ids 33" in str(stop.value.code)
+        run("--sequence", str(recording), "--label-ids", "nyu40")
+    assert "MODEL_MISMATCH" in str(stop.value.code) and "holds ids 77" in str(stop.value.code)
     config = tmp_path / "scannet.yaml"
     config.write_text("data: {label_space: scannet20}\n")
     with pytest.raises(SystemExit) as stop:

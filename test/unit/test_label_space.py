@@ -33,10 +33,25 @@ def test_known_classes() -> None:
     assert SCANNET20.nyu40 == (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39)
 
 
-def test_classes_outside_the_space_are_ignored_not_other() -> None:
+def test_a_benchmarks_space_ignores_other_classes() -> None:
     """NYU40 22 is ceiling, no ScanNet20 class; 0 is unlabelled; ids beyond 40 do not exist."""
     assert SCANNET20.from_nyu40(np.array([[0, 22], [1, 60]], np.uint16)).tolist() == [[VOID, VOID], [0, VOID]]
-    assert ROOMS.from_nyu40(np.array([12], np.uint8)).tolist() == [VOID]
+
+
+def test_a_space_with_other_takes_every_nyu40_class() -> None:
+    """By mappings/nyu40.yaml: a counter is a table, blinds are a window, a toilet is other. 0 and 41 stay void."""
+    named = {12: "table", 13: "window", 17: "cabinet", 18: "bed", 20: "floor", 33: "other", 38: "other", 1: "wall"}
+    found = ROOMS.from_nyu40(np.array([*named], np.uint8))
+    assert [ROOMS.names[index] for index in found] == list(named.values())
+    assert (ROOMS.from_nyu40(np.arange(1, 41)) != VOID).all()
+    assert ROOMS.from_nyu40(np.array([0, 41, 255])).tolist() == [VOID, VOID, VOID]
+
+
+def test_other_of_a_space_that_no_file_speaks_of_takes_what_is_left() -> None:
+    own = LabelSpace("mine", ("floor", "other"), ((1, 1, 1), (2, 2, 2)), (2, 50))
+    assert own.from_nyu40(np.array([0, 1, 2, 40, 41, 50])).tolist() == [VOID, 1, 0, 1, VOID, 1]
+    namesake = LabelSpace("rooms", own.names, own.colours, own.nyu40)
+    assert namesake.from_nyu40(np.array([12, 2])).tolist() == [1, 0], "the file's classes are of another space"
 
 
 def test_an_empty_picture_converts() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sray_ros.pacing import COST, SCALES, Effort, Pace
+from sray_ros.mapper.pacing import COST, SCALES, Effort, Pace
 
 pytestmark = pytest.mark.shows("render.max_latency")
 PIXELS = 320 * 240

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("sray_interfaces", reason="needs the ROS environment")
 
 from sray_interfaces.msg import FineTuneScore, FineTuneStatus
-from sray_ros.tuning_curve import BLUE, LOSS_COLOURS, TuningCurve
+from sray_ros.finetune.curve import BLUE, LOSS_COLOURS, TuningCurve
 
 
 def status(step: int, miou: float, loss: float, steps: int = 100, psnr: float = 20.0) -> FineTuneStatus:

@@ -1,4 +1,4 @@
-"""What is looked at in camera_info: the node's own demands (sray_ros.rectification; a test holds the two together)."""
+"""What is looked at in camera_info: the demands of the node (sray_ros.common.rectification; a test compares them)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,107 @@
+"""Rectifier: pictures, depth and labels of a camera with a lens, as its pinhole camera would have taken them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sray.calibration import Calibration
+from sray.label_space import VOID
+
+OUTSIDE = -1e4
+"""Where a table points that no pixel of the picture is seen at."""
+
+
+class Rectifier:
+    """Undistorts with OpenCV; the tables of the last calibration are kept, since they cost more than the pictures."""
+
+    def __init__(self) -> None:
+        self._calibration: Calibration | None = None
+        self._tables: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+
+    def picture(self, calibration: Calibration, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(height, width, channels), interpolated; black outside."""
+        return self._remap(calibration, picture, cv2.INTER_LINEAR, 0.0)
+
+    def depth(self, calibration: Calibration, depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Camera z (height, width). Nearest, as depths on both sides of an edge have no mean; NaN outside."""
+        rectified = self._remap(calibration, depth, cv2.INTER_NEAREST, float("nan"))
+        if calibration.is_turned:  # another axis, another z
+            rectified = (rectified * _depth_factor(calibration)).astype(np.float32)
+        return rectified
+
+    def labels(self, calibration: Calibration, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Nearest, as classes have no mean either; unlabelled outside."""
+        return self._remap(calibration, labels, cv2.INTER_NEAREST, float(VOID))
+
+    def _remap(self, calibration: Calibration, image: NDArray[Any], interpolation: int, outside: float) -> NDArray[Any]:
+        if calibration.is_pinhole:
+            return image
+        if self._tables is None or self._calibration is None or not _same(self._calibration, calibration):
+            self._tables, self._calibration = rectification_tables(calibration), calibration
+        remapped: NDArray[Any] = cv2.remap(
+            image, *self._tables, interpolation, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
+        )
+        return remapped
+
+
+def rectification_tables(calibration: Calibration) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Column and row (height, width) of the distorted picture at which each pixel of the rectified one is seen.
+
+    Both have the same K and size. Far outside the picture where the lens model turns back on itself: a polynomial that
+    fits the picture's middle may show it again beyond its edge.
+    """
+    k, lens = calibration.intrinsics, calibration.lens
+    size, coefficients = (calibration.width, calibration.height), np.array(lens.coefficients or (0.0,) * 4)
+    make = cv2.fisheye.initUndistortRectifyMap if lens.is_fisheye else cv2.initUndistortRectifyMap
+    columns, rows = make(k, coefficients, calibration.rotation, k, size, cv2.CV_32FC1)
+    beyond = _turned_back(calibration)
+    columns[beyond] = rows[beyond] = OUTSIDE
+    return columns, rows
+
+
+def _turned_back(calibration: Calibration) -> NDArray[np.bool_]:
+    """Pixels (height, width) of the rectified picture beyond the radius at which the distorted radius shrinks again."""
+    rays = _rays(calibration) @ calibration.rotation  # rows: R^T d, in unrectified axes
+    in_front = rays[..., 2] > 1e-6
+    radius = np.hypot(rays[..., 0], rays[..., 1]) / np.where(in_front, rays[..., 2], 1.0)
+    sampled = np.linspace(0, radius[in_front].max(initial=0.0), 2000)
+    shrinks = np.flatnonzero(np.diff(_distorted_radius(calibration, sampled)) < 0)
+    last = sampled[shrinks[0]] if len(shrinks) else np.inf
+    return np.asarray(~in_front | (radius > last))
+
+
+def _distorted_radius(calibration: Calibration, radius: NDArray[np.float64]) -> NDArray[np.float64]:
+    c = np.zeros(14)
+    c[: len(calibration.lens.coefficients)] = calibration.lens.coefficients
+    if calibration.lens.is_fisheye:
+        angle = np.arctan(radius)
+        return np.asarray(angle * (1 + sum(c[i] * angle ** (2 * i + 2) for i in range(4))))
+    r2 = radius**2
+    return np.asarray(
+        radius * (1 + c[0] * r2 + c[1] * r2**2 + c[4] * r2**3) / (1 + c[5] * r2 + c[6] * r2**2 + c[7] * r2**3)
+    )
+
+
+def _depth_factor(calibration: Calibration) -> NDArray[np.float64]:
+    """Rectified over unrectified camera z of what each pixel (height, width) shows."""
+    z = (_rays(calibration) @ calibration.rotation)[..., 2]
+    return np.divide(1.0, z, out=np.full_like(z, np.nan), where=z > 1e-6)
+
+
+def _rays(calibration: Calibration) -> NDArray[np.float64]:
+    """Of each pixel (height, width, 3) of the rectified picture, with z = 1."""
+    columns, rows = np.meshgrid(np.arange(calibration.width), np.arange(calibration.height))
+    pixels = np.stack([columns, rows, np.ones_like(rows)], axis=-1).astype(np.float64)
+    return np.asarray(pixels @ np.linalg.inv(calibration.intrinsics).T)
+
+
+def _same(a: Calibration, b: Calibration) -> bool:
+    return (
+        (a.width, a.height, a.lens) == (b.width, b.height, b.lens)
+        and np.array_equal(a.intrinsics, b.intrinsics)
+        and np.array_equal(a.rotation, b.rotation)
+    )

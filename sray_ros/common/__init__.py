@@ -1,0 +1,1 @@
+"""What several nodes share: messages, parameters, topics, poses, errors, the executor."""

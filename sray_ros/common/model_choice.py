@@ -1,0 +1,44 @@
+"""Which checkpoint, and where it runs: what the parameters model.path and model.device say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+from sray.errors import ErrorCode, SrayError
+
+MODEL = "sray_rooms.safetensors"
+
+
+def model_path(given: str) -> Path:
+    """The checkpoint of this name; empty: the one this package brings."""
+    if given:
+        return Path(given).expanduser()
+    try:
+        return Path(get_package_share_directory("sray_ros")) / "models" / MODEL
+    except PackageNotFoundError:  # run from a checkout
+        return Path(__file__).parents[2] / "models" / MODEL
+
+
+def device_of(name: str) -> torch.device:
+    """auto: the GPU if there is one. Raises SrayError MODEL_MISMATCH for a device that torch cannot use here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+    except Exception as error:
+        raise SrayError(
+            ErrorCode.MODEL_MISMATCH,
+            f"model.device is {name!r}, which torch cannot use here ({error}); expected auto, cpu or cuda",
+        ) from error
+    return torch.device(name)
+
+
+def memory_in_use(device: torch.device) -> int:
+    """Bytes: of the GPU by this process's tensors; on the CPU, of the process."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    resident_pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return resident_pages * 4096

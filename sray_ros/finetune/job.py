@@ -1,0 +1,307 @@
+"""FineTuning: one job from the snapshot of the keyframes to the swapped model, on a thread of its own.
+
+snapshot (worker) -> files -> fine_tuner process -> better weights -> checkpoint in data_dir -> look and swap (worker)
+
+The last is one command of the worker's: the held-out keyframes are rendered by the node itself with the old and the new
+model, and unless they look no worse the old one stays. Between two renders there is one model or the other.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from sray.checkpoint import load_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.files import code_of
+from sray.held_out import Score
+from sray.mapping.adaptation import AdaptationConfig
+from sray_interfaces.action import FineTune
+from sray_interfaces.msg import FineTuneScore, FineTuneStatus
+from sray_ros.common.data_folder import DataFolder
+from sray_ros.common.refusals import explained
+from sray_ros.finetune.child import TUNED
+from sray_ros.finetune.process import GLANCE, TuningJob, TuningProcess
+from sray_ros.finetune.trial import ModelTrial, snapshot
+from sray_ros.mapper.health import Health
+from sray_ros.mapper.jobs import Ask
+from sray_ros.mapper.worker import MappingWork
+
+T = TypeVar("T")
+MODELS = "fine_tuned"
+"""Folder in data_dir of the accepted models."""
+JOBS = ".fine_tune"
+"""Folder in data_dir of what jobs hand over to their process."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A job as it was asked for."""
+
+    config: AdaptationConfig
+    keyframe_ids: frozenset[int]
+    """Empty: all."""
+    threads: int
+    memory_limit: int
+    canceled: Callable[[], bool]
+
+
+class FineTuning:
+    """One job. `begun` is set once the snapshot is taken, `done` to its result; neither ever raises."""
+
+    def __init__(
+        self,
+        request: Request,
+        folder: DataFolder,
+        ask: Ask,
+        health: Health,
+        logger: RcutilsLogger,
+        publish: Callable[[FineTuneStatus], None],
+    ) -> None:
+        """`ask` hands something to the worker."""
+        self._request = request
+        self._folder = folder
+        self._ask = ask
+        self._health = health
+        self._logger = logger
+        self._publish = publish
+        self._stop_for: SrayError | None = None
+        self._learns_labels = True
+        self._best: float | None = None
+        """What the best look so far is worth."""
+        self._since, self._renders = time.monotonic(), health.renders
+        unknown = unknown_score()
+        self.status = FineTuneStatus(
+            job_id=f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}",
+            state=FineTuneStatus.STARTING,
+            steps=request.config.steps,
+            before=unknown,
+            now=unknown,
+            best=unknown,
+            seconds_left=math.nan,
+        )
+        self.result = FineTune.Result(before=unknown, after=unknown)
+        self.begun: Future[SrayError | None] = Future()
+        self.done: Future[FineTune.Result] = Future()
+        self._thread = threading.Thread(target=self._run, name="fine_tuning", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """End it soon. Any thread."""
+        self.stop(canceled())
+
+    def stop(self, error: SrayError) -> None:
+        """End it soon, for a reason that is told. Any thread."""
+        self._stop_for = error
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        status, result = self.status, self.result
+        try:
+            status.text = result.text = self._learn_and_swap()
+            status.state = FineTuneStatus.ACCEPTED if result.accepted else FineTuneStatus.REJECTED
+            self._logger.info(f"fine-tuning {status.job_id}: {status.text}")
+        except Exception as failure:
+            error = explained(failure, self._logger)
+            status.error_code = result.error_code = int(error.code)
+            result.error_text = status.text = str(error.args[0])
+            if error.code is ErrorCode.CANCELED:
+                status.state = FineTuneStatus.CANCELED
+                self._logger.info(f"fine-tuning {status.job_id} was canceled")
+            else:
+                status.state = FineTuneStatus.FAILED
+                self._health.refused(error, is_hindrance=False)
+                self._logger.warning(f"fine-tuning {status.job_id}: {error}")
+            if not self.begun.done():  # refused, and nobody knows its id: not a word on the topic of jobs
+                self.begun.set_result(error)
+                self._publish = lambda status: None
+        status.seconds_left = 0.0
+        result.job_id, result.seconds, result.steps = status.job_id, self._seconds(), status.step
+        result.renders = self._health.renders - self._renders
+        try:
+            self._tell()
+        finally:  # or who waits would for ever, and no other job could begin
+            self.done.set_result(result)
+
+    def _learn_and_swap(self) -> str:
+        """How it ended, in words. Raises SrayError if it did not come to an end; nothing has changed then."""
+        job, parent_file = self._of_worker(self._snapshot)
+        parent = job.checkpoint
+        self.result.model_id = self.result.parent_id = parent.id
+        self.result.parent_file = parent_file
+        self.begun.set_result(None)
+        self._tell()
+        # Named after this process too: what it leaves if it is killed, the next job can tell from what is in use.
+        handover = self._folder.path(f"{JOBS}/{self.status.job_id}.{os.getpid()}", "")
+        _clear_away(handover.parent)
+        try:
+            _make(handover)
+            job.write(handover)
+            self._check()
+            self._keep_outcome(outcome := self._learn(handover))
+            if not outcome["is_better"]:
+                config = self._request.config
+                least = f"min_gain {config.min_gain:g}" if self._learns_labels else f"{config.min_psnr_gain:g} dB"
+                return f"not better by {least}: {self._gain()}; the model stays as it was"
+            self.status.state = FineTuneStatus.SWAPPING
+            self._tell()
+            tuned = load_checkpoint(handover / TUNED)
+            name = f"{MODELS}/{self.status.job_id}"
+            path = self._folder.path(name, ".safetensors")
+            _make(path.parent)
+            _move(handover / TUNED, path)
+        finally:
+            shutil.rmtree(handover, ignore_errors=True)
+        try:
+            trial = ModelTrial(job, tuned, name, self.result.held_out, self._learns_labels, self._is_stopped)
+            complaint = self._of_worker(trial.run, is_final=True)
+        except SrayError as error:
+            if error.code is ErrorCode.STALE:
+                self.result.model_id = self._of_worker(lambda work: work.checkpoint.id, is_final=True)
+                raise SrayError(error.code, f"{error.args[0]}; the new model is kept as {name}") from error
+            path.unlink(missing_ok=True)
+            raise
+        if complaint:
+            path.unlink(missing_ok=True)
+            return complaint
+        self.result.accepted, self.result.model_id, self.result.file = True, tuned.id, name
+        return f"{self._gain()}; {tuned.id} renders from now on"
+
+    def _snapshot(self, work: MappingWork) -> tuple[TuningJob, str]:
+        request = self._request
+        session, bounds = snapshot(work, request.keyframe_ids, request.config)
+        device = str(work.device)
+        job = TuningJob(request.config, session, work.checkpoint, bounds, device, request.threads, request.memory_limit)
+        return job, work.model_file
+
+    def _learn(self, handover: Path) -> dict[str, Any]:
+        """What the process says of its outcome, once it has ended."""
+        self.status.state, outcome = FineTuneStatus.RUNNING, None
+        with TuningProcess(handover) as process:
+            self._logger.info(f"fine-tuning {self.status.job_id} in process {process.pid}")
+            for message in process.messages(self._check):
+                if begun := message.get("begun"):
+                    self._learns_labels = begun["learns_labels"]
+                    self.result.taught_by, self.result.held_out = begun["taught_by"], begun["held_out"]
+                if step := message.get("step"):
+                    self._follow(step)
+                outcome = message.get("outcome", outcome)
+        if outcome is None:
+            raise SrayError(ErrorCode.INTERNAL, "the fine_tuner process ended without a word; see the log")
+        return dict(outcome)
+
+    def _follow(self, step: dict[str, Any]) -> None:
+        status = self.status
+        status.step, status.kind = step["number"], step["kind"]
+        status.loss_names = list(step["losses"])
+        status.losses = [math.nan if value is None else value for value in step["losses"].values()]
+        status.seconds_left = math.nan if step["seconds_left"] is None else step["seconds_left"]
+        if step["held_out"]:
+            score = Score.from_record(step["held_out"])
+            status.now = _message(score)
+            if step["number"] == 0:
+                status.before = status.now
+            if self._best is None or score.worth(by_labels=self._learns_labels) > self._best:
+                self._best = score.worth(by_labels=self._learns_labels)
+                status.best = status.now
+        self._tell()
+
+    def _keep_outcome(self, outcome: dict[str, Any]) -> None:
+        result = self.result
+        result.before, result.after = (_message(Score.from_record(outcome[when])) for when in ("before", "after"))
+        result.best_step = outcome["best_step"]
+
+    def _gain(self) -> str:
+        before, after, steps = self.result.before, self.result.after, self.status.step
+        if self._learns_labels:
+            scores = f"{before.strict_miou:.3f} -> {after.strict_miou:.3f}"
+            return f"strict mIoU {scores} on held-out keyframes' labels, in {steps} steps"
+        return f"PSNR {before.psnr:.2f} -> {after.psnr:.2f} dB on held-out keyframes, in {steps} steps, without labels"
+
+    def _of_worker(self, do: Callable[[MappingWork], T], *, is_final: bool = False) -> T:
+        """What `do` gives on the worker's thread. `is_final`: what is begun is waited for, even if canceled meanwhile.
+
+        Raises SrayError: what `do` raises, INACTIVE.
+        """
+        answer: Future[Any] = Future()
+        self._ask(do, answer.set_result)
+        while True:
+            if not is_final:
+                self._check()
+            if wait([answer], timeout=GLANCE).done:
+                break
+        result = answer.result()
+        if isinstance(result, SrayError):
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    def _check(self) -> None:
+        """Raises SrayError if it is to stop."""
+        if self._stop_for is not None:
+            raise self._stop_for
+        if self._request.canceled():
+            raise canceled()
+
+    def _is_stopped(self) -> bool:
+        return self._stop_for is not None or self._request.canceled()
+
+    def _tell(self) -> None:
+        self.status.seconds = self._seconds()
+        self._publish(self.status)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._since
+
+
+def unknown_score() -> FineTuneScore:
+    return _message(Score.from_record(None))
+
+
+def canceled() -> SrayError:
+    return SrayError(ErrorCode.CANCELED, "canceled; the model stays as it was")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SrayError(
+            code_of(error),
+            f"cannot make {folder} ({error.strerror or error}); expected a data_dir that can be written to, with room",
+        ) from error
+
+
+def _move(file: Path, to: Path) -> None:
+    try:
+        file.replace(to)
+    except OSError as error:
+        raise SrayError(
+            code_of(error), f"cannot write {to} ({error.strerror or error}); expected a folder that can be written to"
+        ) from error
+
+
+def _clear_away(jobs: Path) -> None:
+    """What jobs of processes that are gone have left: killed between two lines, nobody else would."""
+    for left in jobs.glob("*.*"):
+        process = left.name.rpartition(".")[2]
+        if process.isdigit() and not Path(f"/proc/{process}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _message(score: Score) -> FineTuneScore:
+    return FineTuneScore(strict_miou=score.strict_miou, psnr=score.psnr)

@@ -1,0 +1,149 @@
+"""TuningProcess: the node's end of a fine_tuner process. What it says, in order; how it died, in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sray.checkpoint import Checkpoint, save_checkpoint
+from sray.errors import ErrorCode, SrayError
+from sray.files import write_atomically
+from sray.mapping.adaptation import AdaptationConfig, shrunk
+from sray.mapping.session import Session
+from sray_ros.finetune import child as fine_tuner
+
+GLANCE = 0.1
+"""Seconds between two looks at whether to stop."""
+PATIENCE = float(os.environ.get("SRAY_TUNING_PATIENCE", 180.0))
+"""Seconds without a word after which the process hangs: a step takes a few at most."""
+
+
+@dataclass(frozen=True)
+class TuningJob:
+    """Everything that the process must know."""
+
+    config: AdaptationConfig
+    session: Session
+    checkpoint: Checkpoint
+    bounds: tuple[float, float]
+    """Near and far, metres."""
+    device: str
+    threads: int
+    memory_limit: int
+    """MiB of its own memory; 0: no limit."""
+
+    def write(self, folder: Path) -> None:
+        """Raises SrayError: DISK_FULL, BAD_FILE."""
+        shrunk(self.session, self.config.width).save(folder / fine_tuner.SESSION)
+        save_checkpoint(
+            folder / fine_tuner.PARENT, self.checkpoint.model, self.checkpoint.label_space, self.checkpoint.lineage
+        )
+        job = {
+            "config": asdict(self.config),
+            "parent": self.checkpoint.sha256,
+            "bounds": self.bounds,
+            "device": self.device,
+            "threads": self.threads,
+            "memory_limit": self.memory_limit,
+        }
+        write_atomically(folder / fine_tuner.JOB, json.dumps(job).encode())
+
+
+class TuningProcess:
+    """Use as a context: at its end the process is gone."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start on the job that is written in the folder."""
+        folder = folder.resolve()
+        # It finds what this process finds, and starts where there are no modules: `-m` looks there first.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._killed_for_memory = _killed_for_memory()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "sray_ros.finetune.child", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,  # Ctrl-C in the terminal is the node's to hear
+        )
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name="fine_tuner", daemon=True).start()
+
+    def __enter__(self) -> TuningProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def messages(self, check: Callable[[], None]) -> Iterator[dict[str, Any]]:
+        """What the process says, until it has ended in order. `check` is called ten times a second: it raises to stop.
+
+        Raises SrayError: what the process says is wrong, OUT_OF_MEMORY if the kernel ended it for that, INTERNAL if it
+        died otherwise, or hangs.
+        """
+        heard = time.monotonic()
+        while True:
+            check()
+            try:
+                line = self._lines.get(timeout=GLANCE)
+            except queue.Empty:
+                if time.monotonic() - heard > PATIENCE:
+                    raise SrayError(
+                        ErrorCode.INTERNAL,
+                        f"the fine_tuner process has not said anything for {PATIENCE:g} s, and was ended; see whether "
+                        "device and disk respond, and ask again",
+                    ) from None
+                continue
+            if line is None:
+                break
+            heard = time.monotonic()
+            message = json.loads(line)
+            if error := message.get("error"):
+                raise SrayError(ErrorCode(error["code"]), error["text"])
+            yield message
+        if status := self._process.wait():
+            raise self._death(status)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def _death(self, status: int) -> SrayError:
+        if status == -signal.SIGKILL and _killed_for_memory() > self._killed_for_memory:
+            return SrayError(
+                ErrorCode.OUT_OF_MEMORY,
+                "the kernel ended the fine_tuner process, as the machine was out of memory; try a smaller "
+                "fine_tune.width, fewer keyframes, or end other programs",
+            )
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        remedy = "ask again; if nobody did it, look for what the log or the kernel's (dmesg) says of it"
+        return SrayError(ErrorCode.INTERNAL, f"the fine_tuner process {how} before it was done; {remedy}")
+
+
+def _killed_for_memory() -> int:
+    """How many processes the kernel has ended for memory since it started; 0 where it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -1,0 +1,209 @@
+"""~/fine_tune, ~/fine_tune_once and ~/fine_tune_cancel, and the topics that tell how it goes. One job at a time."""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future as ConcurrentFuture
+from typing import Any
+
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.node import Node
+from rclpy.task import Future
+from std_msgs.msg import Header
+
+from sray.errors import ErrorCode, SrayError
+from sray.mapping.adaptation import AdaptationConfig
+from sray_interfaces.action import FineTune
+from sray_interfaces.msg import FineTuneStatus
+from sray_ros.common.actions import action_server, settle
+from sray_ros.common.conversions import image_message
+from sray_ros.common.data_folder import DataFolder
+from sray_ros.common.refusals import bug, inactive
+from sray_ros.finetune.curve import TuningCurve
+from sray_ros.finetune.job import FineTuning, Request, unknown_score
+from sray_ros.mapper import declarations as api
+from sray_ros.mapper.health import Health
+from sray_ros.mapper.jobs import Ask
+from sray_ros.mapper.parameters import MapperParameters
+
+RESULT_SECONDS = 3600
+"""How long a result is kept for a client that has not fetched it: it is small, and who asked may be away."""
+CURVE_PERIOD = 1.0
+"""Seconds between two pictures of the curve."""
+ENDED = (FineTuneStatus.ACCEPTED, FineTuneStatus.REJECTED, FineTuneStatus.CANCELED, FineTuneStatus.FAILED)
+
+
+class FineTuneServer:
+    """Created once, with the node; answers in every lifecycle state."""
+
+    def __init__(
+        self,
+        node: Node,
+        settings: MapperParameters,
+        folder: DataFolder,
+        is_active: Callable[[], bool],
+        ask: Ask,
+        health: Health,
+    ) -> None:
+        self._node = node
+        self._settings = settings
+        self._folder = folder
+        self._is_active = is_active
+        self._ask = ask
+        self._health = health
+        self._job: FineTuning | None = None
+        self._lock = threading.Lock()
+        """Of `_job`: two calls may come at once."""
+        self._curve = TuningCurve()
+        self._last_curve = 0.0
+        self.answering = 0
+        """Goals and calls that have no answer yet."""
+        status, curve = api.FINE_TUNE_STATUS, api.FINE_TUNE_CURVE
+        self._status_publisher = node.create_publisher(status.type, status.name, status.qos)
+        self._curve_publisher = node.create_publisher(curve.type, curve.name, curve.qos)
+        group = ReentrantCallbackGroup()
+        for call, callback in ((api.FINE_TUNE_ONCE, self._once), (api.FINE_TUNE_CANCEL, self._cancel)):
+            node.create_service(call.type, call.name, callback, qos_profile=api.CALLS, callback_group=group)
+        self._server = action_server(node, api.FINE_TUNE, self._execute, group, RESULT_SECONDS)
+
+    @property
+    def is_running(self) -> bool:
+        job = self._job
+        return job is not None and not job.done.done()
+
+    def stop(self) -> None:
+        """End what is running soon: the node is not active any more. Any thread."""
+        if (job := self._job) is not None:
+            job.stop(inactive())
+
+    def close(self) -> None:
+        """Wait for the job to end, which `stop` has told to. Call before the node is destroyed."""
+        self.stop()
+        if (job := self._job) is not None:
+            job.join(1.0)
+        self._server.destroy()
+
+    async def _execute(self, goal: ServerGoalHandle) -> FineTune.Result:
+        self.answering += 1
+        try:
+            result = await self._answer(goal)
+            settle(goal, result.error_code)
+        finally:
+            self.answering -= 1
+        return result
+
+    async def _answer(self, goal: ServerGoalHandle) -> FineTune.Result:
+        def feedback(status: FineTuneStatus) -> None:
+            goal.publish_feedback(FineTune.Feedback(status=status))
+
+        try:
+            job = self._start(goal.request, lambda: bool(goal.is_cancel_requested), feedback)
+        except SrayError as error:
+            unknown = {"before": unknown_score(), "after": unknown_score()}
+            return FineTune.Result(error_code=int(error.code), error_text=str(error.args[0]), **unknown)
+        result: FineTune.Result = await self._awaited(job.done)
+        return result
+
+    async def _once(self, request: Any, response: Any) -> Any:
+        self.answering += 1
+        try:
+            job = self._start(request, lambda: False, lambda status: None)
+            if (error := await self._awaited(job.begun)) is not None:
+                raise error
+            response.job_id = job.status.job_id
+        except SrayError as error:
+            response.error_code, response.error_text = int(error.code), str(error.args[0])
+        finally:
+            self.answering -= 1
+        return response
+
+    async def _cancel(self, request: Any, response: Any) -> Any:
+        job = self._job
+        if job is None or job.done.done():
+            response.success, response.message = False, "nothing is being fine-tuned"
+            return response
+        self.answering += 1
+        try:
+            job.cancel()
+            result = await self._awaited(job.done)
+        finally:
+            self.answering -= 1
+        response.success = result.error_code == ErrorCode.CANCELED
+        response.message = result.error_text or result.text
+        return response
+
+    def _start(
+        self, asked: Any, canceled: Callable[[], bool], feedback: Callable[[FineTuneStatus], None]
+    ) -> FineTuning:
+        """Raises SrayError: INACTIVE, BUSY, BAD_REQUEST."""
+        try:
+            request = self._read(asked, canceled)
+            with self._lock:
+                if self.is_running:
+                    raise SrayError(
+                        ErrorCode.BUSY,
+                        "a model is being fine-tuned already; expected one at a time. Wait until ~/fine_tune/status "
+                        "says that it has ended, or call ~/fine_tune_cancel",
+                    )
+                self._curve = TuningCurve()
+                self._job = FineTuning(
+                    request, self._folder, self._ask, self._health, self._node.get_logger(), self._publisher(feedback)
+                )
+                self._job.start()
+                return self._job
+        except SrayError as error:
+            if self._health.refused(error, is_hindrance=False):
+                self._node.get_logger().warning(str(error))
+            raise
+
+    def _read(self, asked: Any, canceled: Callable[[], bool]) -> Request:
+        if not self._is_active():
+            raise inactive()
+        if not self._settings["fine_tune.enabled"]:
+            raise SrayError(
+                ErrorCode.INACTIVE, "fine-tuning is switched off; set the parameter fine_tune.enabled, then ask again"
+            )
+        try:
+            config = AdaptationConfig(
+                asked.steps,
+                asked.time_limit,
+                round(asked.min_gain, 6),  # 0.01 has become 0.00999999978 on the way
+                round(asked.min_psnr_gain, 6),
+                asked.mode,
+                asked.supervision,
+                asked.keep_own,
+                asked.seed,
+                self._settings["fine_tune.width"],
+            )
+        except ValueError as error:
+            raise SrayError(ErrorCode.BAD_REQUEST, str(error)) from error
+        threads = self._settings["fine_tune.threads"] or max(1, (os.cpu_count() or 1) // 2)
+        limit = self._settings["fine_tune.memory_limit"]
+        return Request(config, frozenset(asked.keyframe_ids), threads, limit, canceled)
+
+    def _publisher(self, feedback: Callable[[FineTuneStatus], None]) -> Callable[[FineTuneStatus], None]:
+        def publish(status: FineTuneStatus) -> None:
+            try:
+                status.stamp = self._node.get_clock().now().to_msg()
+                self._status_publisher.publish(status)
+                feedback(copy.deepcopy(status))
+                self._curve.add(status)
+                if status.state in ENDED or time.monotonic() - self._last_curve >= CURVE_PERIOD:
+                    self._last_curve = time.monotonic()
+                    self._curve_publisher.publish(image_message(Header(stamp=status.stamp), self._curve.draw(), "rgb8"))
+            except Exception as error:  # what nobody hears of ends no job
+                if self._node.context.ok():
+                    bug(error, self._node.get_logger())
+
+        return publish
+
+    def _awaited(self, concurrent: ConcurrentFuture[Any]) -> Future:
+        """The same result, for a coroutine of rclpy's."""
+        future = Future(executor=self._node.executor)
+        concurrent.add_done_callback(lambda done: future.set_result(done.result()))
+        return future

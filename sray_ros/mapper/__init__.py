@@ -1,0 +1,1 @@
+"""The node `semantic_mapper`: a posed camera stream in, labels of any viewpoint out."""

@@ -1,0 +1,245 @@
+"""CameraInputs: image, camera_info and depth, matched by stamp, with the camera's pose; what the worker gets.
+
+Labels are no part of the match: a segmenter is late.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynchronizer
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from sray.errors import ErrorCode, SrayError
+from sray_ros.common.conversions import nanoseconds
+from sray_ros.common.poses import Matrix
+from sray_ros.common.topic_input import TopicInput, image_input
+from sray_ros.mapper import declarations as api
+from sray_ros.mapper.parameters import MapperParameters
+from sray_ros.mapper.pose_queue import PoseQueue, Waiting
+
+IMAGE, INFO = 0, 1
+"""The two inputs that are matched."""
+JUMP_BACK_NS = 1_000_000_000
+"""Stamps that go back by more than this are a bag that starts again, not images out of order."""
+
+
+class Held(NamedTuple):
+    """An image or a camera_info whose counterpart has not come."""
+
+    stamp_ns: int
+    input_number: int
+    message: Image | CompressedImage | CameraInfo
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One image with everything that belongs to it, still as messages."""
+
+    image: Image | CompressedImage
+    info: CameraInfo
+    depth: Image | None
+    map_from_camera: Matrix
+    since: float
+    """Steady seconds: when the image and its camera_info had come."""
+
+    @property
+    def stamp_ns(self) -> int:
+        return nanoseconds(self.image.header.stamp)
+
+
+class CameraInputs:
+    """Subscribes for as long as it is not closed. Callbacks do no work: they match and queue."""
+
+    def __init__(
+        self,
+        node: Node,
+        parameters: MapperParameters,
+        poses: PoseQueue,
+        deliver: Callable[[Arrival], None],
+        deliver_labels: Callable[[Image], None],
+        refuse: Callable[[int, SrayError], None],
+        on_jump_back: Callable[[str, int, int], None],
+    ) -> None:
+        """`deliver` gets complete arrivals, `refuse` the stamp and the reason of those that never became complete.
+
+        `on_jump_back` gets what jumped in words, the new time and the distance, nanoseconds; it should `restart`.
+        """
+        self._parameters = parameters
+        self._poses = poses
+        self._deliver = deliver
+        self._refuse = refuse
+        self._on_jump_back = on_jump_back
+        self._depths: OrderedDict[int, Image] = OrderedDict()
+        self._depths_lock = threading.Lock()
+        """They are read, and forgotten, by other threads than the one that hears them."""
+        self._held: deque[Held] = deque()
+        self._matching = threading.RLock()
+        """Of what is held and matched: the clock restarts it on another thread."""
+        self._last_match = 0.0
+        self._last_stamps_ns: dict[TopicInput, int] = {}
+        self.matched = 0
+        """Images that found their camera_info."""
+        group = MutuallyExclusiveCallbackGroup()
+        reliability = parameters["qos_overrides.reliability"]
+        self.image = image_input(node, parameters["image_transport"], reliability, group)
+        self.info = TopicInput(node, api.CAMERA_INFO, reliability, group)
+        self.depth: TopicInput | None = None
+        if parameters["depth.use"]:
+            self.depth = TopicInput(node, api.DEPTH, reliability, group)
+            self.depth.registerCallback(self._on_depth)
+        self.labels = TopicInput(node, api.LABELS, reliability, group)
+        self.labels.registerCallback(deliver_labels)
+        for topic in (self.image, self.info):  # depth and labels may be late: theirs say nothing of the time
+            topic.on_stamp = partial(self._watch_time, topic)
+        self._connect()
+        self.image.registerCallback(partial(self._match, IMAGE))
+        self.info.registerCallback(partial(self._match, INFO))
+
+    def close(self) -> None:
+        for topic in self._topics:
+            topic.close()
+
+    def keep_up(self) -> None:
+        for topic in self._topics:
+            topic.keep_up()
+
+    def restart(self, new_ns: int, jump_ns: int) -> None:
+        """Match anew after time went back by `jump_ns` to `new_ns`: old stamps, being larger, would be preferred.
+
+        What has come of the new time is kept, as a jump may be told of more than once, and in the midst of a match.
+        """
+        with self._matching, self._depths_lock:
+            held, self._held = self._held, deque()
+            self._last_stamps_ns.clear()
+            self._depths.clear()
+            self._connect()
+            for each in held:
+                if each.stamp_ns < new_ns + jump_ns // 2:
+                    self._match(each.input_number, each.message)
+                elif each.input_number == IMAGE:
+                    error = SrayError(ErrorCode.STALE, "time jumped back before its camera_info came")
+                    self._refuse(each.stamp_ns, error)
+
+    def are_after(self, jump_ns: int, now_ns: int) -> bool:
+        """Whether the stamps have already gone back as the clock has, by `jump_ns` to `now_ns`, and told of it.
+
+        Clock and images come on their own ways. Restarting again, when the other one tells of the same jump, would
+        lose what has come of the first new image.
+        """
+        stamps_ns = list(self._last_stamps_ns.values())
+        return bool(stamps_ns) and max(stamps_ns) < now_ns + jump_ns // 2
+
+    def why_silent(self) -> str | None:
+        """Which input is missing, and why; None if images and camera_info arrive and match."""
+        for topic in (self.image, self.info):
+            if not topic.received:
+                return topic.why_silent()
+        if not self.matched:
+            return self._no_match()
+        return None
+
+    def why_stopped(self, seconds: float) -> str | None:
+        """Which of image and camera_info came, and has not for so long, or no longer matches; None if neither."""
+        now = time.monotonic()
+        for topic in (self.image, self.info):
+            if now - topic.last_arrival > seconds:
+                return f"{topic.topic} stopped {now - topic.last_arrival:.0f} s ago"
+        return self._no_match() if now - self._last_match > seconds else None
+
+    def _no_match(self) -> str:
+        gap = abs((self.image.last_stamp_ns or 0) - (self.info.last_stamp_ns or 0)) * 1e-9
+        return (
+            f"{self.image.topic} and {self.info.topic} arrive, but no stamps match: the last ones are {gap:.3f} s "
+            f"apart; sync.policy is {self._parameters['sync.policy']}, sync.slop {self._parameters['sync.slop']:g} s"
+        )
+
+    @property
+    def _topics(self) -> list[TopicInput]:
+        return [topic for topic in (self.image, self.info, self.depth, self.labels) if topic is not None]
+
+    def _connect(self) -> None:
+        """With nothing to match yet."""
+        size, feeds = self._parameters["sync.queue_size"], (SimpleFilter(), SimpleFilter())
+        if self._parameters["sync.policy"] == "exact":
+            synchroniser = TimeSynchronizer(list(feeds), size)
+        else:
+            synchroniser = ApproximateTimeSynchronizer(list(feeds), size, self._parameters["sync.slop"])
+        synchroniser.registerCallback(self._on_match)
+        self._feeds = feeds  # which hold on to the synchroniser by its callbacks
+
+    def _match(self, input_number: int, message: Image | CompressedImage | CameraInfo) -> None:
+        """Hold a message until its counterpart comes, or is known not to."""
+        with self._matching:
+            self._held.append(Held(nanoseconds(message.header.stamp), input_number, message))
+            while len(self._held) > 4 * self._parameters["sync.queue_size"]:
+                self._give_up(self._held.popleft())
+            self._feeds[input_number].signalMessage(message)
+
+    def _give_up(self, held: Held) -> None:
+        if held.input_number == IMAGE:
+            what = f"the image at {held.stamp_ns * 1e-9:.3f} s found no {self.info.topic} within sync.slop"
+            remedy = "expected one of the same stamp. Take the camera_info of the same driver, or raise sync.slop"
+            self._refuse(held.stamp_ns, SrayError(ErrorCode.BAD_CAMERA_INFO, f"{what}; {remedy}"))
+
+    def _watch_time(self, topic: TopicInput, stamp_ns: int) -> None:
+        """Each topic by itself: whichever comes first after a jump tells of it, and what follows is new already."""
+        back = self._last_stamps_ns.get(topic, 0) - stamp_ns
+        if back > JUMP_BACK_NS:
+            self._on_jump_back(f"the stamps of {topic.topic} jumped back by {back * 1e-9:.1f} s", stamp_ns, back)
+        self._last_stamps_ns[topic] = stamp_ns
+
+    def _on_depth(self, depth: Image) -> None:
+        stamp_ns, newest_ns = nanoseconds(depth.header.stamp), self.image.last_stamp_ns
+        if newest_ns is not None and stamp_ns - newest_ns > JUMP_BACK_NS:
+            return  # left over from before a jump back: it would pass for the depth of what is to come
+        with self._depths_lock:
+            self._depths[stamp_ns] = depth
+            while len(self._depths) > self._parameters["sync.queue_size"]:
+                self._depths.popitem(last=False)
+
+    def _on_match(self, image: Image | CompressedImage, info: CameraInfo) -> None:
+        self.matched += 1
+        stamp_ns = nanoseconds(image.header.stamp)
+        since = self._last_match = time.monotonic()
+        # Matches come in order: an older image that still waits for its camera_info waits in vain.
+        in_vain = [each for each in self._held if each.stamp_ns < stamp_ns]
+        self._held = deque(each for each in self._held if each.stamp_ns > stamp_ns)
+        for each in in_vain:
+            self._give_up(each)
+        # Depth guides sampling and is never required: it is waited for as long as for the pose, where there is any.
+        expects_depth = self.depth is not None and self.depth.received > 0
+
+        def deliver(map_from_camera: Matrix) -> None:
+            self._deliver(Arrival(image, info, self._depth_at(stamp_ns), map_from_camera, since))
+
+        self._poses.put(
+            Waiting(
+                image.header.frame_id,
+                image.header.stamp,
+                deliver,
+                lambda error: self._refuse(stamp_ns, error),
+                is_ready=lambda: not expects_depth or self._has_depth_for(stamp_ns),
+            )
+        )
+
+    def _has_depth_for(self, stamp_ns: int) -> bool:
+        """Whether waiting on is in vain: the image's own depth has come, or a later one."""
+        with self._depths_lock:
+            return any(stamp >= stamp_ns for stamp in self._depths)
+
+    def _depth_at(self, stamp_ns: int) -> Image | None:
+        with self._depths_lock:
+            depths = dict(self._depths)
+        nearest = min(depths, key=lambda other: abs(other - stamp_ns), default=None)
+        if nearest is None or abs(nearest - stamp_ns) > self._parameters["sync.slop"] * 1e9:
+            return None
+        return depths[nearest]

@@ -1,0 +1,142 @@
+"""PoseQueue: items wait here, not in a callback, until TF knows their pose; for a bounded time and in bounded number.
+
+rclpy has no tf2 MessageFilter; this is the part of it that a node needs.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tf2_ros
+from builtin_interfaces.msg import Time as TimeMessage
+from rclpy.time import Time
+
+from sray.errors import ErrorCode, SrayError
+from sray_ros.common.poses import Matrix, matrix_of_transform
+
+GRACE = 0.05
+"""Seconds from finding something late to giving it up: of a machine that stood still, TF has yet to be read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """Something that needs `frame` in the map at `stamp`."""
+
+    frame: str
+    stamp: TimeMessage
+    deliver: Callable[[Matrix], None]
+    """Called with map_from_frame."""
+    refuse: Callable[[SrayError], None]
+    may_be_latest: bool = False
+    """Whether stamp 0 means the latest pose, as in tf2. An image without a stamp is a mistake."""
+    is_ready: Callable[[], bool] = lambda: True
+    """Anything else worth waiting for as long as the time is not up."""
+
+
+@dataclass(eq=False)
+class _Queued:
+    waiting: Waiting
+    since: float
+    late_since: float = math.inf
+    """The first look that found it late."""
+
+
+class PoseQueue:
+    """Thread-safe. Waiting is on steady time: simulated time stands still with its bag."""
+
+    def __init__(
+        self,
+        buffer: tf2_ros.Buffer,
+        map_frame: str,
+        capacity: int,
+        timeout: Callable[[], float],
+        on_overflow: Callable[[], SrayError],
+    ) -> None:
+        """`on_overflow`: what the oldest is told when more than `capacity` wait."""
+        self._buffer = buffer
+        self._map_frame = map_frame
+        self._capacity = capacity
+        self._timeout = timeout
+        self._on_overflow = on_overflow
+        self._queue: list[_Queued] = []
+        self._lock = threading.Lock()
+        self.last_gap: str = ""
+        """Why the last item has no pose; empty if it has."""
+
+    def put(self, waiting: Waiting) -> None:
+        """Deliver at once if the pose is there; else wait. A full queue gives up on its oldest."""
+        with self._lock:
+            self._queue.append(_Queued(waiting, time.monotonic()))
+            over = [self._queue.pop(0) for _ in range(len(self._queue) - self._capacity)]
+        for old in over:
+            old.waiting.refuse(self._on_overflow())
+        self.poll()
+
+    def poll(self) -> None:
+        """Deliver what has its pose, refuse what has waited too long. Call often."""
+        with self._lock:
+            queue, self._queue = self._queue, []
+            still: list[_Queued] = []
+            settled: list[tuple[Callable[[Any], None], Any]] = []
+            for queued in queue:
+                waiting, now = queued.waiting, time.monotonic()
+                if is_late := now - queued.since >= self._timeout():
+                    queued.late_since = min(queued.late_since, now)
+                try:
+                    matrix = self._lookup(waiting)
+                except tf2_ros.TransformException as error:
+                    if is_late and now - queued.late_since >= GRACE:
+                        settled.append((waiting.refuse, self._no_pose(waiting, str(error))))
+                    else:
+                        still.append(queued)
+                except SrayError as error:
+                    self.last_gap = str(error.args[0])
+                    settled.append((waiting.refuse, error))
+                except Exception as error:  # one that tf2 cannot digest takes none of the others with it
+                    settled.append((waiting.refuse, self._no_pose(waiting, repr(error))))
+                else:
+                    if is_late or waiting.is_ready():
+                        self.last_gap = ""
+                        settled.append((waiting.deliver, matrix))
+                    else:
+                        still.append(queued)
+            self._queue = still
+        for settle, argument in settled:  # outside the lock: they may put something here
+            settle(argument)
+
+    def refuse_all(self, error: SrayError) -> None:
+        """Forget everything that waits, and say why."""
+        with self._lock:
+            queue, self._queue = self._queue, []
+        for queued in queue:
+            queued.waiting.refuse(error)
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def _lookup(self, waiting: Waiting) -> Matrix:
+        if not waiting.frame:
+            raise SrayError(ErrorCode.NO_POSE, "the header has no frame_id; expected the camera's optical frame")
+        if waiting.stamp.sec < 0:
+            raise SrayError(
+                ErrorCode.NO_POSE, f"the header has stamp {waiting.stamp.sec} s; expected a time since 1970"
+            )
+        if not (waiting.may_be_latest or waiting.stamp.sec or waiting.stamp.nanosec):
+            raise SrayError(ErrorCode.NO_POSE, "the header has stamp 0; expected the time of the exposure")
+        stamp = Time.from_msg(waiting.stamp)
+        found = self._buffer.lookup_transform(self._map_frame, waiting.frame, stamp)
+        return matrix_of_transform(found.transform)
+
+    def _no_pose(self, waiting: Waiting, why: str) -> SrayError:
+        self.last_gap = (
+            f"TF has no {self._map_frame} <- {waiting.frame} at {waiting.stamp.sec}.{waiting.stamp.nanosec:09d} within "
+            f"tf.timeout ({self._timeout():g} s): {why.rstrip(' .')}"
+        )
+        return SrayError(
+            ErrorCode.NO_POSE, f"{self.last_gap}. Is localisation running, and are map_frame and clocks right?"
+        )

@@ -1,0 +1,1 @@
+"""The node `label_scorer`: label images compared with ground truth."""
