@@ -145,7 +145,7 @@ def view(pose: torch.Tensor) -> RenderedView:
     color = torch.from_numpy(RNG.random((HEIGHT, WIDTH, 3), np.float32))
     camera = Camera(torch.from_numpy(K).float(), pose, WIDTH, HEIGHT)
     coverage = torch.full((HEIGHT, WIDTH), 5, dtype=torch.uint8)
-    return RenderedView(camera, torch.from_numpy(labels), share, color, depth, share, coverage)
+    return RenderedView(camera, torch.from_numpy(labels), share, color, depth, share, coverage, depth)
 
 
 def new_place() -> torch.Tensor:

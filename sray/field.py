@@ -42,14 +42,18 @@ class RenderedView:
     opacity: Float[Tensor, "height width"]
     coverage: UInt8[Tensor, "height width"]
     """Source views that see the pixel's surface."""
+    depth_with_void: Float[Tensor, "height width"]
+    """`depth` before void pixels were taken out of it, for scores. NaN where no surface was found at all."""
 
     @staticmethod
     def blank(camera: Camera) -> RenderedView:
         """A view of the camera's size, to be filled in."""
         size = (camera.height, camera.width)
-        confidence, depth, opacity = torch.zeros(3, *size).unbind()
+        confidence, depth, opacity, depth_with_void = torch.zeros(4, *size).unbind()
         labels, coverage = torch.zeros(2, *size, dtype=torch.uint8).unbind()
-        return RenderedView(camera, labels, confidence, torch.zeros(*size, 3), depth, opacity, coverage)
+        return RenderedView(
+            camera, labels, confidence, torch.zeros(*size, 3), depth, opacity, coverage, depth_with_void
+        )
 
 
 class SemanticField:
@@ -58,9 +62,16 @@ class SemanticField:
     Opens no file, starts no thread and moves to no device by itself: it works where the model is. Not thread safe.
     """
 
-    def __init__(self, model: RayModel, config: RenderConfig | None = None) -> None:
+    def __init__(
+        self,
+        model: RayModel,
+        config: RenderConfig | None = None,
+        projection: Float[Tensor, "classes targets"] | None = None,
+    ) -> None:
+        """`projection`: into another label space, whose labels are rendered then (sray.segmentation.between_spaces)."""
         self.model = model.eval()
         self.config = config or RenderConfig.preset("balanced")
+        self._projection = projection
         self._chain = Chain.of(self.model, self.config)
         self._engine: RayEngine | None = None
         self._views: SourceViews | None = None
@@ -149,8 +160,12 @@ class SemanticField:
 
     def _paste(self, shaded: Shaded, window: Window, view: RenderedView) -> None:
         """Take a tile into the view, and say which of its pixels are void."""
-        confidence, labels = shaded.probabilities.max(-1)
-        void = self.config.void(shaded.opacity, shaded.coverage, confidence)
+        probabilities = shaded.probabilities
+        if self._projection is not None:
+            probabilities = probabilities @ self._projection.to(probabilities)
+        confidence, labels = probabilities.max(-1)
+        # A class that the other label space has no name for leaves all its classes at 0.
+        void = self.config.void(shaded.opacity, shaded.coverage, confidence) | (confidence <= 0)
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
         for whole, part in (
             (view.labels, labels.to(torch.uint8).masked_fill(void, VOID)),
@@ -158,6 +173,7 @@ class SemanticField:
             # Light that nothing stopped is not black paint: left in, it costs 5 dB (docs/performance.md).
             (view.color, (shaded.color / shaded.opacity.clamp_min(MIN_OPACITY).unsqueeze(-1)).clamp(0, 1)),
             (view.depth, shaded.depth.masked_fill(void, math.nan)),
+            (view.depth_with_void, shaded.depth.masked_fill(shaded.opacity <= 0, math.nan)),
             (view.opacity, shaded.opacity),
             (view.coverage, shaded.coverage.round().clamp(0, 255).to(torch.uint8)),
         ):

@@ -1,4 +1,4 @@
-"""Scores, always named: strict and released-code mIoU, accuracies, PSNR. Design, section 5."""
+"""Scores, always named: strict and released-code mIoU, accuracies, PSNR, depth errors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -102,6 +104,47 @@ def psnr(image: Tensor, truth: Tensor, mask: Tensor | None = None) -> float:
         return math.nan
     error = float(squared.mean())
     return math.inf if error == 0 else -10 * math.log10(error)
+
+
+@dataclass(frozen=True)
+class DepthScores:
+    """How a picture's depth compares with the true one. NaN where nothing can be compared."""
+
+    abs_rel: float
+    """Mean of |depth - truth| / truth over the pixels that have both."""
+    within_1_25: float
+    """Share of the scored pixels whose depth is less than 1.25 times the true one, and the truth less than 1.25 times
+    it. A pixel without depth is not within."""
+    within_1_05: float
+    """The same with 1.05."""
+    median_error: float
+    """Median of |depth - truth| in metres over the pixels that have both."""
+
+
+def depth_scores(
+    depth: Float[Tensor, "*shape"], truth: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"] | None = None
+) -> DepthScores:
+    """Compare camera z in metres at the pixels whose true depth is known (finite and above 0), of those in `mask`.
+
+    `depth` has NaN, or 0, where it has none. Twin: test/reference/depth_scores.py.
+    """
+    scored = truth.isfinite() & (truth > 0)
+    if mask is not None:
+        scored &= mask
+    depth, truth = depth[scored].double(), truth[scored].double()
+    known = depth.isfinite() & (depth > 0)
+    error = (depth - truth)[known].abs()
+    factor = torch.maximum(depth / truth, truth / depth)
+    return DepthScores(
+        abs_rel=_of(error / truth[known]),
+        within_1_25=_of((known & (factor < 1.25)).double()),
+        within_1_05=_of((known & (factor < 1.05)).double()),
+        median_error=float(error.quantile(0.5)) if error.numel() else math.nan,
+    )
+
+
+def _of(values: Tensor) -> float:
+    return float(values.mean()) if values.numel() else math.nan
 
 
 def _scores(counts: NDArray[np.int64], totals: NDArray[np.int64]) -> Scores:

@@ -1,4 +1,4 @@
-"""`sray evaluate`: labels, colour and depth of a checkpoint on scenes it never saw; a record and a page."""
+"""`sray evaluate`: labels, colour and depth of a checkpoint on scenes, or 2D labels on pictures, it never saw."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
-from sray.label_space import LABEL_SPACES
+from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.render_config import RenderConfig
+from sray.segmentation.between_spaces import projection, same_classes
 from sray_train.cli.options import check_options
 from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.labelled_pictures import FX_OVER_WIDTH, LabelledPictures
 from sray_train.data.rooms import parse_seeds
 from sray_train.data.scene import Scene
 from sray_train.learn.config import DataConfig, EvaluationConfig, LabelIds, Quality, TrainConfig, load_config
@@ -26,15 +29,16 @@ from sray_train.paper.baselines.voxel_fusion import VoxelFusion, VoxelFusionConf
 from sray_train.records import refuse_existing, write_record
 from sray_train.score.evaluate import Rendering, evaluate, spread_queries
 from sray_train.score.image_quality import find_lpips
-from sray_train.score.scores import Scoreboard
-from sray_train.score.watch import Watch, say_result
+from sray_train.score.pictures import evaluate_pictures
+from sray_train.score.scores import Evaluation, Scoreboard
+from sray_train.score.watch import PictureWatch, Watch, say_result
 from sray_train.tools.report.evaluation_page import write_evaluation_page
 from sray_train.tools.report.evaluation_pictures import Gallery
 
 
 @dataclass
 class Evaluate:
-    """Score a checkpoint: strict and released-code mIoU, accuracies, PSNR, SSIM, depth, on held-out scenes."""
+    """Score a checkpoint: strict and released-code mIoU, accuracies, PSNR, SSIM, depth, on what it never saw."""
 
     checkpoint: Path = Path("models/sray_rooms.safetensors")
     """A .safetensors file written by `sray train`."""
@@ -44,8 +48,16 @@ class Evaluate:
     """Other rooms: 9000 9001, or 9000:9010. Held-out seeds are 9000 and up."""
     sequence: Path | None = None
     """A recording instead: a folder in ScanNet's layout, or a .sens file; with or without labels."""
+    pictures: Path | None = None
+    """Single labelled pictures instead, of which the checkpoint's 2D half is scored: a folder with colour/N.jpg (or
+    color/) and label40/N.png (or label/). At their own size, or at --width."""
+    fx_over_width: float = FX_OVER_WIDTH
+    """Focal length over width of the camera of --pictures: 0.81 is NYU Depth v2's."""
     label_ids: LabelIds = "auto"
-    """What the recording's label pictures hold: NYU40 ids, or raw ScanNet ids (scannetv2-labels.combined.tsv)."""
+    """What label pictures hold: NYU40 ids, or raw ScanNet ids (scannetv2-labels.combined.tsv)."""
+    label_space: str | None = None
+    """Score in this label space, such as scannet20: the checkpoint's probabilities are summed over classes that mean
+    the same there (sray/segmentation/mappings). None: the checkpoint's own."""
     targets: int | None = None
     """Pictures rendered a scene. None, here and below: what the config says."""
     views: int | None = None
@@ -78,8 +90,17 @@ class Evaluate:
     def __post_init__(self) -> None:
         if self.seeds:
             parse_seeds(" ".join(self.seeds))  # raises ValueError
-        if self.seeds and self.sequence:
-            raise ValueError("both --seeds and --sequence are given; expected one of them")
+        given = [name for name in ("seeds", "sequence", "pictures") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"--{' and --'.join(given)} are given; expected one of them")
+        if self.pictures and (self.report or self.fuse_voxels or self.depth):
+            raise ValueError("--report, --fuse-voxels and --depth are of rendered views; expected none with --pictures")
+        if not 0.1 <= self.fx_over_width <= 10:
+            raise ValueError(
+                f"fx_over_width is {self.fx_over_width}; expected 0.1 (a fisheye) to 10 (a telephoto lens)"
+            )
+        if self.label_space is not None and self.label_space not in LABEL_SPACES:
+            raise ValueError(f"label_space is {self.label_space!r}; expected one of {', '.join(LABEL_SPACES)}")
         if self.fuse_voxels is not None:
             VoxelFusionConfig(self.fuse_voxels)  # raises ValueError
         check_options(self)
@@ -91,16 +112,62 @@ class Evaluate:
                 refuse_existing(path, option, overwrite=self.overwrite)
         torch.set_num_threads(self.threads or os.cpu_count() or 1)
         checkpoint = load_checkpoint(self.checkpoint)
-        data, plan = self.settings(checkpoint)
-        lpips, no_lpips = find_lpips(download=self.lpips)
-        scenes = chosen_scenes(
-            data, checkpoint.label_space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds
-        )
-        queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views)]
-        device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
-        renderer = self.renderer(SemanticField(checkpoint.model.to(device), RenderConfig.preset(plan.quality)))
+        space = LABEL_SPACES[self.label_space] if self.label_space else checkpoint.label_space
+        table = None if same_classes(checkpoint.label_space, space) else projection(checkpoint.label_space, space)
+        checkpoint.model.to("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
         console = Console()
-        watch, gallery = Watch(console, queries), Gallery(checkpoint.label_space)
+        if self.pictures is not None:
+            network = NetworkLabels(checkpoint.model, table)
+            evaluation, record = self.score_pictures(console, self.pictures, network, space)
+            gallery = None
+        else:
+            evaluation, record, gallery = self.score_scenes(console, checkpoint, space, table)
+        record = evaluation.record() | record
+        record |= {
+            "semantics_missing": None if evaluation.labelled else "no pixel of the scored pictures has a label",
+            "seconds": time.monotonic() - began,
+            "label_space": space.name,
+            "checkpoint_label_space": checkpoint.label_space.name,
+            "checkpoint": checkpoint.sha256,
+            "checkpoint_file": self.checkpoint,
+        }
+        write_record(self.json, record)
+        say_result(console, evaluation, record)
+        if self.report is not None and gallery is not None:
+            write_evaluation_page(self.report, evaluation, gallery, record)
+        print(f"see {self.json}{f' and {self.report}' if self.report else ''}")
+
+    def score_pictures(
+        self, console: Console, folder: Path, network: NetworkLabels, space: LabelSpace
+    ) -> tuple[Evaluation, dict[str, Any]]:
+        """2D labels of single pictures."""
+        pictures = LabelledPictures.open(folder, space, self.label_ids, self.fx_over_width)
+        with PictureWatch(console, len(pictures)) as watch:
+            evaluation = evaluate_pictures(pictures, network, space, width=self.width or 0, on_picture=watch.see)
+        return evaluation, {
+            "lpips_missing": "single pictures have nothing to be rendered from",
+            "input": "single pictures",
+            "scored": f"pictures of {folder}",
+            "size": [self.width, None] if self.width else None,
+            "config": {"fx_over_width": self.fx_over_width, "label_ids": self.label_ids},
+            "system": "2D labels",
+            "voxel_size": None,
+        }
+
+    def score_scenes(
+        self, console: Console, checkpoint: Checkpoint, space: LabelSpace, table: Tensor | None
+    ) -> tuple[Evaluation, dict[str, Any], Gallery]:
+        """Rendered views of rooms, of a recording, or of a config's test scenes."""
+        data, plan = self.settings(space)
+        lpips, no_lpips = find_lpips(download=self.lpips)
+        scenes = chosen_scenes(data, space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds)
+        queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views)]
+        field = SemanticField(checkpoint.model, RenderConfig.preset(plan.quality), table)
+        renderer: SemanticField | VoxelFusion = field
+        if self.fuse_voxels is not None:
+            network = NetworkLabels(checkpoint.model, table)
+            renderer = VoxelFusion(network, depth_from=field, config=VoxelFusionConfig(self.fuse_voxels))
+        watch, gallery = Watch(console, queries), Gallery(space)
 
         def see(rendering: Rendering, board: Scoreboard) -> None:
             watch.see(rendering, board)
@@ -109,44 +176,27 @@ class Evaluate:
 
         with watch.progress:
             try:
-                evaluation = evaluate(
-                    renderer, queries, checkpoint.label_space, depth=plan.depth, lpips=lpips, on_picture=see
-                )
+                evaluation = evaluate(renderer, queries, space, depth=plan.depth, lpips=lpips, on_picture=see)
             except KeyboardInterrupt:
                 watch.say_so_far()
                 raise
-        record = evaluation.record() | {
+        record = {
             "lpips_missing": no_lpips or None,
-            "semantics_missing": None if evaluation.labelled else "no pixel of the scored pictures has a label",
             "input": "RGB-D" if plan.depth else "RGB",
-            "seconds": time.monotonic() - began,
             "scored": self._what(data, scenes),
             "size": [scenes[0].cameras.width, scenes[0].cameras.height],
             "config": {"data": asdict(data), "evaluation": asdict(plan)},
             "system": checkpoint.model.system if self.fuse_voxels is None else VoxelFusion.system,
             "voxel_size": self.fuse_voxels,
-            "label_space": checkpoint.label_space.name,
-            "checkpoint": checkpoint.sha256,
-            "checkpoint_file": self.checkpoint,
         }
-        write_record(self.json, record)
-        say_result(console, evaluation, record)
-        if self.report is not None:
-            write_evaluation_page(self.report, evaluation, gallery, record)
-        print(f"see {self.json}{f' and {self.report}' if self.report else ''}")
+        return evaluation, record, gallery
 
-    def renderer(self, field: SemanticField) -> SemanticField | VoxelFusion:
-        """What is scored."""
-        if self.fuse_voxels is None:
-            return field
-        return VoxelFusion(NetworkLabels(field.model), depth_from=field, config=VoxelFusionConfig(self.fuse_voxels))
-
-    def settings(self, checkpoint: Checkpoint) -> tuple[DataConfig, EvaluationConfig]:
+    def settings(self, space: LabelSpace) -> tuple[DataConfig, EvaluationConfig]:
         """The config with this command's own options in place."""
         config = load_config(self.config) if self.config else TrainConfig()
         data, plan = config.data, config.evaluation
-        if self.config is None and checkpoint.label_space.name in LABEL_SPACES:
-            data = replace(data, label_space=checkpoint.label_space.name)
+        if (self.config is None or self.label_space) and space.name in LABEL_SPACES:
+            data = replace(data, label_space=space.name)
         if self.config is None and self.sequence:
             data = replace(data, frames=0)
         given = {name: getattr(self, name) for name in ("width", "height", "frames")}

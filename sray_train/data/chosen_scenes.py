@@ -10,6 +10,7 @@ import numpy as np
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, VOID, LabelSpace
+from sray.segmentation.between_spaces import same_classes
 from sray.sequence import Sequence
 from sray_train.data.catalog import load_scenes
 from sray_train.data.label_pictures import LabelPictures
@@ -39,7 +40,7 @@ def chosen_scenes(
         scenes = [_recorded(data, label_space, sequence)]
     else:
         known = LABEL_SPACES[data.label_space]
-        if (known.names, known.nyu40) != (label_space.names, label_space.nyu40):
+        if not same_classes(known, label_space):
             raise SrayError(
                 ErrorCode.MODEL_MISMATCH,
                 f"the scenes' labels are of label space {known.name} ({known.classes} classes: "

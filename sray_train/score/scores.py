@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
-from sray.metrics import ConfusionMatrix, psnr
+from sray.metrics import ConfusionMatrix, DepthScores, depth_scores, psnr
 from sray_train.score.image_quality import Lpips, ssim
 from sray_train.tools.bench.scores import ViewScore, miou_interval
+
+NO_DEPTH = DepthScores(math.nan, math.nan, math.nan, math.nan)
+"""Where no true depth is known."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,18 @@ class PictureScores:
     """dB."""
     ssim: float
     lpips: float
-    depth_error: float
-    """Median absolute error, metres."""
+    depth: DepthScores
+    """Of every pixel whose true depth is known, also where the model calls it void."""
+    depth_not_void: DepthScores
+    """Of those that are not void: what a map, or a robot, gets."""
     void: float
     """Share of the picture that the model left void."""
     seconds: float
+
+    def depth_record(self) -> dict[str, float]:
+        """The depth scores by their names in records."""
+        everywhere = {f"depth_{name}": value for name, value in asdict(self.depth).items()}
+        return everywhere | {f"depth_{name}_not_void": value for name, value in asdict(self.depth_not_void).items()}
 
     @property
     def strict_miou(self) -> float:
@@ -77,11 +87,17 @@ class Summary:
             "commonest_class_miou": confusion.commonest_class().miou,
             "total_accuracy": strict.total_accuracy,
             "average_accuracy": strict.average_accuracy,
-        } | {name: mean(getattr(picture, name) for picture in self.pictures) for name in PICTURE_MEANS}
+            **{name: mean(getattr(picture, name) for picture in self.pictures) for name in PICTURE_MEANS},
+            **{
+                name: mean(picture.depth_record()[name] for picture in self.pictures)
+                for name in self.pictures[0].depth_record()
+            },
+        }
 
 
-PICTURE_MEANS = ("psnr", "ssim", "lpips", "depth_error", "void")
-LEAST_SCENES = 5
+PICTURE_MEANS = ("psnr", "ssim", "lpips", "void")
+LEAST_DRAWN = 5
+"""Scenes, or pictures, from which an interval is drawn: fewer say nothing of others."""
 
 
 @dataclass(frozen=True)
@@ -106,14 +122,21 @@ class Evaluation:
         return mean(scene.released_miou for scene in self.scenes)
 
     @property
+    def interval_over(self) -> Literal["scenes", "pictures"]:
+        """What the interval is drawn over: scenes, where there are enough of them."""
+        return "scenes" if len(self.scenes) >= LEAST_DRAWN else "pictures"
+
+    @property
     def interval(self) -> tuple[float, float]:
         """95 % bootstrap interval of the strict mIoU: how much other scenes like these would change it.
 
-        NaN for fewer than five scenes, which say nothing of others.
+        Of fewer than five scenes: how much other pictures of the same scenes would, which is less. NaN for fewer than
+        five pictures.
         """
-        if not self.labelled or len(self.scenes) < LEAST_SCENES:
+        drawn = self.scenes if self.interval_over == "scenes" else self.total.pictures
+        if not self.labelled or len(drawn) < LEAST_DRAWN:
             return math.nan, math.nan
-        return miou_interval([ViewScore(scene.confusion.counts, math.nan) for scene in self.scenes])
+        return miou_interval([ViewScore(one.confusion.counts, math.nan) for one in drawn])
 
     def record(self) -> dict[str, Any]:
         """The content of a JSON record; NaN where nothing could be scored (`records.write_record` makes it null)."""
@@ -123,6 +146,7 @@ class Evaluation:
         counts = confusion.counts.sum(1)
         return total.record() | {
             "strict_miou_interval": self.interval,
+            "strict_miou_interval_over": self.interval_over,
             "released_miou": self.released_miou,
             "seconds_per_render": mean(picture.seconds for picture in total.pictures),
             "per_class": dict(zip(names, confusion.strict().per_class_iou, strict=True)),
@@ -162,6 +186,10 @@ class Scoreboard:
         if truth.labels is not None:
             confusion.update(view.labels, truth.labels)
         colours = truth.image.float() / 255
+        depth, depth_not_void = NO_DEPTH, NO_DEPTH
+        if truth.depth is not None:
+            depth = depth_scores(view.depth_with_void, truth.depth)
+            depth_not_void = depth_scores(view.depth, truth.depth, view.depth.isfinite())
         scores = PictureScores(
             scene=scene,
             name=truth.name,
@@ -169,13 +197,18 @@ class Scoreboard:
             psnr=psnr(view.color, colours),
             ssim=ssim(view.color, colours),
             lpips=self._lpips(view.color, colours) if self._lpips else math.nan,
-            depth_error=math.nan if truth.depth is None else float((view.depth - truth.depth).abs().nanmedian()),
+            depth=depth,
+            depth_not_void=depth_not_void,
             void=float((view.labels == VOID).float().mean()),
             seconds=seconds,
         )
-        self._pictures.setdefault(scene, []).append(scores)
-        self._confusion.counts += confusion.counts
+        self.take(scores)
         return scores
+
+    def take(self, scores: PictureScores) -> None:
+        """Add a picture that is scored already."""
+        self._pictures.setdefault(scores.scene, []).append(scores)
+        self._confusion.counts += scores.confusion.counts
 
     def evaluation(self) -> Evaluation:
         scenes = tuple(Summary(name, tuple(pictures)) for name, pictures in self._pictures.items())

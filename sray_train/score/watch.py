@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from sray_train.score.evaluate import Query, Rendering
-from sray_train.score.scores import Evaluation, Scoreboard
+from sray_train.score.scores import Evaluation, PictureScores, Scoreboard
 
 
 class Watch:
@@ -24,18 +24,7 @@ class Watch:
         self._scenes = len(self._waiting)
         self._pictures = len(queries)
         self._board: Scoreboard | None = None
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("pictures"),
-            TimeElapsedColumn(),
-            TextColumn("gone,"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=console,
-            transient=True,
-        )
+        self.progress = _bar(console)
         self._task = self.progress.add_task("render and score", total=len(queries))
 
     def see(self, rendering: Rendering, board: Scoreboard) -> None:
@@ -65,6 +54,44 @@ class Watch:
             )
 
 
+class PictureWatch:
+    """The bar alone, for single pictures. Enter it around the evaluation."""
+
+    def __init__(self, console: Console, pictures: int) -> None:
+        self._progress = _bar(console)
+        self._task = self._progress.add_task("label and score", total=pictures)
+        self._pictures = pictures
+
+    def see(self, scores: PictureScores, board: Scoreboard) -> None:
+        """One more picture is scored."""
+        every = max(1, self._pictures // 50)  # the mean over classes takes longer than a bar's step is worth
+        described = board.pictures % every == 0
+        said = f"strict mIoU {_number(board.strict_miou)} so far" if described else None
+        self._progress.update(self._task, advance=1, description=said)
+
+    def __enter__(self) -> PictureWatch:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("pictures"),
+        TimeElapsedColumn(),
+        TextColumn("gone,"),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        console=console,
+        transient=True,
+    )
+
+
 def say_result(console: Console, evaluation: Evaluation, record: dict[str, Any]) -> None:
     """The headline and the classes, as a table."""
     if evaluation.labelled:
@@ -78,14 +105,24 @@ def say_result(console: Console, evaluation: Evaluation, record: dict[str, Any])
         console.print(table, highlight=False)
     else:
         console.print(f"no semantic score: {record['semantics_missing']}", highlight=False)
+    low, high = record["strict_miou_interval"]
+    parts = [
+        f"strict mIoU {_number(record['strict_miou'])} (95 % of other {record['strict_miou_interval_over']}: "
+        f"{_number(low)} to {_number(high)}; commonest class {_number(record['commonest_class_miou'])})",
+        f"released-code mIoU {_number(record['released_miou'])}",
+        f"pixels right {_number(record['total_accuracy'])}",
+    ]
+    if not math.isnan(record["psnr"]):
+        parts += [f"PSNR {_number(record['psnr'], 1)} dB", f"SSIM {_number(record['ssim'])}"]
+    if not record["lpips_missing"]:
+        parts.append(f"LPIPS {_number(record['lpips'])}")
+    if not math.isnan(record["depth_abs_rel"]):
+        parts.append(
+            f"depth: relative error {_number(record['depth_abs_rel'])}, within 1.25 "
+            f"{_number(record['depth_within_1_25'])}, median {_number(record['depth_median_error'])} m"
+        )
     console.print(
-        f"{record['input']}, {record['pictures']} pictures: strict mIoU {_number(record['strict_miou'])} (commonest "
-        f"class {_number(record['commonest_class_miou'])}), released-code mIoU {_number(record['released_miou'])}, "
-        f"pixels right {_number(record['total_accuracy'])}, PSNR {_number(record['psnr'], 1)} dB, "
-        f"SSIM {_number(record['ssim'])}"
-        + (f", LPIPS {_number(record['lpips'])}" if not record["lpips_missing"] else ""),
-        highlight=False,
-        soft_wrap=True,
+        f"{record['input']}, {record['pictures']} pictures: {', '.join(parts)}", highlight=False, soft_wrap=True
     )
 
 

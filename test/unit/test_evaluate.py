@@ -103,7 +103,8 @@ def view_of(frame: Frame, **changes: Any) -> RenderedView:
     """A perfect rendering of a frame, but for what is changed."""
     assert frame.labels is not None and frame.depth is not None
     blank = RenderedView.blank(frame.camera)
-    perfect = replace(blank, labels=frame.labels, color=frame.image.float() / 255, depth=frame.depth)
+    color = frame.image.float() / 255
+    perfect = replace(blank, labels=frame.labels, color=color, depth=frame.depth, depth_with_void=frame.depth)
     return replace(perfect, **changes)
 
 
@@ -114,7 +115,8 @@ def test_a_perfect_picture_scores_one_and_knows_no_decibels() -> None:
     record = board.evaluation().record()
     for name in ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "ssim"):
         assert record[name] == pytest.approx(1), name
-    assert record["depth_error"] == 0 and record["void"] == 0 and record["seconds_per_render"] == 0.5
+    assert record["depth_abs_rel"] == record["depth_median_error_not_void"] == 0 and record["depth_within_1_05"] == 1
+    assert record["void"] == 0 and record["seconds_per_render"] == 0.5
     assert with_nulls(record)["psnr"] is None, "no error at all: no finite number of decibels"
 
 
@@ -125,11 +127,18 @@ def test_scores_of_pictures_by_hand() -> None:
     board = Scoreboard(SPACE)
     labels = frame.labels.clone()
     labels[:9] = VOID  # a quarter of the rows; every stripe loses as much
-    scores = board.add("wall", frame, view_of(frame, labels=labels, depth=frame.depth + 0.5), 0.0)
+    depth = frame.depth + 0.5
+    void = depth.masked_fill(labels == VOID, math.nan)
+    depth[:9] = frame.depth[:9]  # right where it is void, of which a robot hears nothing
+    scores = board.add("wall", frame, view_of(frame, labels=labels, depth=void, depth_with_void=depth), 0.0)
     assert scores.pixels_right == pytest.approx(3 / 4)
     assert scores.strict_miou == pytest.approx(3 / 4)
     assert scores.released_miou == pytest.approx(1), "void is dropped there"
-    assert scores.depth_error == pytest.approx(0.5, abs=1e-5)
+    assert scores.depth_not_void.median_error == pytest.approx(0.5, abs=1e-5)
+    far = frame.depth[9:]
+    assert scores.depth_not_void.abs_rel == pytest.approx(float((0.5 / far).mean()), abs=1e-5)
+    assert scores.depth.abs_rel == pytest.approx(0.75 * float((0.5 / far).mean()), abs=1e-5)
+    assert scores.depth.within_1_05 == pytest.approx(1 / 4) and scores.depth_not_void.within_1_05 == 0
     assert scores.void == pytest.approx(1 / 4)
     dark = replace(frame, image=torch.full_like(frame.image, 51))
     brighter = board.add("wall", dark, view_of(dark, color=dark.image.float() / 255 + 0.1), 0.0)
@@ -164,14 +173,22 @@ def test_an_evaluation_is_what_its_twins_say(field: SemanticField) -> None:
     assert sum(record["per_class_share"].values()) == pytest.approx(1)
 
 
-def test_no_interval_is_claimed_of_few_scenes() -> None:
+def test_the_interval_is_over_scenes_or_else_over_pictures() -> None:
     frame = PlaneScene().frame((0.0, 0.0, 0.0))
     assert frame.labels is not None
+    wrong = view_of(frame, labels=(frame.labels + 1) % 3)
     board = Scoreboard(SPACE)
-    for scene in range(4):
-        board.add(f"scene {scene}", frame, view_of(frame), 0.0)
-    assert all(math.isnan(end) for end in board.evaluation().interval)
-    board.add("wrong", frame, view_of(frame, labels=(frame.labels + 1) % 3), 0.0)
+    for picture in range(4):
+        board.add("few", frame, wrong if picture == 3 else view_of(frame), 0.0)
+    assert all(math.isnan(end) for end in board.evaluation().interval), "four pictures of one scene"
+    for scene in ("few", "two", "three", "four"):
+        board.add(scene, frame, view_of(frame), 0.0)
+    evaluation = board.evaluation()
+    assert evaluation.interval_over == "pictures" and evaluation.record()["strict_miou_interval_over"] == "pictures"
+    low, high = evaluation.interval
+    assert low < board.strict_miou < high == pytest.approx(1)
+    board.add("five", frame, view_of(frame), 0.0)
+    assert board.evaluation().interval_over == "scenes"
     low, high = board.evaluation().interval
     assert low < board.strict_miou < high == pytest.approx(1)
 
@@ -243,11 +260,12 @@ def test_the_record_has_its_keys_and_null_for_what_is_not_there(run: Run, record
     record = run("--sequence", str(recording), "--targets", "2")
     assert set(REQUIRED) <= record.keys()
     assert record["pictures"] == 2 and record["size"] == [32, 24] and record["input"] == "RGB"
-    assert 0 <= record["strict_miou"] <= 1 and -1 < record["ssim"] < 1 and record["depth_error"] > 0
+    assert 0 <= record["strict_miou"] <= 1 and -1 < record["ssim"] < 1
+    assert record["depth_abs_rel"] > 0 and record["depth_median_error"] > 0 and 0 <= record["depth_within_1_25"] <= 1
     assert record["per_class"]["wall"] is not None and record["per_class"]["bed"] is None
     assert list(record["per_class"]) == list(ROOMS.names)
     assert record["lpips"] is None or record["lpips_missing"] is None
-    assert record["strict_miou_interval"] == [None, None], "one scene says nothing of others"
+    assert record["strict_miou_interval"] == [None, None], "two pictures say nothing of others"
     assert record["config"]["evaluation"]["views"] == 2 and record["label_space"] == "rooms"
     assert len(record["checkpoint"]) == 64 and record["checkpoint_file"] == str(checkpoint)
     assert record["scored"] == "recording recording"
@@ -256,7 +274,7 @@ def test_the_record_has_its_keys_and_null_for_what_is_not_there(run: Run, record
 def test_depth_is_used_when_asked_for_and_said(run: Run, recording: Path, tmp_path: Path) -> None:
     rgb = run("--sequence", str(recording), "--targets", "1")
     rgbd = run("--sequence", str(recording), "--targets", "1", "--depth")
-    assert rgbd["input"] == "RGB-D" and rgbd["depth_error"] < rgb["depth_error"]
+    assert rgbd["input"] == "RGB-D" and rgbd["depth_abs_rel"] < rgb["depth_abs_rel"]
     config = tmp_path / "rgbd.yaml"
     config.write_text("evaluation: {depth: true, targets: 1}\n")
     assert run("--sequence", str(recording), "--config", str(config))["input"] == "RGB-D"
@@ -327,10 +345,12 @@ def test_the_config_says_what_is_rendered_and_options_go_before_it(checkpoint: P
     config = tmp_path / "a.yaml"
     config.write_text("data: {test: '9500:9502', width: 80, frames: 12}\nevaluation: {targets: 5, quality: high}\n")
     command = Evaluate(config=config, targets=3, frames=6)
-    data, plan = command.settings(load_checkpoint(checkpoint))
+    data, plan = command.settings(load_checkpoint(checkpoint).label_space)
     assert (data.test, data.width, data.height, data.frames) == ("9500:9502", 80, 120, 6)
     assert (plan.targets, plan.views, plan.quality, plan.depth) == (3, 8, "high", False)
-    assert Evaluate(sequence=tmp_path).settings(load_checkpoint(checkpoint))[0].frames == 0, "all of a recording"
+    assert Evaluate(sequence=tmp_path).settings(load_checkpoint(checkpoint).label_space)[0].frames == 0, (
+        "all of a recording"
+    )
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ def render(scene: Scene, target: int, wrong: float, *, labels: bool = True) -> R
     called[:, : round(wrong * called.shape[1])] = TABLE
     colour = (truth.image.float() / 255 + 0.5 * wrong).clamp(0, 1)
     blank = RenderedView.blank(truth.camera)
-    view = replace(blank, labels=called, color=colour, depth=truth.depth + wrong)
+    depth = truth.depth + wrong
+    view = replace(blank, labels=called, color=colour, depth=depth, depth_with_void=depth)
     query = Query(scene, target, ((target + 1) % len(scene.frames),))
     return Rendering(query, truth if labels else replace(truth, labels=None), view, 0.25)
 
@@ -147,7 +148,7 @@ def test_the_headline_is_the_record(page: str, renderings: list[Rendering]) -> N
     for name in ("strict_miou", "released_miou", "total_accuracy"):
         assert f"{100 * record[name]:.1f} %" in tiles, name
     assert "LPIPS unknown" in tiles and "RGB-D" in page
-    assert f"{record['depth_error']:.2f} m" in tiles
+    assert f"{100 * record['depth_abs_rel']:.1f} %" in tiles and f"{record['depth_median_error']:.2f} m" in tiles
 
 
 def test_the_worst_scene_comes_first_and_the_extremes_are_named(page: str) -> None:
@@ -208,7 +209,11 @@ def test_large_pictures_are_shrunk_and_class_colours_stay_exact(tmp_path: Path) 
     truth = small.truth.resized(900, 675)
     assert truth.labels is not None and truth.depth is not None
     view = replace(
-        RenderedView.blank(truth.camera), labels=truth.labels, depth=truth.depth, color=truth.image.float() / 255
+        RenderedView.blank(truth.camera),
+        labels=truth.labels,
+        depth=truth.depth,
+        depth_with_void=truth.depth,
+        color=truth.image.float() / 255,
     )
     view.labels[:100] = VOID
     write_evaluation_page(tmp_path / "page.html", *judged([Rendering(small.query, truth, view, 1.0)]))

@@ -163,4 +163,4 @@ def test_depth_is_looked_at_only_if_asked_for(checkpoint, plan, teaches, guides,
     tuned = tune_scene(checkpoint, scene, split, replace(PLAN, hold_out=0, **({plan: True} if plan else {})))
     assert ["depth" in step.losses for step in tuned.result.curve if step.kind == "rays"] == [bool(teaches)] * 3
     assert {depth is not None for depth in given} == {bool(guides)}
-    assert tuned.record()["after"]["depth_error"] > 0, "known to the scorer alone"
+    assert tuned.record()["after"]["depth_abs_rel"] > 0, "known to the scorer alone"

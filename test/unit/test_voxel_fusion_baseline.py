@@ -255,7 +255,9 @@ def test_sray_evaluate_scores_it_with_sensor_depth_and_with_rendered_depth(tmp_p
     for record in records:
         assert record["system"] == "voxel_fusion" and record["voxel_size"] == 0.1 and record["pictures"] == 1
     assert (rendered["input"], sensed["input"]) == ("RGB", "RGB-D")
-    assert sensed["psnr"] > 20 > rendered["psnr"] and sensed["depth_error"] < 0.1 < rendered["depth_error"]
+    assert (
+        sensed["psnr"] > 20 > rendered["psnr"] and sensed["depth_median_error"] < 0.1 < rendered["depth_median_error"]
+    )
     with pytest.raises(SystemExit):
         main(["evaluate", *arguments, "--fuse-voxels", "0", "--json", str(tmp_path / "none.json")])
 

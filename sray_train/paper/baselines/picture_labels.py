@@ -27,8 +27,11 @@ class PictureLabels(Protocol):
 class NetworkLabels:
     """A system's own 2D half: its encoder, and the classifier that learned of single pictures."""
 
-    def __init__(self, model: RayModel) -> None:
-        """Raises SrayError(MODEL_MISMATCH) if the system has no encoder."""
+    def __init__(self, model: RayModel, projection: Float[Tensor, "sources classes"] | None = None) -> None:
+        """`projection`: into another label space, whose probabilities are then said.
+
+        Raises SrayError(MODEL_MISMATCH) if the system has no encoder.
+        """
         if not model.feature_channels:
             raise SrayError(
                 ErrorCode.MODEL_MISMATCH,
@@ -36,6 +39,7 @@ class NetworkLabels:
                 "that has one, such as semantic_ray",
             )
         self._model = model.eval()
+        self._projection = projection
 
     @torch.inference_mode()
     def __call__(self, views: SourceViews) -> Float[Tensor, "views height width classes"]:
@@ -45,7 +49,10 @@ class NetworkLabels:
         pictures = []
         for image in views.images.to(device):  # one by one: memory does not grow with the views
             logits = pixel_logits(self._model, self._model.encoder(image.unsqueeze(0)), pixels)
-            pictures.append(torch.softmax(logits.float(), -1).reshape(height, width, -1).cpu())
+            probabilities = torch.softmax(logits.float(), -1).cpu()
+            if self._projection is not None:
+                probabilities = probabilities @ self._projection
+            pictures.append(probabilities.reshape(height, width, -1))
         return torch.stack(pictures)
 
 

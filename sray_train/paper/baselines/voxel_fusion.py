@@ -89,15 +89,18 @@ class VoxelFusion:
         view = RenderedView.blank(camera)
         view.labels.fill_(VOID)
         view.depth.fill_(torch.nan)
+        view.depth_with_void.fill_(torch.nan)
         hits = grid.cast(camera.centre, camera.ray_directions(camera.pixel_grid()), self._bounds)
         hit = hits.voxel >= 0
         voxel = hits.voxel[hit]
         confidence, labels = grid.posterior[voxel].max(-1)
+        depth = ((hits.entry + hits.exit) / 2)[hit].float()
         for whole, part in (
             (view.labels, labels.to(torch.uint8)),
             (view.confidence, confidence),
             (view.color, grid.color[voxel]),
-            (view.depth, ((hits.entry + hits.exit) / 2)[hit].float()),
+            (view.depth, depth),
+            (view.depth_with_void, depth),
             (view.opacity, torch.ones_like(confidence)),
             (view.coverage, grid.sightings[voxel].clamp_max(255).to(torch.uint8)),
         ):

@@ -69,7 +69,8 @@ def miou_interval(
 
 def _replicates(scores: Sequence[ViewScore], draws: NDArray[np.int64]) -> NDArray[np.float64]:
     counts = np.stack([one.counts for one in scores])
-    return np.array([_miou(counts[draw].sum(0)) for draw in draws])
+    times = np.stack([np.bincount(draw, minlength=len(scores)) for draw in draws])  # (replicates, views)
+    return np.array([_miou(total) for total in np.tensordot(times, counts, 1)])
 
 
 def _miou(counts: NDArray[np.int64]) -> float:

@@ -131,7 +131,8 @@ def _tiles(evaluation: Evaluation, record: dict[str, Any]) -> list[tuple[str, st
     tiles: list[tuple[str, str, str]] = []
     if evaluation.labelled:
         low, high = record["strict_miou_interval"]
-        spread = f"95 % interval over scenes: {100 * low:.0f} to {percent(high, 0)}; " if math.isfinite(low) else ""
+        over = record["strict_miou_interval_over"]
+        spread = f"95 % interval over {over}: {100 * low:.0f} to {percent(high, 0)}; " if math.isfinite(low) else ""
         floor = percent(record["commonest_class_miou"])
         tiles.append((percent(record["strict_miou"]), "strict mIoU", f"{spread}commonest class everywhere: {floor}"))
         tiles.append((percent(record["released_miou"]), "released-code mIoU", "per picture, as published tables"))
@@ -140,7 +141,11 @@ def _tiles(evaluation: Evaluation, record: dict[str, Any]) -> list[tuple[str, st
     lpips = "LPIPS unknown" if record["lpips_missing"] else f"LPIPS {number(record['lpips'], 3)}"
     against = f"SSIM {number(record['ssim'], 3)}, {lpips}"
     tiles.append((number(record["psnr"], 1, " dB"), "colour PSNR", against))
-    tiles.append((number(record["depth_error"], 2, " m"), "depth error", "median of a picture, mean over pictures"))
+    within = (
+        f"{percent(record['depth_within_1_25'], 0)} within 1.25, {percent(record['depth_within_1_05'], 0)} within 1.05"
+    )
+    against = f"{within}; median {number(record['depth_median_error'], 2, ' m')}; void pixels count too"
+    tiles.append((percent(record["depth_abs_rel"]), "depth error, relative", against))
     tiles.append((number(record["seconds_per_render"], 1, " s"), "a picture", f"quality {_plan(record)['quality']}"))
     return tiles
 

@@ -1,0 +1,107 @@
+"""Single labelled pictures: a folder of colour and one of label ids, without poses, such as NYU Depth v2's.
+
+colour/N.jpg (or color/, N.png)   label40/N.png (or label/, label-filt/), ids as for recordings, 0 unlabelled
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sray.camera import Camera
+from sray.frames import Frame, nearest_exact
+from sray.label_space import LabelSpace
+from sray_train.data.label_pictures import LabelPictures
+from sray_train.data.recording import bad_file, read_picture
+from sray_train.data.scannet import nyu40_table
+from sray_train.learn.config import LabelIds
+
+COLOUR_FOLDERS = ("colour", "color")
+LABEL_FOLDERS = ("label40", "label", "label-filt")
+COLOUR_FILES = (".jpg", ".jpeg", ".png")
+FX_OVER_WIDTH = 0.81
+"""Focal length over picture width of the Kinect that took NYU Depth v2: 519 px of 640."""
+
+
+@dataclass(frozen=True)
+class LabelledPictures:
+    """The pictures that have labels, in the order of their numbers. Indexing reads one."""
+
+    folder: Path
+    label_space: LabelSpace
+    colours: dict[int, Path]
+    """Number -> colour picture."""
+    labels: LabelPictures
+    nyu40_of: NDArray[np.uint8] | None = None
+    """What turns ids as stored into NYU40 ids; None: they are NYU40 ids."""
+    fx_over_width: float = FX_OVER_WIDTH
+    """Of the camera that took them: a checkpoint reads pictures at a certain number of pixels per radian."""
+
+    @staticmethod
+    def open(
+        folder: Path | str,
+        label_space: LabelSpace,
+        label_ids: LabelIds = "auto",
+        fx_over_width: float = FX_OVER_WIDTH,
+    ) -> LabelledPictures:
+        """`label_ids` as of recordings (`sray_train.data.scannet`).
+
+        Raises SrayError(BAD_FILE) if a folder is missing, or no picture has labels.
+        """
+        folder = Path(folder)
+        colour = _first_of(folder, COLOUR_FOLDERS, "colour pictures")
+        labels = LabelPictures.of(_first_of(folder, LABEL_FOLDERS, "label pictures"))
+        colours = {
+            int(path.stem): path
+            for path in sorted(colour.iterdir())
+            if path.suffix.lower() in COLOUR_FILES and path.stem.isdigit()
+        }
+        both = {number: colours[number] for number in sorted(colours) if number in labels.members}
+        if not both:
+            raise bad_file(
+                colour,
+                f"holds {len(colours)} pictures N.jpg, of which none has labels in {labels.path}",
+                "the same number N in both folders",
+            )
+        return LabelledPictures(
+            folder, label_space, both, labels, nyu40_table(folder, labels, label_ids), fx_over_width
+        )
+
+    @property
+    def numbers(self) -> list[int]:
+        return list(self.colours)
+
+    def __len__(self) -> int:
+        return len(self.colours)
+
+    def __getitem__(self, position: int) -> Frame:
+        """The picture at its own size, with the pose of nobody: the identity.
+
+        Raises SrayError(BAD_FILE), naming the file, if the picture or its labels cannot be read.
+        """
+        number = self.numbers[position]
+        image = cv2.cvtColor(read_picture(self.colours[number], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        height, width = image.shape[:2]
+        ids = self.labels.read(number)
+        indices = self.label_space.from_nyu40(ids if self.nyu40_of is None else self.nyu40_of[ids])
+        focal = self.fx_over_width * width
+        intrinsics = torch.tensor([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+        return Frame(
+            torch.from_numpy(np.ascontiguousarray(image)),
+            Camera(intrinsics, torch.eye(4), width, height),
+            labels=torch.from_numpy(nearest_exact(indices, width, height)),
+            name=f"{self.folder.name}/{number}",
+        )
+
+
+def _first_of(folder: Path, names: tuple[str, ...], what: str) -> Path:
+    for name in names:
+        if (folder / name).is_dir():
+            return folder / name
+    there = ", ".join(sorted(child.name for child in folder.iterdir())[:8]) if folder.is_dir() else "no folder"
+    raise bad_file(folder, f"has no {what} (there is {there or 'nothing'})", f"a folder {' or '.join(names)} in it")

@@ -1,0 +1,51 @@
+"""Scores of a checkpoint's 2D half on single labelled pictures: no poses, nothing rendered."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+
+from sray.frames import SourceViews
+from sray.label_space import VOID, LabelSpace
+from sray.metrics import ConfusionMatrix
+from sray.segmentation.between_spaces import likeliest
+from sray_train.data.labelled_pictures import LabelledPictures
+from sray_train.paper.baselines.picture_labels import PictureLabels
+from sray_train.score.scores import NO_DEPTH, Evaluation, PictureScores, Scoreboard
+
+
+def evaluate_pictures(
+    pictures: LabelledPictures,
+    network: PictureLabels,
+    label_space: LabelSpace,
+    *,
+    width: int = 0,
+    on_picture: Callable[[PictureScores, Scoreboard], None] = lambda scores, board: None,
+) -> Evaluation:
+    """Score every picture; together they are one scene.
+
+    `network` says probabilities of the classes of `label_space`. `width`: pictures and labels are resized to it, and
+    keep their aspect; 0: they keep their size.
+    """
+    board = Scoreboard(label_space)
+    for position in range(len(pictures)):
+        frame = pictures[position]
+        if width:
+            frame = frame.resized(width, max(1, round(width * frame.camera.height / frame.camera.width)))
+        began = time.perf_counter()
+        labels = likeliest(network(SourceViews.from_frames([frame]))[0])
+        seconds = time.perf_counter() - began
+        confusion = ConfusionMatrix(label_space.classes)
+        if frame.labels is not None:
+            confusion.update(labels, frame.labels)
+        void = float((labels == VOID).to(torch.float32).mean())
+        unknown = math.nan
+        scores = PictureScores(
+            pictures.folder.name, frame.name, confusion, unknown, unknown, unknown, NO_DEPTH, NO_DEPTH, void, seconds
+        )
+        board.take(scores)
+        on_picture(scores, board)
+    return board.evaluation()
