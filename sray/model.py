@@ -6,7 +6,7 @@ encoder -> context M -> geometry (coarse) -> samples -> context M -> attention, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,7 +20,9 @@ from sray.sampling import Spacing
 from sray.view_weights import SemanticWeightNetwork
 from sray.volume import composite, compositing_weights, step_lengths
 
-__all__ = ["RayHead", "RayOutput", "SemanticRay", "SemanticRayConfig"]
+__all__ = ["RayHead", "RayOutput", "SemanticRay", "SemanticRayConfig", "SemanticRayOptions"]
+
+Preset = Literal["default", "paper"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,28 @@ class SemanticRayConfig:
         """The paper's tables to the letter, for the record and for ablations."""
         letter: dict[str, Any] = {"residual_attention": False, "density_statistics": False, "spacing": "inverse"}
         return SemanticRayConfig(classes, **{**letter, **overrides})
+
+
+@dataclass(frozen=True)
+class SemanticRayOptions:
+    """What an experiment file sets of Semantic-Ray."""
+
+    preset: Preset = "default"
+    """`paper`: the tables to the letter."""
+    attention: AttentionVariant = "full"
+    """Cross-Reprojection Attention, or an ablation (Table 3)."""
+    tau: float = 0.7
+    """Bound on the view weights (eq. 12)."""
+
+    def __post_init__(self) -> None:
+        if self.preset not in get_args(Preset):
+            raise ValueError(f"preset is {self.preset!r}; expected one of {', '.join(get_args(Preset))}")
+        self.config(classes=1)  # raises ValueError for what the network refuses
+
+    def config(self, classes: int) -> SemanticRayConfig:
+        """The network for a label space of so many classes."""
+        preset = SemanticRayConfig.paper if self.preset == "paper" else SemanticRayConfig
+        return preset(classes, attention=self.attention, tau=self.tau)
 
 
 class RayHead(Head):
@@ -106,6 +130,7 @@ class SemanticRay(RayModel):
 
     system = "semantic_ray"
     config_type = SemanticRayConfig
+    options_type = SemanticRayOptions
 
     def __init__(self, config: SemanticRayConfig) -> None:
         super().__init__(config)
@@ -113,6 +138,10 @@ class SemanticRay(RayModel):
         self.context = ContextBuilder(zero_directions=config.residual_attention)
         self.coarse: RayHead = RayHead(config)
         self.fine: RayHead = RayHead(config)
+
+    @classmethod
+    def from_options(cls, options: SemanticRayOptions, classes: int) -> SemanticRay:
+        return cls(options.config(classes))
 
     def observe(
         self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]

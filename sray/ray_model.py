@@ -8,8 +8,8 @@ observe -> coarse head -> samples where surfaces are -> observe -> fine head
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,6 +22,8 @@ from sray.frames import SourceViews
 from sray.rays import RayBundle, SampleCounts
 from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, importance_samples, uniform_samples
 from sray.volume import composite
+
+M = TypeVar("M", bound="RayModel")
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,12 @@ class RayModel(nn.Module):
     """Its name in checkpoints and experiment files."""
     config_type: ClassVar[Any]
     """The dataclass of its config, a FieldConfig."""
+    options_type: ClassVar[Any]
+    """The dataclass of what an experiment file sets of it: the config but for what follows from the data."""
+    generalizes: ClassVar[bool] = True
+    """False: it knows a single scene by heart, and is not trained for others."""
+    knows_classes: ClassVar[bool] = True
+    """False: it knows colours alone. No label teaches it, and none scores it."""
     feature_channels: ClassVar[int] = FEATURE_CHANNELS
     """Of `encoder`'s features. 0: the system has no encoder, and single pictures teach it nothing."""
 
@@ -147,6 +155,11 @@ class RayModel(nn.Module):
     def __init__(self, config: FieldConfig) -> None:
         super().__init__()
         self.config: Any = config
+
+    @classmethod
+    def from_options(cls: type[M], options: Any, classes: int) -> M:
+        """A new network of these options, an `options_type`, for a label space of so many classes."""
+        return cls(cls.config_type(classes=classes, **asdict(options)))
 
     @property
     def picture_classifier(self) -> nn.Linear:

@@ -27,7 +27,6 @@ from sray_train.learn.finetune.from_scratch import new_checkpoint, scratch_confi
 from sray_train.learn.finetune.scene_tuning import (
     TunedScene,
     TuningPlan,
-    knows_classes,
     tune_scene,
     tuned_lineage,
     tuning_record,
@@ -189,7 +188,7 @@ class Finetune:
         if self.scratch is None:
             given = load_checkpoint(self.checkpoint or SHIPPED)
             plan = self.plan()
-            plan = plan if knows_classes(given.model) else plan.without_labels()
+            plan = plan if given.model.knows_classes else plan.without_labels()
             return given.label_space, plan, lambda *_: given
         experiment = load_config(self.scratch)
         try:

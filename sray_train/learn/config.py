@@ -8,31 +8,19 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 
-from sray.attention import AttentionVariant
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.losses import LossWeights
-from sray.model import SemanticRay, SemanticRayConfig
+from sray.model import SemanticRay
 from sray.ray_model import RayModel
 from sray.rays import SampleCounts
 from sray_train.learn.config_reading import merged
-from sray_train.paper.baselines.ibrnet import IBRNetOptions
-from sray_train.paper.baselines.mvsnerf import MVSNeRFOptions
-from sray_train.paper.baselines.nerf import NeRFOptions
-from sray_train.paper.baselines.neuray import NeuRayOptions
-from sray_train.paper.baselines.semantic_nerf import SemanticNeRFOptions
+from sray_train.learn.systems import SYSTEMS
 
-SystemName = Literal["semantic_ray", "neuray", "ibrnet", "mvsnerf", "nerf", "semantic_nerf"]
-WITHOUT_ENCODER: tuple[SystemName, ...] = ("nerf", "semantic_nerf")
-"""They know one scene by heart: single pictures teach them nothing, `encoder.steps` is 0."""
-WITHOUT_CLASSES: tuple[SystemName, ...] = ("nerf",)
-"""They know colours alone: no label teaches them, and none scores them."""
-
-Preset = Literal["default", "paper"]
 Dataset = Literal["rooms", "scannet", "replica", "blender", "llff", "folder"]
 Precision = Literal["32-true", "bf16-mixed"]
 LabelIds = Literal["auto", "nyu40", "scannet"]
@@ -99,48 +87,6 @@ class DataConfig:
             raise ValueError(f"root is empty; expected the folder of the {self.dataset} dataset")
         at_least(LEAST_SIDE, self, "width", "height")
         at_least(0, self, "frames")
-
-
-class ModelSection(Protocol):
-    """A system's own fields: what an experiment file sets of its network, without what follows from the data."""
-
-    def build(self, classes: int) -> RayModel:
-        """The network for a label space of so many classes."""
-        ...
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """SemanticRay's fields."""
-
-    preset: Preset = "default"
-    """`paper`: the tables to the letter."""
-    attention: AttentionVariant = "full"
-    """Cross-Reprojection Attention, or an ablation (Table 3)."""
-    tau: float = 0.7
-    """Bound on the view weights (eq. 12)."""
-
-    def __post_init__(self) -> None:
-        one_of(Preset, self, "preset")
-        self.network(classes=1)  # raises ValueError for what the network refuses
-
-    def network(self, classes: int) -> SemanticRayConfig:
-        """The network for a label space of so many classes."""
-        build = SemanticRayConfig.paper if self.preset == "paper" else SemanticRayConfig
-        return build(classes, attention=self.attention, tau=self.tau)
-
-    def build(self, classes: int) -> SemanticRay:
-        return SemanticRay(self.network(classes))
-
-
-MODEL_SECTIONS: dict[SystemName, type[Any]] = {
-    "semantic_ray": ModelConfig,
-    "neuray": NeuRayOptions,
-    "ibrnet": IBRNetOptions,
-    "mvsnerf": MVSNeRFOptions,
-    "nerf": NeRFOptions,
-    "semantic_nerf": SemanticNeRFOptions,
-}
 
 
 @dataclass(frozen=True)
@@ -218,10 +164,10 @@ class TrainConfig:
     """A run: the encoder on 2D labels, then rays on frozen features, then a short joint stretch."""
 
     data: DataConfig = field(default_factory=DataConfig)
-    system: SystemName = "semantic_ray"
-    """What is trained: Semantic-Ray, or a system that the paper compares it with (sray_train/paper/baselines)."""
-    model: ModelSection = field(default_factory=ModelConfig)
-    """The system's own fields."""
+    system: str = SemanticRay.system
+    """What is trained: Semantic-Ray, or a system that the paper compares it with (sray_train/learn/systems.py)."""
+    model: Any = field(default_factory=SemanticRay.options_type)
+    """The system's own options, its `options_type`."""
     loss: LossWeights = field(default_factory=LossWeights)
     encoder: EncoderStage = field(default_factory=EncoderStage)
     frozen: RayStage = field(default_factory=lambda: RayStage(steps=3000, train_encoder=False))
@@ -247,10 +193,12 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         one_of(Precision, self, "precision")
-        one_of(SystemName, self, "system")
-        if not isinstance(self.model, MODEL_SECTIONS[self.system]):
-            raise ValueError(f"model is {self.model}; expected the fields of {MODEL_SECTIONS[self.system].__name__}")
-        if self.system in WITHOUT_ENCODER and self.encoder.steps:
+        if self.system not in SYSTEMS:
+            raise ValueError(f"system is {self.system!r}; expected one of {', '.join(SYSTEMS)}")
+        options = self.system_class.options_type
+        if not isinstance(self.model, options):
+            raise ValueError(f"model is {self.model}; expected the fields of {options.__name__}")
+        if self.encoder.steps and not self.system_class.feature_channels:
             raise ValueError(f"encoder.steps is {self.encoder.steps}; expected 0, as {self.system} has no encoder")
         if self.start_from and self.encoder_from:
             raise ValueError("encoder_from is given beside start_from, which has an encoder; expected one of them")
@@ -258,6 +206,15 @@ class TrainConfig:
         at_least(1, self, "validate_every", "keep_best")
         if not any(asdict(self.loss).values()):
             raise ValueError("loss has only weights of 0; expected one above 0")
+
+    @property
+    def system_class(self) -> type[RayModel]:
+        """The system's class, which says what it is capable of."""
+        return SYSTEMS[self.system]
+
+    def new_model(self, classes: int) -> RayModel:
+        """The system with new weights, for a label space of so many classes."""
+        return self.system_class.from_options(self.model, classes)
 
 
 def load_config(path: Path) -> TrainConfig:
@@ -279,7 +236,7 @@ def config_of(raw: Any, path: str = "") -> TrainConfig:
 def _defaults_of(raw: Any) -> TrainConfig:
     """The defaults of the system that a YAML names; an unknown one is complained of when it is read."""
     name = raw.get("system") if isinstance(raw, dict) else None
-    if not isinstance(name, str) or name not in MODEL_SECTIONS:
+    if not isinstance(name, str) or name not in SYSTEMS:
         return TrainConfig()
-    encoder = EncoderStage(steps=0) if name in WITHOUT_ENCODER else EncoderStage()
-    return TrainConfig(system=name, model=MODEL_SECTIONS[name](), encoder=encoder)
+    encoder = EncoderStage() if SYSTEMS[name].feature_channels else EncoderStage(steps=0)
+    return TrainConfig(system=name, model=SYSTEMS[name].options_type(), encoder=encoder)

@@ -13,9 +13,12 @@ from sray_train.paper.baselines.nerf import NeRF
 from sray_train.paper.baselines.neuray import NeuRay
 from sray_train.paper.baselines.semantic_nerf import SemanticNeRF
 
-SYSTEMS: tuple[type[RayModel], ...] = (SemanticRay, NeuRay, IBRNet, MVSNeRF, NeRF, SemanticNeRF)
+SYSTEMS: dict[str, type[RayModel]] = {
+    each.system: each for each in (SemanticRay, NeuRay, IBRNet, MVSNeRF, NeRF, SemanticNeRF)
+}
+"""By the names that experiment files and checkpoints have for them. What a system is capable of stands on its class."""
 
 
 def load_checkpoint(path: Path | str) -> checkpoint.Checkpoint[RayModel]:
     """A checkpoint of any of the systems; raises as `sray.checkpoint.load_checkpoint` does."""
-    return checkpoint.load_checkpoint(path, SYSTEMS)
+    return checkpoint.load_checkpoint(path, tuple(SYSTEMS.values()))

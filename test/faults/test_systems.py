@@ -15,15 +15,15 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray_train.learn import systems
 from sray_train.learn.config import TrainConfig, load_config
 from sray_train.learn.training.run import encoder_from, start_from
-from sray_train.paper.baselines.ibrnet import IBRNetOptions
-from sray_train.paper.baselines.nerf import NeRFOptions
+from sray_train.paper.baselines.ibrnet import IBRNet, IBRNetConfig
+from sray_train.paper.baselines.nerf import NeRF, NeRFConfig
 from sray_train.paper.baselines.neuray import NeuRayOptions
 
 
 @pytest.fixture
 def ibrnet(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    save_checkpoint(tmp_path / "ibrnet.safetensors", IBRNetOptions().build(ROOMS.classes), ROOMS)
+    save_checkpoint(tmp_path / "ibrnet.safetensors", IBRNet(IBRNetConfig(classes=ROOMS.classes)), ROOMS)
     return tmp_path / "ibrnet.safetensors"
 
 
@@ -51,7 +51,7 @@ def test_who_knows_semantic_ray_alone_refuses_another_system_by_name(ibrnet: Pat
 def test_a_system_that_nobody_knows_is_refused_with_those_there_are(
     name: object, ibrnet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = IBRNetOptions().build(ROOMS.classes)
+    model = IBRNet(IBRNetConfig(classes=ROOMS.classes))
     model.system = name  # type: ignore[assignment]
     save_checkpoint(ibrnet, model, ROOMS)
     with pytest.raises(SrayError, match="expected semantic_ray, neuray, ibrnet, mvsnerf") as caught:
@@ -77,11 +77,11 @@ def test_an_experiment_names_a_system_and_its_own_fields(tmp_path: Path) -> None
     path.write_text("system: neuray\nmodel: {visibility: depth}\n")
     assert load_config(path).model == NeuRayOptions(visibility="depth")
     for text, complaint in (
-        ("system: nerv\n", "system: found 'nerv'.*expected one of semantic_ray, neuray, ibrnet, mvsnerf"),
-        ("system: [neuray]\n", "system: found.*expected one of"),
+        ("system: nerv\n", "system is 'nerv'; expected one of semantic_ray, neuray, ibrnet, mvsnerf"),
+        ("system: [neuray]\n", "system: found.*expected text"),
         ("system: neuray\nmodel: {tau: 0.5}\n", "model: tau is not a field of NeuRayOptions; expected.*visibility"),
         ("system: neuray\nmodel: {planes: 1}\n", "model.planes: planes is 1; expected at least 2"),
-        ("model: {visibility: depth}\n", "visibility is not a field of ModelConfig"),
+        ("model: {visibility: depth}\n", "visibility is not a field of SemanticRayOptions"),
         ("start_from: a\nencoder_from: b\n", "encoder_from is given beside start_from"),
     ):
         path.write_text(text)
@@ -126,9 +126,9 @@ def test_the_experiments_of_one_room_differ_in_the_system_and_in_what_nerf_can_n
 
 def test_no_encoder_is_given_to_a_system_that_has_none_nor_taken_from_it(ibrnet: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    nerf, other = (NeRFOptions(layers=2, width=8).build(ROOMS.classes) for _ in range(2))
+    nerf, other = (NeRF(NeRFConfig(classes=ROOMS.classes, layers=2, width=8)) for _ in range(2))
     save_checkpoint(tmp_path / "nerf.safetensors", nerf, ROOMS)
-    for path, model in ((ibrnet, other), (tmp_path / "nerf.safetensors", IBRNetOptions().build(ROOMS.classes))):
+    for path, model in ((ibrnet, other), (tmp_path / "nerf.safetensors", IBRNet(IBRNetConfig(classes=ROOMS.classes)))):
         with pytest.raises(SrayError, match=f"encoder_from.*another encoder than {model.system}") as caught:
             encoder_from(path, model, ROOMS)
         assert caught.value.code == ErrorCode.MODEL_MISMATCH

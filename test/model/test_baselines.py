@@ -26,8 +26,8 @@ from sray.rays import SampleCounts
 from sray.supervision import target_rays
 from sray_train.cli import main
 from sray_train.data.scene import Scene
-from sray_train.learn.config import WITHOUT_ENCODER, EncoderStage, ModelSection, RayStage, SystemName, TrainConfig
-from sray_train.learn.systems import load_checkpoint
+from sray_train.learn.config import EncoderStage, RayStage, TrainConfig
+from sray_train.learn.systems import SYSTEMS, load_checkpoint
 from sray_train.learn.training.trainer import Trainer
 from sray_train.paper.baselines.ibrnet import IBRNetOptions
 from sray_train.paper.baselines.mvsnerf import MVSNeRF, MVSNeRFOptions, VolumeViews
@@ -39,7 +39,7 @@ BOUNDS = (1.0, 4.0)
 SAMPLES = SampleCounts(12, 8)
 STRIPES = LabelSpace("stripes", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
 SMALL: dict[str, Any] = {"centre": (0.0, 0.0, 2.0), "extent": 2.5, "layers": 3, "width": 48, "place_frequencies": 5}
-SYSTEMS: dict[str, tuple[SystemName, ModelSection]] = {
+EACH: dict[str, tuple[str, Any]] = {
     "neuray": ("neuray", NeuRayOptions(planes=8)),
     "neuray from depth": ("neuray", NeuRayOptions(visibility="depth")),
     "ibrnet": ("ibrnet", IBRNetOptions()),
@@ -47,12 +47,13 @@ SYSTEMS: dict[str, tuple[SystemName, ModelSection]] = {
     "nerf": ("nerf", NeRFOptions(**SMALL)),
     "semantic_nerf": ("semantic_nerf", SemanticNeRFOptions(**SMALL)),
 }
-each_system = pytest.mark.parametrize("name", SYSTEMS)
+each_system = pytest.mark.parametrize("name", EACH)
 
 
 def built(name: str, classes: int = 3) -> RayModel:
     torch.manual_seed(1)
-    return SYSTEMS[name][1].build(classes)
+    system, options = EACH[name]
+    return SYSTEMS[system].from_options(options, classes)
 
 
 def learn(model: RayModel, target: Frame, sources: list[Frame], steps: int) -> list[float]:
@@ -78,7 +79,7 @@ def learn(model: RayModel, target: Frame, sources: list[Frame], steps: int) -> l
 def test_a_tiny_scene_is_learned_and_kept(name: str, plane_scene: PlaneScene, tmp_path: Path) -> None:
     model, sources = built(name), plane_scene.ring(4)
     target = plane_scene.frame((0.02, 0.03, 0.0), yaw_degrees=2)  # all of it is seen by some source
-    losses = learn(model, target, sources, 100 if name in WITHOUT_ENCODER else 50)
+    losses = learn(model, target, sources, 50 if SYSTEMS[EACH[name][0]].generalizes else 100)
     assert sum(losses[-8:]) < 0.6 * sum(losses[:8])
     save_checkpoint(tmp_path / "model.safetensors", model, STRIPES, {"steps": 50})
     loaded = load_checkpoint(tmp_path / "model.safetensors")
@@ -110,11 +111,11 @@ def scene() -> Scene:
 
 def trainer(name: str, scene: Scene, folder: Path, seconds: float = math.inf) -> Trainer:
     rays = RayStage(steps=3, train_encoder=False, rays=32, views=(2, 3), coarse_samples=8, fine_samples=4)
-    system, model = SYSTEMS[name]
+    system, model = EACH[name]
     config = TrainConfig(
         system=system,
         model=model,
-        encoder=EncoderStage(steps=0 if system in WITHOUT_ENCODER else 1, batch=2, pixels=64),
+        encoder=EncoderStage(steps=1 if SYSTEMS[system].feature_channels else 0, batch=2, pixels=64),
         frozen=rays,
         joint=replace(rays, steps=2, train_encoder=True),
         validate_every=2,
@@ -135,13 +136,13 @@ def test_a_stopped_run_resumes_to_the_same_weights_and_curve(name: str, scene: S
     for folder in ("whole", "parts"):
         log = [json.loads(line) for line in (tmp_path / folder / "log.jsonl").read_text().splitlines()]
         curves.append([record["validation"] for record in log if "validation" in record])
-    assert len(curves[0]) == (3 if name in WITHOUT_ENCODER else 4)
+    assert len(curves[0]) == (4 if SYSTEMS[EACH[name][0]].feature_channels else 3)
     # depth_error may be NaN, which equals nothing.
     assert [{k: repr(v) for k, v in each.items()} for each in curves[0]] == [
         {k: repr(v) for k, v in each.items()} for each in curves[1]
     ]
     best = load_checkpoint(tmp_path / "whole" / "best_joint.safetensors")
-    assert best.model.system == SYSTEMS[name][0] == best.lineage["config"]["system"]
+    assert best.model.system == EACH[name][0] == best.lineage["config"]["system"]
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_sray_evaluate_scores_it_and_names_it(name: str, recording: Path, tmp_pa
     depth = ["--depth"] if name == "neuray from depth" else []
     main(["evaluate", *arguments, *depth, "--json", str(tmp_path / "out.json")])
     record = json.loads((tmp_path / "out.json").read_text())
-    assert record["system"] == SYSTEMS[name][0]
+    assert record["system"] == EACH[name][0]
     assert record["input"] == ("RGB-D" if depth else "RGB")
     assert 0 <= record["strict_miou"] <= 1 and record["psnr"] > 5 and record["pictures"] == 1
 
@@ -186,13 +187,15 @@ def test_sray_finetune_tunes_it(name: str, recording: Path, tmp_path: Path) -> N
     assert record["steps"] == 4 and record["before"] != record["after"]
     child = load_checkpoint(tmp_path / "o.st")
     before, after = load_checkpoint(parent).model.state_dict(), child.model.state_dict()
-    assert child.model.system == SYSTEMS[name][0] and child.lineage["parent"] == load_checkpoint(parent).sha256
+    assert child.model.system == EACH[name][0] and child.lineage["parent"] == load_checkpoint(parent).sha256
     learned = "fine.feature.weight" if name == "nerf" else "fine.classifier.weight"
     assert not torch.equal(before[learned], after[learned])
     assert torch.equal(before["fine.classifier.bias"], after["fine.classifier.bias"]) == (name == "nerf")
     assert (record["after"]["strict_miou"] is None) == (name == "nerf"), "it knows no classes"
-    assert (record["system"], record["setting"]) == (SYSTEMS[name][0], "finetuned")
-    assert {step["kind"] for step in record["curve"]} >= ({"start", "rays"} if name in WITHOUT_ENCODER else {"start"})
+    assert (record["system"], record["setting"]) == (EACH[name][0], "finetuned")
+    assert {step["kind"] for step in record["curve"]} >= (
+        {"start"} if SYSTEMS[EACH[name][0]].feature_channels else {"start", "rays"}
+    )
 
 
 @pytest.mark.parametrize("name", ["ibrnet", "semantic_nerf"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,23 +22,24 @@ from sray.ray_engine import describe_engine
 from sray.ray_model import RayModel
 from sray.rays import SampleCounts
 from sray.render_config import RenderConfig
-from sray_train.learn.config import MODEL_SECTIONS, WITHOUT_ENCODER, ModelSection
-from sray_train.paper.baselines.mvsnerf import MVSNeRFOptions
-from sray_train.paper.baselines.neuray import NeuRayOptions
+from sray_train.learn.systems import SYSTEMS
+from sray_train.paper.baselines.mvsnerf import MVSNeRF, MVSNeRFOptions
+from sray_train.paper.baselines.neuray import NeuRay, NeuRayOptions
 from sray_train.paper.baselines.plane_sweep import central_view, matched_maps, matching_variance
 from sray_train.paper.baselines.view_aggregation import AggregationHead, RayTransformer, ViewEvidence
 from sray_train.paper.baselines.visibility import INTERVAL, HitDecoder, HitDistribution
 
 BOUNDS = (1.0, 4.0)
-SECTIONS: dict[str, ModelSection] = {name: section() for name, section in MODEL_SECTIONS.items()} | {
-    "neuray from depth": NeuRayOptions(visibility="depth"),
-    "mvsnerf with the views' features": MVSNeRFOptions(semantics_from="views"),
+EACH: dict[str, tuple[type[RayModel], Any]] = {name: (kind, kind.options_type()) for name, kind in SYSTEMS.items()} | {
+    "neuray from depth": (NeuRay, NeuRayOptions(visibility="depth")),
+    "mvsnerf with the views' features": (MVSNeRF, MVSNeRFOptions(semantics_from="views")),
 }
 
 
 def system_of(name: str, seed: int = 0) -> RayModel:
     torch.manual_seed(seed)
-    return SECTIONS[name].build(3).eval()
+    kind, options = EACH[name]
+    return kind.from_options(options, 3).eval()
 
 
 @pytest.fixture
@@ -245,7 +247,7 @@ def test_a_view_of_no_trust_has_no_say() -> None:
 # --- every system
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("name", EACH)
 def test_a_system_reads_kept_features_as_its_own_and_views_in_any_order(name: str, views: SourceViews) -> None:
     """Of three views, one is in the middle: MVSNeRF takes the same one for its reference."""
     views = views[[0, 1, 2]]
@@ -268,7 +270,7 @@ def test_a_system_reads_kept_features_as_its_own_and_views_in_any_order(name: st
         torch.testing.assert_close(other.color, one.color, atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in SECTIONS if name not in WITHOUT_ENCODER])
+@pytest.mark.parametrize("name", [name for name, (kind, _) in EACH.items() if kind.generalizes])
 def test_where_no_view_looks_nothing_is(name: str, views: SourceViews) -> None:
     model, away = system_of(name), PlaneScene().camera((0.0, 0.0, 0.0), yaw_degrees=180.0)
     with torch.no_grad():
@@ -279,7 +281,7 @@ def test_where_no_view_looks_nothing_is(name: str, views: SourceViews) -> None:
     assert rays.color.isfinite().all()
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("name", EACH)
 def test_one_source_alone_gives_finite_results_and_gradients(name: str, views: SourceViews) -> None:
     model, target = system_of(name), PlaneScene().camera((0.02, 0.03, 0.0))
     outputs = model(
@@ -292,7 +294,7 @@ def test_one_source_alone_gives_finite_results_and_gradients(name: str, views: S
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("name", EACH)
 def test_every_parameter_learns(name: str, views: SourceViews) -> None:
     """Nothing is carried along that no loss reaches."""
     model, target = system_of(name).train(), PlaneScene().camera((0.02, 0.03, 0.0))
@@ -307,7 +309,7 @@ def test_every_parameter_learns(name: str, views: SourceViews) -> None:
 
 
 def test_the_kernel_is_semantic_rays_alone() -> None:
-    for name in SECTIONS:
+    for name in EACH:
         said = describe_engine(system_of(name), RenderConfig())
         assert ("plain PyTorch" in said) or name == "semantic_ray"
     assert "the kernel is semantic_ray, the model neuray" in describe_engine(system_of("neuray"), RenderConfig())

@@ -29,8 +29,8 @@ from sray_train.data.catalog import load_scenes
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import split_views
 from sray_train.learn.config import load_config
-from sray_train.paper.baselines.nerf import NeRFOptions
-from sray_train.paper.baselines.neuray import NeuRayOptions
+from sray_train.paper.baselines.nerf import NeRF, NeRFConfig
+from sray_train.paper.baselines.neuray import NeuRay, NeuRayConfig
 from sray_train.paper.figures.contenders import BEST, NERF, NEURAY, S_RAY, S_RAY_TUNED, Gap, StudyFolder
 from sray_train.score.evaluate import render_queries
 
@@ -85,7 +85,7 @@ def partly_trained(config: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     """A run with S-Ray (seed 1) and NeRF alone: its folder, page and record."""
     folder = tmp_path_factory.mktemp("partly")
     saved(S_RAY.checkpoint(folder / "run", 0, "wall"), s_ray(1))
-    saved(NERF.checkpoint(folder / "run", 0, "wall"), NeRFOptions(layers=2, width=8).build(ROOMS.classes))
+    saved(NERF.checkpoint(folder / "run", 0, "wall"), NeRF(NeRFConfig(classes=ROOMS.classes, layers=2, width=8)))
     return folder, *figures(config, folder, saved(folder / "model.safetensors", s_ray()))
 
 
@@ -152,7 +152,7 @@ def test_a_model_without_radial_attention_still_shows_its_features_and_weights(c
 def test_another_system_is_refused_for_the_inner_figures(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    other = saved(tmp_path / "neuray.safetensors", NeuRayOptions(planes=4).build(ROOMS.classes))
+    other = saved(tmp_path / "neuray.safetensors", NeuRay(NeuRayConfig(classes=ROOMS.classes, planes=4)))
     with pytest.raises(SystemExit) as stop:
         figures(config, tmp_path, other)
     assert "neuray" in str(stop.value) and "semantic_ray" in str(stop.value)

@@ -12,18 +12,17 @@ from reference import frequencies as frequencies_twin
 from sray.frames import SourceViews
 from sray.ray_model import RayModel
 from sray.rays import SampleCounts
-from sray_train.learn.config import MODEL_SECTIONS, WITHOUT_ENCODER, SystemName
 from sray_train.learn.systems import SYSTEMS
 from sray_train.paper.baselines.frequencies import frequencies
-from sray_train.paper.baselines.nerf import NeRFOptions
+from sray_train.paper.baselines.nerf import NeRF, NeRFConfig
 
 BOUNDS = (1.0, 4.0)
+OF_ONE_SCENE = [name for name, kind in SYSTEMS.items() if not kind.generalizes]
 
 
-def network(name: SystemName) -> RayModel:
+def network(name: str) -> RayModel:
     torch.manual_seed(0)
-    model: RayModel = MODEL_SECTIONS[name]().build(3).eval()
-    return model
+    return SYSTEMS[name].from_options(SYSTEMS[name].options_type(), 3).eval()
 
 
 @pytest.fixture
@@ -38,8 +37,8 @@ def test_frequencies_by_hand() -> None:
     assert found[0].tolist() == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", WITHOUT_ENCODER)
-def test_a_system_of_one_scene_looks_at_no_view_and_has_no_encoder(name: SystemName, views: SourceViews) -> None:
+@pytest.mark.parametrize("name", OF_ONE_SCENE)
+def test_a_system_of_one_scene_looks_at_no_view_and_has_no_encoder(name: str, views: SourceViews) -> None:
     model, target = network(name), PlaneScene().camera((0.02, 0.03, 0.0))
     assert model.feature_channels == 0 and not list(model.encoder.parameters())
     pixels, elsewhere = target.pixel_grid()[::97], dataclasses.replace(views[[3]], images=1 - views[[3]].images)
@@ -50,12 +49,21 @@ def test_a_system_of_one_scene_looks_at_no_view_and_has_no_encoder(name: SystemN
         )
     assert torch.equal(one.color, other.color) and torch.equal(one.logits, other.logits)
     assert (one.coverage - 1).abs().max() < 1e-5
-    assert {each.system for each in SYSTEMS if each.feature_channels == 0} == set(WITHOUT_ENCODER)
+    assert (
+        [name for name, kind in SYSTEMS.items() if kind.feature_channels == 0]
+        == OF_ONE_SCENE
+        == ["nerf", "semantic_nerf"]
+    )
+
+
+def test_who_knows_one_scene_and_who_knows_no_classes() -> None:
+    assert OF_ONE_SCENE == ["nerf", "semantic_nerf"]
+    assert [name for name, kind in SYSTEMS.items() if not kind.knows_classes] == ["nerf"]
 
 
 def test_labels_teach_nerf_nothing_but_a_constant_and_semantic_nerf_geometry_too(views: SourceViews) -> None:
     taught = {}
-    for name in WITHOUT_ENCODER:
+    for name in OF_ONE_SCENE:
         model, target = network(name), PlaneScene().camera((0.02, 0.03, 0.0))
         _, fine = model(model.encode(views), model.rays(target, target.pixel_grid()[::97], BOUNDS), SampleCounts(8, 8))
         fine.logits.square().sum().backward()
@@ -69,8 +77,8 @@ def test_labels_teach_nerf_nothing_but_a_constant_and_semantic_nerf_geometry_too
     assert not {part for part in taught["semantic_nerf"] if part.startswith(("color", "feature"))}
 
 
-@pytest.mark.parametrize("name", WITHOUT_ENCODER)
-def test_only_colour_depends_on_where_a_place_is_looked_at_from(name: SystemName, views: SourceViews) -> None:
+@pytest.mark.parametrize("name", OF_ONE_SCENE)
+def test_only_colour_depends_on_where_a_place_is_looked_at_from(name: str, views: SourceViews) -> None:
     model = network(name)
     points = torch.tensor([[[0.1, 0.2, 2.0], [0.3, -0.1, 1.5]]])
     with torch.no_grad():
@@ -88,9 +96,9 @@ def test_only_colour_depends_on_where_a_place_is_looked_at_from(name: SystemName
 def test_a_scenes_centre_and_extent_say_where_places_lie(views: SourceViews) -> None:
     """A scene moved and grown looks the same to a network that is told so."""
     torch.manual_seed(0)
-    one = NeRFOptions(centre=(0.0, 0.0, 2.0), extent=2.0, place_frequencies=2).build(3)
+    one = NeRF(NeRFConfig(classes=3, centre=(0.0, 0.0, 2.0), extent=2.0, place_frequencies=2))
     torch.manual_seed(0)
-    other = NeRFOptions(centre=(8.0, 0.0, 4.0), extent=4.0, place_frequencies=2).build(3)
+    other = NeRF(NeRFConfig(classes=3, centre=(8.0, 0.0, 4.0), extent=4.0, place_frequencies=2))
     points, origin = torch.rand(2, 5, 3), torch.zeros(3)
     moved = torch.tensor([8.0, 0.0, 0.0])
     first = one.observe(one.encode(views), origin, points)

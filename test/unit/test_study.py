@@ -17,9 +17,8 @@ from sray.checkpoint import load_checkpoint as load_semantic_ray
 from sray.errors import ErrorCode, SrayError
 from sray.sequence import SequenceWriter
 from sray_train.cli import main
-from sray_train.learn.config import MODEL_SECTIONS
 from sray_train.learn.config_reading import merged
-from sray_train.learn.systems import load_checkpoint
+from sray_train.learn.systems import SYSTEMS, load_checkpoint
 from sray_train.paper.study.jobs import jobs, left
 from sray_train.paper.study.locks import claimed
 from sray_train.paper.study.plan import VariantSection, load_study
@@ -225,7 +224,7 @@ def test_the_shipped_studies_differ_in_what_they_name_alone(path: Path) -> None:
 
 def test_the_study_of_the_rooms_has_every_system() -> None:
     study = load_study(Path("config/studies/rooms.yaml"))
-    assert {variant.config.system for variant in study.variants.values()} == set(MODEL_SECTIONS)
+    assert {variant.config.system for variant in study.variants.values()} == set(SYSTEMS)
     assert {"voxel_fusion", "voxel_fusion_depth"} <= set(study.variants)
 
 
@@ -242,7 +241,7 @@ def test_the_study_of_the_rooms_has_every_system() -> None:
         ({"train": {"frozen": {"raise": 1}}}, "train.frozen: raise is not a field of RayStage"),
         ({"variants": {"a": 3}}, "variants.a is 3; expected its fields"),
         ({"scene": {"steps": 0}}, "scene.steps: steps is 0; expected at least 1"),
-        ({"encoder": {"system": "nobody"}}, "encoder.system: found 'nobody'"),
+        ({"encoder": {"system": "nobody"}}, "encoder.system: system is 'nobody'"),
         ({"like": "missing.yaml"}, "missing.yaml"),
     ],
 )

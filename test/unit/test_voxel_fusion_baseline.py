@@ -23,7 +23,7 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import SequenceWriter
 from sray_train.cli import main
 from sray_train.data.scene import Scene
-from sray_train.paper.baselines.nerf import NeRFOptions
+from sray_train.paper.baselines.nerf import NeRF, NeRFConfig
 from sray_train.paper.baselines.picture_labels import NetworkLabels, RecordedLabels
 from sray_train.paper.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
 from sray_train.paper.baselines.voxel_grid import Sighting, VoxelGrid
@@ -273,7 +273,7 @@ def test_what_cannot_be_fused_is_refused(frames: list[Frame]) -> None:
     with pytest.raises(ValueError, match="none of the 2 frames"):
         mapped(frames[:2]).set_sources(views, bounds=BOUNDS)
     with pytest.raises(SrayError, match="nerf has no encoder") as unseeing:
-        NetworkLabels(NeRFOptions(layers=2, width=8).build(3))
+        NetworkLabels(NeRF(NeRFConfig(classes=3, layers=2, width=8)))
     assert unseeing.value.code == ErrorCode.MODEL_MISMATCH
     with pytest.raises(ValueError, match="trust is 0.3"):
         RecordedLabels(frames, 3, trust=0.3)

@@ -29,7 +29,7 @@ from sray.label_space import LABEL_SPACES
 from sray.ray_model import RayModel
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
-from sray_train.learn.config import WITHOUT_CLASSES, WITHOUT_ENCODER, TrainConfig
+from sray_train.learn.config import TrainConfig
 from sray_train.paper.baselines.coordinate_network import SceneOptions
 
 PICTURE_SHARE = 0.3
@@ -40,13 +40,13 @@ def scratch_config(config: TrainConfig, **changes: Any) -> FineTuneConfig:
     """An experiment as a FineTuneConfig. `changes`: its fields that are not as the experiment has them."""
     stage = config.frozen
     loss = changes.pop("loss", config.loss)
-    if config.system in WITHOUT_CLASSES:
-        loss = replace(loss, semantic=0.0)  # it knows no classes
+    if not config.system_class.knows_classes:
+        loss = replace(loss, semantic=0.0)
     steps = changes.pop("steps", stage.steps)
     rate = changes.pop("learning_rate", stage.learning_rate)
     tuning = FineTuneConfig(
         steps=steps,
-        picture_steps=0 if config.system in WITHOUT_ENCODER else round(PICTURE_SHARE * steps),
+        picture_steps=round(PICTURE_SHARE * steps) if config.system_class.feature_channels else 0,
         rays=stage.rays * stage.targets,
         views=stage.views[1],
         coarse_samples=stage.coarse_samples,
@@ -68,7 +68,7 @@ def new_checkpoint(config: TrainConfig, scene: Scene, split: ViewSplit, seed: in
         section = placed(section, scene.cameras[[*split.sources, *split.tuning]], scene.bounds)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = section.build(space.classes).eval()
+        model = config.system_class.from_options(section, space.classes).eval()
     lineage = {"scratch": {"system": config.system, "model": asdict(section), "seed": seed}}
     return Checkpoint(model, space, lineage, sha256="")
 

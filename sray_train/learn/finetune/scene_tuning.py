@@ -23,7 +23,6 @@ from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
-from sray_train.learn.config import WITHOUT_CLASSES
 from sray_train.learn.finetune.relabelled import relabelled, with_own_labels
 from sray_train.paper.study.record import Setting
 from sray_train.score.evaluate import evaluate, split_queries
@@ -108,7 +107,7 @@ def tune_scene(
     `on_step` gets each step and, where the test frames were rendered, the new row of the curve; `canceled` is asked
     after each step. Raises SrayError(BAD_FILE) if labels should teach and no frame to learn from has any.
     """
-    scored = scene if knows_classes(checkpoint.model) else _unlabelled(scene, split.test)
+    scored = scene if checkpoint.model.knows_classes else _unlabelled(scene, split.test)
     queries = split_queries(scored, split)
 
     def score(model: RayModel) -> Evaluation:
@@ -142,11 +141,6 @@ def tune_scene(
             break
     result = tuner.result()
     return TunedScene(scene, split, result, before, score(result.model), curve, stopped)
-
-
-def knows_classes(model: RayModel) -> bool:
-    """Whether its labels mean anything. Where not, no label teaches it, and none scores it."""
-    return model.system not in WITHOUT_CLASSES
 
 
 def _unlabelled(scene: Scene, frames: tuple[int, ...]) -> Scene:

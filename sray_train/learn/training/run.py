@@ -38,7 +38,7 @@ def make_trainer(
         train = load_scenes(config.data, config.data.train)
         validation = load_scenes(config.data, config.data.validation)
     check_scenes(config, train, validation)
-    model = config.model.build(space.classes)
+    model = config.new_model(space.classes)
     if config.start_from:
         start_from(Path(config.start_from), model, space)
     if config.encoder_from:

@@ -125,6 +125,7 @@ class CoordinateModel(RayModel):
     """A system that knows one scene by heart. The source views say nothing to it."""
 
     feature_channels = 0
+    generalizes = False
 
     def __init__(self, config: FieldConfig) -> None:
         super().__init__(config)

@@ -8,7 +8,7 @@ compositing. IBRNet's optional pooling by angle at the start is left out: a view
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import get_args
 
 from jaxtyping import Float
@@ -32,10 +32,6 @@ class IBRNetOptions:
         if self.spacing not in get_args(Spacing):
             raise ValueError(f"spacing is {self.spacing!r}; expected one of {', '.join(get_args(Spacing))}")
 
-    def build(self, classes: int) -> IBRNet:
-        """The network for a label space of so many classes."""
-        return IBRNet(IBRNetConfig(classes=classes, **asdict(self)))
-
 
 @dataclass(frozen=True, kw_only=True)
 class IBRNetConfig(IBRNetOptions):
@@ -49,6 +45,7 @@ class IBRNet(RayModel):
 
     system = "ibrnet"
     config_type = IBRNetConfig
+    options_type = IBRNetOptions
 
     def __init__(self, config: IBRNetConfig) -> None:
         super().__init__(config)

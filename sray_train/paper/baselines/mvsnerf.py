@@ -13,7 +13,7 @@ fine-tuning trains the networks, as it does for every system here.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -53,10 +53,6 @@ class MVSNeRFOptions:
         if self.planes < 2:
             raise ValueError(f"planes is {self.planes}; expected at least 2")
 
-    def build(self, classes: int) -> MVSNeRF:
-        """The network for a label space of so many classes."""
-        return MVSNeRF(MVSNeRFConfig(classes=classes, **asdict(self)))
-
 
 @dataclass(frozen=True, kw_only=True)
 class MVSNeRFConfig(MVSNeRFOptions):
@@ -81,6 +77,7 @@ class MVSNeRF(RayModel):
 
     system = "mvsnerf"
     config_type = MVSNeRFConfig
+    options_type = MVSNeRFOptions
 
     def __init__(self, config: MVSNeRFConfig) -> None:
         super().__init__(config)

@@ -8,7 +8,7 @@ says nothing; its colour and depth are NeRF's. With `loss: {semantic: 0}` not ev
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -20,10 +20,6 @@ from sray_train.paper.baselines.coordinate_network import CoordinateHead, Coordi
 @dataclass(frozen=True)
 class NeRFOptions(SceneOptions):
     """What an experiment file sets of NeRF."""
-
-    def build(self, classes: int) -> NeRF:
-        """The network for a label space of so many classes."""
-        return NeRF(NeRFConfig(classes=classes, **asdict(self)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +48,8 @@ class NeRF(CoordinateModel):
 
     system = "nerf"
     config_type = NeRFConfig
+    options_type = NeRFOptions
+    knows_classes = False
 
     def __init__(self, config: NeRFConfig) -> None:
         super().__init__(config)

@@ -11,7 +11,7 @@ a scene with, is left out: all systems have the same losses.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -57,10 +57,6 @@ class NeuRayOptions:
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}")
 
-    def build(self, classes: int) -> NeuRay:
-        """The network for a label space of so many classes."""
-        return NeuRay(NeuRayConfig(classes=classes, **asdict(self)))
-
 
 @dataclass(frozen=True, kw_only=True)
 class NeuRayConfig(NeuRayOptions):
@@ -84,6 +80,7 @@ class NeuRay(RayModel):
 
     system = "neuray"
     config_type = NeuRayConfig
+    options_type = NeuRayOptions
 
     def __init__(self, config: NeuRayConfig) -> None:
         super().__init__(config)

@@ -9,7 +9,7 @@ systems, and depth may teach as it teaches every system here.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
@@ -22,10 +22,6 @@ from sray_train.paper.baselines.point_head import two_layers
 @dataclass(frozen=True)
 class SemanticNeRFOptions(SceneOptions):
     """What an experiment file sets of Semantic-NeRF."""
-
-    def build(self, classes: int) -> SemanticNeRF:
-        """The network for a label space of so many classes."""
-        return SemanticNeRF(SemanticNeRFConfig(classes=classes, **asdict(self)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +48,7 @@ class SemanticNeRF(CoordinateModel):
 
     system = "semantic_nerf"
     config_type = SemanticNeRFConfig
+    options_type = SemanticNeRFOptions
 
     def __init__(self, config: SemanticNeRFConfig) -> None:
         super().__init__(config)

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from sray.render_config import RenderConfig
-from sray_train.learn.config import WITHOUT_CLASSES
 from sray_train.paper.study.commit import present_commit
 from sray_train.paper.study.folder import run_folder, trained_checkpoint
 from sray_train.paper.study.plan import Study, Variant
@@ -42,7 +41,7 @@ class Job(ABC):
     @property
     def is_labelled(self) -> bool:
         """Whether it has an opinion on classes at all."""
-        return self.variant.config.system not in WITHOUT_CLASSES
+        return self.variant.config.system_class.knows_classes
 
     @property
     def teacher(self) -> str:

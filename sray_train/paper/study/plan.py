@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from sray.errors import ErrorCode, SrayError
-from sray_train.learn.config import WITHOUT_ENCODER, RayStage, TrainConfig, config_of
+from sray_train.learn.config import RayStage, TrainConfig, config_of
 from sray_train.learn.config_reading import merged
 
 
@@ -60,7 +60,7 @@ class Variant:
     @property
     def is_trained(self) -> bool:
         """Whether it is trained on many scenes, for scenes it never saw."""
-        return not self.fuse and self.config.system not in WITHOUT_ENCODER
+        return not self.fuse and self.config.system_class.generalizes
 
     def run(self, seed: int, encoder: Path | None) -> TrainConfig:
         """The config of one training. `encoder`: the checkpoint whose encoder it starts from."""
