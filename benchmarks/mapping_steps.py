@@ -47,6 +47,9 @@ class Node:
     def create_lifecycle_publisher(self, *_: object) -> SimpleNamespace:
         return SimpleNamespace(publish=serialize_message, get_subscription_count=lambda: 1)
 
+    def create_publisher(self, *_: object) -> SimpleNamespace:
+        return SimpleNamespace(publish=serialize_message)
+
     def get_clock(self) -> SimpleNamespace:
         return SimpleNamespace(now=lambda: SimpleNamespace(to_msg=Time))
 

@@ -269,7 +269,7 @@ def _messages(frame: Frame) -> tuple[Image, CameraInfo, TransformStamped]:
     header = Header(frame_id=OPTICAL)
     image = image_message(header, frame.image.numpy(), "rgb8")
     image.data = array.array("B", bytes(image.data))
-    transform = transform_of_matrix(frame.camera.world_from_camera.double().numpy())
+    transform = transform_of_matrix(frame.camera.world_pose)
     return (
         image,
         camera_info_message(Header(frame_id=OPTICAL), frame.camera),

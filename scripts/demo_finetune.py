@@ -93,7 +93,7 @@ class FineTuneDemo:
         camera = unseen[0].camera
         np.savez(
             self.output / "unseen.npz",
-            poses=np.stack([frame.camera.world_from_camera.double().numpy() for frame in unseen]),
+            poses=np.stack([frame.camera.world_pose for frame in unseen]),
             intrinsics=camera.intrinsics.double().numpy(),
             size=[camera.width, camera.height],
         )

@@ -31,6 +31,7 @@ from sensor_msgs_py import point_cloud2
 from visualization_msgs.msg import MarkerArray
 
 from sray_ros.common.conversions import nanoseconds
+from sray_ros.mapper.map_origins import origin_of
 
 MAPPER = "semantic_mapper"
 PIXELS: dict[str, tuple[type, int]] = {"mono8": (np.uint8, 1), "rgb8": (np.uint8, 3), "32FC1": (np.float32, 1)}
@@ -112,6 +113,7 @@ class DemoRecorder(Node):
             np.savez_compressed(
                 received / "map.npz",
                 points=np.stack([points[axis] for axis in "xyz"], axis=-1).astype(np.float32),
+                origin=np.array(origin_of(self._keyframes.header.frame_id, self._map.header.frame_id)),
                 rgb=np.stack([(packed >> shift) & 255 for shift in (16, 8, 0)], axis=-1).astype(np.uint8),
                 labels=points["label"].astype(np.uint8),
                 confidence=points["confidence"].astype(np.float32),
@@ -137,10 +139,10 @@ def _poses(message: PoseArray) -> NDArray[np.float64]:
     return np.array(poses, np.float64).reshape(-1, 7)
 
 
-def _lines(message: MarkerArray) -> dict[str, NDArray[np.float32]]:
+def _lines(message: MarkerArray) -> dict[str, NDArray[np.float64]]:
     """Line ends (lines, 2, 3) by the marker's namespace."""
     return {
-        marker.ns: np.array([[point.x, point.y, point.z] for point in marker.points], np.float32).reshape(-1, 2, 3)
+        marker.ns: np.array([[point.x, point.y, point.z] for point in marker.points], np.float64).reshape(-1, 2, 3)
         for marker in message.markers
     }
 

@@ -16,6 +16,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud
+from sray.origin import Origin
 from sray_train.tools.report.demo_run import DemoRun, RecordedView
 from sray_train.tools.report.pictures import up_of
 
@@ -37,14 +38,17 @@ def read_run(output: Path, frames: list[Frame], checkpoint: Checkpoint, **told: 
     path = output / "received" / "recording.json"
     if not path.is_file():
         raise SrayError(ErrorCode.INTERNAL, f"the recorder left no {path}; expected one, see its log beside it")
-    record, scene = json.loads(path.read_text()), _scene(output)
-    poses = np.stack([frame.camera.world_from_camera.numpy() for frame in frames])
+    record = json.loads(path.read_text())
+    mapped = _map(output)
+    # All that the page draws is relative to the map's origin, as its points are.
+    poses = np.stack([frame.camera.relative_to(mapped.origin).world_from_camera.numpy() for frame in frames])
     by_stamp = {frame.stamp_ns: frame for frame in frames}
+    scene = _scene(output, mapped.origin)
     labels = sorted((output / "labels").glob("*.png"), key=lambda file: int(file.stem))
     return DemoRun(
         label_space=checkpoint.label_space,
         views=tuple(_view(output, file, by_stamp[int(file.stem)]) for file in labels if int(file.stem) in by_stamp),
-        map=_map(output),
+        map=mapped,
         path=poses[:, :3, 3],
         up=up_of(poses),
         keyframes=record["keyframes"],
@@ -93,10 +97,12 @@ def _map(output: Path) -> LabelledCloud:
         none = np.zeros(0, np.uint8)
         return LabelledCloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), none, none.astype(np.float32))
     with np.load(path) as stored:
-        return LabelledCloud(stored["points"], stored["rgb"], stored["labels"], stored["confidence"])
+        return LabelledCloud(
+            stored["points"], stored["rgb"], stored["labels"], stored["confidence"], Origin(*stored["origin"].tolist())
+        )
 
 
-def _scene(output: Path) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float32]]]:
+def _scene(output: Path, origin: Origin) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float32]]]:
     """map_from_body of the keyframes (n, 4, 4), and the frustums' lines; nothing if none was received."""
     path = output / "received" / "scene.npz"
     if not path.is_file():
@@ -106,5 +112,6 @@ def _scene(output: Path) -> tuple[NDArray[np.float64], dict[str, NDArray[np.floa
         poses = np.tile(np.eye(4), (len(told), 1, 1))
         if len(told):
             poses[:, :3, :3] = Rotation.from_quat(told[:, 3:]).as_matrix()
-            poses[:, :3, 3] = told[:, :3]
-        return poses, {name: stored[name] for name in stored.files if name != "keyframes"}
+            poses[:, :3, 3] = told[:, :3] - origin
+        lines = {name: stored[name] - origin for name in stored.files if name != "keyframes"}
+        return poses, {name: ends.astype(np.float32) for name, ends in lines.items()}

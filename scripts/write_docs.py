@@ -122,7 +122,8 @@ def _nodes() -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _published(topic: declarations.Topic) -> str:
-    return "/tf (view)" if topic is declarations.VIEW_FRAME else topic.name
+    kinds = {declarations.VIEW_FRAME: "/tf (view)", declarations.CLOUD_FRAME: "/tf_static (clouds)"}
+    return kinds.get(topic, topic.name)
 
 
 def _topic(topic: declarations.Topic) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Cameras: intrinsics, pose, image size; pixel rays and projection. The only place with camera conventions.
 
 OpenCV axes (x right, y down, z forward), metres. Pixel centres are at integers: pixel (0, 0) is the centre of the
-top-left pixel and the image spans [-0.5, width - 0.5). Poses are `world_from_camera`.
+top-left pixel and the image spans [-0.5, width - 0.5). Poses are `world_from_camera`: float32, in the frame of the
+scene's origin (`sray.origin`), which is the world's own frame unless the scene lies kilometres from it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from numpy.typing import NDArray
 from torch import Tensor
+
+from sray.origin import WORLD, Origin
 
 
 @dataclass(frozen=True)
@@ -33,21 +38,44 @@ class Camera:
     intrinsics: Float[Tensor, "*views 3 3"]
     """K: focal lengths and principal point in pixels, integer pixel centres."""
     world_from_camera: Float[Tensor, "*views 4 4"]
+    """In the frame of `origin`: its axes are the world's."""
     width: int
     height: int
+    origin: Origin = WORLD
+    """Where that frame's origin lies in the world. Points that this camera makes or sees are in the same frame."""
+
+    @staticmethod
+    def at(
+        world_from_camera: NDArray[np.float64],
+        intrinsics: Float[Tensor, "*views 3 3"],
+        width: int,
+        height: int,
+        origin: Origin | None = None,
+    ) -> Camera:
+        """A camera, or a batch, at world poses (..., 4, 4) of any size. `origin`: None takes one near the poses."""
+        if origin is None:
+            # Of a long recording the middle: far from it float32 is coarse again.
+            centres = np.asarray(world_from_camera)[..., :3, 3].reshape(-1, 3)
+            origin = Origin.near(np.median(centres, axis=0)) if len(centres) else WORLD
+        return Camera(intrinsics, origin.local_pose(world_from_camera), width, height, origin)
 
     @staticmethod
     def stack(cameras: Sequence[Camera]) -> Camera:
-        """A batch of single cameras. Raises ValueError if sizes differ or there is none."""
+        """A batch of single cameras, in the frame of the first one's origin.
+
+        Raises ValueError if sizes differ or there is none.
+        """
         sizes = {(camera.width, camera.height) for camera in cameras}
         if len(sizes) != 1:
             raise ValueError(f"cameras have sizes {sorted(sizes)}; expected exactly one size, resize them first")
         width, height = sizes.pop()
+        origin = cameras[0].origin
         return Camera(
             torch.stack([camera.intrinsics for camera in cameras]),
-            torch.stack([camera.world_from_camera for camera in cameras]),
+            torch.stack([camera.relative_to(origin).world_from_camera for camera in cameras]),
             width,
             height,
+            origin,
         )
 
     def __getitem__(self, index: int | Tensor | list[int]) -> Camera:
@@ -62,18 +90,30 @@ class Camera:
         )
 
     @property
+    def world_pose(self) -> NDArray[np.float64]:
+        """World poses (..., 4, 4) in float64: what is published, saved and compared between scenes."""
+        return self.origin.world_pose(self.world_from_camera)
+
+    def relative_to(self, origin: Origin) -> Camera:
+        """The same camera in the frame of another origin."""
+        if origin == self.origin:
+            return self
+        pose = origin.local_pose(self.world_pose).to(self.world_from_camera)
+        return replace(self, world_from_camera=pose, origin=origin)
+
+    @property
     def centre(self) -> Float[Tensor, "*views 3"]:
-        """The camera's position in the world, metres."""
+        """The camera's position, metres from `origin`."""
         return self.world_from_camera[..., :3, 3]
 
     @property
     def forward(self) -> Float[Tensor, "*views 3"]:
-        """The unit optical axis in the world."""
+        """The unit optical axis, in the world's axes."""
         return self.world_from_camera[..., :3, 2]
 
     @property
     def projection(self) -> Float[Tensor, "*views 3 4"]:
-        """K (R | t): world points (metres, homogeneous) to pixels (homogeneous). Eq. 4."""
+        """K (R | t): points (metres from `origin`, homogeneous) to pixels (homogeneous). Eq. 4."""
         camera_from_world = self.world_from_camera[..., :3, :3].transpose(-1, -2)
         offset = -(camera_from_world @ self.world_from_camera[..., :3, 3:])
         return self.intrinsics @ torch.cat([camera_from_world, offset], dim=-1)
@@ -109,7 +149,7 @@ class Camera:
         return directions @ self.world_from_camera[:3, :3].T
 
     def project(self, points: Float[Tensor, "*points 3"]) -> Projection:
-        """Project world points (metres) into this view, or into each view of a batch (views first in the result).
+        """Project points (metres from `origin`) into this view, or into each of a batch (views first in the result).
 
         A point 2 m ahead on the optical axis lands on (cx, cy): test_camera.py::test_conventions.
         Source: eq. 4.

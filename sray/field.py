@@ -136,6 +136,7 @@ class SemanticField:
             raise ValueError(f"scale is {scale}; expected more than 0")
         if scale != 1:
             camera = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
+        camera = camera.relative_to(self._views.camera.origin)
         view = RenderedView.blank(camera)  # first: a size beyond the memory is refused before any work
         tiles = TileRenderer(self._engine, self.config, camera.to(self.device), self._views, self._range)
         windows = PixelGrid(camera.width, camera.height, 1).windows(self._tile)

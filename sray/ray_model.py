@@ -167,7 +167,7 @@ class RayModel(nn.Module):
         return self.fine.classifier
 
     def observe(self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]) -> Any:
-        """What the heads read at world points (metres) on rays from `origin`, the target camera's centre."""
+        """What the heads read at points (metres, in the views' frame) on rays from `origin`, the target's centre."""
         raise NotImplementedError
 
     def depth_range(self, bounds: Bounds) -> DepthRange:
@@ -238,6 +238,7 @@ class RayModel(nn.Module):
         return self.fine.tint(observed).squeeze(1)
 
     def _observe_along(self, views: EncodedViews, rays: RayBundle, coordinates: Tensor) -> tuple[Any, Tensor, Tensor]:
+        rays = rays.relative_to(views.camera.origin)
         with torch.autocast(coordinates.device.type, enabled=False):  # half precision would move points by centimetres
             depths = rays.range.depth_of(coordinates)
             points = rays.points(depths)

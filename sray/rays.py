@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from sray.camera import Camera
+from sray.origin import Origin
 from sray.sampling import DepthRange
 
 
@@ -35,8 +36,12 @@ class RayBundle:
         for pixels in torch.split(self.pixels, size):
             yield replace(self, pixels=pixels)
 
+    def relative_to(self, origin: Origin) -> RayBundle:
+        """The same rays in the frame of another origin."""
+        return replace(self, camera=self.camera.relative_to(origin))
+
     def points(self, depths: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays samples 3"]:
-        """World points (metres) at depths (camera z, metres) along each ray."""
+        """Points (metres from the camera's origin) at depths (camera z, metres) along each ray."""
         directions = self.camera.ray_directions(self.pixels)
         return self.camera.centre + depths.unsqueeze(-1) * directions.unsqueeze(-2)
 

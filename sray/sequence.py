@@ -23,6 +23,7 @@ from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame, nearest_exact
 from sray.label_space import ROOMS, LabelSpace
+from sray.origin import Origin
 from sray.sampling import ROOM_BOUNDS, Bounds
 
 FRAME_PERIOD_NS = 1_000_000_000 // 30
@@ -130,7 +131,12 @@ class Sequence:
     def cameras(self) -> Camera:
         """The frames' cameras as one batch."""
         intrinsics = torch.from_numpy(self.intrinsics).float().expand(len(self), 3, 3)
-        return Camera(intrinsics, torch.from_numpy(self.poses).float(), *self.size)
+        return Camera.at(self.poses, intrinsics, *self.size, self.origin)
+
+    @cached_property
+    def origin(self) -> Origin:
+        """Of the frame that all frames' cameras are in."""
+        return Origin.near(np.median(self.poses[:, :3, 3], axis=0))
 
     def _picture(self, number: int) -> Path:
         return self.folder / "color" / f"{number}.jpg"
@@ -161,8 +167,8 @@ class Sequence:
                 raise _bad(self.folder / "label-filt" / f"{number}.png", f"has shape {ids.shape}", "one channel of ids")
             nyu40 = ids if self.nyu40_of is None else self.nyu40_of[ids]
             labels = torch.from_numpy(nearest_exact(self.label_space.from_nyu40(nyu40), width, height))
-        pose = torch.from_numpy(self.poses[position]).float()
-        camera = Camera(torch.from_numpy(self.intrinsics).float(), pose, width, height)
+        intrinsics = torch.from_numpy(self.intrinsics).float()
+        camera = Camera.at(self.poses[position], intrinsics, width, height, self.origin)
         return Frame(image, camera, depth, labels, stamp_of(number), f"{self.folder.name}/{number}")
 
 
@@ -185,7 +191,7 @@ class SequenceWriter:
             cv2.cvtColor(frame.image.numpy(), cv2.COLOR_RGB2BGR),
             [cv2.IMWRITE_JPEG_QUALITY, 95],
         )
-        _write_matrix(self._folder / "pose" / f"{number}.txt", frame.camera.world_from_camera.double().numpy())
+        _write_matrix(self._folder / "pose" / f"{number}.txt", frame.camera.world_pose)
         if frame.depth is not None:
             millimetres = np.nan_to_num(frame.depth.numpy() * 1000, nan=0).round().clip(0, 65535)
             _write_image(self._folder / "depth" / f"{number}.png", millimetres.astype(np.uint16))
@@ -238,4 +244,4 @@ def _write_image(path: Path, image: NDArray[Any], options: list[int] | None = No
 
 def _write_matrix(path: Path, matrix: NDArray[np.float64]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savetxt(path, matrix, fmt="%.9g")
+    np.savetxt(path, matrix, fmt="%.12g")  # of a position 4000 km away: micrometres

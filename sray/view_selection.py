@@ -50,7 +50,7 @@ class PoseScores:
 
 def pose_scores(target: Camera, candidates: Camera, bounds: Bounds = ROOM_BOUNDS) -> PoseScores:
     """Compare a batch of candidate cameras with one target camera; near and far in metres."""
-    overlap = _overlap(_frustum_points(target, bounds), candidates)
+    overlap = _overlap(_frustum_points(target.relative_to(candidates.origin), bounds), candidates)
     return PoseScores(*_distance_and_angle(target, candidates), overlap)
 
 
@@ -82,7 +82,7 @@ def select_views(
     waiting = least_cost.clone()
     if excluded is not None:
         waiting[excluded.to(waiting.device)] = torch.inf
-    points = _frustum_points(target, bounds)
+    points = _frustum_points(target.relative_to(candidates.origin), bounds)
     best: list[tuple[float, int]] = []
     look = _FIRST_LOOK
     while True:
@@ -104,6 +104,7 @@ def select_views(
 
 
 def _distance_and_angle(target: Camera, candidates: Camera) -> tuple[Float[Tensor, " views"], Float[Tensor, " views"]]:
+    target = target.relative_to(candidates.origin)
     distance = (candidates.centre - target.centre).norm(dim=-1)
     cosine = (candidates.forward * target.forward).sum(-1)
     return distance, torch.arccos(cosine.clamp(-1, 1))

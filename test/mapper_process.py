@@ -190,7 +190,7 @@ class MapperProcess:
         goal = RenderView.Goal(want_label=True)
         goal.viewpoint.header.frame_id = "map"
         position = goal.viewpoint.pose.position
-        position.x, position.y, position.z = (float(value) for value in frames[0].camera.world_from_camera[:3, 3])
+        position.x, position.y, position.z = (float(value) for value in frames[0].camera.world_pose[:3, 3])
         result = self.answer(self.ask(goal)).result
         return ErrorCode(result.error_code) is ErrorCode.OK and len(result.label.data) > 0
 
@@ -232,7 +232,7 @@ def seconds_of(stamp: Any) -> float:
 
 
 def transform_of(frame: Frame, second: float) -> TransformStamped:
-    pose = frame.camera.world_from_camera.double().numpy()
+    pose = frame.camera.world_pose
     message = TransformStamped(child_frame_id=OPTICAL_FRAME)
     message.header = Header(stamp=time_of(second), frame_id="map")
     x, y, z, w = (float(value) for value in Rotation.from_matrix(pose[:3, :3]).as_quat())

@@ -75,13 +75,13 @@ class Oracle:
 
 def as_heard(camera: Camera, pose: PoseStamped) -> Camera:
     """The camera of a request with this pose: a quaternion rounds."""
-    return replace(camera, world_from_camera=torch.from_numpy(matrix_of_pose(pose.pose)).float())
+    return Camera.at(matrix_of_pose(pose.pose), camera.intrinsics, camera.width, camera.height)
 
 
 def pose_of(camera: Camera) -> PoseStamped:
     message = PoseStamped()
     message.header.frame_id = "map"
-    pose = camera.world_from_camera.double().numpy()
+    pose = camera.world_pose
     p, q = message.pose.position, message.pose.orientation
     p.x, p.y, p.z = (float(value) for value in pose[:3, 3])
     q.x, q.y, q.z, q.w = (float(value) for value in Rotation.from_matrix(pose[:3, :3]).as_quat())

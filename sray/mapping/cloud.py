@@ -1,26 +1,32 @@
-"""Labelled clouds: world points with colour, class and confidence; from a rendered view, or to a PLY file."""
+"""Labelled clouds: points with colour, class and confidence; from a rendered view, or to a PLY file."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor
 
 from sray.field import RenderedView
 from sray.files import write_atomically
 from sray.label_space import VOID, LabelSpace
+from sray.origin import WORLD, Origin
 
-PLY_POINT = np.dtype(
-    [
-        ("x", "<f4"), ("y", "<f4"), ("z", "<f4"),
-        ("red", "u1"), ("green", "u1"), ("blue", "u1"),
-        ("label", "u1"), ("confidence", "<f4"),
-    ]
-)  # fmt: skip
+_PROPERTIES = {"<f4": "float", "<f8": "double", "u1": "uchar"}
+
+
+def ply_point(coordinate: str = "<f4") -> np.dtype[np.void]:
+    """One point of a PLY file; `coordinate`: <f4, or <f8 for a scene that lies kilometres from the world's origin."""
+    return np.dtype(
+        [
+            ("x", coordinate), ("y", coordinate), ("z", coordinate),
+            ("red", "u1"), ("green", "u1"), ("blue", "u1"),
+            ("label", "u1"), ("confidence", "<f4"),
+        ]
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -28,19 +34,33 @@ class LabelledCloud:
     """Points of the world, one row each."""
 
     points: Float32[np.ndarray, "points 3"]
-    """Metres, in the world (the map frame)."""
+    """Metres from `origin`, along the world's axes."""
     rgb: UInt8[np.ndarray, "points 3"]
     labels: UInt8[np.ndarray, " points"]
     """Class indices; never VOID."""
     confidence: Float32[np.ndarray, " points"]
     """Probability of the class, 0 to 1."""
+    origin: Origin = WORLD
+    """Where the points' frame lies in the world (the map frame)."""
+
+    @property
+    def world_points(self) -> Float64[np.ndarray, "points 3"]:
+        """Metres in the world, in float64: float32 has no place for centimetres beyond some hundred kilometres."""
+        return self.points.astype(np.float64) + self.origin
+
+    def relative_to(self, origin: Origin) -> LabelledCloud:
+        """The same points in the frame of another origin."""
+        if origin == self.origin:
+            return self
+        points = self.points.astype(np.float64) + self.origin.offset_from(origin)
+        return replace(self, points=points.astype(np.float32), origin=origin)
 
     def __len__(self) -> int:
         return len(self.points)
 
 
 def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0.0) -> LabelledCloud:
-    """The labelled pixels of a rendered view as world points, every `stride`-th row and column.
+    """The labelled pixels of a rendered view as points of its camera's origin, every `stride`-th row and column.
 
     Pixels that are void, have no depth, or are less confident than `min_confidence` give no point.
     """
@@ -56,26 +76,31 @@ def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0
 
     points = view.camera.centre + at(view.depth).unsqueeze(-1) * view.camera.ray_directions(pixels)
     rgb = (at(view.color).clamp(0, 1) * 255).round().to(torch.uint8)
-    return LabelledCloud(points.numpy(), rgb.numpy(), at(view.labels).numpy(), at(view.confidence).numpy())
+    return LabelledCloud(
+        points.numpy(), rgb.numpy(), at(view.labels).numpy(), at(view.confidence).numpy(), view.camera.origin
+    )
 
 
-def write_ply(path: Path, cloud: LabelledCloud, label_space: LabelSpace) -> None:
-    """Write a binary PLY (x y z, red green blue, label, confidence), class names as comments.
+def write_ply(path: Path, cloud: LabelledCloud, label_space: LabelSpace, frame: str = "world") -> None:
+    """Write a binary PLY (x y z, red green blue, label, confidence); class names and `frame` as comments.
 
+    Points are in the world (`frame`); as float64 where the cloud has an origin of its own.
     The file appears whole or not at all. Raises SrayError: DISK_FULL, BAD_FILE; an existing file is kept then.
     """
-    records = np.empty(len(cloud), PLY_POINT)
+    is_world = cloud.origin.is_world
+    kind = ply_point("<f4" if is_world else "<f8")
+    points = cloud.points if is_world else cloud.world_points
+    records = np.empty(len(cloud), kind)
     for axis, name in enumerate("xyz"):
-        records[name] = cloud.points[:, axis]
+        records[name] = points[:, axis]
     for channel, name in enumerate(("red", "green", "blue")):
         records[name] = cloud.rgb[:, channel]
     records["label"] = cloud.labels
     records["confidence"] = cloud.confidence
     names = "".join(f"comment label {index} {name}\n" for index, name in enumerate(label_space.names))
+    properties = "".join(f"property {_PROPERTIES[kind[name].str.lstrip('|')]} {name}\n" for name in kind.names or ())
     header = (
-        f"ply\nformat binary_little_endian 1.0\n{names}element vertex {len(cloud)}\n"
-        "property float x\nproperty float y\nproperty float z\n"
-        "property uchar red\nproperty uchar green\nproperty uchar blue\n"
-        "property uchar label\nproperty float confidence\nend_header\n"
+        f"ply\nformat binary_little_endian 1.0\ncomment frame {frame}, metres\n{names}"
+        f"element vertex {len(cloud)}\n{properties}end_header\n"
     )
     write_atomically(path, header.encode() + records.tobytes())

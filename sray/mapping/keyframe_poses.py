@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sray.camera import Camera
+from sray.origin import WORLD, Origin
 
 
 def pose_distances(
@@ -65,7 +66,11 @@ class KeyframePoses:
     def __init__(self, min_translation: float, min_rotation: float) -> None:
         self._units = (min_translation, min_rotation)
         self._size = (0, 0)
-        self._intrinsics, self._world_from_camera = Rows(3, 3), Rows(4, 4)
+        self._intrinsics, self._poses = Rows(3, 3), Rows(4, 4)
+        self._world_poses = Rows(4, 4, dtype=torch.float64)
+        """What `_poses` are made of anew when the origin moves."""
+        self._origin = WORLD
+        """Of the newest one: the batch is exact where the camera is."""
         self._nearest = Rows()
         """Distance of each to the nearest newer one, in units of the gate; infinite for the newest."""
         self._nearest_newer = Rows(dtype=torch.long)
@@ -79,7 +84,7 @@ class KeyframePoses:
         """All as one batch, for use at once: it changes with the keyframes. Raises ValueError when there are none."""
         if not len(self):
             raise ValueError("there are no keyframes, so there are no cameras; expected at least one keyframe")
-        return Camera(self._intrinsics.all, self._world_from_camera.all, *self._size)
+        return Camera(self._intrinsics.all, self._poses.all, *self._size, self._origin)
 
     def set_units(self, min_translation: float, min_rotation: float) -> None:
         """Measure distances in other units from now on: metres, degrees."""
@@ -87,9 +92,17 @@ class KeyframePoses:
             self._units = (min_translation, min_rotation)
             self._find_nearest_newer(range(len(self)))
 
-    def distances(self, pose: Float[Tensor, "4 4"], first: int = 0) -> Float[Tensor, " views"]:
-        """Of a pose to all from `first` on, in units of the gate."""
-        return pose_distances(pose, self._world_from_camera.all[first:], *self._units)
+    def distances(self, camera: Camera) -> Float[Tensor, " views"]:
+        """Of a camera to all, in units of the gate."""
+        return self._distances(camera.relative_to(self._origin).world_from_camera)
+
+    def _distances(self, pose: Float[Tensor, "4 4"], first: int = 0) -> Float[Tensor, " views"]:
+        return pose_distances(pose, self._poses.all[first:], *self._units)
+
+    def _move(self, origin: Origin) -> None:
+        """Take all poses relative to another origin."""
+        self._origin = origin
+        self._poses.all[:] = origin.local_pose(self._world_poses.all.numpy())
 
     def append(self, camera: Camera) -> None:
         """One more, the newest. Raises ValueError if its size is not that of the others; nothing changes then."""
@@ -100,21 +113,24 @@ class KeyframePoses:
                 "expected one size, resize the frame first"
             )
         self._size = size
-        distances = self.distances(camera.world_from_camera)
+        if camera.origin != self._origin:
+            self._move(camera.origin)
+        distances = self._distances(camera.world_from_camera)
         is_nearer = distances < self._nearest.all
         self._nearest.all[is_nearer] = distances[is_nearer]
         self._nearest_newer.all[is_nearer] = newest
         self._nearest.append(torch.inf)
         self._nearest_newer.append(newest)
         self._intrinsics.append(camera.intrinsics)
-        self._world_from_camera.append(camera.world_from_camera)
+        self._poses.append(camera.world_from_camera)
+        self._world_poses.append(torch.from_numpy(camera.world_pose))
 
     def keep(self, kept: Bool[Tensor, " views"]) -> None:
         """Let all others leave."""
         widowed = ~kept[self._nearest_newer.all] & kept
         index_now = kept.cumsum(0) - 1
         self._nearest_newer.all[:] = index_now[self._nearest_newer.all]
-        for rows in (self._intrinsics, self._world_from_camera, self._nearest, self._nearest_newer):
+        for rows in (self._intrinsics, self._poses, self._world_poses, self._nearest, self._nearest_newer):
             rows.keep(kept)
         self._find_nearest_newer(index_now[widowed].tolist())
 
@@ -124,7 +140,7 @@ class KeyframePoses:
 
     def _find_nearest_newer(self, indices: range | list[int]) -> None:
         for index in indices:
-            distances = self.distances(self._world_from_camera.all[index], index + 1)
+            distances = self._distances(self._poses.all[index], index + 1)
             nearest = int(distances.argmin()) if len(distances) else -1
             self._nearest_newer.all[index] = index + 1 + nearest
             self._nearest.all[index] = distances[nearest] if len(distances) else torch.inf

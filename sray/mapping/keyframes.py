@@ -85,7 +85,7 @@ class Keyframe:
 
     @cached_property
     def scene_points(self) -> Float[Tensor, "points 3"]:
-        """World points, metres, of a coarse grid of the depth image, a few hundred; none if there is no depth."""
+        """Points, metres from the camera's origin, of a coarse grid of the depth image; none if there is no depth."""
         depth, camera = self.frame.depth, self.camera
         if depth is None:
             return torch.zeros(0, 3)
@@ -160,7 +160,7 @@ class KeyframeBuffer:
         if (
             config.min_translation > 0
             and config.min_rotation > 0
-            and bool((self._poses.distances(frame.camera.world_from_camera) < 1).any())
+            and bool((self._poses.distances(frame.camera) < 1).any())
         ):
             return Verdict.TOO_CLOSE
         if config.min_sharpness > 0 and sharpness(frame.image) < config.min_sharpness:

@@ -24,6 +24,7 @@ from sray.mapping.cloud import LabelledCloud, cloud_of_view
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Verdict
 from sray.mapping.refusals import check_pose, memory_errors
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig, VoxelMapState
+from sray.origin import Origin
 from sray.sampling import ROOM_BOUNDS, Bounds
 from sray.view_selection import Selection, nearest_views, select_views
 
@@ -265,8 +266,9 @@ class Mapper:
         return Rendering(view, tuple(chosen), bounds)
 
     def cloud_of(self, view: RenderedView) -> LabelledCloud:
-        """The view's labelled cloud; `map.integrate` fuses it."""
-        return cloud_of_view(view, self.config.cloud.stride, self.config.cloud.min_confidence)
+        """The view's labelled cloud, in the map's frame if there is a map; `map.integrate` fuses it."""
+        cloud = cloud_of_view(view, self.config.cloud.stride, self.config.cloud.min_confidence)
+        return cloud.relative_to(self.map.origin) if len(self.map) else cloud
 
     def bounds(self, camera: Camera) -> Bounds:
         """Near and far, metres, along the rays of a camera.
@@ -316,8 +318,17 @@ class Mapper:
         if not len(self.keyframes):
             return torch.zeros(0)
         around = nearest_views(camera, self.keyframes.cameras, SCENE_VIEWS)
-        projection = camera.project(torch.cat([self.keyframes[index].scene_points for index in around]))
+        points = [_relative_to(camera.origin, self.keyframes[index]) for index in around]
+        projection = camera.project(torch.cat(points))
         return projection.depth[projection.seen]
+
+
+def _relative_to(origin: Origin, keyframe: Keyframe) -> Float[Tensor, "points 3"]:
+    """Its scene points, in the frame of another origin."""
+    points = keyframe.scene_points
+    if keyframe.camera.origin == origin:
+        return points
+    return points + torch.from_numpy(keyframe.camera.origin.offset_from(origin)).to(points)
 
 
 def _go_on(canceled: Callable[[], bool] | None) -> None:

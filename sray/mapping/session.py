@@ -1,8 +1,9 @@
 """Session: what a mapper has gathered, in one file, so that mapping goes on after a restart as if there had been none.
 
 The file is safetensors: each keyframe's picture (`image.N`), depth and labels (`depth.N`, `labels.N`, where there are
-any), the keyframes' cameras, stamps and numbers, and the voxel map to the bit. Names, label space and the model's id
-are JSON in its header. Features are not saved: the model makes them again, the same ones if it is the same model.
+any), the keyframes' cameras (world poses in float64), stamps and numbers, and the voxel map to the bit, relative to its
+origin. Names, label space, the model's id, the map's origin and the name of the world's frame are JSON in its header.
+Features are not saved: the model makes them again, the same ones if it is the same model.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
-from torch import Tensor
 
 from sray.errors import ErrorCode, SrayError
 from sray.files import write_atomically
@@ -40,9 +40,11 @@ class Session:
     next_number: int
     """Of the next keyframe."""
     map: VoxelMapState
+    frame: str = ""
+    """Name of the world's frame (the node's map_frame); empty: not known."""
 
     @staticmethod
-    def of(mapper: Mapper, model_id: str, label_space: LabelSpace) -> Session:
+    def of(mapper: Mapper, model_id: str, label_space: LabelSpace, frame: str = "") -> Session:
         """What the mapper has now. Cheap, and safe to save on another thread while mapping goes on.
 
         Raises ValueError if the label space has another number of classes than the mapper's map.
@@ -54,7 +56,7 @@ class Session:
                 "expected the mapper's label space"
             )
         frames = tuple((keyframe.number, keyframe.frame) for keyframe in mapper.keyframes)
-        return Session(model_id, label_space, frames, mapper.keyframes.next_number, state)
+        return Session(model_id, label_space, frames, mapper.keyframes.next_number, state, frame)
 
     def save(self, path: Path) -> int:
         """Write the file, whole or not at all; returns its size in bytes.
@@ -74,6 +76,8 @@ class Session:
             "next_number": self.next_number,
             "voxel_size": float(self.map.voxel_size),
             "map_revision": self.map.revision,
+            "map_origin": list(self.map.origin),
+            "frame": self.frame,
         }
         with memory_errors("save a session", "fewer keyframes.capacity, or save more often"):
             content = save(self._arrays(), {FORMAT: json.dumps(header)})
@@ -121,8 +125,8 @@ class Session:
         arrays: dict[str, NDArray[Any]] = {
             "number": np.array([number for number, _ in self.keyframes], np.int64),
             "stamp_ns": np.array([frame.stamp_ns for frame in frames], np.int64),
-            "intrinsics": _stacked([frame.camera.intrinsics for frame in frames], (3, 3)),
-            "world_from_camera": _stacked([frame.camera.world_from_camera for frame in frames], (4, 4)),
+            "intrinsics": np.array([frame.camera.intrinsics.numpy() for frame in frames], np.float32).reshape(-1, 3, 3),
+            "world_from_camera": np.array([frame.camera.world_pose for frame in frames], np.float64).reshape(-1, 4, 4),
         }
         for number, frame in self.keyframes:
             arrays[f"image.{number}"] = np.ascontiguousarray(frame.image.numpy())
@@ -139,7 +143,3 @@ class Session:
 
 def _described(space: LabelSpace) -> str:
     return f"{space.name} ({space.classes} classes: {', '.join(space.names[:3])}, ...)"
-
-
-def _stacked(matrices: list[Tensor], shape: tuple[int, int]) -> NDArray[np.float32]:
-    return np.array([matrix.numpy() for matrix in matrices], np.float32).reshape(-1, *shape)

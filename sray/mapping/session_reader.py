@@ -19,20 +19,21 @@ from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
 from sray.mapping.refusals import check_pose
 from sray.mapping.voxel_map import VoxelMapState
+from sray.origin import SPACING, Origin
 
 FORMAT = "sray-session-1"
 LARGEST_SIDE = 1 << 14
 """Pixels; beyond it a file is damaged, not a picture large."""
 _LARGEST_COUNT = 1 << 38
 """Of numbers and revisions: they go on counting, and share 64 bits with others."""
-_KINDS = {"U8": np.uint8, "I64": np.int64, "F32": np.float32}
+_KINDS = {"U8": np.uint8, "I64": np.int64, "F32": np.float32, "F64": np.float64}
 
 
 class _Damaged(Exception):
     """What is wrong, what was expected."""
 
 
-Parts = tuple[str, LabelSpace, tuple[tuple[int, Frame], ...], int, VoxelMapState]
+Parts = tuple[str, LabelSpace, tuple[tuple[int, Frame], ...], int, VoxelMapState, str]
 """Of a Session, in its order."""
 
 
@@ -82,12 +83,17 @@ class _Arrays:
 
     def take(self, name: str, kind: str, *expected: int) -> NDArray[Any]:
         shape = self.shape(name)
-        found = self._file.get_slice(name).get_dtype()
+        found = self.kind(name)
         if found != kind or shape != [*expected]:
             raise _Damaged(f"has {name} of type {found} and shape {shape}", f"{kind} of shape {[*expected]}")
         self._left.remove(name)
         array: NDArray[Any] = np.asarray(self._file.get_tensor(name), _KINDS[kind])
         return array
+
+    def kind(self, name: str) -> str:
+        self.shape(name)  # raises if there is none
+        kind: str = self._file.get_slice(name).get_dtype()
+        return kind
 
     def refuse_others(self) -> None:
         if self._left:
@@ -105,7 +111,10 @@ def _parts(arrays: _Arrays, header: dict[str, Any]) -> Parts:
     model_id = header["model_id"]
     if not isinstance(model_id, str) or not model_id.isprintable():
         raise _Damaged(f"has {model_id!r:.50} for its model", "a name")
-    return model_id, space, frames, next_number, state
+    frame = header.get("frame", "")
+    if not isinstance(frame, str) or not (frame.isprintable() or not frame):
+        raise _Damaged(f"has {frame!r:.50} for the name of its frame", "a name")
+    return model_id, space, frames, next_number, state, frame
 
 
 def _frames(arrays: _Arrays, names: Any, classes: int) -> tuple[tuple[int, Frame], ...]:
@@ -115,14 +124,18 @@ def _frames(arrays: _Arrays, names: Any, classes: int) -> tuple[tuple[int, Frame
     numbers = arrays.take("number", "I64", count)
     stamps = arrays.take("stamp_ns", "I64", count)
     intrinsics = torch.from_numpy(arrays.take("intrinsics", "F32", count, 3, 3))
-    poses = torch.from_numpy(arrays.take("world_from_camera", "F32", count, 4, 4))
+    # Until version 0.1 poses were saved as float32.
+    kind = "F32" if arrays.kind("world_from_camera") == "F32" else "F64"
+    poses = arrays.take("world_from_camera", kind, count, 4, 4)
     if count and (numbers[0] < 0 or (numbers[1:] <= numbers[:-1]).any()):
         raise _Damaged("has keyframes whose numbers do not ascend", "each its own, oldest first")
     frames: list[tuple[int, Frame]] = []
     for index, number in enumerate(numbers.tolist()):
         # All are of the first one's size.
         height, width = _picture_size(arrays.shape(f"image.{numbers[0]}")) if not frames else _size_of(frames[0][1])
-        camera = Camera(intrinsics[index].clone(), poses[index].clone(), width, height)
+        if not np.isfinite(poses[index]).all():
+            raise _Damaged(f"has keyframe {number} whose pose is not finite", "rigid poses")
+        camera = Camera.at(poses[index], intrinsics[index].clone(), width, height)
         _check_camera(camera, number)
         image = arrays.take(f"image.{number}", "U8", height, width, 3)
         depth = arrays.take(f"depth.{number}", "F32", height, width) if f"depth.{number}" in arrays else None
@@ -178,6 +191,7 @@ def _map(arrays: _Arrays, header: dict[str, Any], classes: int) -> VoxelMapState
         arrays.take("map.evidence", "F32", count, classes),
         arrays.take("map.sightings", "I64", count),
         arrays.take("map.last_seen", "I64", count),
+        _origin(header.get("map_origin", [0.0, 0.0, 0.0])),
     )
     for name, is_sound in (
         ("keys", not count or (state.keys[0] >= 0 and (state.keys[1:] > state.keys[:-1]).all())),
@@ -190,6 +204,13 @@ def _map(arrays: _Arrays, header: dict[str, Any], classes: int) -> VoxelMapState
         if not is_sound:
             raise _Damaged(f"has a map whose {name} cannot be", "what a map saves")
     return state
+
+
+def _origin(value: Any) -> Origin:
+    is_place = isinstance(value, list) and len(value) == 3 and all(isinstance(each, float) for each in value)
+    if not is_place or Origin(*value) != Origin.near(np.nan_to_num(value)):
+        raise _Damaged(f"has {value!r:.50} for the map's origin", f"three multiples of {SPACING:.0f} m")
+    return Origin(*value)
 
 
 def _count(header: dict[str, Any], name: str) -> int:

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud
+from sray.origin import WORLD, Origin
 
 _BITS = 21
 _HALF = 1 << (_BITS - 1)
-"""Voxel coordinates run from -_HALF to _HALF - 1: 104 km at 5 cm."""
+"""Voxel coordinates, from the map's origin, run from -_HALF to _HALF - 1: 104 km at 5 cm."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class VoxelMapState:
     keys: Int64[np.ndarray, " voxels"]
     """Which voxel: ascending, each once, not negative."""
     xyz: Float32[np.ndarray, "voxels 3"]
-    """Metres, mean over sightings."""
+    """Metres from `origin`, mean over sightings."""
     rgb: Float32[np.ndarray, "voxels 3"]
     """0-255, mean over sightings."""
     evidence: Float32[np.ndarray, "voxels classes"]
@@ -58,6 +59,8 @@ class VoxelMapState:
     """How many there were: at least 1."""
     last_seen: Int64[np.ndarray, " voxels"]
     """The map's revision at the last sighting."""
+    origin: Origin = WORLD
+    """Of the frame that keys and xyz are in."""
 
 
 _FREE = np.iinfo(np.int64).max
@@ -118,11 +121,18 @@ class VoxelMap:
         self.config = config or VoxelMapConfig()
         self.revision = 0
         """Counts changes, clearing included, so that a reader knows whether to look again."""
+        self.origin = WORLD
+        """Of the frame that the map's coordinates are in: that of the first cloud, until the map is cleared."""
         self._classes = classes
         self.clear()
 
     def __len__(self) -> int:
         return len(self._keys)
+
+    @property
+    def reach(self) -> float:
+        """Metres from the origin, along each axis, that the map can hold."""
+        return _HALF * self.config.voxel_size
 
     def clear(self) -> None:
         self._keys: NDArray[np.int64] = np.zeros(0, np.int64)  # sorted
@@ -143,6 +153,7 @@ class VoxelMap:
             storage.evidence.take(slots, axis=0),
             storage.sightings.take(slots),
             storage.rank.take(slots) >> _SIGHTING_BITS,
+            self.origin,
         )
 
     @staticmethod
@@ -154,7 +165,7 @@ class VoxelMap:
         if state.voxel_size != config.voxel_size:
             raise ValueError(f"the state's voxels are {state.voxel_size} m; expected {config.voxel_size} m")
         restored = VoxelMap(state.evidence.shape[1], config)
-        restored.revision = state.revision
+        restored.revision, restored.origin = state.revision, state.origin
         slots = restored._slots_of(state.keys)
         storage = restored._storage
         storage.xyz[slots], storage.rgb[slots] = state.xyz, state.rgb
@@ -167,9 +178,12 @@ class VoxelMap:
     def integrate(self, cloud: LabelledCloud) -> int:
         """Fuse one cloud, as one sighting; returns how many voxels it touched.
 
-        Points that are void, not finite, or farther out than 2^20 voxels are left out.
+        Points that are void, not finite, or farther from the map's origin than 2^20 voxels are left out.
         Raises ValueError for a label outside the label space.
         """
+        if not len(self):
+            self.origin = cloud.origin
+        cloud = cloud.relative_to(self.origin)
         voxels = np.floor(cloud.points.T.astype(np.float64, order="C") / self.config.voxel_size)
         usable = (np.abs(voxels) < _HALF).all(axis=0) & (cloud.labels != VOID) & np.isfinite(cloud.confidence)
         if not usable.any():
@@ -207,6 +221,7 @@ class VoxelMap:
             storage.shown_rgb.take(slots, axis=0),
             storage.shown_label.take(slots),
             storage.shown_confidence.take(slots),
+            self.origin,
         )
 
     def _show(

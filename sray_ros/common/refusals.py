@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import traceback
 
+import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from sray.errors import ErrorCode, SrayError
+from sray.mapping.cloud import LabelledCloud
+from sray.mapping.voxel_map import VoxelMap
 
 
 def inactive() -> SrayError:
@@ -26,6 +29,17 @@ def too_late(waited: float, bound: float) -> SrayError:
         ErrorCode.STALE,
         f"waited {waited:.2f} s for the worker; expected no more than render.max_latency ({bound:g} s). Ask less "
         "often, or raise render.max_latency",
+    )
+
+
+def beyond_the_map(voxels: VoxelMap, cloud: LabelledCloud) -> SrayError:
+    """Of a view none of whose points the map can hold."""
+    away = float(np.linalg.norm(cloud.world_points.mean(axis=0) - voxels.origin))
+    return SrayError(
+        ErrorCode.BAD_POSE,
+        f"a view lies {away / 1000:.0f} km from the map's origin {voxels.origin}; expected at most "
+        f"{voxels.reach / 1000:.0f} km, what a map of such voxels can hold. The view is published, and not mapped: "
+        "save the map, then call ~/clear to begin one here",
     )
 
 

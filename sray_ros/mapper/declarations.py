@@ -78,14 +78,18 @@ OF_A_VIEW = (
     Topic("~/color/image", Image, "rgb8: rendered colour"),
     Topic("~/depth/image", Image, "32FC1: metres along the optical axis, NaN = not known"),
     Topic("~/coverage", Image, "mono8: how many source views see the pixel"),
-    Topic("~/points", PointCloud2, "the view as points in map_frame: x y z rgb label confidence"),
+    Topic(
+        "~/points",
+        PointCloud2,
+        "the view as points: x y z rgb label confidence; in map_frame, or far from its origin in <map_frame>_at_..._km",
+    ),
 )
 """Published with each rendered view; made only for topics that somebody listens to."""
 
 OF_THE_STATE = (
     Topic("~/label/info", LabelInfo, "names and ids, 255 included; threshold: render.min_confidence", is_latched=True),
     Topic("~/legend", Image, "rgb8: colours with names", is_latched=True),
-    Topic("~/map", PointCloud2, "the fused voxel map in map_frame, fields as ~/points", is_latched=True),
+    Topic("~/map", PointCloud2, "the fused voxel map, frame and fields as ~/points", is_latched=True),
     Topic("~/keyframes", PoseArray, "what the buffer holds, body axes (RViz arrows: +x)", is_latched=True),
     Topic("~/keyframe/image", Image, "each picture that becomes a keyframe, as it came: what a segmenter labels", 64),
     Topic("~/frustums", MarkerArray, "sources and target of the last view", is_latched=True),
@@ -105,7 +109,11 @@ HANDLED = Topic(
     "~/handled", Header, "the header of every image that is done with: what a lockstep player waits for", 10
 )
 VIEW_FRAME = Topic("/tf", TFMessage, "<node>_view_optical_frame: where a virtual view was rendered", 100)
-PUBLISHED = (*OF_A_VIEW, *OF_THE_STATE, *OF_FINE_TUNING, DIAGNOSTICS, HANDLED, VIEW_FRAME)
+CLOUD_FRAME = Topic(
+    "/tf_static", TFMessage, "<map_frame>_at_X_Y_Z_km: where clouds are kept that lie beyond 500 m from map_frame's "
+    "origin, as in UTM: float32 would round them. REP 105 has such an origin in a frame above map", is_latched=True
+)  # fmt: skip
+PUBLISHED = (*OF_A_VIEW, *OF_THE_STATE, *OF_FINE_TUNING, DIAGNOSTICS, HANDLED, VIEW_FRAME, CLOUD_FRAME)
 
 SAVE_SESSION = Call("~/save_session", SaveSession, "keyframes, poses, depth, labels and map to a file in data_dir")
 LOAD_SESSION = Call("~/load_session", LoadSession, "a saved session instead of the present keyframes and map")

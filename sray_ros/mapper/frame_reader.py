@@ -101,9 +101,5 @@ def camera_of_request(info: CameraInfo, map_from_camera: Matrix) -> Camera:
 
 
 def _camera(calibration: Calibration, map_from_camera: Matrix) -> Camera:
-    return Camera(
-        torch.from_numpy(np.asarray(calibration.intrinsics)).float(),
-        torch.from_numpy(map_from_camera).float(),
-        calibration.width,
-        calibration.height,
-    )
+    intrinsics = torch.from_numpy(np.asarray(calibration.intrinsics)).float()
+    return Camera.at(map_from_camera, intrinsics, calibration.width, calibration.height)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, PoseArray
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -30,6 +31,7 @@ from sray_ros.common.conversions import (
 from sray_ros.common.poses import body_pose
 from sray_ros.mapper.declarations import OF_A_VIEW, OF_THE_STATE
 from sray_ros.mapper.legend import legend
+from sray_ros.mapper.map_origins import MapOrigins
 
 FRUSTUM_METRES = 0.15
 
@@ -41,6 +43,7 @@ class Publications:
         self._node = node
         self._label_space = label_space
         self._map_frame = map_frame
+        self._origins = MapOrigins(node, map_frame)
         self._map_revision = -1
         self._poses: dict[int, Pose] = {}
         self._publishers: dict[str, LifecyclePublisher] = {}
@@ -51,6 +54,7 @@ class Publications:
     def close(self) -> None:
         for publisher in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
+        self._origins.close()
 
     def label_space(self, threshold: float) -> None:
         """Names, ids and the legend."""
@@ -62,8 +66,11 @@ class Publications:
         """One rendered view; `header` is the camera's."""
         for name, make in view_messages(header, view, self._label_space).items():
             self._publish(name, make)
-        in_map = Header(stamp=header.stamp, frame_id=self._map_frame)
-        self._publish("points", lambda: cloud_message(in_map, make_cloud()))
+        self._publish("points", lambda: self.cloud(header.stamp, make_cloud()))
+
+    def cloud(self, stamp: Time, cloud: LabelledCloud) -> PointCloud2:
+        """A cloud's message, in map_frame, or in a frame whose origin lies near the cloud."""
+        return cloud_message(self._origins.header(stamp, cloud.origin), cloud)
 
     def keyframes(self, mapper: Mapper) -> None:
         self._poses = poses_of(mapper.keyframes, self._poses)
@@ -97,8 +104,7 @@ class Publications:
         if mapper.map.revision == self._map_revision or not self._publishers["map"].get_subscription_count():
             return
         self._map_revision = mapper.map.revision
-        header = Header(stamp=self._now(), frame_id=self._map_frame)
-        self._publishers["map"].publish(cloud_message(header, mapper.map.to_cloud()))
+        self._publishers["map"].publish(self.cloud(self._now(), mapper.map.to_cloud()))
 
     def _publish(self, name: str, make: Callable[[], Any]) -> None:
         publisher = self._publishers[name]
@@ -115,8 +121,7 @@ def poses_of(keyframes: Iterable[Keyframe], known: Mapping[int, Pose]) -> dict[i
     One takes 20 microseconds, and a keyframe that enters publishes all of them.
     """
     return {
-        keyframe.number: known.get(keyframe.number) or body_pose(keyframe.camera.world_from_camera.double().numpy())
-        for keyframe in keyframes
+        keyframe.number: known.get(keyframe.number) or body_pose(keyframe.camera.world_pose) for keyframe in keyframes
     }
 
 
@@ -151,7 +156,7 @@ def _lines(header: Header, number: int, name: str, cameras: Sequence[Camera], co
 
 
 def _frustum(camera: Camera) -> list[Point]:
-    k, pose = camera.intrinsics.double().numpy(), camera.world_from_camera.double().numpy()
+    k, pose = camera.intrinsics.double().numpy(), camera.world_pose
     left, right, top, bottom = -0.5, camera.width - 0.5, -0.5, camera.height - 0.5
     pixels = np.array([[left, top, 1], [right, top, 1], [right, bottom, 1], [left, bottom, 1]])
     corners = FRUSTUM_METRES * (np.linalg.inv(k) @ pixels.T).T @ pose[:3, :3].T + pose[:3, 3]

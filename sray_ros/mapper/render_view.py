@@ -15,9 +15,9 @@ from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
 from sray_ros.common.actions import action_server, settle
-from sray_ros.common.conversions import cloud_message, image_message
+from sray_ros.common.conversions import image_message
 from sray_ros.mapper.declarations import RENDER_VIEW
-from sray_ros.mapper.outputs import view_messages
+from sray_ros.mapper.outputs import Publications, view_messages
 from sray_ros.mapper.pacing import Effort
 from sray_ros.mapper.worker import MappingWork
 
@@ -69,7 +69,12 @@ def refusal(error: SrayError) -> RenderView.Result:
 
 
 def result_of(
-    goal: RenderView.Goal, rendering: Rendering, effort: Effort, work: MappingWork, header: Header, map_frame: str
+    goal: RenderView.Goal,
+    rendering: Rendering,
+    effort: Effort,
+    work: MappingWork,
+    header: Header,
+    publications: Publications,
 ) -> RenderView.Result:
     """What was asked for; the other outputs stay empty."""
     result = RenderView.Result(error_code=int(ErrorCode.OK))
@@ -78,8 +83,7 @@ def result_of(
         if getattr(goal, f"want_{field}"):
             setattr(result, field, messages[topic]())
     if goal.want_points:
-        in_map = Header(stamp=header.stamp, frame_id=map_frame)
-        result.points = cloud_message(in_map, work.mapper.cloud_of(rendering.view))
+        result.points = publications.cloud(header.stamp, work.mapper.cloud_of(rendering.view))
     result.camera_info = messages["label/camera_info"]()
     result.scale, result.quality = (goal.scale or 1.0) * effort.scale, effort.quality
     result.keyframe_ids = [keyframe.number for keyframe in rendering.sources]

@@ -127,8 +127,10 @@ class MapperServices:
 
     async def _save_map(self, request: Any, response: Any) -> None:
         path = self._folder.path(request.file, PLY)
-        cloud, label_space = await self._of_worker(lambda work: (work.map_cloud(), work.checkpoint.label_space))
-        await self._of_files(lambda: write_ply(path, cloud, label_space))
+        cloud, label_space, map_frame = await self._of_worker(
+            lambda work: (work.map_cloud(), work.checkpoint.label_space, work.map_frame)
+        )
+        await self._of_files(lambda: write_ply(path, cloud, label_space, map_frame))
         response.path, response.points = str(path), len(cloud)
         self._node.get_logger().info(f"saved {len(cloud)} points of the map to {path}")
 
@@ -208,7 +210,7 @@ def _keyframe_message(keyframe: Any) -> Keyframe:
     return Keyframe(
         id=keyframe.number,
         stamp=time_message(keyframe.stamp_ns),
-        pose=pose_of_matrix(camera.world_from_camera.double().numpy()),
+        pose=pose_of_matrix(camera.world_pose),
         width=camera.width,
         height=camera.height,
         has_depth=frame.depth is not None,

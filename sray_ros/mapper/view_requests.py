@@ -95,7 +95,7 @@ class ViewRequests:
 
         def answer(rendering: Rendering, effort: Effort) -> None:
             self._tell_tf(header, rendering)
-            future.set_result(result_of(asked, rendering, effort, self._work, header, self._map_frame))
+            future.set_result(result_of(asked, rendering, effort, self._work, header, self._publications))
 
         def deliver(map_from_view: Matrix) -> None:
             request = ViewRequest(
@@ -167,5 +167,5 @@ class ViewRequests:
         # A virtual camera has no frame in TF until somebody says where it is.
         transform = TransformStamped(child_frame_id=header.frame_id)
         transform.header = Header(stamp=header.stamp, frame_id=self._map_frame)
-        transform.transform = transform_of_matrix(rendering.view.camera.world_from_camera.double().numpy())
+        transform.transform = transform_of_matrix(rendering.view.camera.world_pose)
         self._broadcaster.sendTransform(transform)

@@ -24,7 +24,7 @@ from sray.mapping.cloud import LabelledCloud
 from sray.mapping.mapper import Mapper
 from sray.mapping.session import Session
 from sray_ros.common.inbox import Inbox, Lane
-from sray_ros.common.refusals import busy, displaced, explained, inactive
+from sray_ros.common.refusals import beyond_the_map, busy, displaced, explained, inactive
 from sray_ros.mapper.frame_reader import FrameReader, camera_of_request
 from sray_ros.mapper.health import Health
 from sray_ros.mapper.inputs import Arrival
@@ -149,7 +149,7 @@ class MappingWork:
             raise SrayError(
                 ErrorCode.NO_KEYFRAMES, "there are neither keyframes nor a map to save; move the camera, then save"
             )
-        return Session.of(self.mapper, self.checkpoint.id, self.checkpoint.label_space)
+        return Session.of(self.mapper, self.checkpoint.id, self.checkpoint.label_space, self.map_frame)
 
     def map_cloud(self) -> LabelledCloud:
         """The fused map. Raises SrayError NO_KEYFRAMES if it is empty: a good file must not give way to nothing."""
@@ -159,6 +159,12 @@ class MappingWork:
 
     def restore(self, session: Session) -> None:
         """Go on from a saved session. Raises what its `restore` raises, or INACTIVE; nothing has changed then."""
+        if session.frame not in ("", self.map_frame):
+            raise SrayError(
+                ErrorCode.BAD_FILE,
+                f"the session's poses are in frame {session.frame!r}, this node maps in {self.map_frame!r}; expected "
+                "the same. Set map_frame to the session's and configure anew",
+            )
         with self._stoppable() as stopped:
             session.restore(self.mapper, self.checkpoint.label_space, stopped)
         self._early_labels.clear()
@@ -267,7 +273,9 @@ class MappingWork:
         cloud = self.mapper.cloud_of(rendering.view)
         self._publications.view(target.header, rendering.view, lambda: cloud)
         self._health.published(time.monotonic() - target.since)
-        self.mapper.map.integrate(cloud)  # who waits for the view does not wait for the map
+        # Who waits for the view does not wait for the map.
+        if not self.mapper.map.integrate(cloud) and len(cloud):
+            self.report(beyond_the_map(self.mapper.map, cloud))
         self._publications.frustums(rendering)
 
     def _render_request(self, request: ViewRequest) -> None:
@@ -309,8 +317,8 @@ class MappingWork:
                 "no image has been seen, so there is neither a keyframe nor a camera to render for; expected images "
                 "with poses first",
             )
-        pose = torch.from_numpy(request.map_from_camera).float()
-        return self._sized(replace(self._last_camera, world_from_camera=pose))
+        last = self._last_camera
+        return self._sized(Camera.at(request.map_from_camera, last.intrinsics, last.width, last.height))
 
     def _sized(self, camera: Camera) -> Camera:
         width, height = self._parameters["render.width"], self._parameters["render.height"]

@@ -120,7 +120,7 @@ class FolderRecording:
     def _step(self, position: int) -> Step:
         frame = self.sequence[position]
         header = Header(stamp=time_message(frame.stamp_ns), frame_id=self.optical_frame)
-        pose = frame.camera.world_from_camera.double().numpy() @ OPTICAL_FROM_BODY
+        pose = frame.camera.world_pose @ OPTICAL_FROM_BODY
         messages = [
             ("/tf", self._transform(frame.stamp_ns, self.map_frame, self.body_frame, pose)),
             ("camera_info", camera_info_message(header, frame.camera)),

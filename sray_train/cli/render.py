@@ -144,7 +144,7 @@ class Render:
                 {
                     "own_frame": stop.own,
                     "intrinsics": stop.camera.intrinsics.tolist(),
-                    "world_from_camera": stop.camera.world_from_camera.tolist(),
+                    "world_from_camera": stop.camera.world_pose.tolist(),
                 }
                 for stop in stops
             ],

@@ -43,7 +43,7 @@ class SessionCommand:
             count = export_sequence(session, self.export)
             console.print(escape(f"{count} keyframes in {self.export} (JPEG pictures: colours differ a little)"))
         if self.ply is not None:
-            write_ply(self.ply, cloud, session.label_space)
+            write_ply(self.ply, cloud, session.label_space, session.frame or "world")
             console.print(escape(f"{len(cloud)} points in {self.ply}"))
 
 
@@ -60,6 +60,7 @@ def _show(session: Session, cloud: LabelledCloud, size: int, console: Console) -
         ("model", session.model_id),
         ("label space", f"{session.label_space.name}, {session.label_space.classes} classes"),
         ("keyframes", _keyframes(session)),
+        ("frame", f"{session.frame or 'not named'}; the map's points are relative to {session.map.origin}"),
         ("depth", f"{sum(frame.depth is not None for frame in frames)} keyframes"),
         ("labels", f"{sum(frame.labels is not None for frame in frames)} keyframes"),
         ("map", f"{len(cloud)} voxels of {session.map.voxel_size:g} m{_extent(cloud)}"),

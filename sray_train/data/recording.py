@@ -92,7 +92,7 @@ def bad_file(path: Path | str, found: str, expected: str) -> SrayError:
 def batch_of_cameras(intrinsics: NDArray[np.float64], poses: NDArray[np.float64], width: int, height: int, /) -> Camera:
     """One batch from K (3, 3), or one a frame (frames, 3, 3), and world_from_camera (frames, 4, 4), OpenCV axes."""
     matrices = torch.from_numpy(np.array(np.broadcast_to(intrinsics, (len(poses), 3, 3)))).float()
-    return Camera(matrices, torch.from_numpy(poses).float(), width, height)
+    return Camera.at(poses, matrices, width, height)
 
 
 def usable_poses(

@@ -86,7 +86,7 @@ def ours(mapper: MapperProcess, look: Callable[[str], list[Any]], topic: Topic) 
 @pytest.mark.shows(
     "~/label/image", "~/label/camera_info", "~/label/confidence", "~/label/color", "~/label/overlay", "~/color/image",
     "~/depth/image", "~/coverage", "~/points", "~/label/info", "~/legend", "~/map", "~/keyframes", "~/frustums",
-    "/diagnostics", "~/handled", "/tf (view)",
+    "/diagnostics", "~/handled", "/tf (view)", "/tf_static (clouds)",
 )  # fmt: skip
 def test_every_output_is_offered_as_declared(mapper: MapperProcess) -> None:
     node = mapper.listener.node

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from sray.camera import Camera
@@ -69,7 +70,7 @@ class Truth:
         return relabelled(scene, {index: unknown if its is None else its for index, its in labels.items()})
 
     def _check_place(self, ours: Camera, theirs: Camera, number: int, scene: str) -> None:
-        apart = float((ours.world_from_camera - theirs.world_from_camera).abs().max())
+        apart = float(np.abs(ours.world_pose - theirs.world_pose).max())
         if apart > POSE_TOLERANCE:
             raise self._bad(
                 f"has frame {number} at another pose than {scene} (they differ by {apart:.2f})",

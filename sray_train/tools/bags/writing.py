@@ -148,7 +148,7 @@ class _Recording:
         self.messages = 0
 
     def add(self, frame: Frame) -> None:
-        pose = frame.camera.world_from_camera.double().numpy()
+        pose = frame.camera.world_pose
         if not np.isfinite(pose).all():
             raise SrayError(
                 ErrorCode.BAD_POSE, f"frame {frame.name or frame.stamp_ns} has a pose that is not finite; leave it out"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sray.camera import Camera
 from sray.frames import Frame
+from sray.origin import Origin
 from sray_train.tools.data_check.findings import Finding
 from sray_train.tools.data_check.matches import MatchedPair
 from sray_train.tools.data_check.readings import (
@@ -81,8 +82,14 @@ class Geometry:
         if frame is None:
             return None
         intrinsics = torch.from_numpy(self._k(position, self.intrinsics)).float()
-        pose = torch.from_numpy(self.poses.convert(self.sample.poses[position])).float()
-        return replace(frame, camera=replace(frame.camera, intrinsics=intrinsics, world_from_camera=pose))
+        pose = self.poses.convert(self.sample.poses[position])
+        size = frame.camera.width, frame.camera.height
+        return replace(frame, camera=Camera.at(pose, intrinsics, *size, self._origin))
+
+    @cached_property
+    def _origin(self) -> Origin:
+        """Of the frame that all cameras are in, as this reading has their poses."""
+        return Origin.near(self.poses.convert(self.sample.poses[0])[:3, 3])
 
     def triangulated(self, pair: MatchedPair) -> tuple[NDArray[np.bool_], Array]:
         """Which matches (matches,) move enough to be triangulated, and their depth (matches,) in the first frame."""

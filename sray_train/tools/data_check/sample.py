@@ -63,7 +63,7 @@ class Sample:
         """world_from_camera (frames, 4, 4) as stored."""
         # The reader's own double precision where it has it: millimetres far from the origin suffer in single.
         stored = getattr(self.recording, "poses", None)
-        poses = stored if stored is not None else self.recording.cameras.world_from_camera.numpy()
+        poses = stored if stored is not None else self.recording.cameras.world_pose
         return np.asarray(poses, np.float64)
 
 
