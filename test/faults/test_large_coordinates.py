@@ -29,7 +29,7 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray.origin import Origin
 from sray.render_config import RenderConfig
 from sray.sequence import Sequence, SequenceWriter
-from sray_train.bags import write_bag
+from sray_train.tools.bags import write_bag
 
 SPACE = LabelSpace("three", ("wall", "floor", "bed"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (1, 2, 4))
 MILLIMETRE = 1e-3
@@ -202,8 +202,8 @@ def test_a_session_with_an_impossible_origin_is_refused(
 
 
 def test_a_scene_of_training_is_taken_relative_to_its_origin(plane_scene: PlaneScene, tmp_path: Path) -> None:
-    from sray_train.config import DataConfig
-    from sray_train.datasets.catalog import load_scenes
+    from sray_train.data.catalog import load_scenes
+    from sray_train.learn.config import DataConfig
 
     writer = SequenceWriter(tmp_path / "far", ROOMS)
     for index in range(4):
