@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ def read_run(output: Path, frames: list[Frame], checkpoint: Checkpoint, **told: 
         label_space=checkpoint.label_space,
         views=tuple(_view(output, file, by_stamp[int(file.stem)]) for file in labels if int(file.stem) in by_stamp),
         map=mapped,
+        surfaces=tuple(
+            replace(frame, camera=frame.camera.relative_to(mapped.origin))
+            for frame in frames
+            if frame.depth is not None
+        ),
         path=poses[:, :3, 3],
         up=up_of(poses),
         keyframes=record["keyframes"],
@@ -68,14 +74,16 @@ def _view(output: Path, file: Path, frame: Frame) -> RecordedView:
     height, width = labels.shape
     color, depth, confidence = (_received(output, kind, file.name) for kind in ("color", "depth", "confidence"))
     truth = output / "truth" / file.name
+    shown = frame.resized(width, height)
     return RecordedView(
         frame.stamp_ns,
-        frame.resized(width, height).image.numpy(),
+        shown.image.numpy(),
         labels,
         None if color is None else np.ascontiguousarray(color[..., ::-1], np.uint8),
         None if depth is None else np.where(depth > 0, depth.astype(np.float32) / 1000, np.float32(np.nan)),
         None if confidence is None else np.where(labels == VOID, 0, confidence).astype(np.float32) / 255,
         _read(truth).astype(np.uint8) if truth.is_file() else None,
+        None if shown.depth is None else shown.depth.numpy(),
     )
 
 

@@ -121,6 +121,10 @@ class DepthScores:
     """Median of |depth - truth| in metres over the pixels that have both."""
 
 
+NO_DEPTH = DepthScores(math.nan, math.nan, math.nan, math.nan)
+"""Where no true depth is known."""
+
+
 def depth_scores(
     depth: Float[Tensor, "*shape"], truth: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"] | None = None
 ) -> DepthScores:

@@ -10,11 +10,11 @@ import torch
 
 from sray.frames import SourceViews
 from sray.label_space import VOID, LabelSpace
-from sray.metrics import ConfusionMatrix
+from sray.metrics import NO_DEPTH, ConfusionMatrix
 from sray.segmentation.between_spaces import likeliest
 from sray_train.data.labelled_pictures import LabelledPictures
 from sray_train.paper.baselines.picture_labels import PictureLabels
-from sray_train.score.scores import NO_DEPTH, Evaluation, PictureScores, Scoreboard
+from sray_train.score.scores import Evaluation, PictureScores, Scoreboard
 
 
 def evaluate_pictures(

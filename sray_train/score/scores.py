@@ -10,12 +10,10 @@ from typing import Any, Literal
 from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
-from sray.metrics import ConfusionMatrix, DepthScores, depth_scores, psnr
+from sray.metrics import NO_DEPTH, ConfusionMatrix, DepthScores, depth_scores, psnr
 from sray_train.score.image_quality import Lpips, ssim
+from sray_train.score.surfaces import RenderedMap, SurfaceScores
 from sray_train.tools.bench.scores import ViewScore, miou_interval
-
-NO_DEPTH = DepthScores(math.nan, math.nan, math.nan, math.nan)
-"""Where no true depth is known."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +61,8 @@ class Summary:
 
     name: str
     pictures: tuple[PictureScores, ...]
+    surfaces: tuple[SurfaceScores, ...] = ()
+    """Of the map that each scene's rendered pictures make together; without true depth, or single pictures: none."""
 
     @property
     def confusion(self) -> ConfusionMatrix:
@@ -92,6 +92,11 @@ class Summary:
                 name: mean(picture.depth_record()[name] for picture in self.pictures)
                 for name in self.pictures[0].depth_record()
             },
+            **{
+                f"map_{name}": mean(getattr(scores, name) for scores in self.surfaces)
+                for name in ("accuracy", "completeness")
+            },
+            "map_f_score_5cm": mean(scores.f_score for scores in self.surfaces),
         }
 
 
@@ -109,7 +114,11 @@ class Evaluation:
 
     @property
     def total(self) -> Summary:
-        return Summary("all", tuple(picture for scene in self.scenes for picture in scene.pictures))
+        return Summary(
+            "all",
+            tuple(picture for scene in self.scenes for picture in scene.pictures),
+            tuple(scores for scene in self.scenes for scores in scene.surfaces),
+        )
 
     @property
     def labelled(self) -> bool:
@@ -163,6 +172,7 @@ class Scoreboard:
         self._label_space = label_space
         self._lpips = lpips
         self._pictures: dict[str, list[PictureScores]] = {}
+        self._maps: dict[str, RenderedMap] = {}
         self._confusion = ConfusionMatrix(label_space.classes)
 
     @property
@@ -190,6 +200,7 @@ class Scoreboard:
         if truth.depth is not None:
             depth = depth_scores(view.depth_with_void, truth.depth)
             depth_not_void = depth_scores(view.depth, truth.depth, view.depth.isfinite())
+            self._maps.setdefault(scene, RenderedMap(self._label_space.classes)).add(view, truth)
         scores = PictureScores(
             scene=scene,
             name=truth.name,
@@ -211,7 +222,10 @@ class Scoreboard:
         self._confusion.counts += scores.confusion.counts
 
     def evaluation(self) -> Evaluation:
-        scenes = tuple(Summary(name, tuple(pictures)) for name, pictures in self._pictures.items())
+        scenes = tuple(
+            Summary(name, tuple(pictures), (self._maps[name].scores(),) if name in self._maps else ())
+            for name, pictures in self._pictures.items()
+        )
         return Evaluation(self._label_space, scenes)
 
 

@@ -121,6 +121,7 @@ def say_result(console: Console, evaluation: Evaluation, record: dict[str, Any])
             f"depth: relative error {_number(record['depth_abs_rel'])}, within 1.25 "
             f"{_number(record['depth_within_1_25'])}, median {_number(record['depth_median_error'])} m"
         )
+        parts.append(f"map F-score at 5 cm {_number(record['map_f_score_5cm'])}")
     console.print(
         f"{record['input']}, {record['pictures']} pictures: {', '.join(parts)}", highlight=False, soft_wrap=True
     )

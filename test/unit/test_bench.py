@@ -191,6 +191,7 @@ def test_the_whole_bench(model: SemanticRay, scene: Scene, tmp_path: Path, monke
     assert set(record["levels"]) == {"balanced", "balanced_depth", "fast", "fast_depth"}
     for level in record["levels"].values():
         assert {"seconds", "ratio", "strict_miou", "miou_interval", "psnr", "peak_mb"} <= set(level)
+        assert level["depth_abs_rel"] > 0 and 0 <= level["depth_within_1_05"] <= level["depth_within_1_25"] <= 1
         assert level["seconds"] > 0 and level["ratio"] > 0 and math.isfinite(level["psnr"])
         low, high = level["miou_interval"]
         assert 0 <= low <= level["strict_miou"] <= high <= 1

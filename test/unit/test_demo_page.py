@@ -17,10 +17,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from conftest import PlaneScene
 from numpy.typing import NDArray
 
 from sray.label_space import ROOMS, VOID
 from sray.mapping.cloud import LabelledCloud
+from sray_train.score.surfaces import true_cloud
 from sray_train.tools.report import pictures
 from sray_train.tools.report.demo_page import spread, write_page
 from sray_train.tools.report.demo_run import DemoRun, RecordedView
@@ -88,7 +90,9 @@ def test_the_report_has_the_contracts_keys_and_hand_computed_values() -> None:
     image = np.zeros((2, 2, 3), np.uint8)
     color = image.copy()
     color[0, 0, 0] = 255
-    view = RecordedView(1, image, labels, color, None, None, truth)
+    depth = np.array([[2.2, 2], [np.nan, 2]], np.float32)
+    true_depth = np.array([[2, 2], [2, np.nan]], np.float32)
+    view = RecordedView(1, image, labels, color, depth, None, truth, true_depth)
     report = make_run(views=(view,)).report()
     assert report == {
         "frames_played": 30,
@@ -101,16 +105,42 @@ def test_the_report_has_the_contracts_keys_and_hand_computed_values() -> None:
         "total_accuracy": pytest.approx(2 / 3),
         "commonest_class_miou": pytest.approx(1 / 3),
         "psnr_color": pytest.approx(10 * math.log10(12)),
+        "depth_abs_rel": pytest.approx((0.1 + 0) / 2),  # of the two pixels that have depth
+        "depth_within_1_25": pytest.approx(2 / 3),
+        "depth_within_1_05": pytest.approx(1 / 3),
+        "depth_median_error": pytest.approx(0.1),
+        "map_accuracy": None,  # no frame with depth was played
+        "map_completeness": None,
+        "map_f_score_5cm": None,
         "seconds_per_render_median": pytest.approx(3.15, abs=0.06),
         "model": {"id": "sray_rooms", "sha256": "ab" * 32},
         "ros": {"rmw": "rmw_fastrtps_cpp", "standins": ["tf2_ros", "launch"]},
     }
 
 
+def test_a_map_on_the_walls_that_the_frames_saw_scores_one_and_is_shown_beside_them(tmp_path: Path) -> None:
+    """The frames' own depth, fused, as the map; and the same map 30 cm too far."""
+    plane = PlaneScene()
+    frames = tuple(plane.frame((0.2 * index, 0.0, 0.0)) for index in range(3))
+    cloud = true_cloud(frames)
+    path = np.stack([frame.camera.centre.numpy() for frame in frames])
+    run = make_run(map=cloud, surfaces=frames, path=path, up=np.array([0, -1, 0], np.float32))
+    report = run.report()
+    assert report["map_f_score_5cm"] == 1 and report["map_accuracy"] < 0.02
+    away = replace(cloud, points=cloud.points + np.array([0, 0, 0.3], np.float32))
+    report = replace(run, map=away).report()
+    assert report["map_f_score_5cm"] == 0 and report["map_accuracy"] == pytest.approx(0.3, abs=0.02)
+    page = write_page(run, tmp_path).read_text()
+    assert "map_truth.png" in page and "map F-score at 5 cm" in page
+    sizes = {cv2.imread(str(tmp_path / "pictures" / f"map_{kind}.png")).shape for kind in ("colours", "truth")}
+    assert len(sizes) == 1, "one scale"
+
+
 def test_without_truth_and_colour_the_scores_are_null_not_zero() -> None:
     bare = tuple(replace(make_view(10**9), truth=None, color=None) for _ in range(2))
     report = make_run(views=bare).report()
-    for key in ("strict_miou", "total_accuracy", "commonest_class_miou", "psnr_color"):
+    missing = ("depth_abs_rel", "depth_within_1_25", "map_f_score_5cm")
+    for key in ("strict_miou", "total_accuracy", "commonest_class_miou", "psnr_color", *missing):
         assert report[key] is None, key
     assert report["labelled_fraction"] == pytest.approx(1 - 20 * 30 / (120 * 160))
 

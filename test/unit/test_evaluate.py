@@ -116,6 +116,7 @@ def test_a_perfect_picture_scores_one_and_knows_no_decibels() -> None:
     for name in ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "ssim"):
         assert record[name] == pytest.approx(1), name
     assert record["depth_abs_rel"] == record["depth_median_error_not_void"] == 0 and record["depth_within_1_05"] == 1
+    assert record["map_f_score_5cm"] == 1 and record["map_accuracy"] < 0.02
     assert record["void"] == 0 and record["seconds_per_render"] == 0.5
     assert with_nulls(record)["psnr"] is None, "no error at all: no finite number of decibels"
 

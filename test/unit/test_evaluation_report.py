@@ -125,7 +125,7 @@ def test_the_page_is_whole_and_needs_nothing_else(page: str) -> None:
     parsed = _Page(page)
     assert not parsed.open, "every element is closed"
     assert parsed.others == ["data:,"] and not re.search(r"https?://|@import|url\(", page)
-    assert len(parsed.images) == 2 * 6 + 3 * 6, "best, worst, and a row for each of three scenes"
+    assert len(parsed.images) == 2 * 7 + 3 * 7, "best, worst, and a row for each of three scenes"
     assert all(str(image["src"]).startswith("data:image/") and image["alt"] for image in parsed.images)
     assert "rooms &lt;9000&gt;" in page and "no &lt;weights&gt;" in page, "text must be escaped"
 
@@ -194,13 +194,13 @@ def test_without_labels_it_claims_no_semantic_score(tmp_path: Path) -> None:
     assert "Labels are not scored: no label" in text
     assert "mIoU" not in text and "confusion_table" not in text and "labels, true" not in text
     assert "Best picture: dark/1" in text, "by PSNR"
-    assert len(_Page(text).images) == 2 * 4 + 4
+    assert len(_Page(text).images) == 2 * 5 + 5
 
 
 def test_of_one_picture_there_is_no_best_and_worst(tmp_path: Path) -> None:
     write_evaluation_page(tmp_path / "page.html", *judged([render(make_scene("one"), 0, 0.5)]))
     text = (tmp_path / "page.html").read_text()
-    assert "Best picture" not in text and len(_Page(text).images) == 6
+    assert "Best picture" not in text and len(_Page(text).images) == 7
 
 
 def test_large_pictures_are_shrunk_and_class_colours_stay_exact(tmp_path: Path) -> None:

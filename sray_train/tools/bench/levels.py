@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from sray.sampling import ROOM_BOUNDS
 from sray_train.tools.bench.flops import ray_flops
 from sray_train.tools.bench.reference import CHUNKS, GPU_CHUNKS, ReferenceRenderer
 from sray_train.tools.bench.scenes import BenchView
-from sray_train.tools.bench.scores import ViewScore, mean_psnr, miou_interval, score, strict_miou
+from sray_train.tools.bench.scores import ViewScore, mean_depth, mean_psnr, miou_interval, score, strict_miou
 from sray_train.tools.bench.timing import matmul_rate, timed
 
 LEVELS = ("high", "balanced", "fast")
@@ -64,6 +65,7 @@ class Comparison:
             "miou_interval": miou_interval(scores),
             "psnr": mean_psnr(scores),
             "psnr_undarkened": statistics.fmean(self.undarkened_psnr),
+            **mean_depth(scores),
             "matmul_share": statistics.median(shares),
             "matmul_gflops_per_second": statistics.median(self.rates) / 1e9,
             "flops_per_ray": self.flops | {"total": flops},
@@ -85,6 +87,7 @@ class Comparison:
                 "miou_difference": strict_miou(measured.scores) - strict_miou(scores),
                 "miou_difference_interval": miou_interval(measured.scores, scores),
                 "psnr": mean_psnr(measured.scores),
+                **mean_depth(measured.scores),
             }
         return reference, levels
 
@@ -131,9 +134,10 @@ def compare(
         result.rates.append((before + matmul_rate(device)) / 2)
         result.reference.seconds.append(seconds / view.pixels.shape[0])
         labels = void_where_unsure(rays, RenderConfig.preset("reference"))
-        result.reference.scores.append(score(view, labels.cpu(), rays.color.clamp(0, 1).cpu(), classes))
+        color, surface = rays.color.clamp(0, 1).cpu(), rays.depth.masked_fill(rays.opacity <= 0, math.nan).cpu()
+        result.reference.scores.append(score(view, labels.cpu(), color, surface, classes))
         undarkened = rays.color / rays.opacity.clamp_min(1e-6).unsqueeze(-1)
-        result.undarkened_psnr.append(score(view, labels.cpu(), undarkened.clamp(0, 1).cpu(), classes).psnr)
+        result.undarkened_psnr.append(score(view, labels.cpu(), undarkened.clamp(0, 1).cpu(), surface, classes).psnr)
         for name, (level, depth) in variants.items():
             seconds, picture = timed(
                 partial(render_level, model, RenderConfig.preset(level), view, view.truth.camera, depth=depth),
@@ -141,7 +145,10 @@ def compare(
             )
             rendered = result.levels[name]
             rendered.seconds.append(seconds * IMAGE_RAYS / (view.truth.camera.width * view.truth.camera.height))
-            rendered.scores.append(score(view, _at(view, picture.labels), _at(view, picture.color), classes))
+            label, color, surface = (
+                _at(view, part) for part in (picture.labels, picture.color, picture.depth_with_void)
+            )
+            rendered.scores.append(score(view, label, color, surface, classes))
         latest = ", ".join(f"{name} {one.seconds[-1]:.2f}" for name, one in result.levels.items())
         on_progress(
             f"view {done}/{len(views)} {view.name}: reference {result.reference.seconds[-1] * IMAGE_RAYS:.0f} s an "

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sray.metrics import ConfusionMatrix, psnr
+from sray.metrics import NO_DEPTH, ConfusionMatrix, DepthScores, depth_scores, psnr
 from sray_train.tools.bench.scenes import BenchView
 
 REPLICATES = 1000
@@ -25,17 +25,24 @@ class ViewScore:
     counts: NDArray[np.int64]
     """Of `ConfusionMatrix`."""
     psnr: float
+    depth: DepthScores = NO_DEPTH
 
 
 def score(
-    view: BenchView, labels: UInt8[Tensor, " pixels"], color: Float[Tensor, "pixels 3"], classes: int
+    view: BenchView,
+    labels: UInt8[Tensor, " pixels"],
+    color: Float[Tensor, "pixels 3"],
+    depth: Float[Tensor, " pixels"],
+    classes: int,
 ) -> ViewScore:
-    """Score labels and colours (0..1) rendered at the view's pixels."""
+    """Score labels, colours (0..1) and depth (camera z in metres, also where void) rendered at the view's pixels."""
     assert view.truth.labels is not None
     matrix = ConfusionMatrix(classes)
     matrix.update(labels, view.truth.labels.reshape(-1)[view.pixels])
     truth = view.truth.image.reshape(-1, 3)[view.pixels].float() / 255
-    return ViewScore(matrix.counts, psnr(color, truth))
+    known = view.truth.depth
+    errors = NO_DEPTH if known is None else depth_scores(depth, known.reshape(-1)[view.pixels])
+    return ViewScore(matrix.counts, psnr(color, truth), errors)
 
 
 def strict_miou(scores: Sequence[ViewScore]) -> float:
@@ -46,6 +53,15 @@ def strict_miou(scores: Sequence[ViewScore]) -> float:
 def mean_psnr(scores: Sequence[ViewScore]) -> float:
     known = [one.psnr for one in scores if math.isfinite(one.psnr)]
     return sum(known) / len(known) if known else math.nan
+
+
+def mean_depth(scores: Sequence[ViewScore]) -> dict[str, float]:
+    """`depth_abs_rel`, `depth_within_1_25` and `depth_within_1_05`, means over the views that have true depth."""
+    found = {}
+    for name in ("abs_rel", "within_1_25", "within_1_05"):
+        known = [value for one in scores if math.isfinite(value := getattr(one.depth, name))]
+        found[f"depth_{name}"] = sum(known) / len(known) if known else math.nan
+    return found
 
 
 def miou_interval(

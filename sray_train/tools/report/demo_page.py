@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sray.label_space import LabelSpace
 from sray.metrics import ConfusionMatrix
+from sray_train.score.surfaces import true_cloud
 from sray_train.tools.report import pictures
 from sray_train.tools.report.demo_run import DemoRun, RecordedView
 from sray_train.tools.report.map_views import INK, Lines, Look, arrows, map_view
@@ -87,7 +88,8 @@ def spread(views: tuple[RecordedView, ...], count: int) -> list[RecordedView]:
 
 def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
     space = run.label_space
-    known = [v.depth[np.isfinite(v.depth)] for v in run.views if v.depth is not None]
+    every = [v.depth if v.true_depth is None else v.true_depth for v in run.views]
+    known = [depth[np.isfinite(depth)] for depth in every if depth is not None]
     depths = np.concatenate(known) if known else np.zeros(0, np.float32)
     near, far = np.percentile(depths, (2, 98)) if depths.size else (0.0, 1.0)
     made: list[tuple[str, str, pictures.Picture, bool]] = [("input", "camera", view.image, False)]
@@ -98,9 +100,13 @@ def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
         made.append(("error", "error", pictures.error(view.labels, view.truth), True))
     if view.color is not None:
         made.append(("color", "rendered colour", view.color, False))
-    if view.depth is not None:
-        shown = pictures.depth_colours(view.depth, float(near), float(far))
-        made.append(("depth", f"rendered depth, {near:.1f} m (bright) to {far:.1f} m", shown, False))
+    for kind, caption, depth in (
+        ("depth", "rendered depth", view.depth),
+        ("true_depth", "true depth", view.true_depth),
+    ):
+        if depth is not None:
+            shown = pictures.depth_colours(depth, float(near), float(far))
+            made.append((kind, f"{caption}, {near:.1f} m (bright) to {far:.1f} m", shown, False))
     if view.confidence is not None:
         shown = pictures.confidence_colours(view.confidence, view.labels)
         made.append(("confidence", "confidence, 0 to 1", shown, False))
@@ -134,6 +140,14 @@ def _tiles(run: DemoRun) -> list[tuple[str, str, str]]:
     tiles.append((percent(run.labelled_fraction), "pixels labelled", f"{len(run.views)} label images"))
     if not math.isnan(run.psnr_color):
         tiles.append((f"{run.psnr_color:.1f} dB", "colour PSNR", "against real frames that were no sources"))
+    if not math.isnan(run.depth["within_1_25"]):
+        within = f"{percent(run.depth['within_1_25'], 0)} within 1.25 of the truth, void pixels not"
+        tiles.append((percent(run.depth["abs_rel"]), "depth error, relative", within))
+    if not math.isnan(run.map_scores.f_score):
+        off = (
+            f"off by {100 * run.map_scores.accuracy:.0f} cm, {percent(run.map_scores.recall, 0)} of the surfaces found"
+        )
+        tiles.append((percent(run.map_scores.f_score), "map F-score at 5 cm", off))
     if run.seconds_per_render:
         tiles.append((f"{statistics.median(run.seconds_per_render):.1f} s", "per render", "median"))
     tiles.append((f"{report['map_points']:,}", "map points", f"from {run.clouds} clouds"))
@@ -177,13 +191,18 @@ def _maps(run: DemoRun, folder: Path) -> list[Shown]:
         )
         if len(segments)
     )
-    shown = []
-    for kind, caption, colours, look, drawn in (
-        ("corner", "by class, from a corner; the nearer walls are cut away", classes, FROM_A_CORNER, lines),
-        ("classes", "by class, from above", classes, Look(), lines),
-        ("colours", "in rendered colours, from above", run.map.rgb, Look(), ()),
-    ):
-        picture, scale = map_view(run.map, colours, run.path, run.up, look, drawn)
+    shown, truth = [], true_cloud(run.surfaces)
+    corner = "by class, from a corner; the nearer walls are cut away"
+    made = [
+        ("corner", corner, run.map, classes, FROM_A_CORNER, lines),
+        ("classes", "by class, from above", run.map, classes, Look(), lines),
+        ("colours", "in rendered colours, from above", run.map, run.map.rgb, Look(), ()),
+    ]
+    if len(truth):
+        made.append(("truth", "as it should be: the true surfaces from above", truth, truth.rgb, Look(), ()))
+    extent = truth.points if len(truth) else None
+    for kind, caption, cloud, colours, look, drawn in made:
+        picture, scale = map_view(cloud, colours, run.path, run.up, look, drawn, extent=extent)
         file = f"{PICTURES}/map_{kind}.png"
         pictures.write_picture(folder / file, picture)
         if look.elevation == 90:

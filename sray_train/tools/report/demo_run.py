@@ -9,15 +9,19 @@ import json
 import math
 import statistics
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
 from sray.mapping.cloud import LabelledCloud
-from sray.metrics import ConfusionMatrix, psnr
+from sray.metrics import ConfusionMatrix, depth_scores, psnr
+from sray_train.score.scores import mean
+from sray_train.score.surfaces import NO_SURFACE, SurfaceScores, surface_scores, true_points
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class RecordedView:
     """Probability of the chosen class."""
     truth: NDArray[np.uint8] | None = None
     """Ground-truth class indices; VOID unlabelled."""
+    true_depth: NDArray[np.float32] | None = None
+    """The real frame's depth, metres, NaN where there is none. Guides nothing: its frame was not among the sources."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class DemoRun:
     model_id: str
     model_sha256: str
     rmw: str
+    surfaces: tuple[Frame, ...] = ()
+    """Frames whose true depth, fused, is what the map is compared with; empty where none has any."""
     keyframe_poses: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4, 4)))
     """map_from_body (keyframes, 4, 4) of the keyframes held at the end; x forward."""
     frustums: dict[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -93,6 +101,24 @@ class DemoRun:
         ]
         return statistics.fmean(values) if values else math.nan
 
+    @cached_property
+    def depth(self) -> dict[str, float]:
+        """Mean over the views of each of DepthScores, void pixels being without depth; NaN where there is no truth."""
+        found = [
+            depth_scores(torch.from_numpy(view.depth), torch.from_numpy(view.true_depth))
+            for view in self.views
+            if view.depth is not None and view.true_depth is not None
+        ]
+        return {
+            name: mean(getattr(scores, name) for scores in found)
+            for name in ("abs_rel", "within_1_25", "within_1_05", "median_error")
+        }
+
+    @cached_property
+    def map_scores(self) -> SurfaceScores:
+        """The map against the fused true depth of the frames that were played."""
+        return surface_scores(self.map.points, true_points(self.surfaces)) if self.surfaces else NO_SURFACE
+
     @property
     def labelled_fraction(self) -> float:
         """Pixels that are not void over all pixels received; 0 without any."""
@@ -116,8 +142,16 @@ class DemoRun:
             "strict_miou": scores.miou if scores else None,
             "total_accuracy": scores.total_accuracy if scores else None,
             "commonest_class_miou": matrix.commonest_class().miou if matrix else None,
-            "psnr_color": None if math.isnan(self.psnr_color) else self.psnr_color,
+            "psnr_color": _or_none(self.psnr_color),
+            **{f"depth_{name}": _or_none(value) for name, value in self.depth.items()},
+            "map_accuracy": _or_none(self.map_scores.accuracy),
+            "map_completeness": _or_none(self.map_scores.completeness),
+            "map_f_score_5cm": _or_none(self.map_scores.f_score),
             "seconds_per_render_median": statistics.median(self.seconds_per_render) if self.seconds_per_render else 0.0,
             "model": {"id": self.model_id, "sha256": self.model_sha256},
             "ros": {"rmw": self.rmw, "standins": list(self.standins)},
         }
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -146,6 +146,8 @@ def _tiles(evaluation: Evaluation, record: dict[str, Any]) -> list[tuple[str, st
     )
     against = f"{within}; median {number(record['depth_median_error'], 2, ' m')}; void pixels count too"
     tiles.append((percent(record["depth_abs_rel"]), "depth error, relative", against))
+    against = "of the rendered pictures fused, against the true surfaces they show; mean over scenes"
+    tiles.append((percent(record["map_f_score_5cm"]), "map F-score at 5 cm", against))
     tiles.append((number(record["seconds_per_render"], 1, " s"), "a picture", f"quality {_plan(record)['quality']}"))
     return tiles
 

@@ -64,8 +64,10 @@ class Gallery:
         if truth.labels is not None:
             shown.append(("error", pictures.error(labels, true), True))
         near, far = _range(view.depth.numpy() if truth.depth is None else truth.depth.numpy())
-        depth = pictures.depth_colours(view.depth.numpy(), near, far)
-        shown.append((f"depth, rendered, {near:.1f} m (bright) to {far:.1f} m", depth, False))
+        scale = f"{near:.1f} m (bright) to {far:.1f} m"
+        if truth.depth is not None:
+            shown.append((f"depth, true, {scale}", pictures.depth_colours(truth.depth.numpy(), near, far), False))
+        shown.append((f"depth, rendered, {scale}", pictures.depth_colours(view.depth.numpy(), near, far), False))
         return PictureRow(
             tuple(
                 InlinePicture(_inline(picture, crisp=crisp), caption, f"{truth.name}: {caption}", crisp)

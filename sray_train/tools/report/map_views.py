@@ -54,17 +54,19 @@ def map_view(
     look: Look = Look(),
     lines: tuple[Lines, ...] = (),
     longest_side: int = 900,
+    extent: NDArray[np.floating] | None = None,
 ) -> tuple[Picture, float]:
     """The map without what would hide the room, and the metres per pixel.
 
     `colours` (points, 3) paints the points. The camera's path (frames, 3) is drawn over it, its start as a ring.
+    `extent` (points, 3): what the picture reaches around, so that two maps of one room have one scale; None: the map.
     """
     axes = _screen_axes(look, up)
     kept = _shown(cloud.points, path, up, look)
     if not kept.any():
         return np.full((120, 160, 3), 255, np.uint8), 1.0
     seen = cloud.points[kept] @ axes
-    low, high = np.percentile(seen[:, :2], (1, 99), axis=0)
+    low, high = np.percentile((seen if extent is None else extent @ axes)[:, :2], (1, 99), axis=0)
     for drawn in (path, *(each.segments.reshape(-1, 3) for each in lines)):
         if len(drawn):
             flat = (drawn @ axes)[:, :2]
