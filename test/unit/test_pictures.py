@@ -1,4 +1,4 @@
-"""The size a jpeg or png claims, against what OpenCV decodes; and claims that cost nothing."""
+"""The size an encoded picture claims, against what OpenCV decodes; claims that cost nothing; EXIF tags."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage
 
 from sray.errors import ErrorCode, SrayError
-from sray_ros.common.compressed_pictures import claimed_size
+from sray.pictures import claimed_size, decode, decode_file
 from sray_ros.common.conversions import read_image
 
 OPTIONS = {
