@@ -24,6 +24,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from sray.camera import Camera
+from sray.camera_info import read_camera_info
 from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import ROOMS
@@ -32,7 +33,6 @@ from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig, Verdict
 from sray.mapping.mapper import Mapper, MapperConfig
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray_ros.common.conversions import image_message, read_depth, read_image
-from sray_ros.common.rectification import Rectifier, check_size, read_camera_info
 from sray_ros.mapper.outputs import Publications
 
 WIDTH, HEIGHT, VOXELS, STRIDE = 640, 480, 500_000, 2
@@ -63,14 +63,13 @@ def conversion_steps() -> Steps:
     rectifier = Rectifier()
 
     def color() -> None:
-        calibration = read_camera_info(info, False)
+        calibration = read_camera_info(info)
         read = read_image(image)
-        check_size(calibration, read)
         rectifier.picture(calibration, read)
 
     return {
         "frame: picture read, undistorted": color,
-        "frame: depth read, undistorted": lambda: rectifier.depth(read_camera_info(info, False), read_depth(depth)),
+        "frame: depth read, undistorted": lambda: rectifier.depth(read_camera_info(info), read_depth(depth)),
     }
 
 

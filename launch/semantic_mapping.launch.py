@@ -38,6 +38,8 @@ COMPRESSED = "/compressed"  # what image_transport appends to an image topic's n
 INPUTS = ("image", "camera_info", "depth", "labels")
 DELAY = ("--delay", "2")
 """Seconds: DDS takes a while to bring player and nodes together, and what is played before that is lost."""
+MAPPERS_NAMES = ("semantic_mapper", "/semantic_mapper", "/**", "/**/semantic_mapper")
+"""Sections of a parameter file that are the mapper's."""
 SEGMENTED = "segmenter/labels"
 PROFILES = "FASTDDS_DEFAULT_PROFILES_FILE"
 
@@ -245,11 +247,21 @@ def label_scorer(given: dict[str, str]) -> Node:
         executable="label_scorer",
         name="label_scorer",
         namespace=given["namespace"],
-        parameters=[clock(given)],
-        remappings=[*own, *remapped_inputs(given, "labels")],
+        parameters=[{"camera.rectified": is_rectified(given)}, given["params_file"], clock(given)],
+        remappings=[*own, *remapped_inputs(given, "labels", "camera_info")],
         ros_arguments=log_level(given),
         output="screen",
     )
+
+
+def is_rectified(given: dict[str, str]) -> bool:
+    """camera.rectified as params_file sets it for the mapper: its pictures' truth is rectified, or not, as they are."""
+    try:
+        nodes = yaml.safe_load(Path(given["params_file"]).expanduser().read_text()) or {}
+        parameters = [node["ros__parameters"] for name, node in nodes.items() if name in MAPPERS_NAMES]
+        return any(each.get("camera.rectified", each.get("camera", {}).get("rectified")) is True for each in parameters)
+    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return False  # the mapper says what is wrong with the file
 
 
 def playback(given: dict[str, str], mapper: LifecycleNode) -> list:

@@ -36,6 +36,8 @@ NEAR_MIDDLE = 0.22
 K of pictures that are half as large, or half as large again, is off by a quarter."""
 SHORTEST, LONGEST = 0.25, 10.0
 """Focal length over the picture's width: 127 degrees across (more needs a fisheye), and 6."""
+LARGEST = 1e9
+"""Pixels; no sensor has so many, and what is computed of it leaves the range of numbers."""
 SQUEEZED = 1.5
 """fx over fy, or fy over fx, at most: pixels that are not square come from squeezed pictures, 16:9 into 4:3 is 1.33."""
 _SUBJECT = "the calibration"
@@ -109,8 +111,7 @@ class Calibration:
 
     def camera(self, world_from_camera: Matrix) -> Camera:
         """The pinhole camera of rectified pictures, at a pose (4, 4)."""
-        pose = torch.from_numpy(np.asarray(world_from_camera, np.float64)).float()
-        return Camera(torch.from_numpy(self.intrinsics).float(), pose, self.width, self.height)
+        return Camera.at(world_from_camera, torch.from_numpy(self.intrinsics).float(), self.width, self.height)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Calibration:
         """Of the part of each picture that begins at pixel (left, top).
@@ -167,7 +168,7 @@ def calibrated(
     if not lens.is_pinhole and abs(k[0, 1]) > 1e-6:
         raise bad_calibration(f"a skew of {k[0, 1]:g} beside distortion; expected K[0,1] = 0. Calibrate without skew")
     r = np.eye(3) if rotation is None else np.array(rotation, np.float64)
-    if not np.isfinite(r).all() or np.abs(r @ r.T - np.eye(3)).max() > 1e-2 or np.linalg.det(r) < 0:
+    if not (np.abs(r) < 2).all() or np.abs(r @ r.T - np.eye(3)).max() > 1e-2 or np.linalg.det(r) < 0:
         raise bad_calibration(f"R = {np.round(r, 3).tolist()}; expected a rotation. Calibrate the stereo pair again")
     return Calibration(k, int(width), int(height), lens, r)
 
@@ -179,7 +180,7 @@ def why_implausible(k: Matrix, width: int, height: int) -> str:
     shown = np.round(k, 3).tolist()
     if k[0, 0] == 0:
         return "K[0] = 0, so the camera is uncalibrated; expected a focal length in pixels. Calibrate the camera"
-    if not (np.isfinite(k).all() and k[0, 0] > 0 and k[1, 1] > 0):
+    if not ((np.abs(k) < LARGEST).all() and k[0, 0] > 0 and k[1, 1] > 0):
         return f"K = {shown}; expected finite values and focal lengths above 0. Calibrate the camera"
     if np.abs(k[2] - (0, 0, 1)).max() > 1e-6 or abs(k[1, 0]) > 1e-6:
         return f"K = {shown}; expected fx s cx / 0 fy cy / 0 0 1, row by row. Write K so"

@@ -92,7 +92,8 @@ def _shown(full: Calibration, info: CameraInfoFields) -> Calibration:
     region, binning = info.roi, (max(1, int(info.binning_x)), max(1, int(info.binning_y)))
     shown = full
     if int(region.width) or int(region.height):
-        shown = full.cropped(int(region.x_offset), int(region.y_offset), int(region.width), int(region.height))
+        size = int(region.width) or full.width, int(region.height) or full.height
+        shown = full.cropped(int(region.x_offset), int(region.y_offset), *size)
     if binning == (1, 1):
         return shown
     if shown.width < binning[0] or shown.height < binning[1]:

@@ -31,22 +31,23 @@ Fits = Callable[[int, int], bool]
 """Whether pictures of this width and height can be a camera's: `Calibration.fits`."""
 
 
-def decode(data: bytes | memoryview | NDArray[np.uint8], fits: Fits | None = None, flags: int = AS_SENT) -> Any | None:
+def decode(data: bytes | memoryview, fits: Fits | None = None, flags: int = AS_SENT) -> NDArray[Any] | None:
     """The picture, BGR or grey, as `flags` of `cv2.imdecode` ask; None if it cannot be decoded.
 
     `fits`: turned by its EXIF tag if the stored picture does not fit, and the turned one does.
     """
     encoded = np.frombuffer(data, np.uint8)
     if flags == cv2.IMREAD_UNCHANGED:  # never turned, and takes no other flag
-        return cv2.imdecode(encoded, flags)
-    stored = cv2.imdecode(encoded, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        as_it_is: NDArray[Any] | None = cv2.imdecode(encoded, flags)
+        return as_it_is
+    stored: NDArray[Any] | None = cv2.imdecode(encoded, flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if stored is None or fits is None or fits(stored.shape[1], stored.shape[0]):
         return stored
-    turned = cv2.imdecode(encoded, flags)
-    return turned if fits(turned.shape[1], turned.shape[0]) else stored
+    turned: NDArray[Any] | None = cv2.imdecode(encoded, flags)
+    return turned if turned is not None and fits(turned.shape[1], turned.shape[0]) else stored
 
 
-def decode_file(path: Path, fits: Fits | None = None, flags: int = cv2.IMREAD_COLOR) -> Any | None:
+def decode_file(path: Path, fits: Fits | None = None, flags: int = cv2.IMREAD_COLOR) -> NDArray[Any] | None:
     """As `decode`; None too if the file cannot be read, or is empty."""
     try:
         data = path.read_bytes()
@@ -79,13 +80,14 @@ def claimed_size(data: bytes | memoryview) -> tuple[int, int] | None:
     None if it is none of `FORMATS`, or claims more bytes than there are.
     """
     data = memoryview(data)
-    if data[:8] == PNG:
+    start = bytes(data[:12])
+    if start[:8] == PNG:
         return _size_of_png(data)
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+    if start[:4] == b"RIFF" and start[8:] == b"WEBP":
         return _size_of_webp(data)
-    if bytes(data[:4]) in TIFF:
-        return _size_of_tiff(data, TIFF[bytes(data[:4])])
-    return _size_of_jpeg(data) if data[:2] == JPEG else None
+    if start[:4] in TIFF:
+        return _size_of_tiff(data, TIFF[start[:4]])
+    return _size_of_jpeg(data) if start[:2] == JPEG else None
 
 
 def _size_of_png(data: memoryview) -> tuple[int, int] | None:
@@ -140,7 +142,9 @@ def _size_of_tiff(data: memoryview, order: Literal["little", "big"]) -> tuple[in
         if start + 12 > len(data):
             return None
         wide = 4 if int.from_bytes(data[start + 2 : start + 4], order) == 4 else 2
-        found[int.from_bytes(data[start : start + 2], order)] = int.from_bytes(data[start + 8 : start + 8 + wide], order)
+        found[int.from_bytes(data[start : start + 2], order)] = int.from_bytes(
+            data[start + 8 : start + 8 + wide], order
+        )
     if found[TIFF_ORIENTATION] != 1 or TIFF_WIDTH not in found or TIFF_HEIGHT not in found:
         return None
     return found[TIFF_WIDTH], found[TIFF_HEIGHT]

@@ -18,10 +18,11 @@ from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo, VisionClass
 
 from sray.camera import Camera
+from sray.depth import why_not_metres
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID, LabelSpace
 from sray.mapping.cloud import LabelledCloud
-from sray_ros.common.compressed_pictures import claimed_size
+from sray.pictures import FORMATS, BitDepth, Fits, claimed_size, decode
 
 Picture = NDArray[np.uint8]
 Depth = NDArray[np.float32]
@@ -54,8 +55,15 @@ def time_message(stamp_ns: int) -> Time:
     return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
 
 
-def read_image(message: Image | CompressedImage) -> Picture:
-    """RGB (height, width, 3). Raises SrayError BAD_ENCODING for what cannot become RGB, named."""
+def read_image(
+    message: Image | CompressedImage, *, fits: Fits | None = None, bit_depth: BitDepth | None = None
+) -> Picture:
+    """RGB (height, width, 3). Raises SrayError BAD_ENCODING for what cannot become RGB, named.
+
+    `fits`: what sizes the camera's pictures can have, where a compressed one may be turned (`sray.pictures.decode`).
+    `bit_depth`: of the camera, where it sends 16 bits; None: of this picture alone.
+    """
+    bit_depth = bit_depth or BitDepth()
     if isinstance(message, Image) and not (message.width and message.height):
         raise SrayError(
             ErrorCode.BAD_ENCODING,
@@ -64,28 +72,53 @@ def read_image(message: Image | CompressedImage) -> Picture:
     if isinstance(message, CompressedImage):
         size = claimed_size(memoryview(message.data).cast("B"))
         if size is None or not 0 < size[0] * size[1] <= MOST_PIXELS:
-            found = "is no whole jpeg or png" if size is None else f"claims {size[0]}x{size[1]} pixels"
+            found = f"is no whole {FORMATS}" if size is None else f"claims {size[0]}x{size[1]} pixels"
             raise SrayError(
                 ErrorCode.BAD_ENCODING,
-                f"a compressed image ({message.format!r}) {found}; expected jpeg or png, {MOST_PIXELS} pixels at most",
+                f"a compressed image ({message.format!r}) {found}; expected {FORMATS}, {MOST_PIXELS} pixels at most",
             )
     try:
         if isinstance(message, CompressedImage):
-            return np.ascontiguousarray(_BRIDGE.compressed_imgmsg_to_cv2(message, "rgb8"))
+            return _decompressed(message, fits, bit_depth)
+        if message.encoding.endswith("16"):
+            message = _of_8_bits(message, bit_depth)
         return np.ascontiguousarray(_BRIDGE.imgmsg_to_cv2(message, "rgb8"))
     except (CvBridgeError, KeyError, ValueError, TypeError, cv2.error) as error:
         encoding = message.format if isinstance(message, CompressedImage) else message.encoding
         raise SrayError(
             ErrorCode.BAD_ENCODING,
             f"an image with encoding {encoding!r} cannot be read as colours ({error}); expected rgb8, bgr8, mono8, a "
-            "Bayer or YUV encoding, or jpeg or png. Check the driver, or convert with image_proc",
+            f"Bayer or YUV encoding, or {FORMATS}. Check the driver, or convert with image_proc",
         ) from error
+
+
+def _decompressed(message: CompressedImage, fits: Fits | None, bit_depth: BitDepth) -> Picture:
+    """What image_transport sent: `format` is "jpeg", or "<encoding>; jpeg compressed <encoding that was stored>"."""
+    stored = decode(memoryview(message.data).cast("B"), fits)
+    if stored is None:
+        raise ValueError(f"{len(message.data)} bytes that OpenCV cannot decode")
+    picture, encoding = bit_depth.to_8_bits(stored), message.format.partition(";")[0].strip()
+    if picture.ndim == 2 and encoding.startswith("bayer_"):  # the pattern was compressed as it was, as grey
+        pattern = image_message(message.header, picture, f"{encoding.removesuffix('16').removesuffix('8')}8")
+        return np.ascontiguousarray(_BRIDGE.imgmsg_to_cv2(pattern, "rgb8"))
+    if picture.ndim == 2:
+        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB), np.uint8)
+    if "compressed rgb8" in message.format:  # stored in the order in which OpenCV has blue first
+        return np.ascontiguousarray(picture)
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _of_8_bits(message: Image, bit_depth: BitDepth) -> Image:
+    """The same picture with half the bits, by as many as its camera fills."""
+    picture = bit_depth.to_8_bits(_BRIDGE.imgmsg_to_cv2(message, "passthrough"))
+    return image_message(message.header, picture, f"{message.encoding.removesuffix('16')}8")
 
 
 def read_depth(message: Image) -> Depth:
     """Metres (height, width), NaN where there is none. Raises SrayError BAD_ENCODING.
 
-    32FC1 is metres with NaN as invalid, 16UC1 and mono16 millimetres with 0 as invalid (REP 118).
+    32FC1 is metres with NaN as invalid, 16UC1 and mono16 millimetres with 0 as invalid (REP 118). Floats that can only
+    be millimetres are refused.
     """
     if message.encoding not in ("32FC1", "16UC1", "mono16"):
         raise SrayError(
@@ -98,6 +131,8 @@ def read_depth(message: Image) -> Depth:
         raise SrayError(ErrorCode.BAD_ENCODING, f"a depth image cannot be read: {error}") from error
     if not raw.size:
         raise SrayError(ErrorCode.BAD_ENCODING, "a depth image has no pixels; expected some, or no image")
+    if message.encoding == "32FC1" and (why := why_not_metres(raw)):
+        raise SrayError(ErrorCode.BAD_ENCODING, why)
     metres: Depth = raw.astype(np.float32) * np.float32(1.0 if message.encoding == "32FC1" else 0.001)
     metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
     return metres

@@ -3,43 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image
 from torch import Tensor
 
+from sray.calibration import Calibration, said_by, same_aspect
 from sray.camera import Camera
+from sray.camera_info import optical_centre, read_camera_info
 from sray.encoder import LEAST_SIDE
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame, nearest_exact
-from sray_ros.common.conversions import read_depth, read_image, read_labels
+from sray.pictures import BitDepth
+from sray.rectification import Rectifier
+from sray_ros.common.conversions import Picture, read_depth, read_image, read_labels
 from sray_ros.common.poses import Matrix
-from sray_ros.common.rectification import Calibration, Rectifier, check_size, read_camera_info
 from sray_ros.mapper.inputs import Arrival
 from sray_ros.mapper.parameters import MapperParameters
 
 LARGEST_REQUEST = 8192
 """Columns or rows of a view that somebody asks for: a slip of the keyboard must not occupy the worker for a day."""
 
+SAME_PLACE, SAME_DIRECTION = 0.001, 0.1
+"""Metres and degrees within which two frames are one camera: some drivers have two names for it."""
+
 
 class FrameReader:
     """Belongs to the worker."""
 
-    def __init__(self, parameters: MapperParameters, report: Callable[[SrayError], None]) -> None:
-        """`report` is told of depth that could not be used: the frame goes on without."""
+    def __init__(
+        self, parameters: MapperParameters, report: Callable[[SrayError], None], tell: Callable[[str], None]
+    ) -> None:
+        """`report` is told of depth that cannot be used: the frame goes on without; `tell` of what was made to fit."""
         self._parameters = parameters
         self._report = report
+        self._tell = tell
         self._rectifier = Rectifier()
+        self._bit_depth = BitDepth()
         self._calibration: Calibration | None = None
-        self._odd_frames: tuple[str, str] | None = None
+        self._told: str = ""
 
     def frame(self, arrival: Arrival) -> Frame:
         """Raises SrayError: BAD_CAMERA_INFO, BAD_ENCODING."""
-        calibration = read_camera_info(arrival.info, self._parameters["camera.rectified"])
-        picture = read_image(arrival.image)
-        check_size(calibration, picture)
+        full = self._full(arrival)
+        picture = self._picture(arrival, full)
+        with said_by("camera_info"):
+            calibration = full.of_pictures(picture.shape[1], picture.shape[0])
+            centre = optical_centre(arrival.info, self._parameters["camera.stereo_frame"])
+        if calibration is not full:
+            self._tell_once(
+                f"camera_info is of {full.width}x{full.height} pixels, the image has {calibration.width}x"
+                f"{calibration.height}, the same shape; expected the same size. K is scaled to the image: if the image "
+                "was cropped, take the camera_info that belongs to it"
+            )
         if max(calibration.width, calibration.height) < LEAST_SIDE:
             raise SrayError(
                 ErrorCode.BAD_CAMERA_INFO,
@@ -49,42 +69,82 @@ class FrameReader:
         self._calibration = calibration
         return Frame(
             torch.from_numpy(self._rectifier.picture(calibration, picture)),
-            _camera(calibration, arrival.map_from_camera),
+            calibration.camera(arrival.map_from_camera @ centre),
             self._depth(arrival, calibration),
             stamp_ns=arrival.stamp_ns,
             name=f"image at {arrival.stamp_ns * 1e-9:.3f} s",
         )
 
+    def picture(self, arrival: Arrival) -> Picture:
+        """RGB as it came, not rectified. Raises SrayError as `frame`."""
+        return self._picture(arrival, self._full(arrival))
+
     def labels(self, image: Image) -> UInt8[Tensor, "height width"]:
-        """Class indices, 255 unlabelled, rectified as the camera's images are. Raises SrayError BAD_ENCODING."""
+        """Class indices, 255 unlabelled, rectified as the camera's images are.
+
+        Raises SrayError BAD_ENCODING, also if they have not the shape of the camera's images.
+        """
         labels, calibration = read_labels(image), self._calibration
         if calibration is None:
             return torch.from_numpy(labels)
+        self._check_shape(labels, calibration, "a label image")
         labels = nearest_exact(labels, calibration.width, calibration.height)
         return torch.from_numpy(self._rectifier.labels(calibration, labels))
+
+    def _full(self, arrival: Arrival) -> Calibration:
+        return read_camera_info(arrival.info, is_rectified=self._parameters["camera.rectified"])
+
+    def _picture(self, arrival: Arrival, calibration: Calibration) -> Picture:
+        return read_image(arrival.image, fits=calibration.fits, bit_depth=self._bit_depth)
 
     def _depth(self, arrival: Arrival, calibration: Calibration) -> Float[Tensor, "height width"] | None:
         """Depth guides sampling and is never required: one that cannot be used is reported, and done without."""
         if arrival.depth is None:
             return None
-        frames = arrival.depth.header.frame_id, arrival.image.header.frame_id
-        if frames[0] != frames[1] and frames != self._odd_frames:
-            self._odd_frames = frames  # told once: some drivers have two names for one frame
-            self._report(
-                SrayError(
-                    ErrorCode.BAD_CAMERA_INFO,
-                    f"depth is in frame {frames[0]!r}, the image in {frames[1]!r}; expected depth registered to the "
-                    "colour camera. It is used all the same: take the registered topic, or set depth.use to false",
-                )
-            )
         try:
+            _check_frame(arrival, arrival.depth)
             metres = read_depth(arrival.depth)
+            self._check_shape(metres, calibration, "a depth image")
         except SrayError as error:
             self._report(error)
             return None
-        # Depth comes in the colour camera's frame, at its own size or another of the same shape.
         metres = nearest_exact(metres, calibration.width, calibration.height)
         return torch.from_numpy(self._rectifier.depth(calibration, metres))
+
+    def _check_shape(self, picture: NDArray[Any], calibration: Calibration, what: str) -> None:
+        height, width = picture.shape
+        if not same_aspect((width, height), (calibration.width, calibration.height)):
+            raise SrayError(
+                ErrorCode.BAD_ENCODING,
+                f"{what} is {width}x{height}, the camera's image {calibration.width}x{calibration.height}; expected "
+                "one of the same pixels, at this size or another of its shape. Take the topic that is registered to "
+                "the colour camera",
+            )
+
+    def _tell_once(self, words: str) -> None:
+        if words != self._told:
+            self._told = words
+            self._tell(words)
+
+
+def _check_frame(arrival: Arrival, depth: Image) -> None:
+    """Raises SrayError BAD_CAMERA_INFO if depth is in a frame that is not where the colour camera is."""
+    frames = depth.header.frame_id, arrival.image.header.frame_id
+    if frames[0] == frames[1]:
+        return
+    apart = "and TF does not say that they are one place"
+    if arrival.camera_from_depth is not None:
+        distance = float(np.linalg.norm(arrival.camera_from_depth[:3, 3]))
+        cosine = (np.trace(arrival.camera_from_depth[:3, :3]) - 1) / 2
+        angle = float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+        if distance < SAME_PLACE and angle < SAME_DIRECTION:
+            return
+        apart = f"{distance:.3f} m and {angle:.1f} degrees away"
+    raise SrayError(
+        ErrorCode.BAD_CAMERA_INFO,
+        f"depth is in frame {frames[0]!r}, the image in {frames[1]!r}, {apart}; expected depth registered to the "
+        "colour camera, so it is not used. Take the registered topic, or set depth.use to false",
+    )
 
 
 def camera_of_request(info: CameraInfo, map_from_camera: Matrix) -> Camera:
@@ -97,9 +157,4 @@ def camera_of_request(info: CameraInfo, map_from_camera: Matrix) -> Camera:
             f"camera_info of the request has size {info.width}x{info.height}; expected at most {LARGEST_REQUEST} "
             "columns and rows",
         )
-    return _camera(read_camera_info(pinhole, is_rectified=False), map_from_camera)
-
-
-def _camera(calibration: Calibration, map_from_camera: Matrix) -> Camera:
-    intrinsics = torch.from_numpy(np.asarray(calibration.intrinsics)).float()
-    return Camera.at(map_from_camera, intrinsics, calibration.width, calibration.height)
+    return read_camera_info(pinhole).camera(map_from_camera)

@@ -50,6 +50,8 @@ class Arrival:
     map_from_camera: Matrix
     since: float
     """Steady seconds: when the image and its camera_info had come."""
+    camera_from_depth: Matrix | None = None
+    """Where depth is of another frame than the image, and TF knows how they stand to each other."""
 
     @property
     def stamp_ns(self) -> int:
@@ -219,7 +221,10 @@ class CameraInputs:
         expects_depth = self.depth is not None and self.depth.received > 0
 
         def deliver(map_from_camera: Matrix) -> None:
-            self._deliver(Arrival(image, info, self._depth_at(stamp_ns), map_from_camera, since))
+            depth, apart = self._depth_at(stamp_ns), None
+            if depth is not None and depth.header.frame_id != image.header.frame_id:
+                apart = self._poses.between(image.header.frame_id, depth.header.frame_id)
+            self._deliver(Arrival(image, info, depth, map_from_camera, since, apart))
 
         self._poses.put(
             Waiting(

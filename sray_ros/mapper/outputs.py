@@ -26,7 +26,6 @@ from sray_ros.common.conversions import (
     cloud_message,
     image_message,
     label_info_message,
-    read_image,
 )
 from sray_ros.common.poses import body_pose
 from sray_ros.mapper.declarations import OF_A_VIEW, OF_THE_STATE
@@ -77,11 +76,11 @@ class Publications:
         header = Header(stamp=self._now(), frame_id=self._map_frame)
         self._publishers["keyframes"].publish(PoseArray(header=header, poses=list(self._poses.values())))
 
-    def keyframe_image(self, image: Image | CompressedImage) -> None:
+    def keyframe_image(self, image: Image | CompressedImage, decoded: Callable[[], Picture]) -> None:
         """The picture of a new keyframe as it came, not rectified, as its labels will be; decoded if need be."""
         self._publish(
             "keyframe/image",
-            lambda: image if isinstance(image, Image) else image_message(image.header, read_image(image), "rgb8"),
+            lambda: image if isinstance(image, Image) else image_message(image.header, decoded(), "rgb8"),
         )
 
     def frustums(self, rendering: Rendering) -> None:

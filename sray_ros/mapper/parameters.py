@@ -34,6 +34,12 @@ PARAMETERS = (
         "camera.rectified", False, "the image is rectified: use P of camera_info, and no distortion"
     ),
     NodeParameter(
+        "camera.stereo_frame", "",
+        "a stereo pair's second camera, whose P[0,3] is not 0: its frame is its own optical centre (own: most "
+        "drivers), or the first camera's (first: as camera_info is defined); empty: refused",
+        choices=("", "own", "first"),
+    ),
+    NodeParameter(
         "qos_overrides.reliability", "auto", "reliability asked of the inputs; auto: what their publishers offer",
         choices=("auto", "reliable", "best_effort"), applies=ON_ACTIVATE,
     ),

@@ -116,6 +116,13 @@ class PoseQueue:
         for queued in queue:
             queued.waiting.refuse(error)
 
+    def between(self, frame: str, other: str) -> Matrix | None:
+        """frame_from_other as TF last heard; None if it connects them not, or not by a rigid transform."""
+        try:
+            return matrix_of_transform(self._buffer.lookup_transform(frame, other, Time()).transform)
+        except (tf2_ros.TransformException, SrayError):
+            return None
+
     def __len__(self) -> int:
         return len(self._queue)
 

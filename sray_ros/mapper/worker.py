@@ -81,7 +81,7 @@ class MappingWork:
         self._health = health
         self._logger = logger
         self._on_handled = on_handled
-        self._reader = FrameReader(parameters, self.report)
+        self._reader = FrameReader(parameters, self.report, logger.warning)
         self._early_labels: OrderedDict[int, Labels] = OrderedDict()
         self._last_camera: Camera | None = None
         self._last_render = float("-inf")
@@ -233,7 +233,7 @@ class MappingWork:
         if added.keyframe is not None or added.left:
             self._publications.keyframes(self.mapper)
         if added.keyframe is not None:
-            self._publications.keyframe_image(arrival.image)
+            self._publications.keyframe_image(arrival.image, partial(self._reader.picture, arrival))
             for labels in list(self._early_labels.values()):
                 self._supervise(labels)
         if self._is_due(added.keyframe is not None):

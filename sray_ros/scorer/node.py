@@ -1,8 +1,11 @@
 """Compares label images with ground truth by stamp: strict mIoU on a topic and in the log, a table at the end.
 
 Listens to `label/image` and `labels` (mono8, 255 void), to `label/info` for the names, and to `labels/info`, where it
-is published: labels that mean something else than the truth are not scored. Publishes `~/miou`. A truth of another size
-is brought to the label's, nearest-exact. Every label counts once, whichever of the two came first.
+is published: labels that mean something else than the truth are not scored. Publishes `~/miou`. Every label counts
+once, whichever of the two came first.
+
+Labels are of rectified views, the truth is of the camera's own pictures: it is rectified by `camera_info`, where
+somebody publishes it, and then brought to the label's size, nearest-exact.
 """
 
 from __future__ import annotations
@@ -21,15 +24,18 @@ import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import Image
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32
 from vision_msgs.msg import LabelInfo
 
+from sray.calibration import said_by
+from sray.camera_info import read_camera_info
 from sray.errors import ErrorCode, SrayError
 from sray.frames import nearest_exact
 from sray.label_space import LABEL_SPACES, VOID
 from sray.metrics import ConfusionMatrix
+from sray.rectification import Rectifier
 from sray_ros.common.conversions import Picture, nanoseconds, read_labels
 from sray_ros.common.signals import init_until_signalled
 
@@ -43,6 +49,9 @@ class LabelScorer(Node):
         self._declare("output", "", "JSON file for the scores; the pictures go to <name>_images beside it")
         self._declare("queue_size", 300, "labels, and truths, kept while their counterpart is missing", (1, 100_000))
         self._declare("log_period", 5.0, "seconds (steady time) between log lines with the mIoU so far", (0.1, 3600.0))
+        self._declare(
+            "camera.rectified", False, "the truth is of rectified pictures: camera_info's D and R are not used"
+        )
         self._declare("end_after", 0.0, "end after so many seconds without a new label; 0: never", (0.0, 86400.0))
         space = str(self._value("label_space"))
         if space not in LABEL_SPACES:
@@ -54,6 +63,8 @@ class LabelScorer(Node):
         self._output = Path(str(self._value("output"))).expanduser() if self._value("output") else None
         self._labels: OrderedDict[int, Picture] = OrderedDict()
         self._truths: OrderedDict[int, Picture] = OrderedDict()
+        self._rectifier = Rectifier()
+        self._camera_info: CameraInfo | None = None
         self._last_label = 0.0
         self._last_line = 0.0
         self._truth_names: dict[int, str] | None = None
@@ -71,6 +82,9 @@ class LabelScorer(Node):
         # Reliable: a lost picture is a missing score. A segmenter that offers best effort is named in the log.
         self.create_subscription(Image, "label/image", self._on_label, QoSProfile(depth=20))
         self.create_subscription(Image, "labels", self._on_truth, QoSProfile(depth=100))
+        # Best effort hears both kinds of publishers; a camera's calibration does not change from one to the next.
+        of_a_sensor = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, of_a_sensor)
 
     def _declare(self, name: str, default: Any, text: str, within: tuple[float, float] | None = None) -> None:
         described = ParameterDescriptor(description=text, read_only=True)
@@ -116,6 +130,17 @@ class LabelScorer(Node):
             if self.scored:
                 self._matrix, self.scored = ConfusionMatrix(len(self._names)), 0
 
+    def _on_camera_info(self, info: CameraInfo) -> None:
+        is_first, self._camera_info = self._camera_info is None, info
+        if is_first:
+            for stamp in [stamp for stamp in self._labels if stamp in self._truths]:
+                self._score(stamp, self._labels.pop(stamp), self._truths.pop(stamp))
+
+    @property
+    def _knows_the_lens(self) -> bool:
+        """Whether a truth can be rectified, or nobody says that it has to be."""
+        return self._camera_info is not None or not self.count_publishers(self.resolve_topic_name("camera_info"))
+
     def _on_label(self, message: Image) -> None:
         self._last_label = time.monotonic()
         self._take(message, self._labels)
@@ -133,14 +158,20 @@ class LabelScorer(Node):
         waiting[stamp] = picture
         while len(waiting) > int(self._value("queue_size")):
             waiting.popitem(last=False)
-        if stamp in self._labels and stamp in self._truths:
+        if stamp in self._labels and stamp in self._truths and self._knows_the_lens:
             self._score(stamp, self._labels.pop(stamp), self._truths.pop(stamp))
 
     def _score(self, stamp: int, label: Picture, truth: Picture) -> None:
         if self._mismatch:
             return
-        if truth.shape != label.shape:
-            truth = nearest_exact(truth, label.shape[1], label.shape[0])
+        try:
+            truth = self._rectified(truth)
+        except SrayError as error:
+            self.get_logger().error(
+                f"the label image at {stamp / 1e9:.3f} s is not scored: {error}", throttle_duration_sec=5.0
+            )
+            return
+        truth = nearest_exact(truth, label.shape[1], label.shape[0])
         try:
             self._matrix.update(label, truth)
         except ValueError as error:
@@ -163,6 +194,15 @@ class LabelScorer(Node):
                 folder = self._output.with_name(f"{self._output.stem}_images") / kind
                 folder.mkdir(parents=True, exist_ok=True)
                 cv2.imwrite(str(folder / f"{stamp}.png"), picture)
+
+    def _rectified(self, truth: Picture) -> Picture:
+        """As the mapper rectifies the picture of this truth. Raises SrayError BAD_CAMERA_INFO."""
+        if self._camera_info is None:
+            return truth
+        calibration = read_camera_info(self._camera_info, is_rectified=bool(self._value("camera.rectified")))
+        with said_by("camera_info"):
+            calibration = calibration.of_pictures(truth.shape[1], truth.shape[0])
+        return self._rectifier.labels(calibration, truth)
 
     def report(self) -> str:
         """Writes `output`, if asked for, and returns the table."""

@@ -13,6 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.mapping.refusals import memory_errors
+from sray.pictures import BitDepth
 from sray.segmentation import ClassMapping, Pretrained, Segmentation, Segmenter, load_mapping, load_pretrained
 from sray_ros.common.conversions import read_image
 from sray_ros.common.model_choice import device_of
@@ -34,6 +35,7 @@ class SegmentingWork:
         self._segmenters: dict[str, Segmenter | SrayError] = {}
         """By label space; or why there is none."""
         self.device = torch.device("cpu")
+        self._bit_depth = BitDepth()
         self.sha256 = ""
         """Of the model, once it is loaded."""
 
@@ -77,7 +79,7 @@ class SegmentingWork:
         if segmenter is None:
             raise SrayError(ErrorCode.MODEL_MISMATCH, "no label space is known; set label_space")
         segmenter.threshold = self._parameters["threshold"]
-        picture = read_image(message)
+        picture = read_image(message, bit_depth=self._bit_depth)
         height, width = picture.shape[:2]
         with memory_errors(f"label a picture of {width}x{height}", "smaller pictures or a smaller model"):
             return segmenter.segment(picture)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
@@ -137,15 +135,6 @@ def picture_size(path: Path) -> tuple[int, int]:
     """Width and height. Raises SrayError(BAD_FILE) if the picture cannot be read."""
     height, width = read_picture(path, cv2.IMREAD_COLOR).shape[:2]
     return width, height
-
-
-def claimed_size(data: bytes, formats: tuple[str, ...]) -> tuple[int, int] | None:
-    """Width and height of an encoded picture, which is not decoded; None if it is of none of Pillow's `formats`."""
-    try:
-        with Image.open(io.BytesIO(data), formats=formats) as picture:
-            return int(picture.width), int(picture.height)
-    except Exception:  # Pillow raises whatever its parsers do, and refuses bombs
-        return None
 
 
 def metres_of(raw: NDArray[Any], path: Path | str, per_metre: float = 1000) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sray.label_space import LabelSpace
+from sray.pictures import claimed_size, decode
 from sray.sampling import ROOM_BOUNDS
 from sray.sequence import stamp_of
 from sray_train.data.label_pictures import LabelPictures
@@ -30,7 +31,6 @@ from sray_train.data.recording import (
     Pictures,
     bad_file,
     batch_of_cameras,
-    claimed_size,
     metres_of,
     usable_poses,
 )
@@ -172,11 +172,11 @@ class SensRecording(PictureRecording):
                 raise self._bad_frame(position, f"has {len(payload)} bytes of raw colour", f"{width * height * 3}")
             raw: NDArray[np.uint8] = np.frombuffer(payload, np.uint8).reshape(height, width, 3).copy()
             return raw  # writable, as torch wants it
-        found = claimed_size(payload, ("PNG", "JPEG"))
-        if found is not None and found != (width, height):  # before a small file becomes a huge picture
+        found = claimed_size(payload)
+        if found not in (None, (width, height), (height, width)):  # before a small file becomes a huge picture
+            assert found is not None
             raise self._bad_frame(position, f"is {found[0]}x{found[1]}, others {width}x{height}", "one size")
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        bgr = cv2.imdecode(np.frombuffer(payload, np.uint8), flags) if found else None
+        bgr = decode(payload, lambda *size: size == (width, height), cv2.IMREAD_COLOR) if found else None
         if bgr is None:
             raise self._bad_frame(position, "has colour that cannot be decoded", f"a {self.header.colour_codec}")
         rgb: NDArray[np.uint8] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

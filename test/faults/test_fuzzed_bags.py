@@ -20,10 +20,10 @@ import pytest
 from bag_fixtures import make_frames, read_messages, rewrite
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from sray.camera_info import read_camera_info
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
 from sray_ros.common.conversions import read_depth, read_image, read_labels
-from sray_ros.common.rectification import check_size, read_camera_info
 from sray_ros.player.bag_recording import BagRecording
 from sray_train.tools.bags import BagEncoding, write_bag
 from sray_train.tools.bags.check import check_bag
@@ -256,6 +256,6 @@ def test_absurd_camera_infos(batch: int) -> None:
         message.binning_x, message.roi.width = random.choice((0, 1, 2**32 - 1)), random.choice((0, 0, 7))
 
         def act() -> None:
-            check_size(read_camera_info(message, random.random() < 0.5), np.zeros((8, 8, 3), np.uint8))  # noqa: B023
+            read_camera_info(message, is_rectified=random.random() < 0.5).of_pictures(8, 8)  # noqa: B023
 
         only_sray_errors(seed, act, CODES)

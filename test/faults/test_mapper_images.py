@@ -47,7 +47,7 @@ def not_finite(image: Image, info: CameraInfo) -> None:
 
 
 def other_size(image: Image, info: CameraInfo) -> None:
-    info.width = 96
+    info.width, info.k[2] = 96, 47.5
 
 
 def unknown_lens(image: Image, info: CameraInfo) -> None:
@@ -133,7 +133,7 @@ def test_bytes_that_are_no_picture_are_refused(mapper: MapperProcess, frames: li
             mapper._info.publish(info_of(frames[0], header))
             mapper._compressed.publish(CompressedImage(header=header, format="jpeg", data=array.array("B", data)))
             mapper.wait_handled(float(second))
-        assert mapper.says("BAD_ENCODING: a compressed image ('jpeg') is no whole jpeg or png"), mapper.lines
+        assert mapper.says("BAD_ENCODING: a compressed image ('jpeg') is no whole jpeg, png"), mapper.lines
         assert mapper.fact("refused BAD_ENCODING") == str(before + 3)
         assert mapper.renders(frames[:3], 60.0)
     finally:

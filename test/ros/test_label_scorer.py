@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_listener import Listener, listening
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32
 from vision_msgs.msg import LabelInfo, VisionClass
 
@@ -190,3 +190,31 @@ def test_nothing_to_score_is_said_and_null(listener: Listener, tmp_path: Path) -
     record = json.loads((tmp_path / "scores.json").read_text())
     assert record["strict_miou"] is None and record["total_accuracy"] is None
     assert session.miou == []
+
+
+@pytest.mark.shows("label_scorer")
+@pytest.mark.fault("ground truth of a camera with a lens, scored against rectified views", code="none",
+                   says="nowhere: the truth is rectified by camera_info, as the pictures are",
+                   recovery="none needed")  # fmt: skip
+def test_the_truth_of_a_camera_with_a_lens_is_rectified(listener: Listener) -> None:
+    info = CameraInfo(width=32, height=24, distortion_model="plumb_bob", d=[-0.3, 0.1, 0.0, 0.0, 0.0])
+    info.k = [24.0, 0.0, 15.5, 0.0, 24.0, 11.5, 0.0, 0.0, 1.0]
+    columns, rows = np.meshgrid(np.arange(32), np.arange(24))
+    distorted = ((columns // 3 + rows // 3) % 2).astype(np.uint8)
+    rectified = cv2.undistort(distorted, np.array(info.k).reshape(3, 3), np.array(info.d))
+    inner = np.full((24, 32), VOID, np.uint8)  # undistort() blends, which a label does not: away from edges
+    flat = cv2.morphologyEx(rectified, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) == 0
+    inner[flat] = rectified[flat]
+    assert 0.1 < (distorted[flat] != rectified[flat]).mean() < 0.9
+    session = Session(listener)
+    publisher = listener.node.create_publisher(CameraInfo, "camera_info", 10)
+    assert listener.until(lambda: bool(publisher.get_subscription_count()))
+    listener.meet("/label_scorer")
+    truth = distorted.copy()
+    session.truth(10**9, truth.tolist())
+    session.label(10**9, rectified.tolist())
+    assert not session.scored(1, 1.0)  # somebody publishes camera_info, and it has not come
+    publisher.publish(info)
+    assert session.scored(1)
+    assert session.miou[0].data > 0.9
+    assert "1 label images against ground truth" in session.end()

@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from bag_fixtures import Message, make_frames, rewrite
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import Image
 
 from sray.errors import SrayError
 from sray.label_space import LABEL_SPACES, ROOMS
 from sray_ros.common.conversions import read_depth, read_image
-from sray_ros.common.rectification import read_camera_info
 from sray_ros.mapper.parameters import PARAMETERS
 from sray_train.cli import main
 from sray_train.cli.bag import Bag
 from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
-from sray_train.tools.bags.calibration import complaint_about
 from sray_train.tools.bags.check import BagCheck, check_bag
 from sray_train.tools.bags.choosing import COLOUR, DEPTH, GREY, Wanted
 from sray_train.tools.bags.pictures import bytes_per_pixel
@@ -117,6 +115,26 @@ def turned(**values: float) -> Callable[[Any], None]:
     return change
 
 
+def of_another_size(width: int, height: int) -> Callable[[Any], None]:
+    """A camera of that size, with its principal point in the middle."""
+
+    def change(message: Any) -> None:
+        message.width, message.height = width, height
+        message.k = message.k.copy()
+        message.k[2], message.k[5] = (width - 1) / 2, (height - 1) / 2
+
+    return change
+
+
+def four_times(message: Any) -> None:
+    message.k = message.k * np.array([4, 4, 4, 4, 4, 4, 1, 1, 1])
+
+
+def second_of_a_pair(message: Any) -> None:
+    message.p = message.p.copy()
+    message.p[3] = -0.12 * message.p[0]
+
+
 def zero_focal_length(message: Any) -> None:
     message.k = np.zeros(9)
 
@@ -155,7 +173,13 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "cut messages": (cut("/image"), "4 of 4 messages cannot be used, the first: a message on /image is no sensor_msgs"),
     "no camera_info": (without("/camera_info"), "no camera_info topic"),
     "uncalibrated": (edit("/camera_info", zero_focal_length), "K[0] = 0"),
-    "another size": (edit("/camera_info", setting(width=64)), "is of a 64x24 picture, the image is 32x24"),
+    "another size": (edit("/camera_info", of_another_size(64, 24)), "is of a 64x24 picture, the image is 32x24"),
+    "K of another size": (edit("/camera_info", four_times), "the middle of pictures of about 125x93"),
+    "an unknown lens": (
+        edit("/camera_info", setting(distortion_model="fov")),
+        "distortion model 'fov'; expected plumb",
+    ),
+    "a right camera": (edit("/camera_info", second_of_a_pair), "the second camera of a stereo pair, 0.120 m apart"),
     "unmatched stamps": (edit("/camera_info", shift_stamps(50_000_000)), "0 % of the pictures have one within 0.02 s"),
     "zero stamps": (edit("/image", no_stamp), "100 % are zero"),
     "stamps going back": (edit("/image", first_is_late), "go back 1 times, by up to 48.900 s (after 50.000 s)"),
@@ -190,7 +214,19 @@ def test_each_fault_is_named_with_a_remedy(sound: Path, tmp_path: Path, fault: s
 
 
 NOTED: dict[str, tuple[Change, str]] = {
-    "distortion": (edit("/camera_info", setting(d=np.array([0.1, 0, 0, 0, 0.0]))), "D is not zero: plumb_bob (0.1, 0"),
+    "distortion": (edit("/camera_info", setting(d=np.array([0.1, 0, 0, 0, 0.0]))), "distorted: plumb_bob (0.1, 0"),
+    "a fisheye with D = 0": (
+        edit("/camera_info", setting(distortion_model="equidistant", d=np.zeros(4))),
+        "distorted: equidistant (0, 0, 0, 0)",
+    ),
+    "resized": (
+        edit("/camera_info", of_another_size(64, 48)),
+        "is of a 64x48 picture, the image is 32x24, of the same",
+    ),
+    "depth in another frame": (
+        edit("/depth", lambda m: setattr(m.header, "frame_id", "ir")),
+        "in frame ir, the image in camera_optical_frame",
+    ),
     "no depth": (without("/depth"), "labels come from colour alone"),
     "no labels": (without("/labels", "/labels/info"), "no ground truth"),
     "labels of other stamps": (edit("/labels", shift_stamps(1)), "0 % of the pictures have labels of their very stamp"),
@@ -295,36 +331,6 @@ def test_encodings_are_those_the_node_reads() -> None:
         assert encoding not in (*COLOUR, *GREY)
         with pytest.raises(SrayError):
             read_image(Image(height=4, width=8, encoding=encoding, step=64, data=bytes(256)))
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        {"k": [0.0] * 9},
-        {"k": [float("nan"), 0, 4, 0, 30, 4, 0, 0, 1]},
-        {"k": [-30.0, 0, 4, 0, 30, 4, 0, 0, 1]},
-        {"width": 0},
-        {"binning_x": 2},
-        {"d": [0.1, 0, 0, 0, 0.0]},
-        {"d": [0.1, 0, 0]},
-        {"d": [float("inf"), 0, 0, 0, 0]},
-        {"d": [0.1, 0, 0, 0, 0.0], "distortion_model": "thin_prism"},
-        {"d": [0.1, 0, 0, 0], "distortion_model": "equidistant"},
-        {"d": [0.1, 0, 0, 0, 0], "distortion_model": "equidistant"},
-    ],
-    ids=str,
-)
-def test_camera_infos_are_refused_as_the_node_refuses_them(values: dict[str, Any]) -> None:
-    message = CameraInfo(width=8, height=8, distortion_model="plumb_bob", k=[30.0, 0, 4, 0, 30, 4, 0, 0, 1])
-    for name, value in values.items():
-        setattr(message, name, value)
-    try:
-        read_camera_info(message, False)
-        refused = False
-    except SrayError:
-        refused = True
-    assert bool(complaint_about(message)) == refused
 
 
 def test_waiting_times_are_the_nodes_defaults() -> None:

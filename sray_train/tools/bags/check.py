@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sray.calibration import same_aspect
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID, LabelSpace
 from sray_train.tools.bags.calibration import CameraInfoTopic
@@ -176,7 +177,7 @@ class _Check:
         if not info.name:
             remedy = f"record {CAMERA_INFO} beside the image: the driver publishes it once the camera is calibrated"
             return [problem("camera_info", "no camera_info topic", remedy)]
-        rows = info.rows(self._image.size)
+        rows = info.rows(self._image.possible_sizes)
         if not info.count and not info.unusable:
             rows.append(problem("camera_info", f"{info.name} has no messages", "record it with the image"))
         rows += info.unusable_rows()
@@ -227,9 +228,13 @@ class _Check:
         rows = depth.unusable_rows()
         rows += depth.encoding_rows("32FC1 in metres or 16UC1 in millimetres", "leave it out, or convert it")
         rows += depth.value_rows()
-        if depth.size and self._image.size and depth.size != self._image.size:
-            text = f"{depth.size[0]}x{depth.size[1]}, the image is {self._image.size[0]}x{self._image.size[1]}"
-            rows.append(note("depth: size", text, "record the depth that the driver registers to the colour camera"))
+        registered = "record the depth that the driver registers to the colour camera"
+        if depth.size and self._image.size and not same_aspect(depth.size, self._image.size):
+            text = f"{depth.size[0]}x{depth.size[1]}, the image is {self._image.size[0]}x{self._image.size[1]}, of "
+            rows.append(note("depth: size", f"{text}another shape: the node leaves it out", registered))
+        if depth.count and self._image.frame and depth.frame != self._image.frame:
+            text = f"in frame {listed([depth.frame])}, the image in {listed([self._image.frame])}: the node leaves it "
+            rows.append(note("depth: frame", f"{text}out, unless TF says that they are one place", registered))
         if depth.count and self._image.count:
             share = share_within(self._image.stamps, depth.stamps, self._slop_ns)
             text = f"{depth.name}, {percent(share)} of the pictures have one within {self._slop_ns / 1e9:g} s"
@@ -255,6 +260,9 @@ class _Check:
                 rows.append(problem("labels: classes", text, "convert the scene with this --label-space"))
             known, source = asked, f"label space {self._label_space.name}"
         rows += labels.value_rows(known, source)
+        if labels.size and self._image.size and not same_aspect(labels.size, self._image.size):
+            text = f"{labels.size[0]}x{labels.size[1]}, the image is {self._image.size[0]}x{self._image.size[1]}"
+            rows.append(problem("labels: size", f"{text}, of another shape", "record labels of the image's pixels"))
         if labels.count and self._image.count:
             share = share_within(self._image.stamps, labels.stamps, 0)
             text = f"{labels.name}, {percent(share)} of the pictures have labels of their very stamp"

@@ -9,15 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sray.depth import why_not_metres
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID
-from sray_train.data.recording import claimed_size
+from sray.pictures import FORMATS, claimed_size
 from sray_train.tools.bags.choosing import COLOUR, DEPTH, GREY, LABELS
 from sray_train.tools.bags.rows import Row, listed, note, ok, percent, problem
 from sray_train.tools.bags.stamped import ENOUGH, LARGEST_SIDE, StampedTopic, count
 
 _BYTES = {"mono": 1, "rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4}
-_OPENED = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 _MANY_VOID = 0.9
 
 
@@ -25,6 +25,10 @@ class RawTopic(StampedTopic):
     """sensor_msgs/Image."""
 
     expected: tuple[str, ...] = (*COLOUR, *GREY)
+
+    @property
+    def possible_sizes(self) -> list[tuple[int, int]]:
+        return [self.size] if self.size else []
 
     def __init__(self, subject: str, name: str) -> None:
         super().__init__(subject, name)
@@ -78,6 +82,12 @@ class CompressedTopic(StampedTopic):
     def __init__(self, subject: str, name: str) -> None:
         super().__init__(subject, name)
         self.formats: Counter[str] = Counter()
+        self._turned: Counter[tuple[int, int]] = Counter()
+
+    @property
+    def possible_sizes(self) -> list[tuple[int, int]]:
+        """As stored, and as turned by EXIF tags."""
+        return [size for sizes in (self.sizes, self._turned) for size, _ in sizes.most_common(1)]
 
     def _look(self, message: Any) -> None:
         width, height = _size_in_header(message.data)
@@ -87,6 +97,8 @@ class CompressedTopic(StampedTopic):
         if picture is None:
             raise _undecodable(message, "damaged bytes")
         count(self.sizes, (width, height))
+        if (picture.shape[1] > picture.shape[0]) != (width > height) and width != height:
+            count(self._turned, (height, width))
         count(self.formats, str(message.format))
 
     def format_rows(self) -> list[Row]:
@@ -105,9 +117,12 @@ class DepthTopic(RawTopic):
         super().__init__(subject, name)
         self._unknown = 0.0
         self._looked_at = 0
+        self._no_metres = ""
 
     def _look_inside(self, message: Any, width: int, height: int) -> None:
         depth = self.pixels(message, width, height, "f4" if message.encoding == "32FC1" else "u2")
+        if message.encoding == "32FC1":
+            self._no_metres = self._no_metres or why_not_metres(depth)
         with np.errstate(invalid="ignore"):
             self._unknown += 1 - float(np.mean(np.isfinite(depth) & (depth > 0)))
         self._looked_at += 1
@@ -120,6 +135,9 @@ class DepthTopic(RawTopic):
     def value_rows(self) -> list[Row]:
         if not self._looked_at:
             return []
+        if self._no_metres:
+            found, _, remedy = self._no_metres.partition("; ")
+            return [note("depth: values", found, f"the node leaves it out; {remedy}")]
         text = f"{percent(self.unknown)} of the pixels have no reading"
         if self.unknown > _MANY_VOID:
             return [note("depth: values", text, "is the sensor covered, or the unit wrong? 32FC1 is metres, 16UC1 mm")]
@@ -170,11 +188,11 @@ def bytes_per_pixel(encoding: str) -> int:
 
 
 def _size_in_header(data: NDArray[np.uint8]) -> tuple[int, int]:
-    size = claimed_size(bytes(data), _OPENED)
+    size = claimed_size(data.tobytes())
     if size is None:
         raise SrayError(
             ErrorCode.BAD_ENCODING,
-            f"{len(data)} bytes that are no {', '.join(_OPENED)} picture; expected what image_transport compresses",
+            f"{len(data)} bytes that are no whole {FORMATS}; expected what image_transport compresses",
         )
     return size
 
