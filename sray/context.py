@@ -5,17 +5,20 @@ Axes of everything per view are (views, rays, samples), as M is in eq. 5.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sray.camera import Camera, feature_grid, image_grid
+from sray.camera import Camera, Projection, feature_grid, image_grid
 from sray.encoder import FEATURE_CHANNELS
+from sray.visibility import Surfaces, Visibility, visible_views
 
 DIRECTION_CHANNELS = 4
+SIGHT_CHANNELS = 2
+"""Soft visibility, and signed distance from the view's surface."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class EncodedViews:
     camera: Camera
     """Batch of `views` cameras."""
     features: Float[Tensor, "views channels rows columns"]
+    surfaces: Surfaces | None = field(default=None, kw_only=True)
+    """What the views see, where they have depth and the model reads it."""
 
     @property
     def count(self) -> int:
@@ -46,14 +51,17 @@ class ContextSpace:
     colors: Float[Tensor, "views rays samples 3"]
     """Source colours, 0..1."""
     valid: Bool[Tensor, "views rays samples"]
-    """The sample is in front of the view and inside its image."""
+    """The sample is in front of the view and inside its image; and not hidden from it, if the model asks for that."""
+    sight: Float[Tensor, "views rays samples 2"] | None = None
+    """Soft visibility and signed distance from the view's surface; None unless the model reads them."""
 
 
 class ContextBuilder(nn.Module):
     """Reprojects samples into the source views (eq. 4) and gathers M (eq. 5)."""
 
-    def __init__(self, *, zero_directions: bool) -> None:
+    def __init__(self, *, zero_directions: bool, visibility: Visibility = "none") -> None:
         super().__init__()
+        self.visibility = visibility
         self.direction_mlp = nn.Sequential(  # L21
             nn.Linear(DIRECTION_CHANNELS, 16), nn.ELU(), nn.Linear(16, FEATURE_CHANNELS), nn.ELU()
         )
@@ -76,7 +84,20 @@ class ContextBuilder(nn.Module):
             features = _gather(views.features, feature_grid(projection.pixels, columns, rows))
             colors = _gather(views.images, image_grid(projection.pixels, views.camera.width, views.camera.height))
             directions = direction_difference(views.camera.centre, origin, points)
-        return ContextSpace(features + self.direction_mlp(directions), features, directions, colors, projection.seen)
+            valid, sight = self._visible(views, projection)
+        return ContextSpace(features + self.direction_mlp(directions), features, directions, colors, valid, sight)
+
+    def _visible(self, views: EncodedViews, projection: Projection) -> tuple[Tensor, Tensor | None]:
+        """The views that count for each sample, and what is told of their sight."""
+        valid = projection.seen
+        if self.visibility == "none":
+            return valid, None
+        told = torch.stack([torch.full_like(projection.depth, 0.5), torch.zeros_like(projection.depth)], dim=-1)
+        if views.surfaces is not None:
+            sight = views.surfaces.sight(projection)
+            valid = visible_views(valid, sight.hidden)
+            told = torch.stack([sight.visibility, sight.distance], dim=-1)
+        return valid, told if self.visibility == "full" else None
 
 
 def direction_difference(

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sray.attention import MaskedAttention
-from sray.context import DIRECTION_CHANNELS, ContextSpace
+from sray.context import DIRECTION_CHANNELS, SIGHT_CHANNELS, ContextSpace
 
 RAY_CHANNELS = 16
 STATISTICS = 8
@@ -32,15 +32,16 @@ class Geometry:
 class GeometryNetwork(nn.Module):
     """Table 15. With `statistics`, L7 also gets how well the views' colours and features agree, and L9 a residual.
 
-    Features trained for semantics alone do not find surfaces; agreement in colour does.
+    Features trained for semantics alone do not find surfaces; agreement in colour does. With `sight`, L7 also gets
+    where the views' own depth says that the surface is.
     """
 
-    def __init__(self, channels: int, *, statistics: bool) -> None:
+    def __init__(self, channels: int, *, statistics: bool, sight: bool = False) -> None:
         super().__init__()
         self.statistics = statistics
         self.token_mlp = nn.Sequential(nn.Linear(channels, channels), nn.ELU())  # L1
         self.gate = nn.Linear(channels, 1)  # L2-L3; an ELU before the sigmoid would floor it at 0.27
-        pooled = 2 * channels + (STATISTICS if statistics else 0)
+        pooled = 2 * channels + (STATISTICS if statistics else 0) + (2 * SIGHT_CHANNELS if sight else 0)
         self.pooled_mlp = nn.Sequential(  # L8
             nn.Linear(pooled, 32), nn.ELU(), nn.Linear(32, RAY_CHANNELS), nn.ELU()
         )
@@ -76,11 +77,13 @@ class GeometryNetwork(nn.Module):
         return gated
 
     def _density(self, gated: Tensor, context: ContextSpace) -> Tensor:
-        seen = context.valid.any(0)
-        pooled = torch.cat(mean_and_variance(gated, context.valid.unsqueeze(-1)), dim=-1)  # L5-L7
+        seen, valid = context.valid.any(0), context.valid.unsqueeze(-1)
+        pooled = [*mean_and_variance(gated, valid)]  # L5-L7
         if self.statistics:
-            pooled = torch.cat([pooled, _agreement(context)], dim=-1)
-        along_ray = self.pooled_mlp(pooled)
+            pooled.append(_agreement(context))
+        if context.sight is not None:
+            pooled += mean_and_variance(context.sight.to(gated), valid)
+        along_ray = self.pooled_mlp(torch.cat(pooled, dim=-1))
         attended = self.ray_attention(along_ray, seen)
         along_ray = along_ray + attended if self.statistics else torch.relu(attended)
         return torch.relu(self.density_mlp(self.ray_mlp(along_ray)).squeeze(-1)) * seen

@@ -66,7 +66,9 @@ class SourceViews:
     camera: Camera
     """Batch of `views` cameras."""
     depth: Float[Tensor, "views height width"] | None = None
-    """Camera z in metres, NaN where there is none; None if no view has any."""
+    """Camera z in metres, NaN where there is none; None if no view has any. Of a sensor, or of stereo."""
+    depth_confidence: Float[Tensor, "views height width"] | None = None
+    """How sure the depth is, 0..1; None: 1 wherever there is depth."""
 
     @staticmethod
     def from_frames(frames: Sequence[Frame]) -> SourceViews:
@@ -87,9 +89,9 @@ class SourceViews:
         return self.images.shape[0]
 
     def __getitem__(self, index: Tensor | list[int]) -> SourceViews:
-        return SourceViews(self.images[index], self.camera[index], None if self.depth is None else self.depth[index])
+        depth, confidence = (None if each is None else each[index] for each in (self.depth, self.depth_confidence))
+        return SourceViews(self.images[index], self.camera[index], depth, confidence)
 
     def to(self, device: torch.device | str) -> SourceViews:
-        return SourceViews(
-            self.images.to(device), self.camera.to(device), None if self.depth is None else self.depth.to(device)
-        )
+        depth, confidence = (None if each is None else each.to(device) for each in (self.depth, self.depth_confidence))
+        return SourceViews(self.images.to(device), self.camera.to(device), depth, confidence)

@@ -10,14 +10,17 @@ from typing import Any, Literal, get_args
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sray.attention import AttentionVariant, CrossReprojectionAttention
 from sray.context import ContextBuilder, ContextSpace, EncodedViews
 from sray.density import GeometryNetwork
 from sray.encoder import FEATURE_CHANNELS, ResUNet
+from sray.frames import SourceViews
 from sray.ray_model import Head, RayModel, RayOutput
-from sray.sampling import Spacing
+from sray.sampling import ROOM_BOUNDS, Bounds, Spacing
 from sray.view_weights import SemanticWeightNetwork
+from sray.visibility import Surfaces, Visibility
 from sray.volume import composite, compositing_weights, step_lengths
 
 __all__ = ["RayHead", "RayOutput", "SemanticRay", "SemanticRayConfig", "SemanticRayOptions"]
@@ -39,6 +42,10 @@ class SemanticRayConfig:
     """The geometry-aware network also sees how well colours and features agree. False: Table 15 to the letter."""
     spacing: Spacing = "log"
     """Even samples in log depth, or in inverse depth (the paper's)."""
+    visibility: Visibility = "none"
+    """What the source views' own depth, where they have some, says of who sees a sample. `mask`: views that do not see
+    it do not count for it. `full`: the weight and geometry networks also read how well each view sees it. `none`: the
+    paper's, a view sees all that is inside its image."""
     tau: float = 0.7
     """Each of m valid views weighs between tau/m and 1/(tau m) (eq. 12); Table 8 prefers 0.7."""
 
@@ -48,6 +55,7 @@ class SemanticRayConfig:
         for name, value, known in (
             ("attention", self.attention, get_args(AttentionVariant)),
             ("spacing", self.spacing, get_args(Spacing)),
+            ("visibility", self.visibility, get_args(Visibility)),
         ):
             if value not in known:
                 raise ValueError(f"{name} is {value!r}; expected one of {', '.join(known)}")
@@ -57,7 +65,12 @@ class SemanticRayConfig:
     @staticmethod
     def paper(classes: int, **overrides: Any) -> SemanticRayConfig:
         """The paper's tables to the letter, for the record and for ablations."""
-        letter: dict[str, Any] = {"residual_attention": False, "density_statistics": False, "spacing": "inverse"}
+        letter: dict[str, Any] = {
+            "residual_attention": False,
+            "density_statistics": False,
+            "spacing": "inverse",
+            "visibility": "none",
+        }
         return SemanticRayConfig(classes, **{**letter, **overrides})
 
 
@@ -71,6 +84,9 @@ class SemanticRayOptions:
     """Cross-Reprojection Attention, or an ablation (Table 3)."""
     tau: float = 0.7
     """Bound on the view weights (eq. 12)."""
+    visibility: Visibility = "none"
+    """What the source views' own depth says of who sees a sample: `mask` leaves out views that do not, `full` also
+    tells the weight and geometry networks. Trained with the scenes' depth, worn as sensors and stereo wear it."""
 
     def __post_init__(self) -> None:
         if self.preset not in get_args(Preset):
@@ -80,7 +96,7 @@ class SemanticRayOptions:
     def config(self, classes: int) -> SemanticRayConfig:
         """The network for a label space of so many classes."""
         preset = SemanticRayConfig.paper if self.preset == "paper" else SemanticRayConfig
-        return preset(classes, attention=self.attention, tau=self.tau)
+        return preset(classes, attention=self.attention, tau=self.tau, visibility=self.visibility)
 
 
 class RayHead(Head):
@@ -91,8 +107,9 @@ class RayHead(Head):
         self.attention = CrossReprojectionAttention(
             FEATURE_CHANNELS, config.attention, residual=config.residual_attention
         )
-        self.view_weights = SemanticWeightNetwork(FEATURE_CHANNELS, config.tau)
-        self.geometry = GeometryNetwork(FEATURE_CHANNELS, statistics=config.density_statistics)
+        sight = config.visibility == "full"
+        self.view_weights = SemanticWeightNetwork(FEATURE_CHANNELS, config.tau, sight=sight)
+        self.geometry = GeometryNetwork(FEATURE_CHANNELS, statistics=config.density_statistics, sight=sight)
         self.classifier = nn.Linear(FEATURE_CHANNELS, config.classes)
 
     def forward(
@@ -135,13 +152,44 @@ class SemanticRay(RayModel):
     def __init__(self, config: SemanticRayConfig) -> None:
         super().__init__(config)
         self.encoder = ResUNet()
-        self.context = ContextBuilder(zero_directions=config.residual_attention)
+        self.context = ContextBuilder(zero_directions=config.residual_attention, visibility=config.visibility)
         self.coarse: RayHead = RayHead(config)
         self.fine: RayHead = RayHead(config)
 
     @classmethod
     def from_options(cls, options: SemanticRayOptions, classes: int) -> SemanticRay:
         return cls(options.config(classes))
+
+    @property
+    def reads_depth(self) -> bool:
+        return bool(self.config.visibility != "none")
+
+    def encode(
+        self,
+        views: SourceViews,
+        features: Float[Tensor, "views channels rows columns"] | None = None,
+        bounds: Bounds = ROOM_BOUNDS,
+    ) -> EncodedViews:
+        """Features, and the surfaces that the views' depth shows, if the model asks who sees what."""
+        encoded = super().encode(views, features, bounds)
+        return replace(encoded, surfaces=Surfaces.of(views)) if self.reads_depth else encoded
+
+    def extended(self, visibility: Visibility) -> SemanticRay:
+        """A copy that asks who sees what, for training to go on from; in this model's mode, on its device.
+
+        Inputs that this model does not read get weights of zero: until they are trained, renders change by the mask
+        alone. Raises ValueError for fewer inputs than this model has: what it learned from them would be lost.
+        """
+        known = get_args(Visibility)
+        if known.index(visibility) < known.index(self.config.visibility):
+            raise ValueError(f"the model reads visibility {self.config.visibility}; expected no less, not {visibility}")
+        model = SemanticRay(replace(self.config, visibility=visibility))
+        weights = self.state_dict()
+        for name, wanted in model.state_dict().items():
+            if wanted.shape != weights[name].shape:  # (out, in): new inputs come last
+                weights[name] = F.pad(weights[name], (0, wanted.shape[-1] - weights[name].shape[-1]))
+        model.load_state_dict(weights)
+        return model.to(next(self.parameters()).device).train(self.training)
 
     def observe(
         self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]

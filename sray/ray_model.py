@@ -162,6 +162,11 @@ class RayModel(nn.Module):
         return cls(cls.config_type(classes=classes, **asdict(options)))
 
     @property
+    def reads_depth(self) -> bool:
+        """Whether the network reads the source views' depth, beside the samples that are placed by it."""
+        return False
+
+    @property
     def picture_classifier(self) -> nn.Linear:
         """What reads classes from the encoder's features of single pictures."""
         return self.fine.classifier

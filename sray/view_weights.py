@@ -6,24 +6,28 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sray.context import DIRECTION_CHANNELS, ContextSpace
+from sray.context import DIRECTION_CHANNELS, SIGHT_CHANNELS, ContextSpace
 
 
 class SemanticWeightNetwork(nn.Module):
-    """Scores every view at every sample and bounds the scores' deviation from the mean by tau."""
+    """Scores every view at every sample and bounds the scores' deviation from the mean by tau.
 
-    def __init__(self, channels: int, tau: float) -> None:
+    With `sight`, it also reads how well each view sees the sample.
+    """
+
+    def __init__(self, channels: int, tau: float, *, sight: bool = False) -> None:
         super().__init__()
         self.tau = tau
-        self.mlp = nn.Sequential(  # the 37th input is the validity
-            nn.Linear(channels + DIRECTION_CHANNELS + 1, 16), nn.ELU(), nn.Linear(16, 8), nn.ELU(), nn.Linear(8, 1)
-        )
+        inputs = channels + DIRECTION_CHANNELS + 1 + (SIGHT_CHANNELS if sight else 0)  # the 37th is the validity
+        self.mlp = nn.Sequential(nn.Linear(inputs, 16), nn.ELU(), nn.Linear(16, 8), nn.ELU(), nn.Linear(8, 1))
 
     def forward(self, context: ContextSpace) -> Float[Tensor, "views rays samples"]:
         """Weights that sum to 1 over the valid views of a sample; all zero where no view is valid."""
         valid = context.valid
-        inputs = torch.cat([context.tokens, context.directions, valid.unsqueeze(-1).to(context.tokens)], dim=-1)
-        scores = torch.sigmoid(self.mlp(inputs).squeeze(-1)) * valid
+        inputs = [context.tokens, context.directions, valid.unsqueeze(-1).to(context.tokens)]
+        if context.sight is not None:
+            inputs.append(context.sight)
+        scores = torch.sigmoid(self.mlp(torch.cat(inputs, dim=-1)).squeeze(-1)) * valid
         # Sigmoids of valid views are above 0, so only samples nobody sees have a sum of 0.
         weights = scores / scores.sum(0, keepdim=True).clamp_min(1e-12)
         return project_to_tau_bound(weights.movedim(0, -1), valid.movedim(0, -1), self.tau).movedim(-1, 0)

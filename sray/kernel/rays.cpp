@@ -16,9 +16,11 @@
 
 namespace sray {
 
-constexpr int CHANNELS = 32, DIRECTIONS = 4, RAY_CHANNELS = 16, STATISTICS = 8, POOLED = 2 * CHANNELS;
+constexpr int CHANNELS = 32, DIRECTIONS = 4, RAY_CHANNELS = 16, STATISTICS = 8, SIGHT = 2, POOLED = 2 * CHANNELS;
 constexpr float ABSENT = -1e30f;
 constexpr float STEP_SCALE = 64.0f, POSITION_SCALE = 64.0f;
+// Of sray/visibility.py.
+constexpr float TOLERANCE = 0.02f, RELATIVE_TOLERANCE = 0.02f, SHARPNESS = 4.0f, HIDDEN = 2.0f, REACH = 3.0f;
 
 }  // namespace sray
 
@@ -32,10 +34,12 @@ struct Scene {
     const float *projection;  // (views, 3, 4): K (R | t)
     const float *centres;     // (views, 3)
     const float *origin;      // (3): the target camera's centre
+    const float *surfaces;    // (views, height, width, 2): depth in metres, confidence; 0 where unknown. Null: all is.
 };
 
 struct Network {
     int32_t count, radial, cross_view, residual, statistics;
+    int32_t mask, sight;  // views that a sample is hidden from do not count; how well each sees it is told
     float tau;
     const float *weights;  // (count)
 };
@@ -64,14 +68,13 @@ struct Layers {
     Linear<16, CHANNELS> direction_out;
     Linear<CHANNELS, CHANNELS> token;
     Linear<CHANNELS, 1> gate;
-    Linear<POOLED + STATISTICS, 32> pooled_with_statistics;
-    Linear<POOLED, 32> pooled_plain;
+    Linear<POOLED + STATISTICS + 2 * SIGHT, 32> pooled;  // inputs that the network lacks have weights of zero
     Linear<32, RAY_CHANNELS> pooled_out;
     Attention<RAY_CHANNELS> ray_attention;
     Linear<RAY_CHANNELS, RAY_CHANNELS> ray, density_in;
     Linear<RAY_CHANNELS, 1> density_out;
     Linear<CHANNELS + DIRECTIONS, 1> color_score;
-    Linear<CHANNELS + DIRECTIONS + 1, 16> view_in;
+    Linear<CHANNELS + DIRECTIONS + 1 + SIGHT, 16> view_in;  // likewise
     Linear<16, 8> view_middle;
     Linear<8, 1> view_out;
     LayerNorm<CHANNELS> radial_norm, cross_norm;
@@ -80,8 +83,7 @@ struct Layers {
     explicit Layers(const Network &network) {
         Cursor cursor{network.weights};
         direction_in.read(cursor), direction_out.read(cursor);
-        token.read(cursor), gate.read(cursor);
-        network.statistics ? pooled_with_statistics.read(cursor) : pooled_plain.read(cursor);
+        token.read(cursor), gate.read(cursor), pooled.read(cursor);
         pooled_out.read(cursor), ray_attention.read(cursor), ray.read(cursor);
         density_in.read(cursor), density_out.read(cursor), color_score.read(cursor);
         view_in.read(cursor), view_middle.read(cursor), view_out.read(cursor);
@@ -123,7 +125,8 @@ public:
           along_ray(samples * RAY_CHANNELS), seen(samples), colors(samples * 3), weights(samples),
           coordinate(samples), depth(samples), positions(samples * CHANNELS),
           projected(std::max(views, samples) * 3 * CHANNELS), gathered(std::max(views, samples) * CHANNELS),
-          scores(std::max(views, samples)), bias(std::max(views, samples)), tap(views * 3), blend(views) {}
+          scores(std::max(views, samples)), bias(std::max(views, samples)), tap(views * 3), blend(views),
+          column(views), row(views), sight(views * SIGHT) {}
 
     void render(const Rays &rays, int first, const Found &found) {
         const int count = std::min(LANES, rays.rays - first);
@@ -176,6 +179,8 @@ private:
     std::vector<Lanes> weights, coordinate, depth;  // (samples)
     std::vector<Lanes> positions;     // (samples, channels)
     std::vector<Lanes> projected, gathered, scores, bias, tap, blend;
+    std::vector<Lanes> column, row;   // (views): where one sample falls, pixels
+    std::vector<Lanes> sight;         // (views, 2): soft visibility of one sample, its distance from the view's surface
 
     void read(const Rays &rays, int first, int count) {
         for (int lane = 0; lane < LANES; ++lane) {
@@ -205,15 +210,17 @@ private:
             point[axis] = scene.origin[axis] + from_target[axis];
         }
         normalize(from_target);
+        find_views(s, point);
         Spread<CHANNELS> gated_spread, feature_spread;
         Spread<3> color_spread;
-        gated_spread.clear(), feature_spread.clear(), color_spread.clear();
+        Spread<SIGHT> sight_spread;
+        gated_spread.clear(), feature_spread.clear(), color_spread.clear(), sight_spread.clear();
         Lanes seen_by = all(0);
         for (int v = 0; v < views; ++v) {
             Lanes feature[CHANNELS], color[4], gated[CHANNELS + DIRECTIONS];
             Lanes *token = &tokens[(v * samples + s) * CHANNELS];
-            const Lanes is_valid = sample(v, point, feature, color);
-            valid[v * samples + s] = is_valid;
+            sample(v, feature, color);
+            const Lanes is_valid = valid[v * samples + s];
             seen_by += is_valid;
             const Lanes share = is_valid / max(seen_by, all(1));
 
@@ -233,12 +240,13 @@ private:
                 feature_spread.add(feature, is_valid, share);
                 color_spread.add(color, is_valid, share);
             }
+            if (purpose != TINT && network.sight) sight_spread.add(&sight[v * SIGHT], is_valid, share);
             if (purpose == LOOK) continue;
             for (int i = 0; i < DIRECTIONS; ++i) gated[CHANNELS + i] = difference[i];
             const Lanes score = layers.color_score.dot(gated);
             blend[v] = is_valid > all(0) ? score : all(ABSENT);
             for (int c = 0; c < 3; ++c) tap[v * 3 + c] = color[c];
-            if (purpose == SHADE) view_weights[v * samples + s] = score_view(token, difference, is_valid);
+            if (purpose == SHADE) view_weights[v * samples + s] = score_view(v, token, difference, is_valid);
         }
         if (purpose != LOOK) blend_colors(s);
         if (purpose == TINT) return;
@@ -246,7 +254,7 @@ private:
         seen[s] = seen_by > all(0) ? all(1) : all(0);
 
         const Lanes inverse = 1.0f / max(seen_by, all(1));
-        Lanes pooled[POOLED + STATISTICS], hidden[32];
+        Lanes pooled[POOLED + STATISTICS + 2 * SIGHT] = {}, hidden[32];
         for (int c = 0; c < CHANNELS; ++c) {
             pooled[c] = gated_spread.mean[c];
             pooled[CHANNELS + c] = gated_spread.squares[c] * inverse;
@@ -261,10 +269,13 @@ private:
             }
             pooled[POOLED + 6] = log_variance(variance * inverse * (1.0f / CHANNELS), alone);
             pooled[POOLED + 7] = seen_by * (1.0f / views);
-            layers.pooled_with_statistics(pooled, hidden);
-        } else {
-            layers.pooled_plain(pooled, hidden);
         }
+        if (network.sight)
+            for (int i = 0; i < SIGHT; ++i) {
+                pooled[POOLED + STATISTICS + i] = sight_spread.mean[i];
+                pooled[POOLED + STATISTICS + SIGHT + i] = sight_spread.squares[i] * inverse;
+            }
+        layers.pooled(pooled, hidden);
         elu<32>(hidden);
         layers.pooled_out(hidden, &along_ray[s * RAY_CHANNELS]);
         elu<RAY_CHANNELS>(&along_ray[s * RAY_CHANNELS]);
@@ -292,8 +303,21 @@ private:
         }
     }
 
-    // Eq. 4: project the points into a view and read its features and colours there; returns 1 where it sees them.
-    Lanes sample(int v, const Lanes *point, Lanes *feature, Lanes *color) const {
+    // Which views count for a sample: those that have it in their image and are not sure that it is hidden; if none
+    // is left, all that have it in their image.
+    void find_views(int s, const Lanes *point) {
+        Lanes any = all(0);
+        for (int v = 0; v < views; ++v) {
+            const Lanes depth_there = project(v, point, valid[v * samples + s]);
+            blend[v] = valid[v * samples + s];
+            if (network.mask) blend[v] *= look_at_surface(v, depth_there);
+            any = max(any, blend[v]);
+        }
+        for (int v = 0; v < views; ++v) valid[v * samples + s] = any > all(0) ? blend[v] : valid[v * samples + s];
+    }
+
+    // Eq. 4: where points fall in a view; returns their depth there, and 1 for those inside its image.
+    Lanes project(int v, const Lanes *point, Lanes &is_inside) {
         const float *p = scene.projection + v * 12;
         Lanes homogeneous[3];
         for (int row = 0; row < 3; ++row)
@@ -301,15 +325,40 @@ private:
                                p[row * 4 + 3];
         const Mask in_front = homogeneous[2] > all(1e-6f);
         const Lanes inverse = 1.0f / (in_front ? homogeneous[2] : all(1));
-        const Lanes x = homogeneous[0] * inverse, y = homogeneous[1] * inverse;
+        const Lanes x = column[v] = homogeneous[0] * inverse, y = row[v] = homogeneous[1] * inverse;
         const Mask inside = (x >= all(-0.5f)) & (x < all(scene.width - 0.5f)) & (y >= all(-0.5f)) &
                             (y < all(scene.height - 0.5f)) & in_front;
+        is_inside = inside ? all(1) : all(0);
+        return homogeneous[2];
+    }
+
+    // The surface that the view sees at the nearest pixel, against a depth there: tells the sight, and returns 0 where
+    // the view is sure not to see it. What is unknown has a confidence of 0.
+    Lanes look_at_surface(int v, Lanes depth_there) {
+        Lanes surface = all(0), confidence = all(0);
+        if (scene.surfaces != nullptr) {
+            const Mask x = integer(round(clamp(column[v], 0, scene.width - 1.0f)));
+            const Mask y = integer(round(clamp(row[v], 0, scene.height - 1.0f)));
+            for (int lane = 0; lane < LANES; ++lane) {
+                const size_t line = static_cast<size_t>(v) * scene.height + y[lane];
+                const float *at = scene.surfaces + (line * scene.width + x[lane]) * 2;
+                surface[lane] = at[0], confidence[lane] = at[1];
+            }
+        }
+        const Lanes tolerances = (depth_there - surface) * (confidence / (TOLERANCE + RELATIVE_TOLERANCE * surface));
+        sight[v * SIGHT] = sigmoid(SHARPNESS * (confidence - tolerances));
+        sight[v * SIGHT + 1] = clamp(tolerances * (1.0f / REACH), -1, 1);
+        return tolerances > all(HIDDEN) ? all(0) : all(1);
+    }
+
+    // A view's features and colours where the sample falls.
+    void sample(int v, Lanes *feature, Lanes *color) const {
+        const Lanes x = column[v], y = row[v];
         // Cell i of the quarter-resolution map is centred at pixel 4 i. Border padding, as the plain version has it.
         interpolate<CHANNELS>(scene.features + static_cast<size_t>(v) * scene.rows * scene.columns * CHANNELS,
                               scene.rows, scene.columns, x * 0.25f, y * 0.25f, feature);
         interpolate<4>(scene.images + static_cast<size_t>(v) * scene.height * scene.width * 4, scene.height,
                        scene.width, x, y, color);
-        return inside ? all(1) : all(0);
     }
 
     // Bilinear, channels last: each lane reads its four cells whole, then lanes and channels change places.
@@ -344,11 +393,12 @@ private:
     }
 
     // Table 14, before the bound.
-    Lanes score_view(const Lanes *token, const Lanes *difference, Lanes is_valid) const {
-        Lanes inputs[CHANNELS + DIRECTIONS + 1], hidden[16], last[8];
+    Lanes score_view(int v, const Lanes *token, const Lanes *difference, Lanes is_valid) const {
+        Lanes inputs[CHANNELS + DIRECTIONS + 1 + SIGHT] = {}, hidden[16], last[8];
         for (int c = 0; c < CHANNELS; ++c) inputs[c] = token[c];
         for (int i = 0; i < DIRECTIONS; ++i) inputs[CHANNELS + i] = difference[i];
         inputs[CHANNELS + DIRECTIONS] = is_valid;
+        for (int i = 0; network.sight && i < SIGHT; ++i) inputs[CHANNELS + DIRECTIONS + 1 + i] = sight[v * SIGHT + i];
         layers.view_in(inputs, hidden);
         elu<16>(hidden);
         layers.view_middle(hidden, last);

@@ -31,13 +31,13 @@ def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
 class _Scene(ctypes.Structure):
     _fields_ = [
         *_fields(ctypes.c_int32, "views rows columns height width"),
-        *_fields(_Floats, "features images projection centres origin"),
+        *_fields(_Floats, "features images projection centres origin surfaces"),
     ]
 
 
 class _Network(ctypes.Structure):
     _fields_ = [
-        *_fields(ctypes.c_int32, "count radial cross_view residual statistics"),
+        *_fields(ctypes.c_int32, "count radial cross_view residual statistics mask sight"),
         ("tau", ctypes.c_float),
         ("weights", _Floats),
     ]
@@ -59,14 +59,18 @@ class _Packed:
     images: Float[Tensor, "views height width 4"]
     projection: Float[Tensor, "views 3 4"]
     centres: Float[Tensor, "views 3"]
+    surfaces: Float[Tensor, "views height width 2"] | None
+    """Depth and confidence."""
 
     @staticmethod
     def of(views: EncodedViews) -> _Packed:
+        surfaces = views.surfaces
         return _Packed(
             views.features.float().permute(0, 2, 3, 1).contiguous(),
             F.pad(views.images.float().permute(0, 2, 3, 1), (0, 1)).contiguous(),
             views.camera.projection.float().contiguous(),
             views.camera.centre.float().contiguous(),
+            None if surfaces is None else torch.stack([surfaces.depth, surfaces.confidence], dim=-1).float(),
         )
 
 
@@ -136,12 +140,14 @@ class NativeRays:
         depths = rays.range.depth_of(coordinates)
         scene = _Scene(
             views, rows, columns, height, width,
-            *map(_pointer, (packed.features, packed.images, packed.projection, packed.centres, origin)),
+            *map(_pointer, (packed.features, packed.images, packed.projection, packed.centres)),
+            *map(_pointer, (origin, packed.surfaces)),
         )  # fmt: skip
         network = _Network(
             weights.numel(),
             config.attention in ("radial", "full"), config.attention in ("cross_view", "full"),
-            config.residual_attention, config.density_statistics, config.tau, _pointer(weights),
+            config.residual_attention, config.density_statistics,
+            config.visibility != "none", config.visibility == "full", config.tau, _pointer(weights),
         )  # fmt: skip
         batch = _Rays(*coordinates.shape, *map(_pointer, (directions, coordinates, depths)))
         threads = ctypes.c_int32(torch.get_num_threads())

@@ -7,16 +7,29 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sray.attention import MaskedAttention
-from sray.context import ContextBuilder
+from sray.context import DIRECTION_CHANNELS, SIGHT_CHANNELS, ContextBuilder
+from sray.density import STATISTICS
+from sray.encoder import FEATURE_CHANNELS
 from sray.model import RayHead
+
+POOLED = 2 * FEATURE_CHANNELS
 
 
 def pack(context: ContextBuilder, head: RayHead) -> Float[Tensor, " weights"]:
-    """All weights as one float32 tensor on the CPU: of each linear layer the (in, out) matrix, then the bias."""
-    geometry = head.geometry
+    """All weights as one float32 tensor on the CPU: of each linear layer the (in, out) matrix, then the bias.
+
+    Statistics and sight, which not every network reads, have rows of zeros where this one does not.
+    """
+    geometry, view_weights = head.geometry, head.view_weights
     parts = [*_linears(context.direction_mlp), *_linears(geometry.token_mlp), *_linear(geometry.gate)]
-    parts += [*_linears(geometry.pooled_mlp), *_attention(geometry.ray_attention), *_linears(geometry.ray_mlp)]
-    parts += [*_linears(geometry.density_mlp), *_linear(geometry.color_score), *_linears(head.view_weights.mlp)]
+    pooled, *after = _linears(geometry.pooled_mlp)
+    if not geometry.statistics:
+        pooled = torch.cat([pooled[:POOLED], pooled.new_zeros(STATISTICS, pooled.shape[1]), pooled[POOLED:]])
+    parts += [_with_rows(pooled, POOLED + STATISTICS + 2 * SIGHT_CHANNELS), *after]
+    parts += [*_attention(geometry.ray_attention), *_linears(geometry.ray_mlp), *_linears(geometry.density_mlp)]
+    score, *after = _linears(view_weights.mlp)
+    score = _with_rows(score, FEATURE_CHANNELS + DIRECTION_CHANNELS + 1 + SIGHT_CHANNELS)
+    parts += [*_linear(geometry.color_score), score, *after]
     for name, step in head.attention.steps.items():
         assert isinstance(step, MaskedAttention)
         if head.attention.residual:
@@ -25,6 +38,11 @@ def pack(context: ContextBuilder, head: RayHead) -> Float[Tensor, " weights"]:
             parts += [norm.weight, norm.bias]
         parts += _attention(step)
     return torch.cat([part.detach().cpu().float().reshape(-1) for part in parts])
+
+
+def _with_rows(matrix: Tensor, rows: int) -> Tensor:
+    """The matrix, with rows of zeros at its end."""
+    return torch.cat([matrix, matrix.new_zeros(rows - matrix.shape[0], matrix.shape[1])])
 
 
 def _linear(layer: nn.Linear) -> list[Tensor]:

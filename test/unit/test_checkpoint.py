@@ -20,6 +20,8 @@ from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.rays import SampleCounts
 
+SHIPPED = Path(__file__).resolve().parents[2] / "models" / "sray_rooms.safetensors"
+
 
 def model_of(config: SemanticRayConfig, seed: int = 0) -> SemanticRay:
     torch.manual_seed(seed)
@@ -55,6 +57,18 @@ def test_every_config_round_trips(tmp_path: Path, variant: AttentionVariant, pre
     for (name, a), (other, b) in zip(model.state_dict().items(), loaded.state_dict().items(), strict=True):
         assert name == other
         assert torch.equal(a, b)
+
+
+def test_the_shipped_checkpoint_predates_visibility_and_loads(tmp_path: Path) -> None:
+    """Its config does not name the field; what is saved of its extension does."""
+    shipped = load_checkpoint(SHIPPED)
+    assert shipped.model.config.visibility == "none"
+    extended = shipped.model.extended("full")
+    save_checkpoint(tmp_path / "more.safetensors", extended, shipped.label_space)
+    again = load_checkpoint(tmp_path / "more.safetensors").model
+    assert again.config.visibility == "full"
+    for name, tensor in extended.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
 
 
 def test_the_identity_is_the_files_hash(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from sray.context import ContextSpace
 from sray.density import GeometryNetwork, mean_and_variance
 
 
-def context_of(views: int, rays: int, samples: int, *, seed: int = 0) -> ContextSpace:
+def context_of(views: int, rays: int, samples: int, *, seed: int = 0, sight: bool = False) -> ContextSpace:
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> torch.Tensor:
@@ -27,6 +27,7 @@ def context_of(views: int, rays: int, samples: int, *, seed: int = 0) -> Context
         random(views, rays, samples, 4),
         random(views, rays, samples, 3).sigmoid(),
         valid,
+        random(views, rays, samples, 2) if sight else None,
     )
 
 
@@ -65,6 +66,8 @@ def table_15(network: GeometryNetwork, context: ContextSpace) -> tuple[torch.Ten
             for variance in (color_variance, feature_variance.mean(-1, keepdim=True))
         ]
         l7 = torch.cat([l7, color_mean, *logs, seeing / context.valid.shape[0]], dim=-1)
+    if context.sight is not None:
+        l7 = torch.cat([l7, *pooling_twin(context.sight, context.valid)], dim=-1)
     l8 = elu(linear(network.pooled_mlp[2], elu(linear(network.pooled_mlp[0], l7))))
     seen = context.valid.any(0)
     attention = network.ray_attention
@@ -85,14 +88,17 @@ def table_15(network: GeometryNetwork, context: ContextSpace) -> tuple[torch.Ten
 
 
 @pytest.mark.parametrize("statistics", [False, True])
+@pytest.mark.parametrize("sight", [False, True])
 @pytest.mark.parametrize("views", [1, 4])
-def test_the_network_is_table_15(statistics: bool, views: int) -> None:
+def test_the_network_is_table_15(statistics: bool, sight: bool, views: int) -> None:
     torch.manual_seed(views)
-    network, context = GeometryNetwork(32, statistics=statistics).double(), context_of(views, 3, 4)
+    network = GeometryNetwork(32, statistics=statistics, sight=sight).double()
+    context = context_of(views, 3, 4, sight=sight)
     for layer in (network.pooled_mlp[2], network.ray_mlp[0], network.density_mlp[0], network.density_mlp[2]):
         torch.nn.init.normal_(layer.weight)  # away from the start, where all densities are alike
     seen = context.valid.any(0)
     with torch.no_grad():
+        network.density_mlp[2].bias += 100  # none is cut off, so that the median is one of what comes before the ReLU
         network.density_mlp[2].bias -= network(context).density[seen].median()  # the ReLU cuts some off
         found = network(context)
         density, color = table_15(network, context)

@@ -20,6 +20,7 @@ from sray.frames import SourceViews
 from sray.kernel import NativeRays, NoKernel, build
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sampling import importance_samples, uniform_samples
+from sray.visibility import Surfaces
 
 BOUNDS = (0.5, 8.0)
 
@@ -54,7 +55,21 @@ def in_double(views: EncodedViews) -> EncodedViews:
         intrinsics=views.camera.intrinsics.double(),
         world_from_camera=views.camera.world_from_camera.double(),
     )
-    return EncodedViews(views.images.double(), camera, views.features.double())
+    surfaces = views.surfaces
+    if surfaces is not None:
+        surfaces = Surfaces(surfaces.depth.double(), surfaces.confidence.double())
+    return EncodedViews(views.images.double(), camera, views.features.double(), surfaces=surfaces)
+
+
+def seen_through_holes(views: SourceViews) -> SourceViews:
+    """Depth with holes, boards that hide what is behind them, and all degrees of confidence."""
+    assert views.depth is not None
+    depth = views.depth.clone()
+    for view in range(views.count):
+        depth[view, :, 12 * view % 40 : 12 * view % 40 + 9] = torch.nan
+        depth[view, 8 * view % 30 : 8 * view % 30 + 8] = 0.8 + 0.1 * view
+    generator = torch.Generator().manual_seed(4)
+    return replace(views, depth=depth, depth_confidence=torch.rand(depth.shape, generator=generator).clamp(0.1, 0.9))
 
 
 @pytest.fixture
@@ -70,11 +85,14 @@ CONFIGS = [
     SemanticRayConfig.paper(5, attention="none"),
     SemanticRayConfig(5, tau=1.0),
     SemanticRayConfig(5, tau=0.3),
+    SemanticRayConfig(5, visibility="mask"),
+    SemanticRayConfig(5, visibility="full"),
+    SemanticRayConfig.paper(5, visibility="full"),
 ]
 
 
 @needs_kernel
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.attention}-{c.spacing}-{c.tau}")
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"{c.attention}-{c.spacing}-{c.tau}-{c.visibility}")
 @pytest.mark.parametrize(("views", "samples"), [(4, 9), (1, 2), (9, 16)])
 def test_it_finds_what_the_plain_model_finds(
     plane_scene, target: Camera, config: SemanticRayConfig, views: int, samples: int
@@ -85,7 +103,7 @@ def test_it_finds_what_the_plain_model_finds(
     sums run in another order and its exponential errs by 2e-7.
     """
     model = stirred(config)
-    sources = encoded(model, SourceViews.from_frames(plane_scene.ring(views)))
+    sources = encoded(model, seen_through_holes(SourceViews.from_frames(plane_scene.ring(views))))
     pixels = target.pixel_grid()[::37]
     coordinates = uniform_samples(
         len(pixels), samples, device=pixels.device, generator=torch.Generator().manual_seed(1)
@@ -113,6 +131,18 @@ def test_it_finds_what_the_plain_model_finds(
         one = coordinates[:, :1]
         exact_color = exact_model.tint(exact_sources, exact_rays, one.double())
         torch.testing.assert_close(kernel.tint(rays, one).double(), exact_color, atol=1e-4, rtol=0)
+
+
+@needs_kernel
+def test_without_any_depth_all_is_unknown_to_it_too(plane_scene, target: Camera) -> None:
+    model = stirred(SemanticRayConfig(5, visibility="full"))
+    sources = encoded(model, replace(SourceViews.from_frames(plane_scene.ring(3)), depth=None))
+    rays = model.rays(target, target.pixel_grid()[::37], BOUNDS)
+    coordinates = uniform_samples(len(rays), 8, device=rays.pixels.device)
+    with torch.inference_mode():
+        plain, found = model.shade(sources, rays, coordinates), NativeRays(model, sources).shade(rays, coordinates)
+    for name in ("weights", "opacity", "color", "logits", "depth", "coverage"):
+        torch.testing.assert_close(getattr(found, name), getattr(plain, name), atol=1e-3, rtol=1e-3)
 
 
 @needs_kernel

@@ -270,6 +270,10 @@ def test_a_run_may_start_from_a_checkpoint_of_other_classes(tmp_path: Path) -> N
         if ".classifier." not in name:
             assert torch.equal(other.state_dict()[name], tensor), name
     assert torch.equal(other.fine.classifier.weight, fresh)
+    seeing = SemanticRay(SemanticRayConfig(ROOMS.classes, visibility="full"))
+    start_from(tmp_path / "given.safetensors", seeing, ROOMS)
+    for name, tensor in given.extended("full").state_dict().items():
+        assert torch.equal(seeing.state_dict()[name], tensor), name
     paper = SemanticRay(SemanticRayConfig.paper(ROOMS.classes))
     with pytest.raises(SrayError, match="has another network") as refused:
         start_from(tmp_path / "given.safetensors", paper, ROOMS)

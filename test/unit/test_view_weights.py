@@ -155,7 +155,7 @@ def test_the_gradient_is_that_of_the_values() -> None:
     assert torch.autograd.gradcheck(lambda w: project_to_tau_bound(w, valid, 0.7), weights, eps=1e-5)
 
 
-def context_of(views: int, rays: int, samples: int, *, seed: int = 0) -> ContextSpace:
+def context_of(views: int, rays: int, samples: int, *, seed: int = 0, sight: bool = False) -> ContextSpace:
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape: int) -> torch.Tensor:
@@ -165,13 +165,19 @@ def context_of(views: int, rays: int, samples: int, *, seed: int = 0) -> Context
     valid = torch.rand(views, rays, samples, generator=generator) > 0.3
     valid[:, 0, 0] = False
     return ContextSpace(
-        tokens, tokens, random(views, rays, samples, 4), random(views, rays, samples, 3).sigmoid(), valid
+        tokens,
+        tokens,
+        random(views, rays, samples, 4),
+        random(views, rays, samples, 3).sigmoid(),
+        valid,
+        random(views, rays, samples, 2) if sight else None,
     )
 
 
-def test_the_network_scores_each_view_by_table_14() -> None:
+@pytest.mark.parametrize("sight", [False, True])
+def test_the_network_scores_each_view_by_table_14(sight: bool) -> None:
     torch.manual_seed(0)
-    network, context = SemanticWeightNetwork(32, 0.7), context_of(4, 3, 2)
+    network, context = SemanticWeightNetwork(32, 0.7, sight=sight), context_of(4, 3, 2, sight=sight)
     found = network(context)
     first, _, second, _, third = network.mlp
     for ray in range(3):
@@ -179,7 +185,9 @@ def test_the_network_scores_each_view_by_table_14() -> None:
             raw = []
             seeing = [view for view in range(4) if context.valid[view, ray, sample]]
             for view in seeing:
-                x = torch.cat([context.tokens[view, ray, sample], context.directions[view, ray, sample], torch.ones(1)])
+                place = view, ray, sample
+                told = torch.zeros(0) if context.sight is None else context.sight[place]
+                x = torch.cat([context.tokens[place], context.directions[place], torch.ones(1), told])
                 for linear in (first, second):
                     x = linear.weight @ x + linear.bias
                     x = torch.where(x > 0, x, torch.exp(x) - 1)

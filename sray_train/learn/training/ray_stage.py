@@ -20,6 +20,7 @@ from sray.rays import SampleCounts
 from sray.supervision import target_rays
 from sray_train.data.scene import Scene
 from sray_train.data.source_views import draw_views
+from sray_train.data.worn_depth import worn
 from sray_train.learn.config import RayStage
 
 VALIDATION_RAYS = 1024
@@ -146,8 +147,9 @@ class RayTraining:
         target, sources = draw_views(scene, self.config.views, generator)
         frame = scene.frames[target]
         pixels, truth = target_rays(frame, self.config.rays, generator)
+        views = SourceViews.from_frames([scene.frames[index] for index in sources])
         return TargetRays(
-            SourceViews.from_frames([scene.frames[index] for index in sources]),
+            worn(views, generator) if self.model.reads_depth else views,
             tuple((chosen, index) for index in sources),
             frame.camera,
             pixels,

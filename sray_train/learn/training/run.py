@@ -11,6 +11,7 @@ from lightning_fabric import Fabric
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, LabelSpace
+from sray.model import SemanticRay
 from sray.ray_model import RayModel
 from sray_train.data.catalog import load_scenes, refuse_leaks
 from sray_train.data.scene import Scene
@@ -74,10 +75,14 @@ def check_scenes(config: TrainConfig, train: list[Scene], validation: list[Scene
 def start_from(path: Path, model: RayModel, space: LabelSpace) -> None:
     """Give a new model a checkpoint's weights; its classifiers stay new if the checkpoint has another label space.
 
-    Raises SrayError(MODEL_MISMATCH) if the networks differ.
+    The model may read more of who sees what than the checkpoint's (`model.visibility`): it starts by ignoring that.
+    Raises SrayError(MODEL_MISMATCH) if the networks differ otherwise.
     """
     checkpoint = load_checkpoint(path)
-    weights = checkpoint.model.state_dict()
+    given = checkpoint.model
+    if isinstance(model, SemanticRay) and isinstance(given, SemanticRay) and not given.reads_depth:
+        given = given.extended(model.config.visibility)
+    weights = given.state_dict()
     if checkpoint.label_space.names != space.names:
         weights = {name: tensor for name, tensor in weights.items() if ".classifier." not in name}
     own = model.state_dict()

@@ -7,7 +7,7 @@ computed from these is a lower bound of the arithmetic done.
 from __future__ import annotations
 
 from sray.attention import AttentionVariant
-from sray.context import DIRECTION_CHANNELS
+from sray.context import DIRECTION_CHANNELS, SIGHT_CHANNELS
 from sray.density import RAY_CHANNELS, STATISTICS
 from sray.encoder import FEATURE_CHANNELS
 from sray.model import SemanticRayConfig
@@ -43,13 +43,15 @@ def ray_flops(config: SemanticRayConfig, samples: SampleCounts, views: int) -> d
     tokens = total * views
     channels, directions = FEATURE_CHANNELS, DIRECTION_CHANNELS
     pooled = 2 * channels + (STATISTICS if config.density_statistics else 0)
+    sight = SIGHT_CHANNELS if config.visibility == "full" else 0
+    pooled += 2 * sight
     return {
         "direction_mlp": 2 * tokens * (directions * 16 + 16 * channels),
         "projection": 2 * tokens * 3 * 3,
         "attention": sum(
             cra_flops(config.attention, 1, count, views, channels) for count in (samples.coarse, samples.fine)
         ),
-        "view_weights": 2 * tokens * ((channels + directions + 1) * 16 + 16 * 8 + 8),
+        "view_weights": 2 * tokens * ((channels + directions + 1 + sight) * 16 + 16 * 8 + 8),
         "view_features": 2 * tokens * (channels**2 + channels + channels + directions),
         "ray_attention": sum(attention_flops(count, count, RAY_CHANNELS) for count in (samples.coarse, samples.fine)),
         "density": 2 * total * (pooled * 32 + 32 * RAY_CHANNELS + 2 * RAY_CHANNELS**2 + RAY_CHANNELS),
