@@ -1,4 +1,4 @@
-"""What belongs to a wall: doors, windows, curtains, pictures. Wall surface at y = 0, room towards -y, metres."""
+"""What belongs to a wall: doors, windows, curtains, pictures, mirrors. Wall surface at y = 0, room towards -y, metres."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def _frame(width: float, height: float, bar: float, depth: float, z: float) -> l
 
 def door(rng: Rng, materials: Materials, width: float, height: float) -> Item:
     """Flush, panelled, boarded or glazed, with a frame and a handle; `width` x `height` is the leaf."""
-    leaf, trim = materials.add("hard"), materials.add("hard")
-    metal = materials.add("hard", gloss=0.4)
+    trim = materials.shared("trim")
+    leaf = trim if rng.random() < 0.4 else materials.add("trim")
+    metal = materials.shared("metal", gloss=0.4)
     bar = rng.uniform(0.04, 0.1)
     leaves = 2 if width > 1.15 else 1
     leaf_width = width / leaves
@@ -46,7 +47,7 @@ def door(rng: Rng, materials: Materials, width: float, height: float) -> Item:
         elif kind == "glass":
             pane = (leaf_width * 0.7, height * rng.uniform(0.35, 0.75))
             low = height * 0.93 - pane[1]
-            view = materials.add("any", gloss=0.3, emission=float(rng.choice([0, 0.3])))
+            view = materials.add("outdoor", gloss=0.3, emission=float(rng.choice([0, 0.5, 2.0])))
             parts.append(Part(box(pane[0], 0.006, pane[1], (x, -0.033, low)), view, pane))
             parts.append(Part(box(0.03, 0.014, pane[1], (x, -0.04, low)), leaf))
         elif kind == "long":
@@ -58,11 +59,13 @@ def door(rng: Rng, materials: Materials, width: float, height: float) -> Item:
     return Item("door", tuple(parts))
 
 
-def window(rng: Rng, materials: Materials, width: float, height: float, sill: float) -> Item:
-    """A view outside behind bars, sometimes blinds; it lights the room. `sill` is the height of its lower edge."""
-    day = float(rng.uniform(0.4, 1.3)) if rng.random() < 0.9 else 0.05
-    view = materials.add("outdoor", gloss=0.3, emission=day)
-    trim = materials.add("hard")
+def window(rng: Rng, materials: Materials, width: float, height: float, sill: float, day: float) -> Item:
+    """A view outside behind bars, sometimes blinds; it lights the room.
+
+    `sill` is the height of its lower edge; `day` is how bright it is outside: 1 by day, near 0 at night.
+    """
+    view = materials.add("outdoor", gloss=0.3, emission=day * float(rng.uniform(0.8, 3.0)))
+    trim = materials.shared("trim")
     bar = rng.uniform(0.035, 0.08)
     ledge = rng.uniform(0.04, 0.14)
     parts = [
@@ -76,19 +79,22 @@ def window(rng: Rng, materials: Materials, width: float, height: float, sill: fl
     level = [(0.0, -0.0175, sill + height * k / rows) for k in range(1, rows)]
     parts += [Part(box(thin, 0.04, height, at), trim) for at in upright]
     parts += [Part(box(width, 0.035, thin, at), trim) for at in level]
-    if rng.random() < 0.25:
-        pitch = rng.uniform(0.045, 0.08)
+    blinds = rng.random() < 0.35
+    open_share = 1.0
+    if blinds:
+        pitch = rng.uniform(0.035, 0.08)
         drawn = rng.uniform(0.2, 1.0)
+        open_share = 1 - 0.5 * drawn
         z = sill + height - 0.03 - pitch * np.arange(int(height * drawn / pitch))
         if len(z):
-            slats = boxes([[width, 0.035, 0.01]] * len(z), np.stack([0 * z, 0 * z - 0.07, z], -1))
-            parts.append(Part(slats, materials.add("hard")))
+            slats = boxes([[width, 0.012, pitch * rng.uniform(0.3, 0.85)]] * len(z), np.stack([0 * z, 0 * z - 0.07, z], -1))
+            parts.append(Part(slats, materials.add("trim", emission=0.4 * day), label="blinds"))
     light = Light(
         np.array([0, -0.14, sill + height / 2], np.float32),
         np.array([width / 2, 0, 0], np.float32),
         np.array([0, 0, height / 2], np.float32),
         np.array([0, -1, 0], np.float32),
-        (3.2 * day * np.array([1.0, rng.uniform(0.93, 1.0), rng.uniform(0.85, 1.05)])).astype(np.float32),
+        (4.0 * day * open_share * np.array([1.0, rng.uniform(0.93, 1.0), rng.uniform(0.85, 1.05)])).astype(np.float32),
     )
     return Item("window", tuple(parts), (light,))
 
@@ -98,7 +104,7 @@ def curtains(rng: Rng, materials: Materials, width: float, top: float, sill: flo
 
     `half_room` is how far from the middle they may reach.
     """
-    cloth = materials.add("soft")
+    cloth = materials.add("curtain")
     bottom = rng.uniform(0.02, 0.08) if rng.random() < 0.6 else max(sill - rng.uniform(0.08, 0.25), 0.05)
     kind = str(rng.choice(["pair", "pair", "pair", "left", "right", "drawn"]))
     folds, depth = rng.uniform(8, 14), rng.uniform(0.025, 0.045)
@@ -120,7 +126,7 @@ def curtains(rng: Rng, materials: Materials, width: float, top: float, sill: flo
 
 def picture(rng: Rng, materials: Materials, width: float, height: float, bottom: float) -> Item:
     """A framed picture, a poster, or a board."""
-    art = materials.add("art" if rng.random() < 0.8 else "any", tile=1, gloss=float(rng.choice([0, 0.2])))
+    art = materials.add("art", tile=1, gloss=float(rng.choice([0, 0.2])))
     if rng.random() < 0.2:
         return Item("picture", (Part(box(width, 0.008, height, (0, -0.004, bottom)), art, (width, height)),))
     edge = rng.uniform(0.015, 0.06)
@@ -128,3 +134,25 @@ def picture(rng: Rng, materials: Materials, width: float, height: float, bottom:
     inner = (width - 2 * edge, height - 2 * edge)
     face = box(inner[0], 0.004, inner[1], (0, -0.026, bottom + edge))
     return Item("picture", (Part(frame, materials.add("hard")), Part(face, art, inner)))
+
+
+def mirror(rng: Rng, materials: Materials, width: float, height: float, bottom: float) -> Item:
+    """Glass that shows the room, framed or not; all of it is of the class mirror."""
+    glass = materials.add("ceramic", gloss=0, mirror=float(rng.uniform(0.75, 0.92)))
+    edge = rng.uniform(0.02, 0.08) if rng.random() < 0.6 else 0.0
+    inner = (width - 2 * edge, height - 2 * edge)
+    parts = [Part(box(inner[0], 0.008, inner[1], (0, -0.018, bottom + edge)), glass)]
+    if edge:
+        sizes = [[width, 0.03, edge]] * 2 + [[edge, 0.03, height]] * 2
+        sides = [[x * (width - edge) / 2, -0.015, bottom] for x in (-1, 1)]
+        bases = [[0, -0.015, bottom], [0, -0.015, bottom + height - edge], *sides]
+        parts.append(Part(boxes(sizes, bases), materials.add("trim" if rng.random() < 0.5 else "hard")))
+    return Item("mirror", tuple(parts))
+
+
+def whiteboard(rng: Rng, materials: Materials, width: float, height: float, bottom: float) -> Item:
+    """White and a little shiny, in a thin frame, with a tray."""
+    board = box(width, 0.015, height, (0, -0.0075, bottom))
+    tray = box(width, 0.06, 0.02, (0, -0.03, bottom - 0.02))
+    white = materials.add("ceramic", gloss=0.05)
+    return Item("whiteboard", (Part(board, white), Part(tray, materials.shared("metal", gloss=0.4))))

@@ -50,8 +50,12 @@ class Wall:
 class FloorPlan:
     """A rectangular or L-shaped room. `occupied` cells cannot be walked on, `kept_clear` ones cannot be built on."""
 
-    def __init__(self, rng: Rng) -> None:
-        self.width, self.depth = float(rng.uniform(2.9, 6.4)), float(rng.uniform(2.9, 5.4))
+    def __init__(
+        self, rng: Rng, widths: tuple[float, float], depths: tuple[float, float], fullest: float = 0.5
+    ) -> None:
+        """A room between the smallest and largest width and depth; furniture covers at most `fullest` of its floor."""
+        self.width, self.depth = float(rng.uniform(*widths)), float(rng.uniform(*depths))
+        self._fullest = fullest
         self.height = float(rng.uniform(2.3, 3.1))
         self.notch = (0.0, 0.0)
         if rng.random() < 0.35 and min(self.width, self.depth) > 3.6:
@@ -83,14 +87,14 @@ class FloorPlan:
         return np.asarray((abs(across) < footprint.width / 2 + margin) & (abs(along) < footprint.depth / 2 + margin))
 
     def fits(self, footprint: Footprint) -> bool:
-        """Inside the room, on nothing, and leaving at least about half of the floor free to walk."""
+        """Inside the room, on nothing, and leaving enough of the floor free to walk."""
         if not self.contains(footprint):
             return False
         cells = self.cells(footprint, 0.03)
         if (cells & (self.kept_clear | (self.occupied & self.inside))).any():
             return False
         used = (self.occupied & self.inside).sum() + cells.sum()
-        return bool(used < 0.5 * self.inside.sum())
+        return bool(used < self._fullest * self.inside.sum())
 
     def contains(self, footprint: Footprint) -> bool:
         c, s = np.cos(footprint.yaw), np.sin(footprint.yaw)

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -20,14 +21,15 @@ import torch
 
 from sray.camera import Camera
 from sray.frames import Frame
-from sray.label_space import ROOMS
+from sray.label_space import NYU40, ROOMS, LabelSpace
 from sray.sequence import SequenceWriter
 from sray_train.data.rooms.layout import furnish
 from sray_train.data.rooms.lighting import light_scene
-from sray_train.data.rooms.renderer import RoomRenderer
+from sray_train.data.rooms.renderer import SAMPLES, RoomRenderer
+from sray_train.data.rooms.sensor import develop, exposures, shutter_cameras
 from sray_train.data.rooms.trajectory import plan_cameras
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Part of the cache's path: raise it whenever a seed would give other pictures."""
 
 
@@ -37,15 +39,25 @@ def default_cache() -> Path:
     return (Path(root) if root else Path.home() / ".cache" / "sray") / "rooms"
 
 
-def room_frames(seed: int, *, width: int = 320, height: int = 240, frames: int = 40) -> Iterator[Frame]:
-    """The frames of a room, one after the other. The same seed and size give the same pixels on one machine."""
+def room_frames(
+    seed: int, *, width: int = 320, height: int = 240, frames: int = 40, label_space: LabelSpace = ROOMS
+) -> Iterator[Frame]:
+    """The frames of a room, one after the other. The same seed and size give the same pixels on one machine.
+
+    Labels are indices of `label_space`: rooms are made with NYU40's classes, and what it has not becomes what
+    `LabelSpace.from_nyu40` says.
+    """
     lit = light_scene(furnish(seed))
     rng = np.random.default_rng([seed, 1])
     cameras: Camera = plan_cameras(lit, frames, width, height, rng)
     renderer = RoomRenderer(lit)
-    exposure = renderer.expose(cameras, rng)
-    for number in range(frames):
-        yield renderer.render(cameras[number], exposure, rng, f"room {seed}/{number}")
+    developments = exposures([renderer.brightness(cameras[number]) for number in range(frames)], rng)
+    for number, how in enumerate(developments):
+        camera = cameras[number]
+        shutter = shutter_cameras(camera, cameras[min(number + 1, frames - 1)], SAMPLES**2, rng)
+        frame, light = renderer.render(camera, f"room {seed}/{number}", shutter)
+        labels = torch.from_numpy(label_space.from_nyu40(frame.labels.numpy())) if frame.labels is not None else None
+        yield replace(frame, image=develop(light, how, rng), labels=labels)
 
 
 def room_path(seed: int, *, width: int = 320, height: int = 240, frames: int = 40, cache: Path | None = None) -> Path:
@@ -62,8 +74,9 @@ def room_folder(seed: int, *, width: int = 320, height: int = 240, frames: int =
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         unfinished.chmod(0o755)
-        writer = SequenceWriter(unfinished, ROOMS)
-        for number, frame in enumerate(room_frames(seed, width=width, height=height, frames=frames)):
+        writer = SequenceWriter(unfinished, NYU40)
+        made = room_frames(seed, width=width, height=height, frames=frames, label_space=NYU40)
+        for number, frame in enumerate(made):
             writer.add(number, frame)
         try:
             unfinished.rename(folder)

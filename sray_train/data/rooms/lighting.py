@@ -1,4 +1,4 @@
-"""Light baked once per room at the corners of finely cut triangles: area lights, one bounce, ambient occlusion.
+"""Light baked once per room at the corners of finely cut triangles: area lights, the sun, one bounce, ambient occlusion.
 
 Baked light does not depend on the view, so all pictures of a room agree, and a frame costs no shadow ray. The same ray
 pattern serves all points: neighbours then err alike, which looks smooth where random patterns look mottled.
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sray_train.data.rooms.ray_caster import RayCaster
-from sray_train.data.rooms.scene import Light, Scene
+from sray_train.data.rooms.scene import Light, Scene, nyu40_id
 
 Array = NDArray[np.float32]
 
@@ -59,6 +59,9 @@ def light_scene(scene: Scene) -> LitScene:
     direct = np.zeros_like(points)
     for light in scene.lights:
         direct += _direct(caster, light, points, point_normals)
+    if scene.sun is not None:
+        is_pane = (scene.labels == nyu40_id("window")) & (scene.emission[scene.materials] > 0)
+        direct += _sunlight(caster, scene.sun, is_pane[origin], points, point_normals)
     per_triangle = direct[inverse].reshape(-1, 3, 3).mean(1)
     # One bounce is traced; what further bounces would add is a constant share of the light in the room.
     ambient = np.float32(0.04) + np.float32(0.2) * per_triangle.mean(0)
@@ -147,6 +150,18 @@ def _direct(caster: RayCaster, light: Light, points: Array, normals: Array) -> A
     area = 4 * np.linalg.norm(light.half_width) * np.linalg.norm(light.half_height)
     power = light.radiance * np.float32((area if light.normal is not None else BULB_AREA) / side**2)
     return np.asarray(total[:, None] * power, np.float32)
+
+
+def _sunlight(caster: RayCaster, sun: Light, is_pane: NDArray[np.bool_], points: Array, normals: Array) -> Array:
+    """Irradiance (points, 3) from the sun where the way to it leads through a window; `is_pane` is per triangle."""
+    if sun.normal is None:
+        raise ValueError("the sun has no direction; expected the way to it as its normal")
+    weight = np.clip(normals @ sun.normal, 0, 1).astype(np.float32)
+    reached = np.flatnonzero(weight > 1e-3)
+    towards = np.broadcast_to(sun.normal, (len(reached), 3)).astype(np.float32)
+    met = caster.cast(points[reached], towards).triangle
+    weight[reached[(met < 0) | ~is_pane[met]]] = 0
+    return np.asarray(weight[:, None] * sun.radiance, np.float32)
 
 
 def _bounced(caster: RayCaster, points: Array, normals: Array, sent: Array, ambient: Array) -> Array:

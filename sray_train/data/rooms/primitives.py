@@ -39,6 +39,13 @@ class Mesh:
         c, s = np.cos(angle), np.sin(angle)
         return self._rotated(np.array([[1, 0, 0], [0, c, -s], [0, s, c]], np.float32))
 
+    def scaled(self, x: float, y: float, z: float) -> Mesh:
+        """Stretched along the axes: a round bowl becomes an oval one. All factors above 0."""
+        factors = np.array([x, y, z], np.float32)
+        normals = self.normals / factors
+        normals /= np.linalg.norm(normals, axis=-1, keepdims=True) + 1e-9
+        return Mesh(self.vertices * factors, self.uv, normals)
+
     def _rotated(self, rotation: Array) -> Mesh:
         return Mesh(self.vertices @ rotation.T, self.uv, self.normals @ rotation.T)
 

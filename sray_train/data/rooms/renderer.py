@@ -1,36 +1,22 @@
 """Pictures of a lit room: one Embree ray a sample, shaded in torch.
 
-Depth and labels come from one ray through the pixel's centre and are never blended; colour is the mean of 2x2 rays.
+Depth and labels come from one ray through the pixel's centre and are never blended; colour is the mean of 2x2 rays, each
+at its own moment while the shutter is open. Labels are NYU40 ids.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sray.camera import Camera
 from sray.frames import Frame
-from sray.label_space import VOID
 from sray_train.data.rooms.lighting import LitScene
 
 SAMPLES = 2
 """Colour rays a pixel, each way."""
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """What the imaginary camera does to light, the same for all frames of a room."""
-
-    gain: float
-    balance: tuple[float, float, float]
-    """White balance, RGB factors."""
-    noise: float
-    """Standard deviation of the pixel noise, in 0..1."""
-    vignette: float
-    """Loss of light in the corners, 0..1."""
 
 
 class _Textures:
@@ -78,52 +64,50 @@ class RoomRenderer:
         self._density = torch.from_numpy(lit.texel_density)
         self._gloss = torch.from_numpy(lit.scene.gloss)
         self._emission = torch.from_numpy(lit.scene.emission)
+        self._mirror = torch.from_numpy(lit.scene.mirror)
         self._lights = [
             (torch.from_numpy(light.centre), torch.from_numpy(np.asarray(light.radiance))) for light in lit.scene.lights
         ]
 
-    def expose(self, cameras: Camera, rng: np.random.Generator) -> Exposure:
-        """Exposure for a batch of cameras, from a coarse look through a few of them."""
-        brightness = []
-        for view in range(0, cameras.intrinsics.shape[0], 4):
-            camera = cameras[view].resized(24, 18)
-            directions = camera.ray_directions(camera.pixel_grid()).numpy()
-            triangle = self._lit.caster.cast(np.broadcast_to(camera.centre.numpy(), directions.shape), directions)
-            brightness.append(self._lit.glow[triangle.triangle].mean(1))
-        seen = np.concatenate(brightness)
-        middle = max(float(np.quantile(seen, 0.5)), 0.35 * float(np.quantile(seen, 0.9)), 1e-3)
-        warmth, tint = rng.normal(0, 0.05), rng.normal(0, 0.02)
-        return Exposure(
-            gain=float(rng.uniform(0.16, 0.36)) / middle,
-            balance=(1 + warmth, 1 + tint, 1 - warmth),
-            noise=float(rng.uniform(0.003, 0.014)),
-            vignette=float(rng.uniform(0, 0.25)),
-        )
+    def brightness(self, camera: Camera) -> NDArray[np.float32]:
+        """Mean light (rays,) along a coarse grid of rays through a picture: what a light meter would see."""
+        camera = camera.resized(24, 18)
+        directions = camera.ray_directions(camera.pixel_grid()).numpy()
+        triangle = self._lit.caster.cast(np.broadcast_to(camera.centre.numpy(), directions.shape), directions).triangle
+        return np.asarray(self._lit.glow[triangle].mean(1), np.float32)
 
-    def render(self, camera: Camera, exposure: Exposure, rng: np.random.Generator, name: str = "") -> Frame:
-        """One frame; `rng` makes the pixel noise."""
+    def render(self, camera: Camera, name: str = "", shutter: tuple[Camera, ...] = ()) -> tuple[Frame, Tensor]:
+        """One frame whose picture is still black, and the linear light (height, width, 3) its picture is made from.
+
+        `shutter`: where the camera is at SAMPLES * SAMPLES moments while the picture is taken; it blurs the light, not
+        depth and labels. Empty: it stands still.
+        """
         width, height = camera.width, camera.height
         pixels = camera.pixel_grid()
-        distance, triangle, _, _, _ = self._cast(camera, pixels)
+        distance, triangle, *_ = self._cast(camera, pixels)
         nothing = triangle < 0
         labels = torch.from_numpy(self._lit.labels)[triangle.clamp(min=0)]
         offsets = (torch.arange(SAMPLES) + 0.5) / SAMPLES - 0.5
         shifts = torch.cartesian_prod(offsets, offsets)
-        samples = (pixels[:, None] + shifts).reshape(-1, 2)
-        light = self._shade(camera, samples).reshape(-1, len(shifts), 3).mean(1)
-        image = self._develop(light.reshape(height, width, 3), exposure, rng)
-        return Frame(
-            image=image,
+        light = torch.zeros(len(pixels), 3)
+        for moment, shift in zip(shutter or (camera,) * len(shifts), shifts, strict=True):
+            light += self._shade(moment, pixels + shift)
+        frame = Frame(
+            image=torch.zeros(height, width, 3, dtype=torch.uint8),
             camera=camera,
             depth=distance.masked_fill(nothing, torch.nan).reshape(height, width),
-            labels=labels.masked_fill(nothing, VOID).reshape(height, width),
+            labels=labels.masked_fill(nothing, 0).reshape(height, width),
             name=name,
         )
+        return frame, (light / len(shifts)).reshape(height, width, 3)
 
     def _cast(self, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         directions = camera.ray_directions(pixels)
-        origins = np.broadcast_to(camera.centre.numpy(), directions.shape)
-        hits = self._lit.caster.cast(origins, directions.numpy())
+        return self._follow(camera.centre.expand_as(directions), directions)
+
+    def _follow(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        origins_array = np.asarray(origins.numpy())
+        hits = self._lit.caster.cast(origins_array, directions.numpy())
         # Directions have camera z = 1, so Embree's distance is the camera's z.
         return (
             torch.from_numpy(hits.distance),
@@ -135,16 +119,21 @@ class RoomRenderer:
 
     def _shade(self, camera: Camera, pixels: Tensor) -> Tensor:
         """Linear light (rays, 3) along rays through the pixels."""
-        distance, triangle, u, v, directions = self._cast(camera, pixels)
+        directions = camera.ray_directions(pixels)
+        focal = float(camera.intrinsics[0, 0]) * SAMPLES
+        return self._gather(camera.centre.expand_as(directions), directions, focal, mirrors=1)
+
+    def _gather(self, origins: Tensor, directions: Tensor, focal: float, mirrors: int) -> Tensor:
+        """Linear light (rays, 3) along rays; `mirrors` is how many reflections are still followed."""
+        distance, triangle, u, v, _ = self._follow(origins, directions)
         nothing = triangle < 0
         triangle = triangle.clamp(min=0)
-        weights = torch.stack([1 - u - v, u, v], 1)
-        mixed = torch.einsum("rk,rkc->rc", weights, self._corners[triangle])
+        corners = self._corners[triangle]
+        mixed = corners[:, 0] * (1 - u - v)[:, None] + corners[:, 1] * u[:, None] + corners[:, 2] * v[:, None]
         uv, irradiance, normals = mixed[:, :2], mixed[:, 2:5], mixed[:, 5:]
         material = self._materials[triangle]
         length = directions.norm(dim=1)
         facing = (directions * normals).sum(1).abs() / length
-        focal = float(camera.intrinsics[0, 0]) * SAMPLES
         texels = distance * self._density[triangle] * (self._textures.size / focal) / facing.clamp(min=0.2)
         albedo = self._textures.look_up(material, uv, texels)
         light = albedo * (irradiance + self._emission[material][:, None])
@@ -152,10 +141,20 @@ class RoomRenderer:
         shiny = (gloss > 0).nonzero()[:, 0]
         if len(shiny):
             light[shiny] += gloss[shiny, None] * self._highlights(
-                camera.centre + directions[shiny] * distance[shiny, None],
+                origins[shiny] + directions[shiny] * distance[shiny, None],
                 directions[shiny] / length[shiny, None],
                 torch.nn.functional.normalize(normals[shiny], dim=1),
             )
+        mirror = self._mirror[material]
+        glass = (mirror > 0).nonzero()[:, 0] if mirrors else ()
+        if len(glass):
+            normal = torch.nn.functional.normalize(normals[glass], dim=1)
+            along = directions[glass]
+            reflected = along - 2 * (along * normal).sum(1, keepdim=True) * normal
+            points = origins[glass] + along * distance[glass, None] - 1e-3 * along
+            share = mirror[glass, None]
+            behind = self._gather(points, reflected, focal, mirrors - 1)
+            light[glass] = (1 - share) * light[glass] + share * behind
         return light.masked_fill(nothing[:, None], 0)
 
     def _highlights(self, points: Tensor, directions: Tensor, normals: Tensor) -> Tensor:
@@ -167,15 +166,3 @@ class RoomRenderer:
             towards = torch.nn.functional.normalize(centre - points, dim=1)
             total += (mirrored * towards).sum(1, keepdim=True).clamp(0, 1).pow(30) * radiance * 0.2
         return total
-
-    def _develop(self, light: Tensor, exposure: Exposure, rng: np.random.Generator) -> Tensor:
-        """Linear light to an 8-bit picture: vignette, white balance, a film-like shoulder, gamma, noise."""
-        height, width, _ = light.shape
-        y = torch.linspace(-1, 1, height)[:, None]
-        x = torch.linspace(-1, 1, width)[None, :]
-        falloff = 1 - exposure.vignette * (x * x + y * y) / 2
-        gain = exposure.gain * float(rng.uniform(0.97, 1.03))
-        image = light * falloff[..., None] * torch.tensor(exposure.balance) * gain
-        image = (1 - torch.exp(-1.2 * image.clamp(min=0))).pow(1 / 2.2)
-        noise = torch.from_numpy(rng.standard_normal(light.shape, np.float32)) * exposure.noise
-        return ((image + noise).clamp(0, 1) * 255 + 0.5).to(torch.uint8)

@@ -8,12 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sray.label_space import ROOMS
+from sray.label_space import NYU40
 from sray_train.data.rooms.primitives import Mesh
-from sray_train.data.rooms.textures import Palette, make_texture
+from sray_train.data.rooms.palette import Palette
+from sray_train.data.rooms.textures import make_texture
 
 Array = NDArray[np.float32]
 Rng = np.random.Generator
+
+
+def nyu40_id(name: str) -> int:
+    """The NYU40 id of a class name. Raises ValueError for any other word."""
+    return NYU40.nyu40[NYU40.names.index(name)]
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class Part:
     material: int
     stretch: tuple[float, float] | None = None
     """Lay the texture once over this width and height (metres), for pictures and views; None tiles it."""
+    label: str | None = None
+    """NYU40 class, where it is another than the item's: the pillows of a bed, the sink in a counter."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +67,18 @@ class Surface:
     depth: float
     x: float = 0.0
     y: float = 0.0
+    headroom: float = 2.0
+    """Metres free above it: little in a shelf."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One object of one class, in its own frame (see `primitives`)."""
+    """One object in its own frame (see `primitives`); `label` is the name of its NYU40 class."""
 
     label: str
     parts: tuple[Part, ...]
     lights: tuple[Light, ...] = ()
-    surface: Surface | None = None
+    surfaces: tuple[Surface, ...] = ()
 
     def bounds(self) -> tuple[Array, Array]:
         """Lowest and highest corner of the box around it."""
@@ -83,7 +93,16 @@ class Item:
             self,
             parts=tuple(replace(part, mesh=part.mesh.moved(x, y, 0)) for part in self.parts),
             lights=tuple(light.placed((x, y, 0), 0) for light in self.lights),
-            surface=replace(self.surface, x=self.surface.x + x, y=self.surface.y + y) if self.surface else None,
+            surfaces=tuple(replace(each, x=each.x + x, y=each.y + y) for each in self.surfaces),
+        )
+
+    def turned(self, yaw: float) -> Item:
+        """The same item rotated about z, radians. Its surfaces are left out: they are level with its frame."""
+        return replace(
+            self,
+            parts=tuple(replace(part, mesh=part.mesh.turned(yaw)) for part in self.parts),
+            lights=tuple(light.placed((0, 0, 0), yaw) for light in self.lights),
+            surfaces=(),
         )
 
 
@@ -97,14 +116,32 @@ class Materials:
         self.tiles: list[float] = []
         self.gloss: list[float] = []
         self.emission: list[float] = []
+        self.mirror: list[float] = []
+        self._shared: dict[str, int] = {}
 
-    def add(self, role: str, *, tile: float | None = None, gloss: float | None = None, emission: float = 0.0) -> int:
-        """A new material: `tile` metres a repeat, `gloss` 0..1, `emission` as a factor of its own colour."""
+    def shared(self, role: str, **properties: float) -> int:
+        """The room's one material of a role: all door frames, or all handles, of a home are alike."""
+        if role not in self._shared:
+            self._shared[role] = self.add(role, **properties)
+        return self._shared[role]
+
+    def add(
+        self,
+        role: str,
+        *,
+        tile: float | None = None,
+        gloss: float | None = None,
+        emission: float = 0.0,
+        mirror: float = 0.0,
+    ) -> int:
+        """A new material: `tile` metres a repeat, `gloss` 0..1, `emission` as a factor of its own colour,
+        `mirror` the share of light that it reflects as a mirror."""
         self.textures.append(make_texture(role, self._rng, self._palette))
         drawn = float(self._rng.uniform(0.5, 1.6)), float(self._rng.choice([0.0, 0.0, 0.05, 0.2]))
         self.tiles.append(drawn[0] if tile is None else tile)
         self.gloss.append(drawn[1] if gloss is None else gloss)
         self.emission.append(emission)
+        self.mirror.append(mirror)
         return len(self.textures) - 1
 
 
@@ -133,7 +170,7 @@ class Scene:
     normals: Array
     """(triangles, 3, 3)"""
     labels: NDArray[np.uint8]
-    """(triangles,), indices of `sray.label_space.ROOMS`."""
+    """(triangles,), NYU40 ids (1 to 40)."""
     instances: NDArray[np.int32]
     """(triangles,)"""
     materials: NDArray[np.int32]
@@ -142,13 +179,18 @@ class Scene:
     """(materials, size, size, 3), linear reflectance."""
     gloss: Array
     emission: Array
+    mirror: Array
     lights: tuple[Light, ...]
+    sun: Light | None
+    """Its `normal` is the way to the sun; it shines through windows alone."""
     footprints: tuple[Footprint, ...]
     free: NDArray[np.bool_]
     """(x cells, y cells) of `cell` metres: floor nothing stands on."""
     cell: float
     height: float
     """Floor to ceiling."""
+    kind: str
+    """Which of `layout.ROOM_KINDS`."""
 
 
 class SceneBuilder:
@@ -158,6 +200,7 @@ class SceneBuilder:
         self.rng = rng
         self.materials = Materials(rng, Palette.random(rng))
         self.lights: list[Light] = []
+        self.sun: Light | None = None
         self.footprints: list[Footprint] = []
         self._meshes: list[tuple[Mesh, Array, int, int, int]] = []
         self._instances = 0
@@ -168,7 +211,6 @@ class SceneBuilder:
 
     def add(self, item: Item, position: tuple[float, float, float], yaw: float) -> None:
         self._instances += 1
-        label = ROOMS.names.index(item.label)
         for part in item.parts:
             if part.stretch is None:
                 offset = self.rng.random(2).astype(np.float32)
@@ -176,10 +218,11 @@ class SceneBuilder:
             else:
                 uv = (part.mesh.uv - part.mesh.uv.reshape(-1, 2).min(0)) / np.asarray(part.stretch, np.float32)
             mesh = part.mesh.turned(yaw).moved(*position)
+            label = nyu40_id(part.label or item.label)
             self._meshes.append((mesh, uv.astype(np.float32), label, self._instances, part.material))
         self.lights.extend(light.placed(position, yaw) for light in item.lights)
 
-    def finish(self, free: NDArray[np.bool_], cell: float, height: float) -> Scene:
+    def finish(self, free: NDArray[np.bool_], cell: float, height: float, kind: str) -> Scene:
         counts = [len(mesh.vertices) for mesh, *_ in self._meshes]
         _, _, labels, instances, materials = zip(*self._meshes, strict=True)
         return Scene(
@@ -192,9 +235,12 @@ class SceneBuilder:
             textures=np.stack(self.materials.textures),
             gloss=np.array(self.materials.gloss, np.float32),
             emission=np.array(self.materials.emission, np.float32),
+            mirror=np.array(self.materials.mirror, np.float32),
             lights=tuple(self.lights),
+            sun=self.sun,
             footprints=tuple(self.footprints),
             free=free,
             cell=cell,
             height=height,
+            kind=kind,
         )

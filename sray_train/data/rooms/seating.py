@@ -1,4 +1,4 @@
-"""Chairs, sofas and beds, in many shapes. Front towards -y, metres."""
+"""Chairs, stools, sofas, in many shapes. Front towards -y, metres."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from sray_train.data.rooms.primitives import Mesh, box, boxes, cylinder, rounded
 from sray_train.data.rooms.scene import Item, Materials, Part
 
 Rng = np.random.Generator
+_BASES = (0.25, 0.25, 0.24, 0.08, 0.06, 0.12)
 
 
 def chair(rng: Rng, materials: Materials) -> Item:
+    """A dining or desk chair: any of five backs on any of four bases, padded or not, with or without arms."""
+    return _chair(rng, materials, str(rng.choice(["legs", "legs", "legs", "swivel", "block", "sled"], p=_BASES)))
+
+
+def office_chair(rng: Rng, materials: Materials) -> Item:
+    """On castors; at a desk more often than others."""
+    return _chair(rng, materials, "swivel" if rng.random() < 0.7 else "legs")
+
+
+def _chair(rng: Rng, materials: Materials, base: str) -> Item:
     width, depth, height = rng.uniform(0.38, 0.56), rng.uniform(0.38, 0.54), rng.uniform(0.4, 0.5)
     rise = rng.uniform(0.32, 0.7)
-    pad = materials.add(str(rng.choice(["soft", "hard", "any"])))
-    frame = materials.add(str(rng.choice(["hard", "any"]))) if rng.random() < 0.7 else pad
+    pad = materials.add(str(rng.choice(["soft", "hard", "soft", "any"])))
+    frame = materials.add(str(rng.choice(["hard", "hard", "metal", "any"]))) if rng.random() < 0.8 else pad
     padded = rng.random() < 0.6
     seat = (
         rounded_box(width, depth, 0.08, 0.035, (0, 0, height - 0.08))
@@ -52,7 +63,6 @@ def chair(rng: Rng, materials: Materials) -> Item:
             )
             parts.append(Part(behind(box(width - 0.02, 0.025, 0.06, (0, 0, rise - 0.06))), frame))
         parts.append(Part(behind(bars), frame))
-    base = str(rng.choice(["legs", "legs", "swivel", "block", "sled"]))
     if base == "legs":
         thick = rng.uniform(0.02, 0.045)
         inset = np.array([width / 2 - thick, depth / 2 - thick])
@@ -82,8 +92,47 @@ def chair(rng: Rng, materials: Materials) -> Item:
     return Item("chair", tuple(parts))
 
 
+def stool(rng: Rng, materials: Materials) -> Item:
+    """A seat without a back: a bar stool (a chair) or an ottoman (other furniture)."""
+    seat = materials.add("soft" if rng.random() < 0.6 else "hard")
+    if rng.random() < 0.35:
+        width, depth, height = rng.uniform(0.4, 0.7), rng.uniform(0.4, 0.6), rng.uniform(0.33, 0.48)
+        return Item("otherfurniture", (Part(rounded_box(width, depth, height, 0.05), seat),))
+    height, radius = rng.uniform(0.45, 0.78), rng.uniform(0.15, 0.2)
+    frame = materials.add(str(rng.choice(["hard", "metal"])))
+    parts = [Part(cylinder(radius, rng.uniform(0.03, 0.1), (0, 0, height - 0.05), 16), seat)]
+    corners = [[x * radius * 0.75, y * radius * 0.75, 0] for x in (-1, 1) for y in (-1, 1)]
+    parts.append(Part(boxes([[0.03, 0.03, height - 0.04]] * 4, corners), frame))
+    reach = 1.5 * radius
+    rungs = boxes([[reach, 0.02, 0.02]] * 2, [[0, y * reach / 2, height * 0.35] for y in (-1, 1)])
+    parts.append(Part(rungs, frame))
+    return Item("chair", tuple(parts))
+
+
+def bench(rng: Rng, materials: Materials) -> Item:
+    """Long and low, upholstered or of wood, with or without a back."""
+    width, depth, height = rng.uniform(0.9, 1.5), rng.uniform(0.35, 0.48), rng.uniform(0.4, 0.5)
+    wood = materials.add("hard")
+    seat = materials.add("soft") if rng.random() < 0.5 else wood
+    parts = [Part(rounded_box(width, depth, 0.08, 0.03, (0, 0, height - 0.08)), seat)]
+    ends = boxes([[0.05, depth * 0.9, height - 0.05]] * 2, [[x * (width / 2 - 0.06), 0, 0] for x in (-1, 1)])
+    parts.append(Part(ends, wood))
+    if rng.random() < 0.3:
+        parts.append(Part(box(width, 0.04, 0.45, (0, depth / 2 - 0.02, height - 0.03)), wood))
+    return Item("chair", tuple(parts))
+
+
+def armchair(rng: Rng, materials: Materials) -> Item:
+    """A sofa for one, which ScanNet counts as a chair."""
+    return _sofa(rng, materials, "chair", 1)
+
+
 def sofa(rng: Rng, materials: Materials) -> Item:
-    seats = int(rng.choice([1, 2, 2, 3, 3]))
+    """For two to four, with loose or fixed cushions, arms of many widths, sometimes a longer seat at one end."""
+    return _sofa(rng, materials, "sofa", int(rng.choice([2, 2, 3, 3, 4])))
+
+
+def _sofa(rng: Rng, materials: Materials, label: str, seats: int) -> Item:
     arm = float(rng.uniform(0.08, 0.25)) if rng.random() < 0.88 else 0.0
     seat_width = rng.uniform(0.52, 0.75)
     width, depth = seats * seat_width + 2 * arm, rng.uniform(0.75, 0.98)
@@ -113,7 +162,7 @@ def sofa(rng: Rng, materials: Materials) -> Item:
         size = rng.uniform(0.32, 0.45)
         pillow = rounded_box(size, 0.14, size, 0.06).tilted(-0.35).turned(rng.uniform(-0.4, 0.4))
         x = rng.uniform(-0.5, 0.5) * max(width - 2 * arm - size, 0)
-        parts.append(Part(pillow.moved(x, depth / 2 - 0.44, height + 0.02), materials.add("soft")))
+        parts.append(Part(pillow.moved(x, depth / 2 - 0.44, height + 0.02), materials.add("soft"), label="pillow"))
     if rng.random() < 0.2:  # a throw over the seat
         x = rng.uniform(-0.5, 0.5) * max(width - 2 * arm - 0.4, 0)
         throw = rounded_box(rng.uniform(0.3, 0.6), depth * 0.75, 0.03, 0.015, (x, -0.12, height + 0.04))
@@ -125,52 +174,10 @@ def sofa(rng: Rng, materials: Materials) -> Item:
             for x in (-1, 1)
             for y in (-1, 1)
         ]
-    return Item("sofa", tuple(parts))
-
-
-def bed(rng: Rng, materials: Materials) -> Item:
-    width, depth = float(rng.choice([0.9, 1.2, 1.4, 1.6, 1.8])), rng.uniform(1.95, 2.15)
-    height, thick = rng.uniform(0.2, 0.38), rng.uniform(0.14, 0.26)
-    frame = materials.add(str(rng.choice(["hard", "soft", "any"])))
-    mattress, cover, pillow = (materials.add("soft") for _ in range(3))
-    style = str(rng.choice(["box", "legs", "legs", "mattress"]))
-    parts = []
-    if style == "box":
-        parts.append(Part(box(width + 0.06, depth, height), frame))
-    elif style == "legs":
-        corners = [[x * width / 2, y * (depth / 2 - 0.06), 0] for x in (-1, 1) for y in (-1, 1)]
-        parts.append(Part(box(width + 0.06, depth, 0.12, (0, 0, height - 0.12)), frame))
-        parts.append(Part(boxes([[0.07, 0.07, height]] * 4, corners), frame))
-    else:
-        parts.append(Part(rounded_box(width, depth - 0.04, height, 0.05), frame))
-    parts.append(Part(rounded_box(width, depth - 0.06, thick, 0.06, (0, 0, height - 0.02)), mattress))
-    top = height + thick - 0.02
-    if rng.random() < 0.9:
-        length = depth * rng.uniform(0.35, 0.8)
-        drop = rng.uniform(0.05, 0.9) * top
-        spread = rng.uniform(0.04, 0.1)
-        at = (0, -depth / 2 + length / 2 - 0.01, top + 0.03 - drop)
-        parts.append(Part(rounded_box(width + spread, length, drop, 0.045, at, 5), cover))
-    if rng.random() < 0.8:
-        head = materials.add("any") if rng.random() < 0.4 else frame
-        rise = rng.uniform(0.65, 1.25)
-        if rng.random() < 0.75:
-            parts.append(Part(box(width + 0.1, 0.06, rise, (0, depth / 2, 0)), head))
-        else:  # bars
-            count = int(rng.integers(5, 12))
-            across = np.linspace(-width / 2, width / 2, count)
-            places = np.stack([across, 0 * across + depth / 2, 0 * across], -1)
-            bars = boxes([[0.03, 0.03, rise]] * count, places)
-            parts += [Part(bars, head), Part(box(width + 0.08, 0.04, 0.05, (0, depth / 2, rise - 0.05)), head)]
-        if rng.random() < 0.35:
-            parts.append(Part(box(width + 0.1, 0.05, rise * rng.uniform(0.4, 0.8), (0, -depth / 2 - 0.03, 0)), head))
-    count = 1 if width < 1.3 else 2
-    rows = int(rng.choice([1, 1, 2]))
-    for row in range(rows):
-        for k in range(count):
-            size = min(0.65, width / count * 0.85) * (1 - 0.2 * row)
-            cushion = rounded_box(size, 0.4 - 0.1 * row, 0.14, 0.06).turned(rng.normal(0, 0.08))
-            x = (k + 0.5) / count * width - width / 2
-            material = pillow if row == 0 else cover
-            parts.append(Part(cushion.moved(x, depth / 2 - 0.3 - 0.25 * row, top - 0.02 + 0.02 * row), material))
-    return Item("bed", tuple(parts))
+    if seats > 1 and rng.random() < 0.2:  # a longer seat at one end
+        x = float(rng.choice([-1, 1])) * (width - 2 * arm - seat_width) / 2
+        long = rng.uniform(0.4, 0.65)
+        y = -depth / 2 - long / 2 + 0.02
+        parts.append(Part(rounded_box(seat_width, long, height * 0.6 - leg, 0.04, (x, y, leg)), body))
+        parts.append(Part(rounded_box(seat_width * 0.98, long, height * 0.45, 0.06, (x, y, height * 0.58)), cushion))
+    return Item(label, tuple(parts))

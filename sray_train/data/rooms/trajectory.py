@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from sray.camera import Camera
-from sray.label_space import ROOMS
 from sray_train.data.rooms.layout import CLEARANCE
 from sray_train.data.rooms.lighting import LitScene
 
@@ -23,23 +22,33 @@ STEP = 0.09
 """Metres between frames."""
 TURN = np.radians(4)
 """Typical turn between frames."""
+NARROWEST, WIDEST = 50.0, 95.0
+"""Horizontal field of view, degrees: from a depth camera's to a wide robot's."""
+_CLASSES = 41  # NYU40 ids and 0
 _YAWS, _PITCHES = 48, 15  # the panorama's grid
 _LOWEST, _HIGHEST = np.radians(-62), np.radians(40)
 
 
 def plan_cameras(lit: LitScene, frames: int, width: int, height: int, rng: Rng) -> Camera:
-    """A batch of `frames` cameras along a hand-held walk."""
-    focal = width * rng.uniform(0.8, 1.0)
+    """A batch of `frames` cameras along a walk: hand-held, or low and level as on a robot's mast."""
+    view = np.radians(rng.uniform(NARROWEST, WIDEST) if rng.random() < 0.6 else rng.uniform(54, 66))
+    focal = width / 2 / np.tan(view / 2)
+    on_robot = rng.random() < 0.3
     intrinsics = torch.tensor(
         [[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]], dtype=torch.float32
     )
     eyes = _walk(lit.scene.free, lit.scene.cell, frames, rng)
     sway = 2 * np.pi * (np.arange(frames) / 40 * rng.uniform(0.5, 2) + rng.random())
-    level = rng.uniform(1.25, 1.7) if rng.random() < 0.7 else rng.uniform(0.8, 1.25)
-    eye_height = np.minimum(level + rng.uniform(0.02, 0.15) * np.sin(sway), lit.scene.height - 0.35)
+    if on_robot:
+        level, bob = rng.uniform(0.35, 1.2), 0.004
+    else:
+        level = rng.uniform(1.25, 1.75) if rng.random() < 0.75 else rng.uniform(0.9, 1.25)
+        bob = rng.uniform(0.02, 0.15)
+    eye_height = np.minimum(level + bob * np.sin(sway), lit.scene.height - 0.35)
     positions = np.concatenate([eyes, eye_height[:, None]], 1)
-    yaw, pitch = _gaze(lit, positions, width / focal, height / focal, rng)
-    roll = np.cumsum(rng.normal(0, 0.012, frames))
+    pitches = (-0.2, 0.12, 0.03) if on_robot else (-0.5, 0.05, 0.22)
+    yaw, pitch = _gaze(lit, positions, width / focal, height / focal, pitches, rng)
+    roll = np.cumsum(rng.normal(0, 0.002 if on_robot else 0.012, frames))
     roll -= roll.mean()
     poses = np.stack([_pose(*each) for each in zip(positions, yaw, pitch, roll, strict=True)])
     return Camera(intrinsics.expand(frames, 3, 3).clone(), torch.from_numpy(poses).float(), width, height)
@@ -90,8 +99,13 @@ def _direction(yaw: Array, pitch: Array) -> Array:
     return np.stack([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)], -1)
 
 
-def _gaze(lit: LitScene, positions: Array, wide: float, tall: float, rng: Rng) -> tuple[Array, Array]:
-    """Yaw and pitch (frames,) of the best of many random smooth gazes; `wide`, `tall` are image size over focal."""
+def _gaze(
+    lit: LitScene, positions: Array, wide: float, tall: float, pitches: tuple[float, float, float], rng: Rng
+) -> tuple[Array, Array]:
+    """Yaw and pitch (frames,) of the best of many random smooth gazes; `wide`, `tall` are image size over focal.
+
+    `pitches`: lowest and highest mean pitch, and how far it may swing about its mean, radians.
+    """
     frames = len(positions)
     posts = np.unique(np.linspace(0, frames - 1, max(2, (frames + 3) // 4)).round().astype(int))
     labels, objects, near = _panoramas(lit, positions[posts])
@@ -105,18 +119,18 @@ def _gaze(lit: LitScene, positions: Array, wide: float, tall: float, rng: Rng) -
         period = rng.uniform(18, 40)
         yaw = rng.uniform(0, 2 * np.pi) + drift * time + swing * np.sin(2 * np.pi * (time / period + rng.random()))
         yaw += 0.04 * np.sin(2 * np.pi * (time / 9 + rng.random()))
-        pitch = rng.uniform(-0.5, 0.05) + rng.uniform(0.03, 0.22) * np.sin(
+        pitch = rng.uniform(*pitches[:2]) + rng.uniform(0.1, 1) * pitches[2] * np.sin(
             2 * np.pi * (time / rng.uniform(16, 40) + rng.random())
         )
         score = 0.0
-        counts = np.zeros(ROOMS.classes)
+        counts = np.zeros(_CLASSES)
         seen: set[int] = set()
         for row, post in enumerate(posts):
             column = round(yaw[post] / (2 * np.pi) * _YAWS)
             columns = np.arange(column - half_yaw, column + half_yaw + 1) % _YAWS
             level = round((pitch[post] - _LOWEST) / (_HIGHEST - _LOWEST) * (_PITCHES - 1))
             window = (row, slice(max(level - half_pitch, 0), level + half_pitch + 1), columns)
-            found = np.bincount(labels[window].ravel(), minlength=ROOMS.classes)
+            found = np.bincount(labels[window].ravel(), minlength=_CLASSES)
             share = found[found > 0] / found.sum()
             distance = near[window]
             score -= float((share * np.log(share)).sum()) + 1.2 * float(np.median(distance) < 1.0)
