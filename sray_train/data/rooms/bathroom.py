@@ -79,7 +79,9 @@ def shower_tray(rng: Rng, materials: Materials) -> Item:
         [[width, 0.05, 0.1]] * 2 + [[0.05, depth, 0.1]] * 2,
         [[0, y * (depth - 0.05) / 2, 0] for y in (-1, 1)] + [[x * (width - 0.05) / 2, 0, 0] for x in (-1, 1)],
     )
-    pole = join([cylinder(0.012, 1.1, (0, depth / 2 - 0.05, 0.95), 8), box(0.02, 0.25, 0.02, (0, depth / 2 - 0.17, 2.03))])
+    pole = join(
+        [cylinder(0.012, 1.1, (0, depth / 2 - 0.05, 0.95), 8), box(0.02, 0.25, 0.02, (0, depth / 2 - 0.17, 2.03))]
+    )
     head = cylinder(0.09, 0.02, (0, depth / 2 - 0.28, 2.01), 14)
     parts = (
         Part(join([rim, box(width, depth, 0.05)]), china),
@@ -95,9 +97,7 @@ def shower_curtain(rng: Rng, materials: Materials, width: float, top: float) -> 
     side = float(rng.choice([-1, 1]))
     waves = max(3, round(drawn * rng.uniform(7, 12)))
     bottom = rng.uniform(0.1, 0.3)
-    hanging = sheet(
-        drawn, top - bottom, waves, 0.03, (side * (width - drawn) / 2, 0, bottom), cuts=min(8 * waves, 72)
-    )
+    hanging = sheet(drawn, top - bottom, waves, 0.03, (side * (width - drawn) / 2, 0, bottom), cuts=min(8 * waves, 72))
     rod = box(width, 0.025, 0.025, (0, 0, top))
     return [
         Item("shower curtain", (Part(hanging, cloth),)),
@@ -141,7 +141,9 @@ def vanity(rng: Rng, materials: Materials) -> Item:
     front = materials.add("hard")
     if rng.random() < 0.85:
         parts.append(Part(box(width - 0.02, depth - 0.05, base - 0.08, (0, 0.02, 0.08)), front, label="cabinet"))
-        parts.append(Part(box(width - 0.06, depth - 0.12, 0.08, (0, 0.05, 0)), materials.shared("dark"), label="cabinet"))
+        parts.append(
+            Part(box(width - 0.06, depth - 0.12, 0.08, (0, 0.05, 0)), materials.shared("dark"), label="cabinet")
+        )
         doors = fronts(rng, materials, width - 0.02, depth - 0.05, 0.08, base, front)
         parts += [Part(part.mesh.moved(0, 0.02, 0), part.material, label="cabinet") for part in doors]
     else:
@@ -179,7 +181,9 @@ def toiletry(rng: Rng, materials: Materials) -> Item:
         bottles = []
         for k in range(count):
             radius, tall = rng.uniform(0.02, 0.04), rng.uniform(0.1, 0.24)
-            body = lathe([(0, 0), (radius, 0), (radius, tall * 0.75), (radius * 0.4, tall * 0.85), (0, tall)], segments=9)
+            body = lathe(
+                [(0, 0), (radius, 0), (radius, tall * 0.75), (radius * 0.4, tall * 0.85), (0, tall)], segments=9
+            )
             bottles.append(Part(body.moved(0.085 * k, rng.uniform(-0.02, 0.02), 0), materials.add("any", tile=0.15)))
         return Item("otherprop", tuple(bottles))
     if kind == "cup":

@@ -57,8 +57,8 @@ def bed(rng: Rng, materials: Materials) -> Item:
             parts += [Part(rails, frame), Part(sides, frame)]
     for _ in range(int(rng.integers(0, 3))):  # a throw, or clothes left on it
         size = rng.uniform([0.3, 0.3, 0.03], [0.9, 0.7, 0.12])
-        at = (rng.uniform(-0.3, 0.3) * (width - size[0]), -depth * rng.uniform(0.05, 0.3), top + 0.01)
-        heap = rounded_box(*(float(v) for v in size), 0.04).turned(rng.normal(0, 0.3)).moved(*at)
+        x, y = rng.uniform(-0.3, 0.3) * (width - size[0]), -depth * rng.uniform(0.05, 0.3)
+        heap = rounded_box(size[0], size[1], size[2], 0.04).turned(rng.normal(0, 0.3)).moved(x, y, top + 0.01)
         parts.append(Part(heap, materials.add("bedding"), label="clothes" if size[2] > 0.08 else None))
     count = 1 if width < 1.3 else 2
     rows = int(rng.choice([1, 1, 2, 3]))
@@ -66,16 +66,18 @@ def bed(rng: Rng, materials: Materials) -> Item:
     leaning = rng.random() < 0.4
     for row in range(rows):
         for k in range(count):
-            size = min(0.65, width / count * 0.85) * (1 - 0.2 * row)
-            cushion = rounded_box(size, 0.4 - 0.1 * row, 0.14, 0.06).turned(rng.normal(0, 0.08))
+            wide = min(0.65, width / count * 0.85) * (1 - 0.2 * row)
+            cushion = rounded_box(wide, 0.4 - 0.1 * row, 0.14, 0.06).turned(rng.normal(0, 0.08))
             x = (k + 0.5) / count * width - width / 2
             material = pillow if row == 0 else shams
             if leaning:
                 cushion = cushion.tilted(1.1)
-            at = (x, depth / 2 - 0.3 - 0.2 * row, top - 0.02 + 0.03 * row)
-            parts.append(Part(cushion.moved(*at), material, label="pillow"))
+            cushion = cushion.moved(x, depth / 2 - 0.3 - 0.2 * row, top - 0.02 + 0.03 * row)
+            parts.append(Part(cushion, material, label="pillow"))
     reach = depth * 0.5
-    return Item("bed", tuple(parts), surfaces=(Surface(top + 0.04, width * 0.7, reach, y=-depth / 2 + reach / 2 + 0.1),))
+    return Item(
+        "bed", tuple(parts), surfaces=(Surface(top + 0.04, width * 0.7, reach, y=-depth / 2 + reach / 2 + 0.1),)
+    )
 
 
 def bunk_bed(rng: Rng, materials: Materials) -> Item:

@@ -1,4 +1,4 @@
-"""The small things of a home, on tables, shelves and floors. Each is of the NYU40 class that people call it by. Metres."""
+"""The small things of a home, on tables, shelves and floors, each of the NYU40 class that names it. Metres."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sray_train.data.rooms.primitives import ball, box, boxes, cylinder, lathe, rounded_box
+from sray_train.data.rooms.primitives import ball, box, boxes, lathe, rounded_box
 from sray_train.data.rooms.scene import Item, Materials, Part
 
 Rng = np.random.Generator
@@ -43,8 +43,8 @@ def bowl(rng: Rng, materials: Materials) -> Item:
         fruit = materials.add("any", tile=0.5)
         for k in range(int(rng.integers(2, 6))):
             angle = 2.4 * k
-            at = (0.5 * radius * np.cos(angle), 0.5 * radius * np.sin(angle), tall * 0.4)
-            parts.append(Part(ball(0.036, tuple(float(v) for v in at)), fruit))
+            at = (0.5 * radius * float(np.cos(angle)), 0.5 * radius * float(np.sin(angle)), tall * 0.4)
+            parts.append(Part(ball(0.036, at), fruit))
     return Item("otherprop", tuple(parts))
 
 
@@ -129,7 +129,9 @@ def monitor(rng: Rng, materials: Materials) -> Item:
     stand = boxes([[0.05, 0.03, 0.15], [0.22, 0.16, 0.015]], [[0, 0.03, 0], [0, 0.03, 0]])
     parts.append(Part(stand, materials.add("dark")))
     if rng.random() < 0.7:
-        parts.append(Part(box(0.42, 0.14, 0.02, (0, -0.24, 0)), materials.add("dark" if rng.random() < 0.6 else "ceramic")))
+        parts.append(
+            Part(box(0.42, 0.14, 0.02, (0, -0.24, 0)), materials.add("dark" if rng.random() < 0.6 else "ceramic"))
+        )
         parts.append(Part(rounded_box(0.06, 0.1, 0.03, 0.015, (0.3, -0.24, 0), 2), materials.add("dark")))
     return Item("otherprop", tuple(parts))
 
@@ -188,7 +190,9 @@ def photo(rng: Rng, materials: Materials) -> Item:
 def clock(rng: Rng, materials: Materials) -> Item:
     """A clock radio or a loudspeaker."""
     size = rng.uniform([0.1, 0.08, 0.06], [0.26, 0.22, 0.38])
-    front = box(float(size[0]) * 0.8, 0.006, float(size[2]) * 0.8, (0, -float(size[1]) / 2 - 0.003, float(size[2]) * 0.1))
+    front = box(
+        float(size[0]) * 0.8, 0.006, float(size[2]) * 0.8, (0, -float(size[1]) / 2 - 0.003, float(size[2]) * 0.1)
+    )
     body = Part(boxes(size, [0, 0, 0]), materials.add("dark" if rng.random() < 0.6 else "hard"))
     return Item("otherprop", (body, Part(front, materials.add("any", tile=0.3))))
 
@@ -205,7 +209,14 @@ def basket(rng: Rng, materials: Materials) -> Item:
     """A basket, bucket or waste bin, empty or full."""
     radius, tall = rng.uniform(0.1, 0.22), rng.uniform(0.15, 0.5)
     flare = rng.uniform(0.75, 1.0)
-    profile = [(0, 0), (radius * flare, 0), (radius, tall), (radius * 0.95, tall), (radius * 0.8 * flare, 0.03), (0, 0.03)]
+    profile = [
+        (0, 0),
+        (radius * flare, 0),
+        (radius, tall),
+        (radius * 0.95, tall),
+        (radius * 0.8 * flare, 0.03),
+        (0, 0.03),
+    ]
     parts = [Part(lathe(profile, segments=16), materials.add("wicker" if rng.random() < 0.5 else "any", tile=0.4))]
     if rng.random() < 0.4:
         heap = rounded_box(radius * 1.3, radius * 1.3, 0.16, 0.06, (0, 0, tall - 0.1))
@@ -215,9 +226,9 @@ def basket(rng: Rng, materials: Materials) -> Item:
 
 def bag(rng: Rng, materials: Materials) -> Item:
     """A soft bag with a handle, a backpack or a suitcase."""
-    size = [float(v) for v in rng.uniform([0.26, 0.14, 0.28], [0.48, 0.26, 0.55])]
+    size = rng.uniform([0.26, 0.14, 0.28], [0.48, 0.26, 0.55])
     cloth = materials.add("soft")
-    parts = [Part(rounded_box(*size, 0.07), cloth)]
+    parts = [Part(rounded_box(size[0], size[1], size[2], 0.07), cloth)]
     parts.append(Part(rounded_box(size[0] * 0.7, 0.08, size[2] * 0.45, 0.03, (0, -size[1] / 2, 0.04)), cloth))
     grip = boxes(
         [[0.02, 0.02, 0.14], [0.02, 0.02, 0.14], [0.14, 0.02, 0.02]],
@@ -230,9 +241,11 @@ def clothes(rng: Rng, materials: Materials) -> Item:
     """A heap of a few garments."""
     parts = []
     for k in range(int(rng.integers(1, 5))):
-        size = [float(v) for v in rng.uniform([0.18, 0.15, 0.05], [0.42, 0.34, 0.14])]
-        garment = rounded_box(*size, 0.05).turned(rng.uniform(0, np.pi))
-        parts.append(Part(garment.moved(rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1), 0.03 * k), materials.add("soft")))
+        size = rng.uniform([0.18, 0.15, 0.05], [0.42, 0.34, 0.14])
+        garment = rounded_box(size[0], size[1], size[2], 0.05).turned(rng.uniform(0, np.pi))
+        parts.append(
+            Part(garment.moved(rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1), 0.03 * k), materials.add("soft"))
+        )
     return Item("clothes", tuple(parts))
 
 
@@ -248,15 +261,17 @@ def toy(rng: Rng, materials: Materials) -> Item:
     parts = [Part(ball(0.1 * scale), fur), Part(ball(0.075 * scale, (0, -0.01, 0.15 * scale)), fur)]
     for x in (-1, 1):
         parts.append(Part(ball(0.03 * scale, (x * 0.055 * scale, 0, 0.25 * scale)), fur))
-        parts.append(Part(rounded_box(0.07 * scale, 0.16 * scale, 0.07 * scale, 0.03, (x * 0.08, -0.09 * scale, 0)), fur))
+        parts.append(
+            Part(rounded_box(0.07 * scale, 0.16 * scale, 0.07 * scale, 0.03, (x * 0.08, -0.09 * scale, 0)), fur)
+        )
         parts.append(Part(rounded_box(0.16 * scale, 0.07 * scale, 0.06 * scale, 0.03, (x * 0.12 * scale, 0, 0.1)), fur))
     return Item("otherprop", tuple(parts))
 
 
 def machine(rng: Rng, materials: Materials) -> Item:
     """A printer, a computer's case or a heater: a box with a darker face."""
-    size = [float(v) for v in rng.uniform([0.18, 0.25, 0.15], [0.5, 0.45, 0.5])]
-    body = Part(rounded_box(*size, 0.02, cuts=2), materials.add("appliance"))
+    size = rng.uniform([0.18, 0.25, 0.15], [0.5, 0.45, 0.5])
+    body = Part(rounded_box(size[0], size[1], size[2], 0.02, cuts=2), materials.add("appliance"))
     face = box(size[0] * 0.7, 0.01, size[2] * 0.4, (0, -size[1] / 2 - 0.003, size[2] * 0.3))
     return Item("otherprop", (body, Part(face, materials.add("dark"))))
 
@@ -265,12 +280,25 @@ Builder = Callable[[Rng, Materials], Item]
 ON_TABLES: tuple[Builder, ...] = (
     bottles, bottles, bowl, bowl, mug, mug, plant, book_pile, book_pile, papers, laptop, photo, tissues, carton, clock,
 )  # fmt: skip
-ON_DESKS: tuple[Builder, ...] = (monitor, laptop, book_pile, book_pile, papers, papers, mug, clock, machine, carton, photo)
+ON_DESKS: tuple[Builder, ...] = (
+    monitor,
+    laptop,
+    book_pile,
+    book_pile,
+    papers,
+    papers,
+    mug,
+    clock,
+    machine,
+    carton,
+    photo,
+)
 ON_CABINETS: tuple[Builder, ...] = (
     bottles, bowl, plant, plant, book_pile, photo, photo, clock, carton, carton, toy, basket, machine, tissues,
 )  # fmt: skip
 IN_SHELVES: tuple[Builder, ...] = (book_pile, book_pile, photo, bottles, bowl, carton, clock, plant, toy, ball_toy, mug)
 ON_FLOORS: tuple[Builder, ...] = (
-    basket, basket, bag, bag, carton, carton, shoes, clothes, toy, ball_toy, machine, floor_plant, floor_plant, book_pile,
+    basket, basket, bag, bag, carton, carton, shoes, clothes, toy, ball_toy, machine, floor_plant, floor_plant,
+    book_pile,
 )  # fmt: skip
 ON_BEDS: tuple[Builder, ...] = (bag, clothes, book_pile, toy, laptop, papers)

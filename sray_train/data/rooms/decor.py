@@ -109,7 +109,7 @@ def _ceiling(room: RoomInProgress) -> None:
 
 
 def _rug(room: RoomInProgress) -> None:
-    """Rugs are floor: a robot drives over them, and few label spaces know them apart."""
+    """A rug or mat, flat on the floor; furniture stands on it."""
     rng, plan = room.rng, room.plan
     small = room.kind in WET
     if rng.random() > 0.55:
@@ -121,4 +121,4 @@ def _rug(room: RoomInProgress) -> None:
     x = float(rng.uniform(x0 + width / 2 + 0.1, max(x1 - width / 2 - 0.1, x0 + width / 2 + 0.11)))
     y = float(rng.uniform(y0 + depth / 2 + 0.1, max(y1 - depth / 2 - 0.1, y0 + depth / 2 + 0.11)))
     mat = Part(box(width, depth, 0.01), material, (width, depth))
-    room.builder.add(Item("floor", (mat,)), (x, y, 0), 0)
+    room.builder.add(Item("floor mat", (mat,)), (x, y, 0), 0)

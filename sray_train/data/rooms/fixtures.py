@@ -1,4 +1,7 @@
-"""What belongs to a wall: doors, windows, curtains, pictures, mirrors. Wall surface at y = 0, room towards -y, metres."""
+"""What belongs to a wall: doors, windows, curtains, pictures, mirrors. Metres.
+
+The wall's surface is at y = 0, the room towards -y.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +82,7 @@ def window(rng: Rng, materials: Materials, width: float, height: float, sill: fl
     level = [(0.0, -0.0175, sill + height * k / rows) for k in range(1, rows)]
     parts += [Part(box(thin, 0.04, height, at), trim) for at in upright]
     parts += [Part(box(width, 0.035, thin, at), trim) for at in level]
-    blinds = rng.random() < 0.35
+    blinds = rng.random() < 0.5
     open_share = 1.0
     if blinds:
         pitch = rng.uniform(0.035, 0.08)
@@ -87,7 +90,9 @@ def window(rng: Rng, materials: Materials, width: float, height: float, sill: fl
         open_share = 1 - 0.5 * drawn
         z = sill + height - 0.03 - pitch * np.arange(int(height * drawn / pitch))
         if len(z):
-            slats = boxes([[width, 0.012, pitch * rng.uniform(0.3, 0.85)]] * len(z), np.stack([0 * z, 0 * z - 0.07, z], -1))
+            slats = boxes(
+                [[width, 0.012, pitch * rng.uniform(0.3, 0.85)]] * len(z), np.stack([0 * z, 0 * z - 0.07, z], -1)
+            )
             parts.append(Part(slats, materials.add("trim", emission=0.4 * day), label="blinds"))
     light = Light(
         np.array([0, -0.14, sill + height / 2], np.float32),

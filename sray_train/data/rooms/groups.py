@@ -13,7 +13,7 @@ from sray_train.data.rooms.scene import Footprint
 
 def _sofa(room: RoomInProgress) -> None:
     rng = room.rng
-    main = room.at_wall(seating.sofa) if rng.random() < 0.8 else room.anywhere(seating.sofa)
+    main = room.at_wall(seating.sofa, 80) if rng.random() < 0.8 else room.anywhere(seating.sofa)
     if not main:
         return
     if rng.random() < 0.8:
@@ -31,7 +31,9 @@ def _sofa(room: RoomInProgress) -> None:
 
 def _bed(room: RoomInProgress) -> None:
     rng = room.rng
-    main = room.at_wall(beds.bunk_bed if rng.random() < 0.08 else beds.bed)
+    main = None
+    for _ in range(3):  # the first may be too wide for this room
+        main = main or room.at_wall(beds.bunk_bed if rng.random() < 0.08 else beds.bed, 60)
     if not main:
         return
     for side in (-1, 1):
@@ -76,7 +78,7 @@ def _desk(room: RoomInProgress) -> None:
 
 def _table(room: RoomInProgress, most: int = 3) -> None:
     rng = room.rng
-    main = room.anywhere(tables.table) if rng.random() < 0.75 else room.at_wall(tables.table)
+    main = room.anywhere(tables.table, 40) if rng.random() < 0.75 else room.at_wall(tables.table)
     if not main:
         return
     state = int(rng.integers(2**31))  # the chairs of one table are of one make
@@ -101,7 +103,7 @@ def _dining(room: RoomInProgress) -> None:
 def _television(room: RoomInProgress) -> None:
     """On a stand, or on a wall with or without something under it."""
     rng = room.rng
-    stand = room.at_wall(storage.tv_stand if rng.random() < 0.8 else tables.coffee_table)
+    stand = room.at_wall(storage.tv_stand if rng.random() < 0.8 else tables.coffee_table, 60)
     behind = stand and room.wall_behind(stand)
     if stand and behind and rng.random() < 0.3:
         width = float(rng.uniform(0.7, 1.5))

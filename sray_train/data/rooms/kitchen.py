@@ -123,8 +123,8 @@ def counter(rng: Rng, materials: Materials, width: float, *, sink: bool = False,
         room = width - cut
         parts.append(Part(box(room, depth, SLAB, (-cut / 2, 0, base)), top))
         surfaces.append(Surface(height, room, depth - 0.06, x=-cut / 2, headroom=0.45))
-    for part in fronts(rng, materials, width - stove_width, depth - 0.06, 0.1, base, materials.shared("front")):
-        parts.append(Part(part.mesh.moved(-stove_width / 2, 0.03, 0), part.material, label="cabinet"))
+    doors = fronts(rng, materials, width - stove_width, depth - 0.06, 0.1, base, materials.shared("front"))
+    parts += [Part(part.mesh.moved(-stove_width / 2, 0.03, 0), part.material, label="cabinet") for part in doors]
     if rng.random() < 0.6:  # a low backsplash of the worktop's stone
         parts.append(Part(box(width, 0.015, rng.uniform(0.06, 0.14), (0, depth / 2 - 0.008, height)), top))
     return Item("counter", tuple(parts), surfaces=tuple(surfaces))
@@ -155,8 +155,8 @@ def wall_cabinet(rng: Rng, materials: Materials, width: float, height: float, bo
     """Hangs on a wall, its front at y = -0.33."""
     depth = 0.33
     parts = [Part(box(width, depth, height, (0, -depth / 2, bottom)), materials.shared("hard"))]
-    for part in fronts(rng, materials, width, depth, bottom, bottom + height, materials.shared("front")):
-        parts.append(Part(part.mesh.moved(0, -depth / 2, 0), part.material))
+    doors = fronts(rng, materials, width, depth, bottom, bottom + height, materials.shared("front"))
+    parts += [Part(part.mesh.moved(0, -depth / 2, 0), part.material) for part in doors]
     return Item("cabinet", tuple(parts))
 
 
@@ -182,8 +182,8 @@ def island(rng: Rng, materials: Materials) -> Item:
         Part(box(width, depth, SLAB, (0, 0, base)), materials.shared("stone", gloss=0.2)),
         Part(box(width - 0.08, depth - over - 0.06, base, (0, -over / 2, 0)), body, label="cabinet"),
     ]
-    for part in fronts(rng, materials, width - 0.08, depth - over - 0.06, 0.08, base, body):
-        parts.append(Part(part.mesh.moved(0, -over / 2, 0), part.material, label="cabinet"))
+    doors = fronts(rng, materials, width - 0.08, depth - over - 0.06, 0.08, base, body)
+    parts += [Part(part.mesh.moved(0, -over / 2, 0), part.material, label="cabinet") for part in doors]
     return Item("counter", tuple(parts), surfaces=(Surface(height, width, depth),))
 
 
@@ -231,8 +231,12 @@ def kettle(rng: Rng, materials: Materials) -> Item:
         shape = lathe([(0, 0), (0.09, 0), (0.1, 0.08), (0.06, 0.2), (0.02, 0.22), (0, 0.22)])
         return Item("otherprop", (Part(shape, body), Part(box(0.02, 0.03, 0.16, (0.11, 0, 0.04)), body)))
     if kind == "coffee":
-        tower = boxes([[0.2, 0.24, 0.03], [0.2, 0.1, 0.34], [0.2, 0.22, 0.08]], [[0, 0, 0], [0, 0.07, 0], [0, 0, 0.26]])
-        return Item("otherprop", (Part(tower, body), Part(cylinder(0.06, 0.13, (0, -0.04, 0.03)), materials.add("dark"))))
+        tower = boxes(
+            [[0.2, 0.24, 0.03], [0.2, 0.1, 0.34], [0.2, 0.22, 0.08]], [[0.0, 0, 0], [0, 0.07, 0], [0, 0, 0.26]]
+        )
+        return Item(
+            "otherprop", (Part(tower, body), Part(cylinder(0.06, 0.13, (0, -0.04, 0.03)), materials.add("dark")))
+        )
     if kind == "toaster":
         return Item("otherprop", (Part(rounded_box(0.3, 0.18, 0.19, 0.04), body),))
     if kind == "microwave":

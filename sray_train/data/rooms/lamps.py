@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sray_train.data.rooms.primitives import ball, box, boxes, cylinder, join, lathe
+from sray_train.data.rooms.primitives import ball, box, cylinder, join, lathe
 from sray_train.data.rooms.scene import Item, Light, Materials, Part
 
 Rng = np.random.Generator

@@ -19,22 +19,38 @@ CLEARANCE = 0.27
 ROOM_KINDS: dict[str, tuple[float, tuple[str, ...]]] = {
     "living": (
         4,
-        ("sofa", "sofa", "television", "cabinet", "bookshelf", "chair", "chair", "floor_lamp", "cabinet", "table"),
+        (
+            "sofa",
+            "sofa",
+            "television",
+            "cabinet",
+            "bookshelf",
+            "chair",
+            "chair",
+            "floor_lamp",
+            "cabinet",
+            "table",
+            "table",
+        ),
     ),
-    "bedroom": (4.5, ("bed", "dresser", "wardrobe", "cabinet", "desk", "chair", "floor_lamp", "bookshelf", "television")),
+    "bedroom": (
+        4.5,
+        ("bed", "dresser", "wardrobe", "chair", "bookshelf", "television"),
+    ),
     "twin": (1, ("bed", "bed", "dresser", "cabinet", "desk", "chair", "bookshelf")),
-    "office": (2.5, ("desk", "desk", "bookshelf", "cabinet", "floor_lamp", "desk", "chair", "cabinet", "table")),
+    "office": (2.5, ("desk", "desk", "bookshelf", "cabinet", "chair", "cabinet", "table", "table")),
     "dining": (2, ("dining", "cabinet", "cabinet", "bookshelf", "chair", "sofa")),
     "meeting": (1, ("dining", "dining", "bookshelf", "cabinet", "chair", "chair", "television")),
-    "studio": (1.5, ("bed", "sofa", "desk", "television", "cabinet", "dining", "bookshelf", "floor_lamp")),
-    "library": (1, ("bookshelf", "bookshelf", "bookshelf", "bookshelf", "desk", "chair", "chair", "floor_lamp")),
+    "studio": (1.5, ("bed", "sofa", "desk", "television", "cabinet", "dining", "bookshelf")),
+    "library": (1, ("bookshelf", "bookshelf", "bookshelf", "bookshelf", "table", "chair", "chair", "floor_lamp")),
     "kitchen": (3.5, ("dining", "cabinet", "chair")),
     "kitchen_living": (1.5, ("dining", "sofa", "television", "cabinet", "bookshelf", "chair")),
     "bathroom": (2.2, ()),
 }
-"""How often each kind of room comes, and what it is furnished with, most of it in most rooms."""
+"""How often each kind of room comes, and what it is furnished with: the first always, most of it in most rooms."""
 EXTRAS = (
-    "chair", "chair", "table", "cabinet", "cabinet", "bookshelf", "floor_lamp", "desk", "television", "bench", "dresser",
+    "chair", "chair", "table", "cabinet", "sofa", "bookshelf", "table", "floor_lamp", "television", "bench", "dresser",
+    "sofa",
 )  # fmt: skip
 LARGE = ("bed", "sofa", "desk", "dining", "television", "wardrobe")
 
@@ -71,7 +87,7 @@ def _furnished(rng: np.random.Generator, kind_rng: np.random.Generator) -> Scene
         furnish_bathroom(room)
     elif kind.startswith("kitchen"):
         furnish_kitchen(room)
-    wanted = [name for name in ROOM_KINDS[kind][1] if rng.random() < 0.85]
+    wanted = [name for k, name in enumerate(ROOM_KINDS[kind][1]) if k == 0 or rng.random() < 0.85]
     if kind not in ("bathroom", "kitchen"):
         wanted += [str(name) for name in rng.choice(EXTRAS, int(rng.integers(1, 5)))]
     wanted.sort(key=lambda name: name not in LARGE)  # large things first, while there is room for them

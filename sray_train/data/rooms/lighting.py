@@ -1,4 +1,4 @@
-"""Light baked once per room at the corners of finely cut triangles: area lights, the sun, one bounce, ambient occlusion.
+"""Light baked once per room at the corners of finely cut triangles: lamps, windows, the sun, one bounce.
 
 Baked light does not depend on the view, so all pictures of a room agree, and a frame costs no shadow ray. The same ray
 pattern serves all points: neighbours then err alike, which looks smooth where random patterns look mottled.

@@ -24,7 +24,14 @@ _WOODS = np.array(
     ]
 )
 _STONES = np.array(
-    [[0.62, 0.55, 0.45], [0.75, 0.72, 0.66], [0.35, 0.33, 0.31], [0.12, 0.12, 0.13], [0.52, 0.38, 0.28], [0.8, 0.8, 0.8]]
+    [
+        [0.62, 0.55, 0.45],
+        [0.75, 0.72, 0.66],
+        [0.35, 0.33, 0.31],
+        [0.12, 0.12, 0.13],
+        [0.52, 0.38, 0.28],
+        [0.8, 0.8, 0.8],
+    ]
 )
 _METALS = np.array([[0.62, 0.62, 0.63], [0.45, 0.44, 0.43], [0.66, 0.53, 0.31], [0.12, 0.12, 0.12], [0.75, 0.75, 0.75]])
 _WALLS = np.array(
@@ -100,7 +107,7 @@ class Palette:
         """What seats and curtains are made of: pale, dark, brown or coloured."""
         draw = rng.random()
         if draw < 0.3:
-            return self.pale(rng) * np.float32(rng.uniform(0.6, 1))
+            return _clip(self.pale(rng) * rng.uniform(0.6, 1))
         return self.colour(rng) if draw < 0.7 else self.dark(rng) if draw < 0.82 else self.wood(rng)
 
     def mixed(self, rng: Rng) -> Array:

@@ -87,7 +87,7 @@ def panels(rng: Rng, tone: Tone) -> Array:
     count = int(rng.integers(4, 11))
     texture = vary(tone(), noise(rng, 8, 3, (1, 8)), rng.uniform(0.02, 0.25))
     groove = ((COLUMNS * count) % 1 < 0.07)[..., None]
-    return np.where(groove, texture * np.float32(rng.uniform(0.6, 0.85)), texture)
+    return np.asarray(np.where(groove, texture * rng.uniform(0.6, 0.85), texture), np.float32)
 
 
 def parquet(rng: Rng, tone: Tone) -> Array:
@@ -99,7 +99,7 @@ def parquet(rng: Rng, tone: Tone) -> Array:
         (ROWS * count).astype(int), (COLUMNS * count).astype(int), across.astype(int) % boards
     ]
     texture = vary(tone(), noise(rng, 12, 3), 0.3) * shade[..., None]
-    return np.where((across % 1 < 0.06)[..., None], texture * np.float32(0.7), texture)
+    return np.asarray(np.where((across % 1 < 0.06)[..., None], texture * 0.7, texture), np.float32)
 
 
 def hexagons(rng: Rng, tone: Tone) -> Array:
@@ -121,7 +121,7 @@ def mosaic(rng: Rng, tone: Tone) -> Array:
     grid = colours[pick] * rng.uniform(0.8, 1.15, (count, count, 1))
     texture = grid[(ROWS * count).astype(int), (COLUMNS * count).astype(int)].astype(np.float32)
     joint = ((COLUMNS * count) % 1 < 0.12) | ((ROWS * count) % 1 < 0.12)
-    return np.where(joint[..., None], np.float32(rng.uniform(0.4, 0.85)), texture)
+    return np.asarray(np.where(joint[..., None], rng.uniform(0.4, 0.85), texture), np.float32)
 
 
 def marble(rng: Rng, tone: Tone) -> Array:

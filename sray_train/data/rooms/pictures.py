@@ -28,7 +28,8 @@ def art(rng: Rng, tone: Tone) -> Array:
 def outdoor(rng: Rng, tone: Tone) -> Array:
     """What a window shows: sky over trees, roofs, or just light. Rows run upwards, as uv do."""
     sky = np.array([0.78, 0.88, 1.0]) * rng.uniform(0.75, 1.1) if rng.random() < 0.7 else tone()
-    ground = tone() * (np.array([0.7, 1.0, 0.6]) if rng.random() < 0.6 else 1.0)
+    green = np.array([0.25, 0.4, 0.15]) * rng.uniform(0.4, 1.6) + rng.uniform(0, 0.15)
+    ground = green if rng.random() < 0.7 else 0.5 * tone() + 0.2
     if rng.random() < 0.35:  # roofs and walls of houses
         skyline = np.repeat(rng.uniform(0.1, 0.8, 8), RESOLUTION // 8)
     else:
@@ -47,7 +48,7 @@ def landscape(rng: Rng, tone: Tone) -> Array:
     if rng.random() < 0.4:
         border = np.minimum(np.minimum(COLUMNS, 1 - COLUMNS), np.minimum(ROWS, 1 - ROWS)) < rng.uniform(0.06, 0.2)
         texture = np.where(border[..., None], rng.uniform(0.6, 0.9), texture)
-    return texture.astype(np.float32)
+    return np.asarray(texture, np.float32)
 
 
 def page(rng: Rng, tone: Tone) -> Array:

@@ -17,7 +17,7 @@ HIGHEST_TOP = 2.0
 
 
 class RoomInProgress:
-    """Floor plan, things and lights so far. Every method that places a thing says where, or None if it found no place."""
+    """Floor plan, things and lights so far. A method that places a thing says where, or None if it found no place."""
 
     def __init__(self, rng: Rng, kind: str, plan: FloorPlan) -> None:
         self.rng = rng

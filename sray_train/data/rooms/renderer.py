@@ -1,7 +1,7 @@
 """Pictures of a lit room: one Embree ray a sample, shaded in torch.
 
-Depth and labels come from one ray through the pixel's centre and are never blended; colour is the mean of 2x2 rays, each
-at its own moment while the shutter is open. Labels are NYU40 ids.
+Depth and labels come from one ray through the pixel's centre and are never blended; colour is the mean of 2x2 rays,
+each at its own moment while the shutter is open. Labels are NYU40 ids.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sray.label_space import NYU40
-from sray_train.data.rooms.primitives import Mesh
 from sray_train.data.rooms.palette import Palette
+from sray_train.data.rooms.primitives import Mesh
 from sray_train.data.rooms.textures import make_texture
 
 Array = NDArray[np.float32]

@@ -89,7 +89,7 @@ def _windows(room: RoomInProgress) -> None:
     rng, materials, ceiling = room.rng, room.builder.materials, room.plan.height
     wet = room.kind in WET
     walls = []
-    for _ in range(int(rng.choice([0, 1, 1])) if room.kind == "bathroom" else int(rng.choice([0, 1, 1, 1, 2, 2, 3]))):
+    for _ in range(int(rng.choice([0, 1, 1])) if room.kind == "bathroom" else int(rng.choice([0, 0, 1, 1, 1, 2, 2]))):
         floor_length = rng.random() < 0.12 and not wet
         sill = 0.08 if floor_length else float(rng.uniform(1.06, 1.25) if wet else rng.uniform(0.6, 1.05))
         width = float(rng.uniform(0.5, 1.2) if wet else rng.uniform(0.6, 2.2))
@@ -101,7 +101,7 @@ def _windows(room: RoomInProgress) -> None:
         walls.append(wall)
         x, y = wall.point(along, 0)
         room.builder.add(fixtures.window(rng, materials, width, height, sill, room.day), (x, y, 0), wall.yaw)
-        if rng.random() < (0.25 if wet else 0.6):
+        if rng.random() < (0.15 if wet else 0.4):
             _curtains(room, wall, along, width, sill, min(sill + height + rng.uniform(0.08, 0.2), ceiling - 0.05))
     if walls and room.day > 0.5 and rng.random() < 0.4:
         room.builder.sun = _sun(room, walls[0])

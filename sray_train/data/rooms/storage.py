@@ -20,7 +20,9 @@ def cabinet(rng: Rng, materials: Materials) -> Item:
 
 def dresser(rng: Rng, materials: Materials) -> Item:
     """A wide chest of drawers; NYU40 has it as a class of its own."""
-    return _cabinet(rng, materials, "dresser", rng.uniform(0.8, 1.7), rng.uniform(0.75, 1.2), rows=int(rng.integers(3, 6)))
+    return _cabinet(
+        rng, materials, "dresser", rng.uniform(0.8, 1.7), rng.uniform(0.75, 1.2), rows=int(rng.integers(3, 6))
+    )
 
 
 def wardrobe(rng: Rng, materials: Materials) -> Item:

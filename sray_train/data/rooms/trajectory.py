@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sray.camera import Camera
 from sray_train.data.rooms.layout import CLEARANCE
 from sray_train.data.rooms.lighting import LitScene
+from sray_train.data.rooms.scene import nyu40_id
 
 Array = NDArray[np.float64]
 Rng = np.random.Generator
@@ -25,6 +26,22 @@ TURN = np.radians(4)
 NARROWEST, WIDEST = 50.0, 95.0
 """Horizontal field of view, degrees: from a depth camera's to a wide robot's."""
 _CLASSES = 41  # NYU40 ids and 0
+_SOUGHT = np.zeros(_CLASSES)
+"""What a gaze is drawn to, by NYU40 id, beyond the variety of classes: what a room is there for."""
+for _name in (
+    "bed",
+    "sofa",
+    "table",
+    "chair",
+    "counter",
+    "desk",
+    "bookshelf",
+    "toilet",
+    "bathtub",
+    "sink",
+    "television",
+):
+    _SOUGHT[nyu40_id(_name)] = 1.0
 _YAWS, _PITCHES = 48, 15  # the panorama's grid
 _LOWEST, _HIGHEST = np.radians(-62), np.radians(40)
 
@@ -138,7 +155,8 @@ def _gaze(
             counts += found
             seen.update(objects[window].ravel().tolist())
         share = counts[counts > 0] / counts.sum()
-        score = score / len(posts) - float((share * np.log(share)).sum()) + 0.03 * len(seen) + rng.normal(0, 0.15)
+        score = score / len(posts) + 1.5 * min(float((counts * _SOUGHT).sum() / counts.sum()), 0.4)
+        score += 0.03 * len(seen) + rng.normal(0, 0.15) - float((share * np.log(share)).sum())
         if score > best_score:
             best, best_score = (yaw, pitch), score
     return best

@@ -1,4 +1,4 @@
-"""How kitchens and bathrooms are laid out: counters along walls and round a corner, tub and toilet by the walls. Metres."""
+"""How kitchens and bathrooms are laid out: counters along walls and round a corner, tub and toilet by walls. Metres."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def furnish_bathroom(room: RoomInProgress) -> None:
         place = (float(tub.x + ahead * s), float(tub.y - ahead * c), 0.0)
         for item in bathroom.shower_curtain(rng, materials, tub.width - 0.02, top):
             room.builder.add(item, place, tub.yaw)
+    room.at_wall(bathroom.toilet, 60)
     for _ in range(int(rng.choice([1, 1, 2]))):
         if basin := room.at_wall(bathroom.vanity, 40):
             _over_basin(room, basin)
-    room.at_wall(bathroom.toilet, 60)
     for _ in range(int(rng.integers(1, 4))):
         width, top = float(rng.uniform(0.35, 0.75)), float(rng.uniform(1.2, 1.7))
         wall = room.plan.walls[rng.integers(len(room.plan.walls))]
