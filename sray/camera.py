@@ -179,8 +179,27 @@ FEATURE_STRIDE = 4
 """The encoder's features: cell i is centred at pixel 4 i (strided convolutions, not a resized image)."""
 
 
+def cell_pixels(rows: int, columns: int, device: torch.device) -> Float[Tensor, "cells 2"]:
+    """Pixels (column, row) at the centres of a feature map's cells, row by row."""
+    cells = torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))
+    return FEATURE_STRIDE * cells.flip(-1).float()
+
+
+AS_READ = (1.0, 1.0)
+"""The encoder reads pictures at their own size."""
+
+
 def feature_grid(
-    pixels: Float[Tensor, "*shape 2"], feature_width: int, feature_height: int
+    pixels: Float[Tensor, "*shape 2"],
+    feature_width: int,
+    feature_height: int,
+    reading_scale: tuple[float, float] = AS_READ,
 ) -> Float[Tensor, "*shape 2"]:
-    """`grid_sample` coordinates of pixels in a quarter-resolution feature map."""
+    """`grid_sample` coordinates of pixels in a quarter-resolution feature map.
+
+    `reading_scale`: width and height at which the encoder read the picture, over the picture's own.
+    """
+    if reading_scale != AS_READ:
+        scale = torch.tensor(reading_scale, dtype=pixels.dtype, device=pixels.device)
+        pixels = scale * (pixels + 0.5) - 0.5
     return image_grid(pixels / FEATURE_STRIDE, feature_width, feature_height)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from sray.camera import FEATURE_STRIDE, Camera, feature_grid
+from sray.camera import FEATURE_STRIDE, Camera, cell_pixels, feature_grid
 from sray.context import EncodedViews
 from sray.encoder import FEATURE_CHANNELS
 
@@ -27,12 +27,6 @@ def matched_maps(views: EncodedViews) -> Float[Tensor, "views channels rows colu
         views.images, FEATURE_STRIDE + 1, FEATURE_STRIDE, padding=FEATURE_STRIDE // 2, count_include_pad=False
     )
     return torch.cat([views.features, colors], dim=1)
-
-
-def cell_pixels(rows: int, columns: int, device: torch.device) -> Float[Tensor, "cells 2"]:
-    """Pixels (column, row) at the centres of a feature map's cells, row by row."""
-    cells = torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))
-    return FEATURE_STRIDE * cells.flip(-1).float()
 
 
 def matching_variance(

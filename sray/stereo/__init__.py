@@ -1,0 +1,9 @@
+"""Depth of a picture from neighbouring pictures whose poses are known: a plane sweep and a small 2D network.
+
+partners.py  which neighbours help     sweep.py  how well they agree at each depth     network.py  depth and confidence
+"""
+
+from sray.stereo.network import StereoDepth, StereoNetwork
+from sray.stereo.partners import select_partners
+
+__all__ = ["StereoDepth", "StereoNetwork", "select_partners"]

@@ -1,0 +1,150 @@
+"""StereoNetwork: matching features, and depth with its confidence from a plane sweep's correlations.
+
+Everything is 2D: the planes are channels. Matching features are the network's own, as what is alike in meaning need
+not match. Sources: DeepVideoMVS (Duzceker et al., CVPR 2021), SimpleRecon (Sayed et al., ECCV 2022).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sray.camera import Camera
+from sray.encoder import double
+from sray.sampling import Bounds
+from sray.stereo.sweep import plane_depths, sweep
+
+PLANES = 48
+MATCHING_CHANNELS = 16
+WINDOW = 2
+"""Planes on either side of the likeliest one that depth is read from: a second, distant peak must not pull it."""
+
+
+@dataclass(frozen=True)
+class StereoDepth:
+    """What a sweep found of one keyframe, at half of its resolution (cell i at pixel 2 i)."""
+
+    depth: Float[Tensor, "rows columns"]
+    """Camera z, metres."""
+    confidence: Float[Tensor, "rows columns"]
+    """Probability that the surface is within two planes of the depth: 0 to 1."""
+    log_probabilities: Float[Tensor, "planes rows columns"]
+
+    def at(self, camera: Camera) -> tuple[Float[Tensor, "height width"], Float[Tensor, "height width"]]:
+        """Depth and confidence at every pixel of the keyframe's camera: those of the nearest cell, never a mean.
+
+        Means across an edge would put points into the air between two surfaces.
+        """
+        rows = ((torch.arange(camera.height, device=self.depth.device) + 0.5) / 2).floor().long()
+        columns = ((torch.arange(camera.width, device=self.depth.device) + 0.5) / 2).floor().long()
+        rows, columns = rows.clamp_max(self.depth.shape[0] - 1), columns.clamp_max(self.depth.shape[1] - 1)
+        return self.depth[rows][:, columns], self.confidence[rows][:, columns]
+
+
+class StereoNetwork(nn.Module):
+    """Depth of keyframes from partners. `features` once a picture, `forward` once a keyframe."""
+
+    def __init__(self, planes: int = PLANES) -> None:
+        super().__init__()
+        self.planes = planes
+        self.to_half = nn.Sequential(_convolution(3, 24, 5, stride=2), nn.Conv2d(24, 24, 3, padding=1), nn.ReLU())
+        self.to_quarter = nn.Sequential(_convolution(24, 48, stride=2), Residual(48), Residual(48))
+        self.to_eighth = nn.Sequential(_convolution(48, 64, stride=2), Residual(64), Residual(64))
+        self.matching = nn.Sequential(_convolution(112, 48), nn.Conv2d(48, MATCHING_CHANNELS, 1))
+        self.volume = nn.Sequential(_convolution(3 * planes + 48, 72, 1), Residual(72))
+        self.down_eighth = nn.Sequential(_convolution(72, 96, stride=2), Residual(96))
+        self.down_sixteenth = nn.Sequential(_convolution(96, 128, stride=2), Residual(128), Residual(128))
+        self.up_eighth = nn.Sequential(_convolution(128 + 96 + 64, 96, 1), Residual(96))
+        self.up_quarter = nn.Sequential(_convolution(96 + 72, 72, 1), Residual(72))
+        self.carry_half = nn.Conv2d(72, 24, 1)
+        self.up_half = nn.Sequential(_convolution(24 + 24, 32))
+        self.quarter_logits = nn.Conv2d(72, planes, 1)
+        self.half_logits = nn.Conv2d(32, planes, 1)
+
+    def features(self, images: Float[Tensor, "views 3 height width"]) -> StereoFeatures:
+        """What is kept of each picture (RGB in 0..1) for its own sweep and those of others."""
+        half = self.to_half(_standardized(images))
+        quarter = self.to_quarter(half)
+        eighth = self.to_eighth(quarter)
+        matching = self.matching(torch.cat([quarter, double(eighth, quarter)], 1))
+        return StereoFeatures(F.normalize(matching, dim=1), half, quarter, eighth)
+
+    def forward(
+        self,
+        reference: StereoFeatures,
+        partners: Float[Tensor, "views channels rows columns"],
+        camera: Camera,
+        partner_cameras: Camera,
+        bounds: Bounds,
+    ) -> Float[Tensor, "planes half_rows half_columns"]:
+        """Log-probabilities of the planes at half resolution.
+
+        `reference`: of the keyframe alone. `partners`: the partners' matching features. `bounds`: metres.
+        """
+        depths = plane_depths(*bounds, self.planes, device=partners.device)
+        with torch.autocast(partners.device.type, enabled=False):
+            agreed = sweep(reference.matching[0].float(), partners.float(), camera, partner_cameras, depths)
+        quarter = self.volume(torch.cat([agreed.flatten(0, 1)[None], reference.quarter], 1))
+        eighth = self.down_eighth(quarter)
+        sixteenth = self.down_sixteenth(eighth)
+        eighth = self.up_eighth(torch.cat([double(sixteenth, eighth), eighth, reference.eighth], 1))
+        quarter = self.up_quarter(torch.cat([double(eighth, quarter), quarter], 1))
+        half = self.up_half(torch.cat([double(self.carry_half(quarter), reference.half), reference.half], 1))
+        logits = double(self.quarter_logits(quarter), reference.half) + self.half_logits(half)
+        return F.log_softmax(logits[0].float(), 0)
+
+    def read(self, log_probabilities: Float[Tensor, "planes rows columns"], bounds: Bounds) -> StereoDepth:
+        """Depth, as the mean log depth of the planes around the likeliest, and how sure it is."""
+        probabilities = log_probabilities.exp()
+        # The likeliest group of planes, not the likeliest plane: a surface between two planes shares itself.
+        grouped = F.avg_pool1d(probabilities.flatten(1).T[:, None], 3, 1, 1)[:, 0].T.reshape(probabilities.shape)
+        peak = grouped.argmax(0)
+        places = torch.arange(self.planes, device=peak.device)[:, None, None]
+        window = probabilities * ((places - peak).abs() <= WINDOW)
+        mass = window.sum(0)
+        log_depths = plane_depths(*bounds, self.planes, device=peak.device).log()[:, None, None]
+        depth = ((window * log_depths).sum(0) / mass.clamp_min(1e-6)).exp()
+        return StereoDepth(depth, mass, log_probabilities)
+
+
+@dataclass(frozen=True)
+class StereoFeatures:
+    """Of one or more pictures: what sweeps match, and what the network reads of the keyframe itself."""
+
+    matching: Float[Tensor, "views channels rows columns"]
+    """Unit vectors at quarter resolution."""
+    half: Float[Tensor, "views half_channels half_rows half_columns"]
+    quarter: Float[Tensor, "views quarter_channels rows columns"]
+    eighth: Float[Tensor, "views eighth_channels eighth_rows eighth_columns"]
+
+    def __getitem__(self, view: int) -> StereoFeatures:
+        """Of one picture, as a batch of one."""
+        one = slice(view, view + 1)
+        return StereoFeatures(self.matching[one], self.half[one], self.quarter[one], self.eighth[one])
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around a shortcut."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_convolution(channels, channels), nn.Conv2d(channels, channels, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.body(x))
+
+
+def _convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, stride, padding=size // 2), nn.GroupNorm(8, outputs), nn.ReLU()
+    )
+
+
+def _standardized(images: Tensor) -> Tensor:
+    """Each picture by its own mean and spread: exposure and white balance differ between the views."""
+    mean, spread = images.mean((2, 3), keepdim=True), images.std((2, 3), keepdim=True)
+    return (images - mean) / (spread + 0.05)
