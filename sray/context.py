@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sray.camera import Camera, Projection, feature_grid, image_grid
+from sray.camera import AS_READ, Camera, Projection, feature_grid, image_grid
 from sray.encoder import FEATURE_CHANNELS
 from sray.visibility import Surfaces, Visibility, visible_views
 
@@ -32,6 +32,8 @@ class EncodedViews:
     features: Float[Tensor, "views channels rows columns"]
     surfaces: Surfaces | None = field(default=None, kw_only=True)
     """What the views see, where they have depth and the model reads it."""
+    reading_scale: tuple[float, float] = field(default=AS_READ, kw_only=True)
+    """Width and height at which the encoder read the pictures, over the pictures' own."""
 
     @property
     def count(self) -> int:
@@ -81,7 +83,7 @@ class ContextBuilder(nn.Module):
         with torch.autocast(points.device.type, enabled=False):  # half precision would move pixels by pixels
             projection = views.camera.project(points)
             rows, columns = views.features.shape[-2:]
-            features = _gather(views.features, feature_grid(projection.pixels, columns, rows))
+            features = _gather(views.features, feature_grid(projection.pixels, columns, rows, views.reading_scale))
             colors = _gather(views.images, image_grid(projection.pixels, views.camera.width, views.camera.height))
             directions = direction_difference(views.camera.centre, origin, points)
             valid, sight = self._visible(views, projection)

@@ -82,11 +82,13 @@ class SemanticField:
         return next(self.model.parameters()).device
 
     @torch.inference_mode()
-    def encode(self, image: UInt8[Tensor, "height width 3"]) -> Float[Tensor, "channels rows columns"]:
-        """Features of one picture, to be kept and passed to `set_sources` as often as wanted."""
+    def encode(self, image: UInt8[Tensor, "height width 3"], camera: Camera) -> Float[Tensor, "channels rows columns"]:
+        """Features of a camera's picture, to be kept and passed to `set_sources` as often as wanted.
+
+        Pictures that are sources together are given one camera, or cameras of one focal length: features of one size.
+        """
         batch = image.to(self.device).permute(2, 0, 1).unsqueeze(0).float() / 255
-        features: Tensor = self.model.encoder(batch)[0]
-        return features
+        return self.model.picture_features(batch, camera)[0]
 
     @torch.inference_mode()
     def set_sources(

@@ -225,13 +225,13 @@ class FineTuner(Generic[M]):
         """Eq. 14 on pixels of single pictures, as the encoder and the classifier see them."""
         drawn = torch.randperm(len(self._frames), generator=self._generator)[: self.config.pictures].tolist()
         images = SourceViews.from_frames([self._frames[index] for index in drawn]).images.to(self._device)
-        loss = self._loss_of_pictures(self.model.encoder(images), drawn)
+        loss = self._loss_of_pictures(self.model.picture_features(images, self._frames[0].camera), drawn)
         return loss, {"pictures": loss}
 
     def _loss_of_pictures(self, features: Tensor, frames: list[int]) -> Tensor:
         truth = LabelledPixels.draw([self._frames[index] for index in frames], self.config.pixels, self._generator)
         weights = None if self._class_weights is None else self._class_weights.to(self._device)
-        return picture_loss(self.model, features, truth.to(self._device), weights)
+        return picture_loss(self.model, features, truth.to(self._device), self._frames[0].camera, weights)
 
     def _ray_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 15 and 16 on rays of one target from its nearest frames, and what those frames' own pixels teach."""
@@ -271,7 +271,7 @@ class FineTuner(Generic[M]):
         for index, image in zip(frames, views.images, strict=True):
             if index not in self._features:
                 with torch.no_grad():
-                    self._features[index] = self.model.encoder(image.unsqueeze(0))[0]
+                    self._features[index] = self.model.picture_features(image.unsqueeze(0), views.camera)[0]
         features = torch.stack([self._features[index] for index in frames])
         return self.model.encode(views, features, self._bounds)
 

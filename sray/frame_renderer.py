@@ -28,7 +28,7 @@ class FrameRenderer:
         """The camera's view from the frames at the positions `sources`, whose depth is not looked at."""
         for index in sources:
             if index not in self._features:
-                self._features[index] = self._field.encode(self._frames[index].image)
+                self._features[index] = self._field.encode(self._frames[index].image, self._frames[0].camera)
         views = replace(SourceViews.from_frames([self._frames[index] for index in sources]), depth=None)
         self._field.set_sources(views, torch.stack([self._features[index] for index in sources]), self._bounds)
         return self._field.render(camera)

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sray.attention import AttentionVariant, CrossReprojectionAttention
+from sray.backbone import LiteUNet
 from sray.context import ContextBuilder, ContextSpace, EncodedViews
 from sray.density import GeometryNetwork
 from sray.encoder import FEATURE_CHANNELS, ResUNet
 from sray.frames import SourceViews
 from sray.ray_model import Head, RayModel, RayOutput
 from sray.sampling import ROOM_BOUNDS, Bounds, Spacing
+from sray.stereo import StereoNetwork
 from sray.view_weights import SemanticWeightNetwork
 from sray.visibility import Surfaces, Visibility
 from sray.volume import composite, compositing_weights, step_lengths
@@ -26,6 +28,9 @@ from sray.volume import composite, compositing_weights, step_lengths
 __all__ = ["RayHead", "RayOutput", "SemanticRay", "SemanticRayConfig", "SemanticRayOptions"]
 
 Preset = Literal["default", "paper"]
+
+
+EncoderName = Literal["resunet", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,13 @@ class SemanticRayConfig:
     paper's, a view sees all that is inside its image."""
     tau: float = 0.7
     """Each of m valid views weighs between tau/m and 1/(tau m) (eq. 12); Table 8 prefers 0.7."""
+    encoder: EncoderName = "resunet"
+    """The paper's ResUNet (Table 12), or a backbone that ImageNet taught, with a light decoder."""
+    reading_focal: float = 0.0
+    """Focal length in pixels to which pictures are resized before the encoder reads them: the one it was trained for.
+    0: as they come."""
+    stereo: bool = False
+    """A stereo network, which gives depth to source views that have none (not in the paper)."""
 
     def __post_init__(self) -> None:
         if self.classes < 1:
@@ -56,9 +68,12 @@ class SemanticRayConfig:
             ("attention", self.attention, get_args(AttentionVariant)),
             ("spacing", self.spacing, get_args(Spacing)),
             ("visibility", self.visibility, get_args(Visibility)),
+            ("encoder", self.encoder, get_args(EncoderName)),
         ):
             if value not in known:
                 raise ValueError(f"{name} is {value!r}; expected one of {', '.join(known)}")
+        if not 0 <= self.reading_focal < 10_000:
+            raise ValueError(f"reading_focal is {self.reading_focal}; expected pixels, below 10000, or 0")
         if not 0 < self.tau <= 1:
             raise ValueError(f"tau is {self.tau}; expected more than 0, at most 1 (1 is the mean; the paper: 0.7)")
 
@@ -87,6 +102,12 @@ class SemanticRayOptions:
     visibility: Visibility = "none"
     """What the source views' own depth says of who sees a sample: `mask` leaves out views that do not, `full` also
     tells the weight and geometry networks. Trained with the scenes' depth, worn as sensors and stereo wear it."""
+    encoder: EncoderName = "resunet"
+    """The paper's ResUNet, or a backbone that ImageNet taught, with a light decoder."""
+    reading_focal: float = 0.0
+    """Focal length in pixels to which pictures are resized before the encoder reads them; 0: as they come."""
+    stereo: bool = False
+    """A stereo network, which gives depth to source views that have none."""
 
     def __post_init__(self) -> None:
         if self.preset not in get_args(Preset):
@@ -96,7 +117,15 @@ class SemanticRayOptions:
     def config(self, classes: int) -> SemanticRayConfig:
         """The network for a label space of so many classes."""
         preset = SemanticRayConfig.paper if self.preset == "paper" else SemanticRayConfig
-        return preset(classes, attention=self.attention, tau=self.tau, visibility=self.visibility)
+        return preset(
+            classes,
+            attention=self.attention,
+            tau=self.tau,
+            visibility=self.visibility,
+            encoder=self.encoder,
+            reading_focal=self.reading_focal,
+            stereo=self.stereo,
+        )
 
 
 class RayHead(Head):
@@ -151,7 +180,8 @@ class SemanticRay(RayModel):
 
     def __init__(self, config: SemanticRayConfig) -> None:
         super().__init__(config)
-        self.encoder = ResUNet()
+        self.encoder: nn.Module = ResUNet() if config.encoder == "resunet" else LiteUNet(config.encoder)
+        self.stereo = StereoNetwork() if config.stereo else None
         self.context = ContextBuilder(zero_directions=config.residual_attention, visibility=config.visibility)
         self.coarse: RayHead = RayHead(config)
         self.fine: RayHead = RayHead(config)

@@ -14,14 +14,19 @@ from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from sray.camera import Camera
+from sray.camera import AS_READ, FEATURE_STRIDE, Camera
 from sray.context import EncodedViews
 from sray.encoder import FEATURE_CHANNELS
 from sray.frames import SourceViews
 from sray.rays import RayBundle, SampleCounts
 from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, importance_samples, uniform_samples
 from sray.volume import composite
+
+READING_STEP = 8
+"""Pixels: sizes at which an encoder with a reading focal length reads pictures are multiples of it, so that the size of
+its features tells the size exactly."""
 
 M = TypeVar("M", bound="RayModel")
 
@@ -195,8 +200,43 @@ class RayModel(nn.Module):
         """
         if features is None:
             # Under autocast features come in half precision, pixels do not; they are sampled alike.
-            features = self.encoder(views.images).to(views.images)
-        return EncodedViews(views.images, views.camera, features)
+            features = self.picture_features(views.images, views.camera).to(views.images)
+        scale = self.reading_scale(features, views.camera)
+        return EncodedViews(views.images, views.camera, features, reading_scale=scale)
+
+    def picture_features(
+        self, images: Float[Tensor, "views 3 height width"], camera: Camera
+    ) -> Float[Tensor, "views channels rows columns"]:
+        """The encoder's features of pictures (RGB in 0..1) of a camera, or of a batch of alike ones.
+
+        The pictures are read at the angular resolution that the encoder was trained for, whatever the camera's.
+        """
+        width, height = self.reading_size(camera)
+        if (width, height) != (camera.width, camera.height):
+            images = F.interpolate(images, (height, width), mode="bilinear", align_corners=False, antialias=True)
+        features: Tensor = self.encoder(images)
+        return features
+
+    def reading_size(self, camera: Camera) -> tuple[int, int]:
+        """Width and height, pixels, at which the encoder reads pictures of a camera: a multiple of a cell."""
+        focal = getattr(self.config, "reading_focal", 0.0)
+        if not focal:
+            return camera.width, camera.height
+        scale = focal / float(camera.intrinsics[..., 0, 0].mean())
+        width, height = (
+            max(READING_STEP, READING_STEP * round(scale * size / READING_STEP))
+            for size in (camera.width, camera.height)
+        )
+        return width, height
+
+    def reading_scale(
+        self, features: Float[Tensor, "views channels rows columns"], camera: Camera
+    ) -> tuple[float, float]:
+        """The size at which features were read, over the size of the camera's pictures."""
+        if not getattr(self.config, "reading_focal", 0.0):
+            return AS_READ
+        rows, columns = features.shape[-2:]
+        return columns * FEATURE_STRIDE / camera.width, rows * FEATURE_STRIDE / camera.height
 
     def forward(
         self,

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from sray.camera import feature_grid
+from sray.camera import AS_READ, Camera, feature_grid
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import VOID
@@ -73,10 +73,11 @@ def picture_loss(
     model: RayModel,
     features: Float[Tensor, "pictures channels rows columns"],
     truth: LabelledPixels,
+    camera: Camera,
     class_weights: Float[Tensor, " classes"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of what the picture classifier reads from encoded pictures; 0 if no pixel is labelled."""
-    logits = pixel_logits(model, features, truth.pixels).flatten(0, 1).float()
+    """Cross-entropy of what the picture classifier reads from a camera's encoded pictures; 0 if nothing is labelled."""
+    logits = pixel_logits(model, features, truth.pixels, model.reading_scale(features, camera)).flatten(0, 1).float()
     labels = truth.labels.flatten()
     summed = F.cross_entropy(logits, labels.long(), weight=class_weights, ignore_index=VOID, reduction="sum")
     return summed / (labels != VOID).sum().clamp_min(1)
@@ -86,10 +87,14 @@ def pixel_logits(
     model: RayModel,
     features: Float[Tensor, "pictures channels rows columns"],
     pixels: Float[Tensor, "pictures pixels 2"],
+    reading_scale: tuple[float, float] = AS_READ,
 ) -> Float[Tensor, "pictures pixels classes"]:
-    """2D class scores at given pixels (column, row), through the grid that rays read features by."""
+    """2D class scores at given pixels (column, row), through the grid that rays read features by.
+
+    `reading_scale`: `RayModel.reading_scale` of the features.
+    """
     rows, columns = features.shape[-2:]
-    grid = feature_grid(pixels, columns, rows).unsqueeze(1)
+    grid = feature_grid(pixels, columns, rows, reading_scale).unsqueeze(1)
     sampled = F.grid_sample(features.float(), grid, padding_mode="border", align_corners=False)
     logits: Tensor = model.picture_classifier(sampled.squeeze(2).transpose(1, 2))
     return logits

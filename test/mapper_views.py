@@ -68,7 +68,7 @@ class Oracle:
         """`camera` at `scale`, from the keyframes with these ids, best first."""
         field = SemanticField(self._model, replace(RenderConfig.preset(quality), **{"min_opacity": 0.0, **config}))
         sources = [self.frames[number] for number in ids]
-        features = torch.stack([field.encode(frame.image) for frame in sources])
+        features = torch.stack([field.encode(frame.image, frame.camera) for frame in sources])
         field.set_sources(SourceViews.from_frames(sources), features, bounds)
         return field.render(camera, scale=scale)
 

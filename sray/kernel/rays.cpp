@@ -29,6 +29,7 @@ extern "C" {
 // Source views after the encoder. Channels last, float32.
 struct Scene {
     int32_t views, rows, columns, height, width;
+    float reading_scale[2];   // width and height at which the encoder read the pictures, over the pictures' own
     const float *features;    // (views, rows, columns, 32)
     const float *images;      // (views, height, width, 4): RGB in 0..1 and padding
     const float *projection;  // (views, 3, 4): K (R | t)
@@ -354,9 +355,12 @@ private:
     // A view's features and colours where the sample falls.
     void sample(int v, Lanes *feature, Lanes *color) const {
         const Lanes x = column[v], y = row[v];
-        // Cell i of the quarter-resolution map is centred at pixel 4 i. Border padding, as the plain version has it.
+        // Cell i of the quarter-resolution map is centred at pixel 4 i of the picture as it was read. Border padding, as
+        // the plain version has it.
+        const Lanes cell_x = ((x + 0.5f) * scene.reading_scale[0] - 0.5f) * 0.25f;
+        const Lanes cell_y = ((y + 0.5f) * scene.reading_scale[1] - 0.5f) * 0.25f;
         interpolate<CHANNELS>(scene.features + static_cast<size_t>(v) * scene.rows * scene.columns * CHANNELS,
-                              scene.rows, scene.columns, x * 0.25f, y * 0.25f, feature);
+                              scene.rows, scene.columns, cell_x, cell_y, feature);
         interpolate<4>(scene.images + static_cast<size_t>(v) * scene.height * scene.width * 4, scene.height,
                        scene.width, x, y, color);
     }

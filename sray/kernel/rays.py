@@ -31,6 +31,7 @@ def _fields(kind: Any, names: str) -> list[tuple[str, Any]]:
 class _Scene(ctypes.Structure):
     _fields_ = [
         *_fields(ctypes.c_int32, "views rows columns height width"),
+        ("reading_scale", ctypes.c_float * 2),
         *_fields(_Floats, "features images projection centres origin surfaces"),
     ]
 
@@ -61,6 +62,7 @@ class _Packed:
     centres: Float[Tensor, "views 3"]
     surfaces: Float[Tensor, "views height width 2"] | None
     """Depth and confidence."""
+    reading_scale: tuple[float, float]
 
     @staticmethod
     def of(views: EncodedViews) -> _Packed:
@@ -71,6 +73,7 @@ class _Packed:
             views.camera.projection.float().contiguous(),
             views.camera.centre.float().contiguous(),
             None if surfaces is None else torch.stack([surfaces.depth, surfaces.confidence], dim=-1).float(),
+            views.reading_scale,
         )
 
 
@@ -139,7 +142,7 @@ class NativeRays:
         coordinates = coordinates.contiguous()
         depths = rays.range.depth_of(coordinates)
         scene = _Scene(
-            views, rows, columns, height, width,
+            views, rows, columns, height, width, packed.reading_scale,
             *map(_pointer, (packed.features, packed.images, packed.projection, packed.centres)),
             *map(_pointer, (origin, packed.surfaces)),
         )  # fmt: skip

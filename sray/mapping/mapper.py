@@ -147,7 +147,8 @@ class Mapper:
         if frame.depth is not None and self.config.max_depth > 0:
             believed = torch.where(frame.depth <= self.config.max_depth, frame.depth, torch.nan)
             frame = replace(frame, depth=believed)
-        left = self.keyframes.add(frame, _encode(self._field, frame))
+        camera = self.keyframes[0].camera if len(self.keyframes) else frame.camera
+        left = self.keyframes.add(frame, _encode(self._field, frame, camera))
         return Added(verdict, self.keyframes[len(self.keyframes) - 1], (*expired, *left))
 
     def supervise(self, stamp_ns: int, labels: UInt8[Tensor, "height width"], slop_ns: int = 0) -> Keyframe | None:
@@ -196,7 +197,7 @@ class Mapper:
             features = []
             for keyframe in self.keyframes:
                 _go_on(canceled)
-                features.append(_encode(field, keyframe.frame))
+                features.append(_encode(field, keyframe.frame, self.keyframes[0].camera))
         is_taken = False
         try:
             self._field = field
@@ -226,7 +227,8 @@ class Mapper:
         buffer = KeyframeBuffer(self.config.keyframes)
         for number, frame in keyframes:
             _go_on(canceled)
-            buffer.enter(Keyframe(number, frame, _encode(self._field, frame)))
+            camera = buffer[0].camera if len(buffer) else frame.camera
+            buffer.enter(Keyframe(number, frame, _encode(self._field, frame, camera)))
         buffer.next_number = max(next_number, buffer.next_number)
         buffer.revision = max(self.keyframes.revision, buffer.revision) + 1
         restored = VoxelMap.from_state(state, self.config.map)
@@ -341,6 +343,7 @@ def _same_weights(one: nn.Module, other: nn.Module) -> bool:
     return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
-def _encode(field: SemanticField, frame: Frame) -> Float[Tensor, "channels rows columns"]:
+def _encode(field: SemanticField, frame: Frame, camera: Camera) -> Float[Tensor, "channels rows columns"]:
+    """`camera`: of the buffer's first keyframe, so that all features have one size."""
     with memory_errors("encode a keyframe", "fewer keyframes.capacity or smaller images"):
-        return field.encode(frame.image)
+        return field.encode(frame.image, camera)

@@ -91,11 +91,17 @@ class LazyFrames(Sequence[Frame]):
         """The one at a position from 0 on, which there is."""
 
 
+class Readable(Protocol):
+    """What gives a frame by its position: a recording, or a folder of single pictures."""
+
+    def __getitem__(self, position: int) -> Frame: ...
+
+
 class RecordedFrames(LazyFrames):
     """Chosen frames of a recording, at one size, read when asked for."""
 
     def __init__(
-        self, recording: Recording, positions: Sequence[int], size: tuple[int, int] | None, cache: FrameCache
+        self, recording: Readable, positions: Sequence[int], size: tuple[int, int] | None, cache: FrameCache
     ) -> None:
         self._recording = recording
         self._positions = positions

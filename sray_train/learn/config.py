@@ -75,6 +75,11 @@ class DataConfig:
     height: int = 120
     frames: int = 24
     """Frames a scene: so many are made of a room, a recording is thinned to so many. 0: all of a recording."""
+    pictures: str = ""
+    """Folder of single labelled pictures (colour/N.jpg, label40/N.png) that teach the encoder beside the scenes; every
+    tenth of them is kept to score on."""
+    picture_ids: LabelIds = "nyu40"
+    """What their label pictures hold, as `label_ids`."""
     learn_by_heart: bool = False
     """Train, validation and test may share scenes: shows that everything learns, not how well it generalizes."""
 
@@ -96,17 +101,46 @@ class EncoderStage:
     steps: int = 10_000
     batch: int = 16
     """Pictures a step."""
+    width: int = 160
+    """Of the crops of pictures that are learned from."""
+    height: int = 120
+    smallest_crop: float = 0.6
+    """Share of a picture's width that a crop keeps at least: a third means focal lengths up to three times as long."""
+    picture_share: float = 0.5
+    """Of the pictures of a step, those that are single pictures, where there are some."""
     pixels: int = 1024
     """Labelled pixels a picture."""
     learning_rate: float = 1e-3
     final_learning_rate: float = 2e-5
+    backbone_learning_rate: float = 3e-4
+    """Of a pre-trained backbone, at the start; it decays as the other does."""
+    backbone_delay: int = 500
+    """Steps until a pre-trained backbone learns too."""
     weight_decay: float = 1e-4
     balance: float = 0.4
     """Classes count by their frequency to minus this: 0 all pixels alike, 1 all classes alike."""
 
     def __post_init__(self) -> None:
-        at_least(0, self, "steps", "weight_decay", "balance")
+        at_least(0, self, "steps", "weight_decay", "balance", "picture_share", "backbone_delay")
         at_least(1, self, "batch", "pixels")
+        at_least(LEAST_SIDE, self, "width", "height")
+        above_zero(self, "learning_rate", "final_learning_rate", "backbone_learning_rate", "smallest_crop")
+
+
+@dataclass(frozen=True)
+class StereoStage:
+    """The stage that teaches the stereo network, on scenes with depth. 0 steps: leave it out."""
+
+    steps: int = 0
+    batch: int = 4
+    """Frames a step, each with its partners."""
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 5e-5
+    weight_decay: float = 1e-3
+
+    def __post_init__(self) -> None:
+        at_least(0, self, "steps", "weight_decay")
+        at_least(1, self, "batch")
         above_zero(self, "learning_rate", "final_learning_rate")
 
 
@@ -170,6 +204,7 @@ class TrainConfig:
     """The system's own options, its `options_type`."""
     loss: LossWeights = field(default_factory=LossWeights)
     encoder: EncoderStage = field(default_factory=EncoderStage)
+    stereo: StereoStage = field(default_factory=StereoStage)
     frozen: RayStage = field(default_factory=lambda: RayStage(steps=3000, train_encoder=False))
     joint: RayStage = field(default_factory=lambda: RayStage(steps=500, train_encoder=True, learning_rate=2e-4))
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
@@ -178,6 +213,8 @@ class TrainConfig:
     encoder_from: str = ""
     """A checkpoint of any system whose encoder the run starts from, and whose classifier, where it knows the same label
     space. With `encoder.steps: 0` several systems share one pre-trained encoder."""
+    stereo_from: str = ""
+    """A checkpoint whose stereo network the run starts from."""
     seed: int = 0
     precision: Precision = "32-true"
     """`bf16-mixed`: the networks' products in bfloat16, two thirds of the time on a CPU that has them."""

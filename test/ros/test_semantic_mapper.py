@@ -38,7 +38,7 @@ SETTINGS: dict[str, Any] = EXACT
 def expected_view(model_file: Path, sources: list[Frame], camera: Camera) -> RenderedView:
     config = replace(RenderConfig.preset("fast"), min_opacity=0.0)
     field = SemanticField(load_checkpoint(model_file).model, config)
-    features = torch.stack([field.encode(frame.image) for frame in sources])
+    features = torch.stack([field.encode(frame.image, frame.camera) for frame in sources])
     views = replace(SourceViews.from_frames(sources), depth=None)  # the node is told of no depth
     field.set_sources(views, features, (0.5, 4.0))
     return field.render(camera)

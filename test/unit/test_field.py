@@ -237,7 +237,7 @@ def test_kept_features_are_as_good_as_new(views: SourceViews, plane_scene) -> No
     field, camera = make_field(), plane_scene.camera((0, 0, 0)).resized(24, 18)
     field.set_sources(views)
     computed = field.render(camera)
-    field.set_sources(views, features=torch.stack([field.encode(frame.image) for frame in frames]))
+    field.set_sources(views, features=torch.stack([field.encode(frame.image, frame.camera) for frame in frames]))
     kept = field.render(camera)
     # One picture through the convolutions, or four: single precision, twenty layers.
     torch.testing.assert_close(kept.color, computed.color, atol=1e-3, rtol=1e-3)

@@ -78,16 +78,18 @@ def test_pictures_teach_their_labelled_pixels_alone(model, frame) -> None:
     known = truth.pixels[0, :, 0] < 20
     assert torch.equal(truth.labels[0] != VOID, known) and (truth.labels[1] == VOID).all()
     features = torch.randn(2, 32, 9, 12, generator=seeded(), requires_grad=True)
-    loss = picture_loss(model, features, truth)
+    loss = picture_loss(model, features, truth, frame.camera)
     # A grid cell is four pixels: beyond column 24 no labelled pixel reads features.
     gradient = torch.autograd.grad(loss, features)[0]
     assert gradient[0, :, :, :5].abs().sum() > 0
     assert gradient[0, :, :, 6:].abs().sum() == 0 and gradient[1].abs().sum() == 0
     one = LabelledPixels(torch.tensor([[[8.0, 4.0]]]), torch.tensor([[2]], dtype=torch.uint8))
     expected = F.cross_entropy(model.fine.classifier(features[:1, :, 1, 2]), torch.tensor([2]))
-    torch.testing.assert_close(picture_loss(model, features[:1], one), expected)
+    torch.testing.assert_close(picture_loss(model, features[:1], one, frame.camera), expected)
     more = LabelledPixels(torch.tensor([[[8.0, 4.0], [9.0, 4.0]]]), torch.tensor([[2, VOID]], dtype=torch.uint8))
-    torch.testing.assert_close(picture_loss(model, features[:1], more), expected, msg="the mean is over labelled ones")
+    torch.testing.assert_close(
+        picture_loss(model, features[:1], more, frame.camera), expected, msg="the mean is over labelled ones"
+    )
 
 
 def test_colour_is_compared_as_it_is_shown(model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,9 @@ def in_double(views: EncodedViews) -> EncodedViews:
     surfaces = views.surfaces
     if surfaces is not None:
         surfaces = Surfaces(surfaces.depth.double(), surfaces.confidence.double())
-    return EncodedViews(views.images.double(), camera, views.features.double(), surfaces=surfaces)
+    return replace(
+        views, images=views.images.double(), camera=camera, features=views.features.double(), surfaces=surfaces
+    )
 
 
 def seen_through_holes(views: SourceViews) -> SourceViews:
@@ -88,6 +90,7 @@ CONFIGS = [
     SemanticRayConfig(5, visibility="mask"),
     SemanticRayConfig(5, visibility="full"),
     SemanticRayConfig.paper(5, visibility="full"),
+    SemanticRayConfig(5, reading_focal=60.0),
 ]
 
 

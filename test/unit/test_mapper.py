@@ -33,9 +33,9 @@ class CountingField(SemanticField):
 
     encoded = 0
 
-    def encode(self, image: torch.Tensor) -> torch.Tensor:
+    def encode(self, image: torch.Tensor, camera: Camera) -> torch.Tensor:
         self.encoded += 1
-        return super().encode(image)
+        return super().encode(image, camera)
 
 
 @pytest.fixture(scope="module")
@@ -323,10 +323,10 @@ def test_a_change_of_model_that_fails_halfway_changes_nothing(
     make_mapper: Callable[..., Mapper], model: SemanticRay
 ) -> None:
     class FailingField(CountingField):
-        def encode(self, image: torch.Tensor) -> torch.Tensor:
+        def encode(self, image: torch.Tensor, camera: Camera) -> torch.Tensor:
             if self.encoded == 1:
                 return torch.empty(2**46, dtype=torch.uint8)  # 64 TiB
-            return super().encode(image)
+            return super().encode(image, camera)
 
     mapper = filled(make_mapper(), 1.0, 1.2)
     before, revision = list(mapper.keyframes), mapper.keyframes.revision

@@ -30,7 +30,7 @@ from sray_train.score.evaluate import render_targets
 
 SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
 TINY = TrainConfig(
-    encoder=EncoderStage(steps=6, batch=2, pixels=64),
+    encoder=EncoderStage(steps=6, batch=2, pixels=64, width=48, height=36),
     frozen=RayStage(steps=6, train_encoder=False, rays=32, views=(2, 3), coarse_samples=8, fine_samples=4),
     joint=RayStage(steps=4, train_encoder=True, rays=32, views=(2, 3), coarse_samples=8, fine_samples=4),
     validate_every=3,
@@ -79,7 +79,7 @@ def test_a_run_killed_between_two_stages_still_hands_over(scene: Scene, tmp_path
 
 
 def test_training_lowers_the_loss_and_keeps_the_best(scene: Scene, tmp_path: Path) -> None:
-    config = replace(TINY, encoder=replace(TINY.encoder, steps=100, batch=2), validate_every=25)
+    config = replace(TINY, encoder=replace(TINY.encoder, steps=140, batch=2), validate_every=35)
     config = replace(config, frozen=replace(config.frozen, steps=0), joint=replace(config.joint, steps=0))
     run = trainer(scene, tmp_path, config)
     assert run.run()

@@ -42,14 +42,15 @@ class RoomPictures:
         raise IndexError(index)
 
     def batch(
-        self, size: int, generator: torch.Generator
+        self, count: int, generator: torch.Generator
     ) -> tuple[Float[Tensor, "pictures 3 height width"], UInt8[Tensor, "pictures height width"]]:
         """So many random pictures, augmented: colours in 0..1, and their labels."""
-        chosen = torch.randint(0, len(self), (size,), generator=generator).tolist()
+        chosen = torch.randint(0, len(self), (count,), generator=generator).tolist()
         pairs = []
         for index in chosen:
             frame = self[index]
             if frame.labels is None:
                 raise ValueError(f"{frame.name} has no labels; expected labelled rooms")
-            pairs.append(augment(frame.image, frame.labels, generator))
+            size = (frame.camera.width, frame.camera.height)
+            pairs.append(augment(frame.image, frame.labels, size, generator))
         return torch.stack([image for image, _ in pairs]), torch.stack([labels for _, labels in pairs])

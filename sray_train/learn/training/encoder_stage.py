@@ -1,8 +1,11 @@
-"""First stage: the encoder learns 2D labels, on the same grid the rays will read. Rays are dear, pictures cheap."""
+"""First stage: the encoder learns 2D labels, on the same grid the rays will read. Rays are dear, pictures cheap.
+
+It learns from the pictures of scenes and, where there are some, from single labelled pictures of real places.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from sray.backbone import LiteUNet
 from sray.errors import ErrorCode, SrayError
+from sray.frames import Frame
 from sray.label_space import VOID
 from sray.metrics import ConfusionMatrix
 from sray.ray_model import RayModel
@@ -22,6 +27,8 @@ from sray_train.learn.training.augmentation import augment
 
 BALANCE_FRAMES = 500
 """Frames that say how frequent classes are."""
+FIXED_STAGES = 2
+"""Of a pre-trained backbone, beside its stem: they stay as ImageNet taught them."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +50,31 @@ class EncoderTraining:
 
     name = "encoder"
 
-    def __init__(self, config: EncoderStage, model: RayModel, scenes: list[Scene]) -> None:
+    def __init__(
+        self,
+        config: EncoderStage,
+        model: RayModel,
+        scenes: list[Scene],
+        pictures: Sequence[Frame] = (),
+        validation_pictures: Sequence[Frame] = (),
+    ) -> None:
+        """`pictures` teach beside the scenes; `validation_pictures` are scored beside the validation scenes."""
         self.config = config
         self.model = model
-        self._scenes = [scene for scene in scenes if scene.frames[0].labels is not None]
-        if not self._scenes:
+        self._pictures = pictures
+        self._validation_pictures = validation_pictures
+        labelled = [scene for scene in scenes if scene.frames[0].labels is not None]
+        self._frames = [(scene, index) for scene in labelled for index in range(len(scene.frames))]
+        if not self._frames and not pictures:
             raise SrayError(
                 ErrorCode.BAD_FILE, "no training scene has labels; the encoder stage needs some, or set encoder.steps 0"
             )
-        self._frames = [(scene, index) for scene in self._scenes for index in range(len(scene.frames))]
         sample = self._frames[:: max(1, len(self._frames) // BALANCE_FRAMES)]
+        chosen = range(0, len(pictures), max(1, len(pictures) // BALANCE_FRAMES))
         self._class_weights = balanced_weights(
-            [scene.frames[index] for scene, index in sample], model.config.classes, config.balance
+            [*(scene.frames[index] for scene, index in sample), *(pictures[index] for index in chosen)],
+            model.config.classes,
+            config.balance,
         )
 
     @property
@@ -62,22 +82,44 @@ class EncoderTraining:
         return self.config.batch
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
-        parameters = [*self.model.encoder.parameters(), *self.model.picture_classifier.parameters()]
-        yield {"params": parameters, "lr": self.config.learning_rate, "weight_decay": self.config.weight_decay}
+        config = self.config
+        learned = set(self.model.encoder.parameters())
+        if isinstance(self.model.encoder, LiteUNet):
+            backbone = self.model.encoder.backbone
+            learned -= set(backbone.parameters())
+            # ImageNet's edges and textures are right as they are; the decoder's first, random errors must not spoil
+            # what lies above them.
+            later = [*backbone.stages[FIXED_STAGES:].parameters()]
+            yield {
+                "params": later,
+                "lr": config.backbone_learning_rate,
+                "weight_decay": config.weight_decay,
+                "delay": config.backbone_delay,
+            }
+        own = [parameter for parameter in self.model.encoder.parameters() if parameter in learned]
+        own += self.model.picture_classifier.parameters()
+        yield {"params": own, "lr": config.learning_rate, "weight_decay": config.weight_decay}
 
     def draw(self, generators: list[torch.Generator]) -> PictureBatch:
+        size = (self.config.width, self.config.height)
         images, pixels, labels = [], [], []
         for generator in generators:
-            scene, index = self._frames[int(torch.randint(0, len(self._frames), (1,), generator=generator))]
-            frame = scene.frames[index]
+            frame = self._draw_frame(generator)
             truth = torch.full(frame.image.shape[:2], VOID, dtype=torch.uint8) if frame.labels is None else frame.labels
-            image, truth = augment(frame.image, truth, generator)
+            image, truth = augment(frame.image, truth, size, generator, self.config.smallest_crop)
             height, width = truth.shape
             chosen = torch.randint(0, height * width, (self.config.pixels,), generator=generator)
             images.append(image)
             pixels.append(torch.stack([chosen % width, chosen // width], dim=-1).float())
             labels.append(truth.flatten()[chosen])
         return PictureBatch(torch.stack(images), torch.stack(pixels), torch.stack(labels))
+
+    def _draw_frame(self, generator: torch.Generator) -> Frame:
+        share = self.config.picture_share if self._frames else 1.0
+        if self._pictures and float(torch.rand(1, generator=generator)) < share:
+            return self._pictures[int(torch.randint(0, len(self._pictures), (1,), generator=generator))]
+        scene, index = self._frames[int(torch.randint(0, len(self._frames), (1,), generator=generator))]
+        return scene.frames[index]
 
     def forward(self, batch: PictureBatch) -> tuple[Tensor, dict[str, Tensor]]:
         logits = pixel_logits(self.model, self.model.encoder(batch.images), batch.pixels).float()
@@ -92,6 +134,10 @@ class EncoderTraining:
         loss = loss / batch.labels.numel()
         return loss, {"semantic": loss.detach()}
 
+    def rank(self, scores: dict[str, float]) -> float:
+        """By labels."""
+        return scores["strict_miou"]
+
     def finish(self) -> None:
         """Both heads of the ray stages start from what the 2D classifier learned."""
         learned = self.model.picture_classifier.state_dict()
@@ -100,17 +146,27 @@ class EncoderTraining:
 
     @torch.inference_mode()
     def validate(self, scenes: list[Scene]) -> dict[str, float]:
-        """Strict mIoU of the 2D labels of every fourth picture of the validation scenes."""
+        """Strict mIoU of 2D labels: every fourth picture of the scenes, and all single pictures.
+
+        `strict_miou`, by which checkpoints are chosen, is of the single pictures where there are some.
+        """
+        rooms = self._scores([frame for scene in scenes for frame in scene.frames[::4]])
+        if not self._validation_pictures:
+            return rooms
+        return {**self._scores(self._validation_pictures), "scenes_miou": rooms["strict_miou"]}
+
+    def _scores(self, frames: Sequence[Frame]) -> dict[str, float]:
         self.model.eval()
         device = next(self.model.parameters()).device
         matrix = ConfusionMatrix(self.model.config.classes)
-        for scene in scenes:
-            for frame in scene.frames[::4]:
-                if frame.labels is not None:
-                    image = frame.image.permute(2, 0, 1).unsqueeze(0).to(device).float() / 255
-                    pixels = frame.camera.pixel_grid().unsqueeze(0).to(device)
-                    logits = pixel_logits(self.model, self.model.encoder(image), pixels)
-                    matrix.update(logits.argmax(-1).flatten().to(torch.uint8).cpu(), frame.labels.flatten())
+        for frame in frames:
+            if frame.labels is not None:
+                image = frame.image.permute(2, 0, 1).unsqueeze(0).to(device).float() / 255
+                pixels = frame.camera.pixel_grid().unsqueeze(0).to(device)
+                features = self.model.picture_features(image, frame.camera)
+                scale = self.model.reading_scale(features, frame.camera)
+                logits = pixel_logits(self.model, features, pixels, scale)
+                matrix.update(logits.argmax(-1).flatten().to(torch.uint8).cpu(), frame.labels.flatten())
         self.model.train()
         scores = matrix.strict()
         return {"strict_miou": scores.miou, "total_accuracy": scores.total_accuracy}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,7 +79,11 @@ class RayTraining:
         return self.config.targets
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
-        heads = [parameter for name, parameter in self.model.named_parameters() if not name.startswith("encoder.")]
+        heads = [
+            parameter
+            for name, parameter in self.model.named_parameters()
+            if not name.startswith(("encoder.", "stereo."))
+        ]
         yield {"params": heads, "lr": self.config.learning_rate, "weight_decay": 0.0}
         if self.config.train_encoder:
             yield {
@@ -106,6 +111,10 @@ class RayTraining:
             terms.append({name: term.detach() for name, term in parts.items()})
         means = {name: torch.stack([part[name] for part in terms if name in part]).mean() for name in terms[0]}
         return torch.stack(losses).mean(), means
+
+    def rank(self, scores: dict[str, float]) -> float:
+        """By labels or, where nothing is labelled, by color."""
+        return scores["strict_miou"] if math.isfinite(scores["strict_miou"]) else scores["psnr"]
 
     def finish(self) -> None:
         """Nothing to hand on: the next stage trains the same heads."""
@@ -163,15 +172,15 @@ class RayTraining:
             return self.model.encode(rays.sources, bounds=rays.bounds)
         for name, image in zip(rays.source_names, rays.sources.images, strict=True):
             if name not in self._features:
-                self._features[name] = self._features_of(image)
+                self._features[name] = self._features_of(image, rays.sources.camera)
         features = torch.stack([self._features[name].float() for name in rays.source_names])
         return self.model.encode(rays.sources, features, rays.bounds)
 
     @torch.no_grad()
-    def _features_of(self, image: Tensor) -> Tensor:
+    def _features_of(self, image: Tensor, camera: Camera) -> Tensor:
         """Features of one picture by itself: in a batch they would differ in the last bit, and a resumed run with them.
 
         Half precision halves the memory; features are normalised, so nothing overflows.
         """
-        encoded: Tensor = self.model.encoder(image.unsqueeze(0))
+        encoded = self.model.picture_features(image.unsqueeze(0), camera)
         return encoded[0].half()

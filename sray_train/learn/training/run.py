@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 
+from sray.backbone import LiteUNet
 from sray.errors import ErrorCode, SrayError
+from sray.frames import Frame
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.model import SemanticRay
 from sray.ray_model import RayModel
 from sray_train.data.catalog import load_scenes, refuse_leaks
-from sray_train.data.scene import Scene
+from sray_train.data.labelled_pictures import LabelledPictures
+from sray_train.data.scene import FrameCache, RecordedFrames, Scene
+from sray_train.learn.backbone_weights import load_pretrained
 from sray_train.learn.config import TrainConfig
 from sray_train.learn.systems import load_checkpoint
 from sray_train.learn.training.allocator import keep_freed_memory
+from sray_train.learn.training.stereo_stage import stereo_of
 from sray_train.learn.training.trainer import Trainer, make_fabric
+
+KEPT_OUT = 10
+"""Every so-many-th single picture is scored on, and does not teach."""
 
 
 def make_trainer(
@@ -40,14 +49,28 @@ def make_trainer(
         validation = load_scenes(config.data, config.data.validation)
     check_scenes(config, train, validation)
     model = config.new_model(space.classes)
+    pictures = load_pictures(config, space) if config.data.pictures else ((), ())
+    if isinstance(model.encoder, LiteUNet) and not (config.start_from or config.encoder_from):
+        load_pretrained(model.encoder.backbone, model.config.encoder)
     if config.start_from:
         start_from(Path(config.start_from), model, space)
     if config.encoder_from:
         encoder_from(Path(config.encoder_from), model, space)
-    trainer = Trainer(config, model, space, train, validation, folder, max_seconds, fabric)
+    if config.stereo_from:
+        stereo_from(Path(config.stereo_from), model)
+    trainer = Trainer(config, model, space, train, validation, folder, max_seconds, fabric, pictures)
     if trainer.resume():
         fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
     return trainer
+
+
+def load_pictures(config: TrainConfig, space: LabelSpace) -> tuple[Sequence[Frame], Sequence[Frame]]:
+    """The single labelled pictures that teach, and every tenth, which does not. Read when asked for, and kept."""
+    found = LabelledPictures.open(Path(config.data.pictures).expanduser(), space, config.data.picture_ids)
+    cache = FrameCache()
+    kept = [position for position in range(len(found)) if position % KEPT_OUT == 0]
+    taught = [position for position in range(len(found)) if position % KEPT_OUT]
+    return RecordedFrames(found, taught, None, cache), RecordedFrames(found, kept, None, cache)
 
 
 def check_scenes(config: TrainConfig, train: list[Scene], validation: list[Scene]) -> None:
@@ -94,6 +117,11 @@ def start_from(path: Path, model: RayModel, space: LabelSpace) -> None:
                 "`model` in this config. Set them as the checkpoint has them, or take its encoder alone (encoder_from)",
             )
     model.load_state_dict(weights, strict=False)
+
+
+def stereo_from(path: Path, model: RayModel) -> None:
+    """Give a new model the stereo network of a checkpoint. Raises SrayError if either has none, or they differ."""
+    stereo_of(model).load_state_dict(stereo_of(load_checkpoint(path).model).state_dict())
 
 
 def encoder_from(path: Path, model: RayModel, space: LabelSpace) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from sray_train.data.scene import Scene
-from sray_train.learn.config import EncoderStage, RayStage
+from sray_train.learn.config import EncoderStage, RayStage, StereoStage
 
 
 class Batch(Protocol):
@@ -27,7 +27,7 @@ class Stage(Protocol):
     name: str
 
     @property
-    def config(self) -> EncoderStage | RayStage: ...
+    def config(self) -> EncoderStage | RayStage | StereoStage: ...
     @property
     def shares(self) -> int:
         """Independent parts of a step's work, spread over the processes."""
@@ -43,7 +43,11 @@ class Stage(Protocol):
         ...
 
     def validate(self, scenes: list[Scene]) -> dict[str, float]:
-        """Scores; `strict_miou` or, without any label, `psnr` says which checkpoint is best."""
+        """Scores of the present weights."""
+        ...
+
+    def rank(self, scores: dict[str, float]) -> float:
+        """By which of two validations the checkpoint is chosen: the higher one's."""
         ...
 
     def finish(self) -> None: ...

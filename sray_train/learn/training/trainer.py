@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
 from sray.errors import ErrorCode, SrayError
+from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay
 from sray.ray_model import RayModel
@@ -29,6 +30,7 @@ from sray_train.learn.training.logbook import Logbook
 from sray_train.learn.training.ray_stage import RayTraining
 from sray_train.learn.training.stage import Stage, StageModule, Steps, StepSeeds, Work, prefetched
 from sray_train.learn.training.state import load_state, restore_optimizer, save_state
+from sray_train.learn.training.stereo_stage import StereoTraining
 
 CLIP_NORM = 10.0
 MOST_SKIPPED = 20
@@ -101,7 +103,9 @@ class Trainer:
         folder: Path,
         max_seconds: float = math.inf,
         fabric: Fabric | None = None,
+        pictures: tuple[Sequence[Frame], Sequence[Frame]] = ((), ()),
     ) -> None:
+        """`pictures`: single labelled ones that teach the encoder, and those that it is scored on."""
         self.config = config
         self.fabric = fabric or make_fabric(config.precision, accelerator="cpu", devices=1)
         self.model = model.to(self.fabric.device)
@@ -119,7 +123,8 @@ class Trainer:
                 "data.validation, or encoder.steps 0",
             )
         self._builders: list[tuple[str, int, Callable[[], Stage]]] = [
-            ("encoder", config.encoder.steps, lambda: EncoderTraining(config.encoder, model, train)),
+            ("encoder", config.encoder.steps, lambda: EncoderTraining(config.encoder, model, train, *pictures)),
+            ("stereo", config.stereo.steps, lambda: StereoTraining(config.stereo, model, train)),
             ("frozen", config.frozen.steps, lambda: RayTraining("frozen", config.frozen, config.loss, model, train)),
             ("joint", config.joint.steps, lambda: RayTraining("joint", config.joint, config.loss, model, train)),
         ]
@@ -251,12 +256,12 @@ class Trainer:
             )
 
     def _set_rates(self, optimizer: torch.optim.Optimizer, base_rates: list[float], stage: Stage) -> None:
-        """Exponential decay to the final rate, as the paper's, after a short warm-up."""
+        """Exponential decay to the final rate, as the paper's, after a short warm-up; a group's `delay` is of steps."""
         config = stage.config
         decay = (config.final_learning_rate / config.learning_rate) ** (self.progress.step / config.steps)
-        warm = min(1.0, (self.progress.step + 1) / WARM_UP)
         for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
-            group["lr"] = rate * decay * warm
+            warm = (self.progress.step + 1 - group.get("delay", 0)) / WARM_UP
+            group["lr"] = rate * decay * min(1.0, max(0.0, warm))
 
     def _average(self, terms: dict[str, torch.Tensor]) -> None:
         averages = self.progress.averages
@@ -266,7 +271,7 @@ class Trainer:
 
     def _validate(self, stage: Stage, best: BestCheckpoints, logbook: Logbook) -> None:
         scores = stage.validate(self.validation)
-        score = scores["strict_miou"] if math.isfinite(scores["strict_miou"]) else scores["psnr"]
+        score = stage.rank(scores)
         is_best = score > self.progress.best.get(stage.name, -math.inf)
         if is_best:
             self.progress.best[stage.name] = score
@@ -289,6 +294,7 @@ def check_shares(config: TrainConfig, processes: int) -> None:
     """Raises SrayError(BAD_FILE) if the processes cannot share a step's work evenly."""
     for name, steps, shares in (
         ("encoder.batch", config.encoder.steps, config.encoder.batch),
+        ("stereo.batch", config.stereo.steps, config.stereo.batch),
         ("frozen.targets", config.frozen.steps, config.frozen.targets),
         ("joint.targets", config.joint.steps, config.joint.targets),
     ):

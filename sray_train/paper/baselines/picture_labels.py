@@ -48,7 +48,8 @@ class NetworkLabels:
         pixels = views.camera.pixel_grid().to(device).unsqueeze(0)
         pictures = []
         for image in views.images.to(device):  # one by one: memory does not grow with the views
-            logits = pixel_logits(self._model, self._model.encoder(image.unsqueeze(0)), pixels)
+            features = self._model.picture_features(image.unsqueeze(0), views.camera)
+            logits = pixel_logits(self._model, features, pixels, self._model.reading_scale(features, views.camera))
             probabilities = torch.softmax(logits.float(), -1).cpu()
             if self._projection is not None:
                 probabilities = probabilities @ self._projection

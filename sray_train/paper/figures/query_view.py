@@ -65,9 +65,8 @@ class QueryView:
         with torch.inference_mode():
             # From RGB alone: depth is only what the result is compared with.
             self.encoded: EncodedViews = model.encode(replace(self.sources, depth=None), bounds=query.scene.bounds)
-            self.target_features: Tensor = model.encoder(self.target.image.permute(2, 0, 1).unsqueeze(0).float() / 255)[
-                0
-            ]
+            image = self.target.image.permute(2, 0, 1).unsqueeze(0).float() / 255
+            self.target_features: Tensor = model.picture_features(image, self.target.camera)[0]
 
     def spread_pixels(self) -> Float[Tensor, "rays 2"]:
         """Pixels evenly over the picture."""

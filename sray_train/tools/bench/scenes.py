@@ -82,6 +82,6 @@ def bench_view(
         f"{scene.name}/{target}",
         truth,
         sources.to(field.device),
-        torch.stack([field.encode(frame.image) for frame in frames]),
+        torch.stack([field.encode(frame.image, sources.camera) for frame in frames]),
         chosen,
     )

@@ -110,7 +110,7 @@ class PathRenderer:
 
     def _encoded(self, index: int) -> Tensor:
         if index not in self._features:
-            self._features[index] = self._field.encode(self._scene.frames[index].image)
+            self._features[index] = self._field.encode(self._scene.frames[index].image, self._scene.cameras[0])
         self._features.move_to_end(index)
         while len(self._features) > max(KEPT_FEATURES, self._views):
             self._features.popitem(last=False)

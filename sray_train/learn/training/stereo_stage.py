@@ -1,0 +1,221 @@
+"""The stage that teaches stereo: the depth of a frame from a few partners, against the depth of the recording.
+
+Real partners differ in exposure, white balance, sharpness and noise, and their poses err a little. So do these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from sray.camera import Camera
+from sray.errors import ErrorCode, SrayError
+from sray.frames import SourceViews
+from sray.ray_model import RayModel
+from sray.sampling import Bounds
+from sray.stereo import StereoNetwork, select_partners
+from sray.stereo.partners import PARTNERS
+from sray.stereo.sweep import plane_depths
+from sray_train.data.scene import Scene
+from sray_train.learn.config import StereoStage
+
+SIZES = ((160, 120), (224, 168), (320, 240))
+"""At which frames are read, by chance: keyframes come at any of them."""
+NEAR, FAR = (0.3, 0.6), (6.0, 10.0)
+"""Between which a sweep's near and far are drawn, metres."""
+POSE_NOISE = (0.006, math.radians(0.25))
+"""Standard deviation at most: metres and radians."""
+VALIDATION_BOUNDS = (0.4, 8.0)
+VALIDATION_TARGETS = 3
+"""Frames of each validation scene."""
+
+
+@dataclass(frozen=True)
+class StereoSample:
+    """A frame (view 0) and its partners, and its true depth at half resolution."""
+
+    views: SourceViews
+    bounds: Bounds
+    truth: Float[Tensor, "rows columns"]
+    """Camera z in metres at pixels 2 i; NaN where unknown."""
+
+    def to(self, device: torch.device) -> StereoSample:
+        return replace(self, views=self.views.to(device), truth=self.truth.to(device))
+
+
+@dataclass(frozen=True)
+class StereoBatch:
+    samples: tuple[StereoSample, ...]
+
+    def to(self, device: torch.device) -> StereoBatch:
+        return StereoBatch(tuple(sample.to(device) for sample in self.samples))
+
+
+class StereoTraining:
+    """The stereo network of a model on the depth of random frames."""
+
+    name = "stereo"
+
+    def __init__(self, config: StereoStage, model: RayModel, scenes: list[Scene]) -> None:
+        """Raises SrayError(BAD_FILE) if the model has no stereo network, or no scene has depth."""
+        self.config = config
+        self._network = stereo_of(model)
+        self._scenes = [scene for scene in scenes if scene.frames[0].depth is not None]
+        self._model = model
+        if not self._scenes:
+            raise SrayError(ErrorCode.BAD_FILE, "no training scene has depth; expected some, or stereo.steps 0")
+
+    @property
+    def shares(self) -> int:
+        return self.config.batch
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
+        yield {
+            "params": list(self._network.parameters()),
+            "lr": self.config.learning_rate,
+            "weight_decay": self.config.weight_decay,
+        }
+
+    def draw(self, generators: list[torch.Generator]) -> StereoBatch:
+        return StereoBatch(tuple(self._draw(generator) for generator in generators))
+
+    def _draw(self, generator: torch.Generator) -> StereoSample:
+        def pick(count: int) -> int:
+            return int(torch.randint(0, count, (1,), generator=generator))
+
+        scene = self._scenes[pick(len(self._scenes))]
+        index = pick(len(scene.frames))
+        # Not always the best: a robot's keyframes are where it went.
+        likely = select_partners(scene.cameras[index], scene.cameras, 2 * PARTNERS) or [(index + 1) % len(scene.frames)]
+        order = torch.randperm(len(likely), generator=generator)[: 1 + pick(PARTNERS)]
+        width, height = SIZES[pick(len(SIZES))]
+        frames = [scene.frames[each] for each in (index, *(likely[place] for place in order))]
+        views = SourceViews.from_frames([frame.resized(width, height) for frame in frames])
+        assert views.depth is not None
+        low, high = torch.rand(2, generator=generator).tolist()
+        bounds = (NEAR[0] + low * (NEAR[1] - NEAR[0]), FAR[0] + high * (FAR[1] - FAR[0]))
+        images = torch.stack([_relit(image, generator) for image in views.images])
+        camera = _shaken(views.camera, generator)
+        return StereoSample(SourceViews(images, camera), bounds, views.depth[0, ::2, ::2])
+
+    def forward(self, batch: StereoBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        losses, errors = [], []
+        for sample in batch.samples:
+            likelihood = log_probabilities(self._network, sample.views, sample.bounds)
+            loss, error = stereo_loss(likelihood, sample.truth, sample.bounds)
+            losses.append(loss)
+            errors.append(error)
+        return torch.stack(losses).mean(), {"depth_log_error": torch.stack(errors).mean().detach()}
+
+    @torch.inference_mode()
+    def validate(self, scenes: list[Scene]) -> dict[str, float]:
+        """Mean absolute relative depth error, and share within 1.25, of a few frames of each scene with depth."""
+        self._network.eval()
+        errors, within = [], []
+        for scene in scenes:
+            for index in scene.spread(VALIDATION_TARGETS):
+                partners = select_partners(scene.cameras[index], scene.cameras, PARTNERS)
+                truth = scene.frames[index].depth
+                if truth is None or not partners:
+                    continue
+                views = SourceViews.from_frames([scene.frames[each] for each in (index, *partners)])
+                views = views.to(next(self._network.parameters()).device)
+                likelihood = log_probabilities(self._network, views, VALIDATION_BOUNDS)
+                found = self._network.read(likelihood, VALIDATION_BOUNDS).depth.cpu()
+                truth = truth[::2, ::2]
+                known = torch.isfinite(truth) & (truth > 0)
+                ratio = found[known] / truth[known]
+                errors.append(float((ratio - 1).abs().mean()))
+                within.append(float((torch.maximum(ratio, 1 / ratio) < 1.25).float().mean()))
+        self._network.train()
+        count = max(1, len(errors))
+        return {"depth_abs_rel": sum(errors) / count, "depth_within_1_25": sum(within) / count}
+
+    def rank(self, scores: dict[str, float]) -> float:
+        """Higher is better: the relative error, turned around."""
+        return -scores["depth_abs_rel"]
+
+    def finish(self) -> None:
+        """Nothing to hand on: the network is part of the model."""
+
+
+def stereo_of(model: RayModel) -> StereoNetwork:
+    """A model's stereo network. Raises SrayError(BAD_FILE) if it has none."""
+    network = getattr(model, "stereo", None)
+    if not isinstance(network, StereoNetwork):
+        raise SrayError(
+            ErrorCode.BAD_FILE, f"{model.system} has no stereo network to train; set model.stereo, or stereo.steps 0"
+        )
+    return network
+
+
+def log_probabilities(
+    network: StereoNetwork, views: SourceViews, bounds: Bounds
+) -> Float[Tensor, "planes rows columns"]:
+    """Of the planes, for view 0 with all other views as partners. `bounds`: metres."""
+    features = network.features(views.images)
+    partners = list(range(1, views.count))
+    found: Tensor = network(features[0], features.matching[1:], views.camera[0], views.camera[partners], bounds)
+    return found
+
+
+def stereo_loss(
+    likelihood: Float[Tensor, "planes rows columns"],
+    truth: Float[Tensor, "rows columns"],
+    bounds: Bounds,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Cross-entropy on the two planes around the true depth, plus the L1 error of the mean log depth; that error alone.
+
+    `truth`: metres, NaN where unknown. 0 where nothing is known within the bounds.
+    """
+    planes = likelihood.shape[0]
+    near, far = bounds
+    place = torch.log(truth / near) / math.log(far / near) * (planes - 1)
+    known: Bool[Tensor, "rows columns"] = torch.isfinite(place) & (place >= 0) & (place <= planes - 1)
+    if not known.any():
+        zero = likelihood.sum() * 0
+        return zero, zero
+    place, likely = place[known], likelihood[:, known]
+    below = place.floor().long().clamp_max(planes - 2)
+    share = place - below
+    columns = torch.arange(len(below), device=below.device)
+    entropy = -((1 - share) * likely[below, columns] + share * likely[below + 1, columns]).mean()
+    log_depths = plane_depths(near, far, planes, device=likely.device).log()
+    expected = (likely.exp() * log_depths[:, None]).sum(0)
+    error = F.l1_loss(expected, truth[known].log())
+    return entropy + 4 * error, error
+
+
+def _relit(image: Float[Tensor, "3 height width"], generator: torch.Generator) -> Float[Tensor, "3 height width"]:
+    """One view in other light, with another exposure, sharpness and noise than its partners."""
+    exposure, gamma = torch.exp(0.18 * torch.randn(2, generator=generator)).tolist()
+    balance = torch.exp(0.07 * torch.randn(3, 1, 1, generator=generator))
+    image = image.clamp(1e-4, 1) ** gamma * exposure * balance
+    noise, blur = torch.rand(2, generator=generator).tolist()
+    if blur < 0.25:
+        image = F.avg_pool2d(image[None], 3, 1, 1, count_include_pad=False)[0]
+    lit: Tensor = (image + 0.03 * noise * torch.randn(image.shape, generator=generator)).clamp(0, 1)
+    return lit
+
+
+def _shaken(camera: Camera, generator: torch.Generator) -> Camera:
+    """The partners' poses with an error of a strength drawn anew; view 0 stays."""
+    strength = float(torch.rand(1, generator=generator)) ** 2
+    count = camera.world_from_camera.shape[0]
+    noise = strength * torch.randn(count, 6, generator=generator)
+    noise[0] = 0
+    shift, turn = noise[:, :3] * POSE_NOISE[0], noise[:, 3:] * POSE_NOISE[1]
+    error = torch.eye(4).repeat(count, 1, 1)
+    zero = torch.zeros(count)
+    x, y, z = turn.unbind(-1)
+    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(count, 3, 3)
+    error[:, :3, :3] = torch.linalg.matrix_exp(skew)
+    error[:, :3, 3] = shift
+    return replace(camera, world_from_camera=camera.world_from_camera @ error)
