@@ -20,6 +20,7 @@ from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
 from sray.sampling import ROOM_BOUNDS, Bounds
 from sray.shaded import Shaded
+from sray.stereo.surfaces import with_stereo
 from sray.tile_renderer import TileRenderer
 
 MIN_OPACITY = 0.05
@@ -99,13 +100,16 @@ class SemanticField:
     ) -> None:
         """Render from these views, with the model's present weights, from now on.
 
-        Views with depth guide the samples by it. `features`: stacked results of `encode`; None encodes here.
+        Views with depth guide the samples by it. Views without get it from each other, if the model has a stereo
+        network. `features`: stacked results of `encode`; None encodes here.
         `bounds`: of the scene; None: 0.5 to 8 m.
         Raises ValueError unless 0 < near < far and the features are those of so many views.
         """
         bounds = bounds or ROOM_BOUNDS
         depth_range = self.model.depth_range(bounds)
         views = views.to(self.device)
+        if views.depth is None and self.model.stereo is not None:
+            views = with_stereo(self.model.stereo, views, bounds).to(self.device)
         channels = self.model.feature_channels
         if features is not None and features.shape[:2] != (views.count, channels):
             raise ValueError(

@@ -22,6 +22,7 @@ from sray.encoder import FEATURE_CHANNELS
 from sray.frames import SourceViews
 from sray.rays import RayBundle, SampleCounts
 from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, importance_samples, uniform_samples
+from sray.stereo import StereoNetwork
 from sray.volume import composite
 
 READING_STEP = 8
@@ -154,12 +155,15 @@ class RayModel(nn.Module):
 
     encoder: nn.Module
     """Pictures in 0..1, (views, 3, height, width), to features, (views, feature_channels, rows, columns)."""
+    stereo: StereoNetwork | None
+    """Gives depth to source views that have none; None: the system has no such network."""
     coarse: Head
     fine: Head
 
     def __init__(self, config: FieldConfig) -> None:
         super().__init__()
         self.config: Any = config
+        self.stereo = None
 
     @classmethod
     def from_options(cls: type[M], options: Any, classes: int) -> M:

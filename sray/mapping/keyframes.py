@@ -9,10 +9,12 @@ of `capacity` keyframes, or of `memory_budget` bytes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
+from typing import Any
 
 import cv2
 import torch
@@ -22,6 +24,8 @@ from torch import Tensor
 from sray.camera import Camera
 from sray.frames import Frame
 from sray.mapping.keyframe_poses import KeyframePoses, Rows
+from sray.stereo import StereoDepth
+from sray.stereo.surfaces import merged_depth
 
 MIB = 1 << 20
 
@@ -68,6 +72,12 @@ class Keyframe:
     frame: Frame
     features: Float[Tensor, "channels feature_height feature_width"]
     """Encoded once, on the model's device, kept until the keyframe leaves."""
+    matching: Float[Tensor, "matching_channels rows columns"] | None = None
+    """What stereo matches with, for the sweeps of others; None without a stereo network."""
+    stereo: StereoDepth | None = None
+    """Depth from its partners; None until it had some."""
+    stereo_cost: float = math.inf
+    """How badly its partners suited it (`sray.stereo.partners.partner_cost`)."""
 
     @property
     def camera(self) -> Camera:
@@ -79,16 +89,23 @@ class Keyframe:
 
     @property
     def bytes(self) -> int:
-        """Of picture, depth, labels and features."""
-        parts = (self.frame.image, self.frame.depth, self.frame.labels, self.features)
+        """Of picture, depth, labels, features and what stereo keeps."""
+        parts = (self.frame.image, self.frame.depth, self.frame.labels, self.features, self.matching, self.stereo)
         return sum(part.nbytes for part in parts if part is not None)
 
     @cached_property
+    def surface(self) -> tuple[Float[Tensor, "height width"], Float[Tensor, "height width"]] | None:
+        """Depth (camera z, metres; NaN where unknown) and its confidence: measured, else from stereo; None: neither."""
+        if self.frame.depth is None and self.stereo is None:
+            return None
+        return merged_depth(self.frame.depth, self.stereo, self.camera)
+
+    @cached_property
     def scene_points(self) -> Float[Tensor, "points 3"]:
-        """Points, metres from the camera's origin, of a coarse grid of the depth image; none if there is no depth."""
-        depth, camera = self.frame.depth, self.camera
-        if depth is None:
+        """Points, metres from the camera's origin, of a coarse grid of the surface; none if nothing is known of it."""
+        if self.surface is None:
             return torch.zeros(0, 3)
+        depth, camera = self.surface[0], self.camera
         stride = max(1, camera.width // 24)
         depth = depth[::stride, ::stride]
         kept = torch.isfinite(depth) & (depth > 0)
@@ -198,12 +215,17 @@ class KeyframeBuffer:
 
     def label(self, index: int, labels: UInt8[Tensor, "height width"]) -> Keyframe:
         """Give a keyframe a label image of its size; returns what it now is. What then exceeds the budget leaves."""
+        new = self.update(index, frame=replace(self._keyframes[index].frame, labels=labels))
+        self._thin()
+        return new
+
+    def update(self, index: int, **changes: Any) -> Keyframe:
+        """Give a keyframe other fields, but for its number, camera and stamp; returns what it now is."""
         old = self._keyframes[index]
-        new = replace(old, frame=replace(old.frame, labels=labels))
+        new = replace(old, **changes)
         self._keyframes[index] = new
         self._bytes += new.bytes - old.bytes
         self.revision += 1
-        self._thin()
         return new
 
     def replace_features(self, features: Sequence[Float[Tensor, "channels feature_height feature_width"]]) -> None:

@@ -6,7 +6,7 @@ it leaves. Not thread-safe: one thread owns a mapper.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
@@ -21,6 +21,7 @@ from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews, nearest_exact
 from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud, cloud_of_view
+from sray.mapping.keyframe_depth import StereoKeeper
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Verdict
 from sray.mapping.refusals import check_pose, memory_errors
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig, VoxelMapState
@@ -81,6 +82,8 @@ class MapperConfig:
     """Farthest sample, metres; 0: from the scene."""
     max_depth: float = 0.0
     """Depth readings beyond this, metres, are not believed; 0: all are."""
+    stereo: bool = True
+    """Find the depth of keyframes where no sensor measured it, from their neighbours, if the model can."""
 
     def __post_init__(self) -> None:
         if self.near > 0 and self.far > 0 and self.near >= self.far:
@@ -118,6 +121,7 @@ class Mapper:
         self.map = VoxelMap(classes, self.config.map)
         self._classes = classes
         self._field = field
+        self._stereo = StereoKeeper(field)
 
     def configure(self, config: MapperConfig, field: SemanticField | None = None) -> None:
         """Take new settings, and a field of the same model, from the next frame on; keyframes and map stay.
@@ -129,6 +133,7 @@ class Mapper:
         self.config = config
         self.keyframes.config = config.keyframes
         self._field = field or self._field
+        self._stereo = StereoKeeper(self._field)
 
     def add(self, frame: Frame) -> Added:
         """Offer a posed frame; it is encoded and kept if the gate lets it in.
@@ -149,6 +154,9 @@ class Mapper:
             frame = replace(frame, depth=believed)
         camera = self.keyframes[0].camera if len(self.keyframes) else frame.camera
         left = self.keyframes.add(frame, _encode(self._field, frame, camera))
+        if self.config.stereo:
+            with memory_errors("find the depth of a keyframe", "smaller images, or depth.stereo false"):
+                self._stereo.entered(self.keyframes)
         return Added(verdict, self.keyframes[len(self.keyframes) - 1], (*expired, *left))
 
     def supervise(self, stamp_ns: int, labels: UInt8[Tensor, "height width"], slop_ns: int = 0) -> Keyframe | None:
@@ -209,6 +217,10 @@ class Mapper:
                 self._field = old
                 if features is not before:
                     self.keyframes.replace_features(before)
+        if is_taken:
+            self._stereo = StereoKeeper(field)
+            if self.config.stereo and not _same_weights(field.model.stereo, old.model.stereo):
+                self._stereo.renew(self.keyframes)
         return is_taken
 
     def restore(
@@ -229,6 +241,8 @@ class Mapper:
             _go_on(canceled)
             camera = buffer[0].camera if len(buffer) else frame.camera
             buffer.enter(Keyframe(number, frame, _encode(self._field, frame, camera)))
+        if self.config.stereo:
+            self._stereo.renew(buffer)
         buffer.next_number = max(next_number, buffer.next_number)
         buffer.revision = max(self.keyframes.revision, buffer.revision) + 1
         restored = VoxelMap.from_state(state, self.config.map)
@@ -259,7 +273,7 @@ class Mapper:
             )
         bounds = self.bounds(camera)
         chosen = self._sources(camera, stamp_ns, bounds)
-        views = SourceViews.from_frames([keyframe.frame for keyframe in chosen])
+        views = _views(chosen)
         features = torch.stack([keyframe.features for keyframe in chosen])
         field = field or self._field
         with memory_errors("render", "smaller render.width and render.height or fewer views.count"):
@@ -325,6 +339,18 @@ class Mapper:
         return projection.depth[projection.seen]
 
 
+def _views(keyframes: Sequence[Keyframe]) -> SourceViews:
+    """Keyframes as source views, with what is known of their surfaces."""
+    views = SourceViews.from_frames([keyframe.frame for keyframe in keyframes])
+    surfaces = [keyframe.surface for keyframe in keyframes]
+    if all(surface is None for surface in surfaces) and all(each.matching is None for each in keyframes):
+        return views
+    unknown = torch.full((views.camera.height, views.camera.width), torch.nan)
+    depths = [unknown if surface is None else surface[0] for surface in surfaces]
+    confidences = [torch.zeros_like(unknown) if surface is None else surface[1] for surface in surfaces]
+    return replace(views, depth=torch.stack(depths), depth_confidence=torch.stack(confidences))
+
+
 def _relative_to(origin: Origin, keyframe: Keyframe) -> Float[Tensor, "points 3"]:
     """Its scene points, in the frame of another origin."""
     points = keyframe.scene_points
@@ -338,7 +364,9 @@ def _go_on(canceled: Callable[[], bool] | None) -> None:
         raise SrayError(ErrorCode.CANCELED, "canceled before all keyframes were encoded; nothing has changed")
 
 
-def _same_weights(one: nn.Module, other: nn.Module) -> bool:
+def _same_weights(one: nn.Module | None, other: nn.Module | None) -> bool:
+    if one is None or other is None:
+        return one is other
     mine, theirs = one.state_dict(), other.state_dict()
     return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 

@@ -32,7 +32,10 @@ class StereoDepth:
     """Camera z, metres."""
     confidence: Float[Tensor, "rows columns"]
     """Probability that the surface is within two planes of the depth: 0 to 1."""
-    log_probabilities: Float[Tensor, "planes rows columns"]
+
+    @property
+    def nbytes(self) -> int:
+        return self.depth.nbytes + self.confidence.nbytes
 
     def at(self, camera: Camera) -> tuple[Float[Tensor, "height width"], Float[Tensor, "height width"]]:
         """Depth and confidence at every pixel of the keyframe's camera: those of the nearest cell, never a mean.
@@ -108,7 +111,7 @@ class StereoNetwork(nn.Module):
         mass = window.sum(0)
         log_depths = plane_depths(*bounds, self.planes, device=peak.device).log()[:, None, None]
         depth = ((window * log_depths).sum(0) / mass.clamp_min(1e-6)).exp()
-        return StereoDepth(depth, mass, log_probabilities)
+        return StereoDepth(depth, mass)
 
 
 @dataclass(frozen=True)

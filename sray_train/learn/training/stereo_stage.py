@@ -148,8 +148,8 @@ class StereoTraining:
 
 def stereo_of(model: RayModel) -> StereoNetwork:
     """A model's stereo network. Raises SrayError(BAD_FILE) if it has none."""
-    network = getattr(model, "stereo", None)
-    if not isinstance(network, StereoNetwork):
+    network = model.stereo
+    if network is None:
         raise SrayError(
             ErrorCode.BAD_FILE, f"{model.system} has no stereo network to train; set model.stereo, or stereo.steps 0"
         )

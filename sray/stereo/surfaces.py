@@ -1,0 +1,58 @@
+"""Surfaces: the depth of views, measured where a sensor measured it, else from stereo where stereo is sure of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sray.camera import Camera
+from sray.frames import SourceViews
+from sray.sampling import Bounds
+from sray.stereo.network import StereoDepth, StereoNetwork
+from sray.stereo.partners import select_partners
+
+LEAST_CONFIDENCE = 0.3
+"""Below it stereo depth is not taken for a surface."""
+
+
+def merged_depth(
+    measured: Float[Tensor, "height width"] | None, stereo: StereoDepth | None, camera: Camera
+) -> tuple[Float[Tensor, "height width"], Float[Tensor, "height width"]]:
+    """Depth (camera z, metres; NaN where nothing is known) and its confidence (0 to 1), pixel by pixel.
+
+    What a sensor measured is taken as it is; stereo fills what it left out. On the CPU, as frames are.
+    """
+    depth = torch.full((camera.height, camera.width), torch.nan)
+    confidence = torch.zeros_like(depth)
+    if stereo is not None:
+        found, sure = stereo.at(camera)
+        taken = sure >= LEAST_CONFIDENCE
+        depth, confidence = torch.where(taken, found, torch.nan).cpu(), torch.where(taken, sure, 0.0).cpu()
+    if measured is not None:
+        known = torch.isfinite(measured) & (measured > 0)
+        depth, confidence = torch.where(known, measured, depth), torch.where(known, 1.0, confidence)
+    return depth, confidence
+
+
+@torch.inference_mode()
+def with_stereo(network: StereoNetwork, views: SourceViews, bounds: Bounds) -> SourceViews:
+    """The views with depth from each other, for views that come together and have none. `bounds`: metres.
+
+    A view without a partner among the others stays without depth.
+    """
+    features = network.features(views.images)
+    depths, confidences = [], []
+    for index in range(views.count):
+        camera = views.camera[index]
+        partners = select_partners(camera, views.camera, bounds=bounds)
+        found = None
+        if partners:
+            likelihood = network(features[index], features.matching[partners], camera, views.camera[partners], bounds)
+            found = network.read(likelihood, bounds)
+        depth, confidence = merged_depth(None, found, camera)
+        depths.append(depth)
+        confidences.append(confidence)
+    return replace(views, depth=torch.stack(depths), depth_confidence=torch.stack(confidences))
