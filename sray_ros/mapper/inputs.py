@@ -194,6 +194,8 @@ class CameraInputs:
 
     def _watch_time(self, topic: TopicInput, stamp_ns: int) -> None:
         """Each topic by itself: whichever comes first after a jump tells of it, and what follows is new already."""
+        if stamp_ns == 0:
+            return  # no time at all: the image will be refused for it, and nothing else is touched
         back = self._last_stamps_ns.get(topic, 0) - stamp_ns
         if back > JUMP_BACK_NS:
             self._on_jump_back(f"the stamps of {topic.topic} jumped back by {back * 1e-9:.1f} s", stamp_ns, back)

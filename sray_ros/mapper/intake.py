@@ -53,10 +53,12 @@ class Intake:
         self._is_paused = is_paused
         self._jumps = PoseJumps()
         tf.clear()  # of what was heard before a pause: a bag may have started again meanwhile
-        self._listener = TfThread(tf, node, self._on_bug)
+        self._listener = TfThread(
+            tf, node, self._on_bug, lambda: poses.frames | requests.frames, self._on_tf_restart, self._logger.warning
+        )
         try:
             self.inputs = CameraInputs(
-                node, settings, poses, self._on_arrival, self._on_labels, self._on_refused, self._on_jump_back
+                node, settings, poses, self._on_arrival, self._on_labels, self._on_refused, self._on_camera_jump
             )
         except Exception:
             self._listener.close()  # nobody else knows of it
@@ -76,12 +78,24 @@ class Intake:
     def on_clock_jump(self, jump_ns: int, now_ns: int) -> None:
         """The node's clock went back by `jump_ns` to `now_ns`: simulated time of a bag that starts again."""
         if not self.inputs.are_after(jump_ns, now_ns):
-            self._on_jump_back(f"the clock jumped back by {jump_ns * 1e-9:.3f} s", now_ns, jump_ns)
+            what = f"the clock jumped back by {jump_ns * 1e-9:.3f} s"
+            self._poses.tf_began_anew(what)
+            self._requests.tf_began_anew(what)
+            self._on_jump_back(f"{what}; clearing pending work and TF", now_ns, jump_ns, is_clock=True)
 
-    def _on_jump_back(self, what: str, new_ns: int, jump_ns: int) -> None:
+    def _on_camera_jump(self, what: str, new_ns: int, jump_ns: int) -> None:
+        """One camera's stamps say nothing of TF; TF is forgotten if its frames have gone back too."""
+        self._on_jump_back(f"{what}; clearing pending work", new_ns, jump_ns, is_clock=False)
+
+    def _on_tf_restart(self, why: str) -> None:
+        self._logger.warning(f"{why}; clearing TF")
+        self._poses.tf_began_anew(why)
+        self._requests.tf_began_anew(why)
+
+    def _on_jump_back(self, what: str, new_ns: int, jump_ns: int, *, is_clock: bool) -> None:
         """Old stamps are meaningless now: drop what waits, and TF's past. Keyframes keep: they are poses in the map."""
-        self._logger.warning(f"{what}; clearing pending work and TF")
-        self._tf.clear()
+        self._logger.warning(what)
+        self._listener.time_went_back(new_ns, jump_ns, is_clock=is_clock)
         self._jumps.forget()
         self._drop_pending(SrayError(ErrorCode.STALE, "time jumped back while the pose was waited for"))
         self.inputs.restart(new_ns, jump_ns)

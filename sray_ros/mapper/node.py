@@ -31,6 +31,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.task import Future
 
 from sray.checkpoint import load_checkpoint
+from sray.crash import ends_in_one_line
 from sray.errors import ErrorCode, SrayError
 from sray_ros.common.data_folder import DataFolder
 from sray_ros.common.executor import LifecycleExecutor
@@ -322,6 +323,7 @@ class SemanticMapper(LifecycleNode):
         self.get_logger().info(f"running on {which}")
 
 
+@ends_in_one_line("semantic_mapper")
 def main(args: list[str] | None = None) -> int:
     """Spin until SIGINT or SIGTERM; 0 then, 1 if the node cannot start."""
     stop = init_until_signalled(args)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,10 @@ from rclpy.time import Time
 from sray.errors import ErrorCode, SrayError
 from sray_ros.common.poses import Matrix, matrix_of_transform
 
+MOST_FRAMES = 32
+"""Frames that count as asked for: cameras, and what viewpoints are given in."""
+JUST_FORGOTTEN = 1.0
+"""Seconds more than tf.timeout within which a missing pose is put down to TF having been forgotten."""
 GRACE = 0.05
 """Seconds from finding something late to giving it up: of a machine that stood still, TF has yet to be read."""
 
@@ -65,8 +70,21 @@ class PoseQueue:
         self._on_overflow = on_overflow
         self._queue: list[_Queued] = []
         self._lock = threading.Lock()
+        self._asked: OrderedDict[str, None] = OrderedDict()
+        self._tf_began = (-math.inf, "")
+        """When TF was forgotten (steady time), and why."""
         self.last_gap: str = ""
         """Why the last item has no pose; empty if it has."""
+
+    @property
+    def frames(self) -> set[str]:
+        """Those whose poses were asked for of late, and the map's."""
+        with self._lock:
+            return {self._map_frame, *self._asked}
+
+    def tf_began_anew(self, why: str) -> None:
+        """TF was forgotten: who misses a pose soon afterwards is told why."""
+        self._tf_began = (time.monotonic(), why)
 
     def put(self, waiting: Waiting) -> None:
         """Deliver at once if the pose is there; else wait. A full queue gives up on its oldest."""
@@ -91,14 +109,14 @@ class PoseQueue:
                     matrix = self._lookup(waiting)
                 except tf2_ros.TransformException as error:
                     if is_late and now - queued.late_since >= GRACE:
-                        settled.append((waiting.refuse, self._no_pose(waiting, str(error))))
+                        settled.append((waiting.refuse, self._no_pose(waiting, str(error), self._remedy(error))))
                     else:
                         still.append(queued)
                 except SrayError as error:
                     self.last_gap = str(error.args[0])
                     settled.append((waiting.refuse, error))
                 except Exception as error:  # one that tf2 cannot digest takes none of the others with it
-                    settled.append((waiting.refuse, self._no_pose(waiting, repr(error))))
+                    settled.append((waiting.refuse, self._no_pose(waiting, repr(error), "Check the header's values")))
                 else:
                     if is_late or waiting.is_ready():
                         self.last_gap = ""
@@ -135,15 +153,26 @@ class PoseQueue:
             )
         if not (waiting.may_be_latest or waiting.stamp.sec or waiting.stamp.nanosec):
             raise SrayError(ErrorCode.NO_POSE, "the header has stamp 0; expected the time of the exposure")
+        self._asked[waiting.frame] = None
+        self._asked.move_to_end(waiting.frame)
+        if len(self._asked) > MOST_FRAMES:
+            self._asked.popitem(last=False)
         stamp = Time.from_msg(waiting.stamp)
         found = self._buffer.lookup_transform(self._map_frame, waiting.frame, stamp)
         return matrix_of_transform(found.transform)
 
-    def _no_pose(self, waiting: Waiting, why: str) -> SrayError:
+    def _remedy(self, error: tf2_ros.TransformException) -> str:
+        """What to look at, by what is missing."""
+        since, why = self._tf_began
+        if time.monotonic() - since < self._timeout() + JUST_FORGOTTEN:
+            return f"TF was forgotten {time.monotonic() - since:.1f} s ago ({why}) and is still being heard anew"
+        if isinstance(error, tf2_ros.ExtrapolationException):
+            return "TF has both frames, but at other times. Is localisation running, by the clock of the camera?"
+        return f"Is localisation running, and are the names right: map_frame {self._map_frame}, the picture's frame_id?"
+
+    def _no_pose(self, waiting: Waiting, why: str, remedy: str) -> SrayError:
         self.last_gap = (
             f"TF has no {self._map_frame} <- {waiting.frame} at {waiting.stamp.sec}.{waiting.stamp.nanosec:09d} within "
             f"tf.timeout ({self._timeout():g} s): {why.rstrip(' .')}"
         )
-        return SrayError(
-            ErrorCode.NO_POSE, f"{self.last_gap}. Is localisation running, and are map_frame and clocks right?"
-        )
+        return SrayError(ErrorCode.NO_POSE, f"{self.last_gap}. {remedy}")

@@ -57,6 +57,16 @@ class ViewRequests:
         # With the namespace: all nodes share one TF.
         self._view_frame = f"{node.get_fully_qualified_name()[1:]}_view_optical_frame"
 
+    @property
+    def frames(self) -> set[str]:
+        """Those whose poses were asked for of late."""
+        return self._viewpoints.frames | self._goals.frames
+
+    def tf_began_anew(self, why: str) -> None:
+        """As `PoseQueue.tf_began_anew`."""
+        self._viewpoints.tf_began_anew(why)
+        self._goals.tf_began_anew(why)
+
     def poll(self) -> None:
         """Look for poses that have come. Call often."""
         self._viewpoints.poll()

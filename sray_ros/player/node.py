@@ -22,6 +22,7 @@ from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
+from sray.crash import ends_in_one_line
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.sequence import Sequence
@@ -246,6 +247,7 @@ def _qos(durable: bool) -> QoSProfile:
     return QoSProfile(depth=10)
 
 
+@ends_in_one_line("sequence_player")
 def main(args: list[str] | None = None) -> int:
     """Exit status: 0 at the end of the recording or when interrupted, 1 with one message if it could not be played."""
     stop = init_until_signalled(args)

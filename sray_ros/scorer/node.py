@@ -31,6 +31,7 @@ from vision_msgs.msg import LabelInfo
 
 from sray.calibration import said_by
 from sray.camera_info import read_camera_info
+from sray.crash import ends_in_one_line
 from sray.errors import ErrorCode, SrayError
 from sray.frames import nearest_exact
 from sray.label_space import LABEL_SPACES, VOID
@@ -263,6 +264,7 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
+@ends_in_one_line("label_scorer")
 def main(args: list[str] | None = None) -> int:
     """Exit status 1 only for a wrong parameter."""
     stop = init_until_signalled(args)

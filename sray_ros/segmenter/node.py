@@ -20,6 +20,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo
 
+from sray.crash import ends_in_one_line
 from sray.errors import SrayError
 from sray.label_space import VOID
 from sray.mapping.keyframes import MIB
@@ -189,6 +190,7 @@ class SegmenterNode(Node):
         self._diagnostics.publish(self._health.array(self.get_clock().now().to_msg(), name, silence, facts))
 
 
+@ends_in_one_line("segmenter")
 def main(args: list[str] | None = None) -> int:
     """Spin until SIGINT or SIGTERM; 0 then, 1 if the node cannot start."""
     stop = init_until_signalled(args)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import tyro
 
-from sray.errors import SrayError
+from sray.crash import ignore_output, one_line
 from sray_train.cli.bag import Bag
 from sray_train.cli.bench import Bench
 from sray_train.cli.data import Data
@@ -51,15 +51,18 @@ COMMANDS: dict[str, Callable[..., Command]] = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one command. Exit status 2 for a wrong argument, 1 for an error a user can act on, 130 if interrupted."""
+    """Run one command. Exit status 2 for a wrong argument, 1 with one line for an error, 130 if interrupted."""
     command = _parse(arguments)
     try:
         command.main()
-    except SrayError as error:
-        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:
+        ignore_output()
+        sys.exit(1)
+    except Exception as error:
+        sys.exit(f"error: {one_line('sray', error)}")
 
 
 def _parse(arguments: list[str] | None) -> Command:

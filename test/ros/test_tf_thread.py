@@ -37,6 +37,11 @@ def names(listener: Listener) -> set[str]:
     return {f"{space.rstrip('/')}/{name}" for name, space in listener.node.get_node_names_and_namespaces()}
 
 
+def used() -> set[str]:
+    """The frames whose poses are asked for."""
+    return {"camera"}
+
+
 def edge(child: str, second: int = 0) -> TFMessage:
     transform = TransformStamped(child_frame_id=child)
     transform.header.stamp.sec = second
@@ -46,7 +51,7 @@ def edge(child: str, second: int = 0) -> TFMessage:
 
 def test_it_hears_under_the_nodes_names_until_closed(listener: Listener, node: Node) -> None:
     buffer, errors = tf2_ros.Buffer(node=node), []
-    hearing = TfThread(buffer, node, errors.append)
+    hearing = TfThread(buffer, node, errors.append, used)
     sender = listener.node.create_publisher(TFMessage, "/robot/tf", 10)
     assert listener.until(sender.get_subscription_count)
     sender.publish(edge("camera"))
@@ -66,7 +71,7 @@ def test_a_message_that_cannot_be_taken_in_costs_none_of_those_after_it(listener
             super().set_transform(transform, authority)
 
     buffer, errors = Picky(node=node), []
-    hearing = TfThread(buffer, node, errors.append)
+    hearing = TfThread(buffer, node, errors.append, used)
     sender = listener.node.create_publisher(TFMessage, "/robot/tf", 10)
     assert listener.until(sender.get_subscription_count)
     for child in ("poison", "camera"):
@@ -80,7 +85,7 @@ def test_a_recording_that_starts_again_is_heard_whoever_cleared_the_buffer_too_s
     listener: Listener, node: Node
 ) -> None:
     buffer = tf2_ros.Buffer(node=node)
-    hearing = TfThread(buffer, node, lambda error: None)
+    hearing = TfThread(buffer, node, lambda error: None, used)
     sender = listener.node.create_publisher(TFMessage, "/robot/tf", 10)
     assert listener.until(sender.get_subscription_count)
     buffer.clear()  # as for a picture of the new round, while the last of the old one is unread
@@ -98,7 +103,7 @@ def test_what_the_command_line_says_of_the_nodes_name_does_not_give_two_nodes_th
         args=["--ros-args", "-r", "__node:=mine", "-r", "/tf:=/elsewhere"], context=context, domain_id=listener.domain
     )
     node = Node("mapper", context=context)
-    hearing = TfThread(tf2_ros.Buffer(node=node), node, lambda error: None)
+    hearing = TfThread(tf2_ros.Buffer(node=node), node, lambda error: None, used)
     sender = listener.node.create_publisher(TFMessage, "/elsewhere", 10)
     assert listener.until(sender.get_subscription_count)
     assert listener.until(lambda: {"/mine", "/_mine_tf"} <= names(listener)), names(listener)
@@ -119,7 +124,7 @@ def test_it_closes_while_it_is_about_to_wait_for_a_message_that_never_comes(
             return super().get_nodes()
 
     monkeypatch.setattr(tf_thread, "SingleThreadedExecutor", Slow)
-    hearing = TfThread(tf2_ros.Buffer(node=node), node, lambda error: None)
+    hearing = TfThread(tf2_ros.Buffer(node=node), node, lambda error: None, used)
     assert about_to_wait.wait(10)
     closing = threading.Thread(target=hearing.close, daemon=True)
     closing.start()
