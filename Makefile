@@ -18,6 +18,7 @@ TIDY := $(ROS_ENV) fastdds shm clean > /dev/null 2>&1 || true
 help:
 	@echo "make setup                 ROS 2, this package and its tools into .venv (about 2 minutes the first time)"
 	@echo "make demo [SEQUENCE=...]   a generated room, or a recorded sequence, through the real node; report in out/demo"
+	@echo "                           (a recording's depth is used; DEPTH=0 leaves it out)"
 	@echo "make demo-finetune         the node learns a generated room in minutes; report in out/finetune"
 	@echo "make test [ARGS=...]       lint, types, layers, all tests (WORKERS=0: one after the other)"
 	@echo "make lint                  the first three of these"
@@ -28,7 +29,7 @@ setup:
 
 demo: setup
 	@$(ROS_ENV) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST python scripts/demo.py --output $(or $(OUTPUT),out/demo) \
-		$(if $(SEQUENCE),--sequence "$(SEQUENCE)"); code=$$?; $(TIDY); exit $$code
+		$(if $(SEQUENCE),--sequence "$(SEQUENCE)") $(if $(filter 0,$(DEPTH)),--no-depth); code=$$?; $(TIDY); exit $$code
 
 demo-finetune: setup
 	@$(ROS_ENV) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST python scripts/demo_finetune.py \

@@ -1,7 +1,8 @@
 """The main job, end to end: a camera stream over ROS 2 into the mapper, a semantic map out, scored and to be looked at.
 
     make demo                        a generated room that was never in training
-    make demo SEQUENCE=<folder>      any folder in ScanNet layout, with or without labels
+    make demo SEQUENCE=<folder>      any folder in ScanNet layout, with or without labels; its depth is used where it
+                                     has any (DEPTH=0: left out)
 
 The recording becomes a rosbag2; the mapping is started through the launch file; the bag is played in lockstep by
 another process, and a third one records what comes back over DDS. Ends by itself and leaves no process behind.
@@ -75,6 +76,8 @@ class Demo:
     """Of the generated room; 9000 and up were never in training."""
     frames: int = 40
     """Frames at most; a longer recording is thinned, and cut where neighbours would lie too far apart."""
+    depth: bool = True
+    """Of --sequence: its depth, where it has any, guides the rendering. A generated room is mapped from RGB alone."""
     render_width: int = 0
     """Columns of the rendered views; 0: the recording's, halved until no more than 200."""
     time_limit: float = 720.0
@@ -95,6 +98,7 @@ class Demo:
             frames = [sequence[position] for position in positions]
             if len(frames) < len(sequence):
                 source += f"; played: every {ordinal(positions.step)} of the first {positions[-1] + 1}"
+        source += f"; {'RGB-D: its depth is used' if self._uses_depth(frames) else 'RGB: no depth is used'}"
         clear_output(self.output, PRODUCTS)
         with self._timed("write the bag"):
             write_bag(frames, self.output / "bag", label_space=checkpoint.label_space)
@@ -143,7 +147,7 @@ class Demo:
         width, height = self._render_size(frames[0])
         with processes(self.output / "logs", ros_environment()) as running:
             with self._timed("start the mapping"):
-                launch = start_mapping(running, self._params(width, height), self.checkpoint)
+                launch = start_mapping(running, self._params(frames, width, height), self.checkpoint)
                 running.start("recorder", sys.executable, ROOT / "scripts" / "demo_recorder.py", self.output)
                 await_recorder(running, launch, min(deadline, time.monotonic() + 120))
             with self._timed("play and map"):
@@ -186,9 +190,14 @@ class Demo:
                 time.sleep(0.5)
         return False
 
-    def _params(self, width: int, height: int) -> Path:
-        """The parameter file with the size filled in, kept with the results."""
+    def _uses_depth(self, frames: list[Frame]) -> bool:
+        asked = self.depth if self.sequence is not None else read_params(self.params).get("depth", {}).get("use", True)
+        return asked and any(frame.depth is not None for frame in frames)
+
+    def _params(self, frames: list[Frame], width: int, height: int) -> Path:
+        """The parameter file with size and depth filled in, kept with the results."""
         told = read_params(self.params)
+        told["depth"] = {**told.get("depth", {}), "use": self._uses_depth(frames)}
         told["render"] = {**told.get("render", {}), "width": width, "height": height}
         return write_params(told, self.output / "logs" / "semantic_mapper.yaml")
 
@@ -204,9 +213,9 @@ class Demo:
     def _facts(self, frames: list[Frame]) -> dict[str, str]:
         width, height = self._render_size(frames[0])
         told = read_params(self.params)
-        guided = told.get("depth", {}).get("use", True) and frames[0].depth is not None
+        size = f"{frames[0].camera.width}x{frames[0].camera.height}"
         return {
-            "input": f"{'RGB-D' if guided else 'RGB'}, {frames[0].camera.width}x{frames[0].camera.height}",
+            "input": f"{'RGB-D' if self._uses_depth(frames) else 'RGB'}, {size}",
             "rendered at": f"{width}x{height}, quality {told.get('render', {}).get('quality', 'as the node has it')}",
             "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         }

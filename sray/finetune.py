@@ -36,6 +36,8 @@ from sray.supervision import LabelledPixels, balanced_weights, check_teaching_fr
 from sray.view_selection import select_views
 
 CLIP_NORM = 10.0
+REMEMBERED_EVERY = 4
+"""Of so many pictures, or targets, one is of the remembered frames."""
 RAYS_TO_PICTURES = 6.0
 """How much longer a step on rays takes than one on pictures: a guess for the time left, until one has been timed."""
 
@@ -98,16 +100,19 @@ class FineTuner(Generic[M]):
         held_out: Sequence[Frame] = (),
         config: FineTuneConfig | None = None,
         *,
+        remembered: Sequence[Frame] = (),
         bounds: Bounds = ROOM_BOUNDS,
     ) -> None:
         """`sources` and `tuning` frames teach by the labels, colour and depth they have, each rendered from its
-        nearest others; `held_out` ones are rendered from `sources`, and only scored. `bounds`: of the scene.
+        nearest others; `held_out` ones are rendered from `sources`, and only scored. `remembered` frames hold labels
+        that must not be forgotten (`sray.remembered`): one picture of four, one target of four. `bounds`: of the scene.
 
         Raises SrayError: TOO_FEW_VIEWS for fewer than two frames, or if labels should teach and none does;
         MODEL_MISMATCH for a label the model does not know. ValueError if sizes differ, or a held-out frame would teach.
         """
         self.config = config or FineTuneConfig()
-        self._frames = [*sources, *tuning]
+        self._taught = len(sources) + len(tuning)
+        self._frames = [*sources, *tuning, *remembered]
         check_teaching_frames(model, self._frames, held_out, semantic=self.config.loss.semantic > 0)
         self._cameras = Camera.stack([frame.camera for frame in self._frames])
         self._bounds = bounds
@@ -223,7 +228,9 @@ class FineTuner(Generic[M]):
 
     def _picture_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 14 on pixels of single pictures, as the encoder and the classifier see them."""
-        drawn = torch.randperm(len(self._frames), generator=self._generator)[: self.config.pictures].tolist()
+        remembered = min(self.config.pictures // REMEMBERED_EVERY, len(self._frames) - self._taught)
+        drawn = self._drawn(0, self._taught, self.config.pictures - remembered)
+        drawn += self._drawn(self._taught, len(self._frames), remembered) if remembered else []
         images = SourceViews.from_frames([self._frames[index] for index in drawn]).images.to(self._device)
         loss = self._loss_of_pictures(self.model.picture_features(images, self._frames[0].camera), drawn)
         return loss, {"pictures": loss}
@@ -236,7 +243,9 @@ class FineTuner(Generic[M]):
     def _ray_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 15 and 16 on rays of one target from its nearest frames, and what those frames' own pixels teach."""
         config = self.config
-        target = int(torch.randint(0, len(self._frames), (1,), generator=self._generator))
+        turn = len(self._frames) > self._taught and len(self.curve) % REMEMBERED_EVERY == 0
+        first, last = (self._taught, len(self._frames)) if turn else (0, self._taught)
+        target = int(torch.randint(first, last, (1,), generator=self._generator))
         frame, sources = self._frames[target], self._sources_of(target)
         pixels, truth = target_rays(frame, config.rays, self._generator, self._class_weights)
         views = self._encode(sources)
@@ -258,6 +267,10 @@ class FineTuner(Generic[M]):
             terms["pictures"] = self._loss_of_pictures(views.features, sources)
             loss = loss + config.loss.semantic * terms["pictures"]
         return loss, terms
+
+    def _drawn(self, first: int, last: int, count: int) -> list[int]:
+        drawn: list[int] = (first + torch.randperm(last - first, generator=self._generator)[:count]).tolist()
+        return drawn
 
     def _sources_of(self, target: int) -> list[int]:
         excluded = torch.zeros(len(self._frames), dtype=torch.bool)

@@ -29,6 +29,7 @@ from sray.losses import LossWeights
 from sray.mapping.session import Session
 from sray.model import SemanticRay
 from sray.own_labels import filled, own_labels
+from sray.remembered import remembered, taught_classes
 from sray.sampling import Bounds
 
 Supervision = Literal["auto", "labels", "color"]
@@ -58,7 +59,8 @@ class AdaptationConfig:
     supervision: Supervision = "auto"
     """`auto`: labels where any keyframe has some, else the pictures alone."""
     keep_own: bool = True
-    """Pixels without a label, in pictures with some, teach what the model says of them now."""
+    """What labels do not show is held to what the model says now: pixels without a label in pictures with some, and,
+    in keyframes without any, the classes that no label shows (`sray.remembered`)."""
     seed: int = 0
     width: int = 320
     """Larger pictures are learned from at this many columns (`shrunk`); 0: as they are. Time grows with its square."""
@@ -166,15 +168,23 @@ class Adaptation:
         )
         frames = dict(session.keyframes)
         self._stamps_ns = tuple(frame.stamp_ns for _, frame in sorted(session.keyframes, key=lambda pair: pair[0]))
+        kept: dict[int, Frame] = {}
         if self.learns_labels and config.keep_own:
             frames = _completed(frames, checkpoint.model, bounds, on_progress)
+            labelled = [frame for number, frame in frames.items() if is_labelled(frame) and number not in judges]
+            unlabelled = [number for number, frame in frames.items() if not is_labelled(frame)]
+            if config.mode == "full":
+                taught = taught_classes(labelled, checkpoint.model.config.classes)
+                found = remembered(checkpoint.model, [frames[number] for number in unlabelled], taught)
+                kept = {unlabelled[position]: frame for position, frame in found.items()}
         self.held_out = tuple(judges)
         self.taught_by = tuple(number for number in frames if number not in judges)
         self.tuner = FineTuner(
             checkpoint.model,
-            [frames[number] for number in self.taught_by],
+            [frames[number] for number in self.taught_by if number not in kept],
             held_out=[frames[number] for number in self.held_out],
             config=config.tuning(learns_labels=self.learns_labels),
+            remembered=list(kept.values()),
             bounds=bounds,
         )
 

@@ -47,7 +47,8 @@ class Evaluate:
     seeds: tuple[str, ...] = ()
     """Other rooms: 9000 9001, or 9000:9010. Held-out seeds are 9000 and up."""
     sequence: Path | None = None
-    """A recording instead: a folder in ScanNet's layout, or a .sens file; with or without labels."""
+    """A recording instead, in any layout that `sray train` reads (ScanNet's, .sens, Replica, Blender, LLFF); with or
+    without labels."""
     pictures: Path | None = None
     """Single labelled pictures instead, of which the checkpoint's 2D half is scored: a folder with colour/N.jpg (or
     color/) and label40/N.png (or label/). At their own size, or at --width."""
@@ -59,7 +60,7 @@ class Evaluate:
     """Score in this label space, such as scannet20: the checkpoint's probabilities are summed over classes that mean
     the same there (sray/segmentation/mappings). None: the checkpoint's own."""
     targets: int | None = None
-    """Pictures rendered a scene. None, here and below: what the config says."""
+    """Pictures rendered a scene, at most. None, here and below: what the config says, and 40 without one."""
     views: int | None = None
     """Source views a picture."""
     quality: Quality | None = None

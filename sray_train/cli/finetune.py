@@ -20,7 +20,7 @@ from sray_train.cli.options import check_options
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.rooms import parse_seeds
 from sray_train.data.scene import Scene
-from sray_train.data.view_split import PAPER_COUNTS, ViewSplit, split_views
+from sray_train.data.view_split import PAPER_COUNTS, ViewSplit, split_views, spread_views, with_others
 from sray_train.learn.config import DataConfig, LabelIds, TrainConfig, load_config
 from sray_train.learn.finetune.curve import draw_tuning_curve
 from sray_train.learn.finetune.from_scratch import new_checkpoint, scratch_config
@@ -53,7 +53,7 @@ class Finetune:
     """No checkpoint but new weights, for each scene its own: an experiment file, such as
     config/experiments/semantic_nerf_room.yaml. It says system, network, loss, samples, rays, steps and rates."""
     sequence: Path | None = None
-    """A recording: a folder in ScanNet's layout, or a .sens file, labelled (or see --color-only)."""
+    """A recording in any layout that `sray train` reads, labelled (or see --color-only)."""
     label_ids: LabelIds = "auto"
     """What the recording's label pictures hold: NYU40 ids, or raw ScanNet ids (scannetv2-labels.combined.tsv)."""
     truth: Path | None = None
@@ -80,8 +80,16 @@ class Finetune:
     """Depth teaches, the test frames are rendered from RGB. Without either, no depth is looked at: RGB."""
     split: tuple[int, int, int] = PAPER_COUNTS
     """Source, tuning and test frames."""
+    nearby: bool = False
+    """Choose the frames nearest to one, as the paper does, not spread over the scene: what they show is learnt better,
+    and the rest of the scene worse."""
     centre: int | None = None
-    """The frame around which they are chosen; None: the middle one."""
+    """The frame around which they are chosen with --nearby, which it implies; None: the middle one."""
+    remember: int = 8
+    """Other frames, spread over the scene, on which classes that no label shows are held to the checkpoint's answers:
+    what is not shown is not forgotten. 0: none."""
+    elsewhere: int = 8
+    """Frames away from all those that are only scored, before and after: is the rest of the scene forgotten?"""
     hold_out: int = 0
     """Of the tuning frames so many do not teach but choose the best weights; 0: the last weights are taken."""
     seed: int = 0
@@ -123,6 +131,8 @@ class Finetune:
             raise ValueError(f"score-every is {self.score_every}; expected at least 0")
         if self.scratch is not None:
             self._check_scratch()
+        if min(self.remember, self.elsewhere) < 0:
+            raise ValueError(f"remember is {self.remember}, elsewhere {self.elsewhere}; expected at least 0")
         check_options(self)
         self.plan()  # raises ValueError
 
@@ -161,7 +171,7 @@ class Finetune:
         torch.set_num_threads(self.threads or os.cpu_count() or 1)
         space, plan, start_of = self.start()
         scenes = chosen_scenes(self.data(space), space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds)
-        splits = [split_views(scene, self.split, self.centre) for scene in scenes]  # all, before time is spent on one
+        splits = [self.frames_of(scene) for scene in scenes]  # all, before time is spent on one
         if self.truth is not None:
             truth = Truth(self.truth, space, self.truth_label_ids)
             scenes = [truth.of_test_frames(scene, split) for scene, split in zip(scenes, splits, strict=True)]
@@ -182,6 +192,12 @@ class Finetune:
                     break
         self.keep(starts[0], plan, tuned, picture)
         print(f"see {self.json}, {picture}{f' and {self.output}' if self.output else ''}")
+
+    def frames_of(self, scene: Scene) -> ViewSplit:
+        """Which frames teach, which are scored, and which are remembered."""
+        around = self.nearby or self.centre is not None
+        split = split_views(scene, self.split, self.centre) if around else spread_views(scene, self.split)
+        return with_others(scene, split, 0 if self.scratch else self.remember, self.elsewhere)
 
     def start(self) -> tuple[LabelSpace, TuningPlan, Callable[[Scene, ViewSplit], Checkpoint]]:
         """The classes, what is asked for, and what a scene starts from: the checkpoint, or its own new weights."""

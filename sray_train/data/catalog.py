@@ -20,7 +20,7 @@ from sray_train.data.replica import SEQUENCES, ReplicaRecording
 from sray_train.data.rooms import FIRST_HELD_OUT_SEED, make_rooms, parse_seeds
 from sray_train.data.scannet import open_folder, open_scannet
 from sray_train.data.scene import FrameCache, Recording, Scene, fitting_size
-from sray_train.learn.config import DataConfig
+from sray_train.learn.config import DataConfig, Dataset
 
 EXPECTED = {
     "scannet": "{0}/ in ScanNet's exported layout or with {0}.sens in it, or {0}.sens (scans/ may stand before each)",
@@ -30,6 +30,16 @@ EXPECTED = {
     "llff": "{0}/poses_bounds.npy",
 }
 """Dataset -> what a scene of a given name is, in the dataset's root."""
+
+SIGNS: tuple[tuple[str, Dataset], ...] = (
+    ("color", "folder"),
+    ("*.sens", "scannet"),
+    ("traj_w_c.txt", "replica"),
+    ("Sequence_*", "replica"),
+    ("transforms_*.json", "blender"),
+    ("poses_bounds.npy", "llff"),
+)
+"""What a scene of a dataset has in its folder."""
 
 
 def load_scenes(data: DataConfig, which: str) -> list[Scene]:
@@ -122,6 +132,19 @@ def _recordings_of(data: DataConfig, name: str) -> list[Recording]:
     if not (found := OPEN[data.dataset](data, root, name)):
         raise bad_file(root, f"has no scene {name}", f"{EXPECTED[data.dataset].format(name)}. There is {_there(root)}")
     return found
+
+
+def layout_of(path: Path) -> Dataset:
+    """The dataset that a scene's folder, or .sens file, is laid out as.
+
+    Raises SrayError(BAD_FILE), naming the signs that were looked for, if it has none of them.
+    """
+    if path.suffix == ".sens":
+        return "scannet"
+    for sign, dataset in SIGNS:
+        if next(path.glob(sign), None) is not None:
+            return dataset
+    raise bad_file(path, "looks like no dataset known here", f"one of {', '.join(sign for sign, _ in SIGNS)} in it")
 
 
 def _scannet(data: DataConfig, root: Path, name: str) -> list[Recording]:

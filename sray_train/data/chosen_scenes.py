@@ -12,10 +12,12 @@ from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, VOID, LabelSpace
 from sray.segmentation.between_spaces import same_classes
 from sray.sequence import Sequence
-from sray_train.data.catalog import load_scenes
+from sray_train.data.catalog import OPEN, layout_of, load_scenes
 from sray_train.data.label_pictures import LabelPictures
+from sray_train.data.recording import bad_file
+from sray_train.data.replica import SEQUENCES, ReplicaRecording
 from sray_train.data.scannet import open_scannet
-from sray_train.data.scene import Scene, fitting_size
+from sray_train.data.scene import Recording, Scene, fitting_size
 from sray_train.data.sens import SensRecording
 from sray_train.learn.config import DataConfig
 
@@ -37,7 +39,7 @@ def chosen_scenes(
     Raises SrayError: MODEL_MISMATCH if the labels are of another label space, BAD_FILE if a scene cannot be read.
     """
     if sequence is not None:
-        scenes = [_recorded(data, label_space, sequence)]
+        scenes = _recorded(data, label_space, sequence)
     else:
         known = LABEL_SPACES[data.label_space]
         if not same_classes(known, label_space):
@@ -54,14 +56,28 @@ def chosen_scenes(
     return scenes if bounds is None else [replace(scene, bounds=bounds) for scene in scenes]
 
 
-def _recorded(data: DataConfig, label_space: LabelSpace, path: Path) -> Scene:
-    """A recording at the config's width and its own aspect (`fitting_size`)."""
+def _recorded(data: DataConfig, label_space: LabelSpace, path: Path) -> list[Scene]:
+    """A recording in any dataset's layout, at the config's width and its own aspect (`fitting_size`).
+
+    Replica's scenes have two sequences, each a scene here.
+    """
     # `--sequence .` has no name of its own, and a link to a recording is called what the link is called: no resolve().
-    recording = open_scannet(Path(os.path.abspath(path)), label_space, data.label_ids)  # noqa: PTH100
-    labels = _label_pictures(recording)
-    if labels is not None:
-        _check_labels(recording, labels)
-    return Scene.of(recording, fitting_size(recording, data.width, data.height), data.frames)
+    path = Path(os.path.abspath(path))  # noqa: PTH100
+    if not path.exists():
+        raise bad_file(path, "does not exist", "the folder of a recording, or a .sens file")
+    dataset = "folder" if (path / "color").is_dir() else layout_of(path)
+    found: list[Recording]
+    if dataset in ("folder", "scannet"):
+        recording = open_scannet(path, label_space, data.label_ids)
+        if (labels := _label_pictures(recording)) is not None:
+            _check_labels(recording, labels)
+        found = [recording]
+    elif dataset == "replica":
+        folders = [path] if path.name in SEQUENCES else [path / name for name in SEQUENCES if (path / name).is_dir()]
+        found = [ReplicaRecording.open(folder, label_space) for folder in folders]
+    else:  # datasets without labels
+        found = OPEN[dataset](replace(data, dataset=dataset, root=str(path.parent)), path.parent, path.name)
+    return [Scene.of(each, fitting_size(each, data.width, data.height), data.frames) for each in found]
 
 
 def _label_pictures(recording: Sequence | SensRecording) -> LabelPictures | None:

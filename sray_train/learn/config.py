@@ -179,8 +179,8 @@ class RayStage:
 class EvaluationConfig:
     """What `sray evaluate` renders, so that two figures of one config mean the same."""
 
-    targets: int = 2
-    """Pictures rendered a scene, evenly spread over its frames."""
+    targets: int = 40
+    """Pictures rendered a scene at most, evenly spread over its frames; two a scene say nothing of one scene."""
     views: int = 8
     """Source views a picture, the nearest; the target itself is never among them."""
     quality: Quality = "balanced"

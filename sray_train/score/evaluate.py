@@ -76,6 +76,11 @@ def split_queries(scene: Scene, split: ViewSplit) -> list[Query]:
     return [Query(scene, test, tuple(scene.nearest(test, len(split.sources), split.sources))) for test in split.test]
 
 
+def elsewhere_queries(scene: Scene, split: ViewSplit) -> list[Query]:
+    """The split's frames elsewhere, each from as many of the scene's nearest others as there are sources."""
+    return [Query(scene, one, tuple(scene.nearest(one, len(split.sources)))) for one in split.elsewhere]
+
+
 def render_queries(field: Renderer, queries: Iterable[Query], *, depth: bool = False) -> Iterator[Rendering]:
     """Render whole pictures, each when it is done. `depth`: the sources' guides the samples (RGB-D); without, RGB."""
     for query in queries:

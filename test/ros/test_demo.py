@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from demo_run import SCRIPTS, left_of, run_demo
 
 from sray.checkpoint import save_checkpoint
@@ -78,6 +81,24 @@ def test_a_run_leaves_a_report_that_its_pictures_confirm_and_no_process(
     assert len(body) == report["map_points"] * 20 > 0
     assert (out / "index.html").is_file() and (out / "bag" / "metadata.yaml").is_file()
     assert str(out / "index.html") in stdout.replace("\n", "")
+    assert "RGB-D: its depth is used" in stdout.replace("\n", " ")
+    told = yaml.safe_load((out / "logs" / "semantic_mapper.yaml").read_text())
+    assert told["/**/semantic_mapper"]["ros__parameters"]["depth"]["use"] is True
+
+
+def test_depth_is_left_out_when_asked_and_never_used_of_a_generated_room(room: Path, checkpoint: Path) -> None:
+    sys.path.insert(0, str(SCRIPTS))
+    from demo import Demo
+
+    frames = [Sequence.open(room)[0]]
+    assert frames[0].depth is not None
+    for demo, used in (
+        (Demo(sequence=room), True),
+        (Demo(sequence=room, depth=False), False),
+        (Demo(), False),
+    ):
+        assert demo._uses_depth(frames) is used
+    assert not Demo(sequence=room)._uses_depth([replace(frames[0], depth=None)])
 
 
 def test_ctrl_c_ends_everything_it_started(room: Path, checkpoint: Path, tmp_path: Path) -> None:

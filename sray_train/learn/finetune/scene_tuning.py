@@ -20,12 +20,13 @@ from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.ray_model import RayModel
+from sray.remembered import remembered, taught_classes
 from sray.render_config import RenderConfig
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
 from sray_train.learn.finetune.relabelled import relabelled, with_own_labels
 from sray_train.paper.study.record import Setting
-from sray_train.score.evaluate import evaluate, split_queries
+from sray_train.score.evaluate import Query, elsewhere_queries, evaluate, split_queries
 from sray_train.score.scores import Evaluation
 
 CURVE_SCORES = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr", "ssim")
@@ -74,6 +75,8 @@ class TunedScene:
     without renderings, losses, CURVE_SCORES."""
     stopped: bool
     """Canceled before its last step."""
+    elsewhere: tuple[Evaluation, Evaluation] | None = None
+    """Before and after, of the split's frames elsewhere; None without any."""
 
     def record(self) -> dict[str, Any]:
         """The content of a JSON record."""
@@ -85,6 +88,8 @@ class TunedScene:
             "frames": names,
             "before": self.before.record(),
             "after": self.after.record(),
+            "before_elsewhere": self.elsewhere[0].record() if self.elsewhere else None,
+            "after_elsewhere": self.elsewhere[1].record() if self.elsewhere else None,
             "seconds": self.result.seconds,
             "steps": self.result.steps,
             "best_step": self.result.best_step,
@@ -110,9 +115,9 @@ def tune_scene(
     scored = scene if checkpoint.model.knows_classes else _unlabelled(scene, split.test)
     queries = split_queries(scored, split)
 
-    def score(model: RayModel) -> Evaluation:
+    def score(model: RayModel, asked: list[Query] = queries) -> Evaluation:
         field = SemanticField(model, RenderConfig.preset(plan.quality))
-        return evaluate(field, queries, checkpoint.label_space, depth=plan.depth)
+        return evaluate(field, asked, checkpoint.label_space, depth=plan.depth)
 
     teaching = scene
     if plan.keep_own and plan.config.loss.semantic > 0:
@@ -121,6 +126,8 @@ def tune_scene(
         teaching = with_own_labels(field, scene, (*split.sources, *split.tuning))
     tuner = make_tuner(checkpoint.model, teaching, split, plan)
     before = score(checkpoint.model)
+    away = elsewhere_queries(scored, split)
+    before_elsewhere = score(checkpoint.model, away) if away else None
     curve: list[dict[str, Any]] = []
     stopped, processor = False, 0.0
     while not tuner.finished:
@@ -140,7 +147,8 @@ def tune_scene(
         if stopped := not tuner.finished and canceled is not None and canceled():
             break
     result = tuner.result()
-    return TunedScene(scene, split, result, before, score(result.model), curve, stopped)
+    elsewhere = (before_elsewhere, score(result.model, away)) if before_elsewhere else None
+    return TunedScene(scene, split, result, before, score(result.model), curve, stopped, elsewhere)
 
 
 def _unlabelled(scene: Scene, frames: tuple[int, ...]) -> Scene:
@@ -168,7 +176,19 @@ def make_tuner(model: RayModel, scene: Scene, split: ViewSplit, plan: TuningPlan
     if plan.config.loss.semantic > 0:
         _check_labelled(scene, teachers)
     sources = teachers[: len(split.sources)]
-    return FineTuner(model, sources, teachers[len(sources) :], frames(held_out), plan.config, bounds=scene.bounds)
+    kept: list[Frame] = []
+    if plan.config.loss.semantic > 0 and plan.config.mode == "full" and split.remembered:
+        taught = taught_classes(teachers, model.config.classes)
+        kept = list(remembered(model, frames(split.remembered), taught).values())
+    return FineTuner(
+        model,
+        sources,
+        teachers[len(sources) :],
+        frames(held_out),
+        plan.config,
+        remembered=kept,
+        bounds=scene.bounds,
+    )
 
 
 def _check_labelled(scene: Scene, teachers: list[Frame]) -> None:

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, LabelSpace
-from sray_train.data.catalog import OPEN
+from sray_train.data.catalog import OPEN, layout_of
 from sray_train.data.label_pictures import LabelPictures
 from sray_train.data.scannet import nyu40_table
 from sray_train.data.scene import Recording
@@ -16,16 +16,6 @@ from sray_train.tools.data_check.findings import Finding
 from sray_train.tools.data_check.folder_checks import open_whole_frames
 
 Layout = Literal["auto", "folder", "scannet", "replica", "blender", "llff"]
-
-SIGNS: tuple[tuple[str, Dataset], ...] = (
-    ("color", "folder"),
-    ("*.sens", "scannet"),
-    ("traj_w_c.txt", "replica"),
-    ("Sequence_*", "replica"),
-    ("transforms_*.json", "blender"),
-    ("poses_bounds.npy", "llff"),
-)
-"""What a scene of a dataset has in its folder."""
 
 
 def open_recordings(
@@ -38,7 +28,7 @@ def open_recordings(
     path = path.expanduser().absolute()
     if not path.exists():
         raise _bad(path, "does not exist", "the folder of one scene, or its .sens file")
-    known = _layout_of(path) if dataset == "auto" else dataset
+    known = layout_of(path) if dataset == "auto" else dataset
     if (path / "color").is_dir() and known in ("folder", "scannet"):
         return [_scannet_layout(path, LABEL_SPACES[label_space], label_ids)]
     assert known in get_args(Dataset)
@@ -48,15 +38,6 @@ def open_recordings(
     if not found:
         raise _bad(path, f"holds no scene of dataset {known}", "another --dataset, or the folder of one scene")
     return [(recording, []) for recording in found]
-
-
-def _layout_of(path: Path) -> Dataset:
-    if path.suffix == ".sens":
-        return "scannet"
-    for sign, dataset in SIGNS:
-        if next(path.glob(sign), None) is not None:
-            return dataset
-    raise _bad(path, "looks like no dataset known here", f"one of {', '.join(sign for sign, _ in SIGNS)} in it")
 
 
 def _scannet_layout(folder: Path, label_space: LabelSpace, label_ids: LabelIds) -> tuple[Recording, list[Finding]]:
