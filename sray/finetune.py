@@ -36,8 +36,7 @@ from sray.supervision import LabelledPixels, balanced_weights, check_teaching_fr
 from sray.view_selection import select_views
 
 CLIP_NORM = 10.0
-REMEMBERED_EVERY = 4
-"""Of so many pictures, or targets, one is of the remembered frames."""
+REMEMBERED_EVERY = 4  # of so many pictures, or targets, one is of the remembered frames
 RAYS_TO_PICTURES = 6.0
 """How much longer a step on rays takes than one on pictures: a guess for the time left, until one has been timed."""
 
@@ -229,8 +228,10 @@ class FineTuner(Generic[M]):
     def _picture_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 14 on pixels of single pictures, as the encoder and the classifier see them."""
         remembered = min(self.config.pictures // REMEMBERED_EVERY, len(self._frames) - self._taught)
-        drawn = self._drawn(0, self._taught, self.config.pictures - remembered)
-        drawn += self._drawn(self._taught, len(self._frames), remembered) if remembered else []
+        drawn = torch.randperm(self._taught, generator=self._generator)[: self.config.pictures - remembered].tolist()
+        if remembered:
+            others = len(self._frames) - self._taught
+            drawn += (self._taught + torch.randperm(others, generator=self._generator)[:remembered]).tolist()
         images = SourceViews.from_frames([self._frames[index] for index in drawn]).images.to(self._device)
         loss = self._loss_of_pictures(self.model.picture_features(images, self._frames[0].camera), drawn)
         return loss, {"pictures": loss}
@@ -267,10 +268,6 @@ class FineTuner(Generic[M]):
             terms["pictures"] = self._loss_of_pictures(views.features, sources)
             loss = loss + config.loss.semantic * terms["pictures"]
         return loss, terms
-
-    def _drawn(self, first: int, last: int, count: int) -> list[int]:
-        drawn: list[int] = (first + torch.randperm(last - first, generator=self._generator)[:count]).tolist()
-        return drawn
 
     def _sources_of(self, target: int) -> list[int]:
         excluded = torch.zeros(len(self._frames), dtype=torch.bool)
