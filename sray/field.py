@@ -18,7 +18,7 @@ from sray.label_space import VOID
 from sray.ray_engine import Chain, PlainRays, RayEngine, ray_engine
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
-from sray.sampling import ROOM_BOUNDS, Bounds
+from sray.sampling import ROOM_BOUNDS, Bounds, scene_bounds
 from sray.shaded import Shaded
 from sray.stereo.surfaces import with_stereo
 from sray.tile_renderer import TileRenderer
@@ -102,14 +102,16 @@ class SemanticField:
 
         Views with depth guide the samples by it. Views without get it from each other, if the model has a stereo
         network. `features`: stacked results of `encode`; None encodes here.
-        `bounds`: of the scene; None: 0.5 to 8 m.
+        `bounds`: of the scene; None: from the trusted depth of the views, with a margin, or 0.5 to 8 m if they have
+        none. That is the views' own distance from things: give bounds for a camera far nearer to them or farther off.
         Raises ValueError unless 0 < near < far and the features are those of so many views.
         """
-        bounds = bounds or ROOM_BOUNDS
-        depth_range = self.model.depth_range(bounds)
+        swept = bounds or ROOM_BOUNDS
+        self.model.depth_range(swept)  # refuses impossible ones before any work
         views = views.to(self.device)
         if views.depth is None and self.model.stereo is not None:
-            views = with_stereo(self.model.stereo, views, bounds).to(self.device)
+            views = with_stereo(self.model.stereo, views, swept).to(self.device)
+        bounds = bounds or _bounds_of(views)
         channels = self.model.feature_channels
         if features is not None and features.shape[:2] != (views.count, channels):
             raise ValueError(
@@ -119,7 +121,7 @@ class SemanticField:
         encoded = self.model.encode(views, None if features is None else features.to(self.device), bounds)
         self._engine = ray_engine(self.model, self._chain, encoded, self.config)
         self._views = views
-        self._range = depth_range
+        self._range = self.model.depth_range(bounds)
 
     @torch.inference_mode()
     def render(
@@ -185,3 +187,13 @@ class SemanticField:
             (view.coverage, shaded.coverage.round().clamp(0, 255).to(torch.uint8)),
         ):
             whole[rows, columns] = part.reshape(*window.shape, *part.shape[1:]).to(whole.device)
+
+
+DEPTH_STRIDE = 4
+"""Pixels between the depths that bounds are taken from: percentiles need no more."""
+
+
+def _bounds_of(views: SourceViews) -> Bounds:
+    depth = views.trusted_depth
+    known = None if depth is None else scene_bounds(depth[:, ::DEPTH_STRIDE, ::DEPTH_STRIDE].flatten())
+    return known or ROOM_BOUNDS

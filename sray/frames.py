@@ -57,6 +57,10 @@ def nearest_exact(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     return np.ascontiguousarray(resized)
 
 
+TRUSTED = 0.5
+"""Confidence from which a depth places samples and bounds a scene. Less still has its say in who sees a sample."""
+
+
 @dataclass(frozen=True)
 class SourceViews:
     """A batch of views of one size, ready for the model."""
@@ -87,6 +91,14 @@ class SourceViews:
     @property
     def count(self) -> int:
         return self.images.shape[0]
+
+    @property
+    def trusted_depth(self) -> Float[Tensor, "views height width"] | None:
+        """The depth that is more likely right than wrong, metres: NaN where the confidence is below TRUSTED."""
+        if self.depth is None or self.depth_confidence is None:
+            return self.depth
+        # A confidence that is NaN is none: it fails the comparison too.
+        return torch.where(self.depth_confidence >= TRUSTED, self.depth, torch.nan)
 
     def __getitem__(self, index: Tensor | list[int]) -> SourceViews:
         depth, confidence = (None if each is None else each[index] for each in (self.depth, self.depth_confidence))

@@ -121,18 +121,20 @@ GAP = 1.1
 
 
 def nearest_depth(sources: SourceViews, target: Camera, grid: PixelGrid) -> Float[Tensor, "rows columns"]:
-    """The sources' depth images as the target sees them: camera z in metres per cell, the nearest; NaN where none.
+    """The sources' trusted depth as the target sees it: camera z in metres per cell, the nearest; NaN where none.
 
+    One doubtful reading before a wall would be nearest: depth of little confidence leaves its cell to the network.
     A camera closer than the sources sees gaps between their pixels, and through them what lies behind, or nothing: a
     cell that opposite neighbours are well in front of takes the nearest of them. (At an edge one side is.)
     Raises ValueError if the sources have no depth.
     """
-    if sources.depth is None:
+    trusted = sources.trusted_depth
+    if trusted is None:
         raise ValueError("the source views have no depth images")
-    cells = torch.full((grid.rows * grid.columns,), torch.inf, device=sources.depth.device)
+    cells = torch.full((grid.rows * grid.columns,), torch.inf, device=trusted.device)
     pixels = sources.camera[0].pixel_grid()
     for index in range(sources.count):
-        camera, depth = sources.camera[index], sources.depth[index].reshape(-1)
+        camera, depth = sources.camera[index], trusted[index].reshape(-1)
         known = torch.isfinite(depth) & (depth > 0)
         points = camera.centre + depth[known].unsqueeze(-1) * camera.ray_directions(pixels[known])
         seen = target.project(points)

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,6 +22,23 @@ Bounds = tuple[float, float]
 
 ROOM_BOUNDS: Bounds = (0.5, 8.0)
 """Of an indoor scene nothing is known of."""
+
+
+LEAST_READINGS = 50
+"""Depths that say too little of a scene, if there are fewer."""
+
+
+def scene_bounds(depths: Float[Tensor, " readings"]) -> Bounds | None:
+    """Near and far of a scene of which depths (camera z, metres; NaN and 0: none) are known; None if too few are.
+
+    A fifth beyond the 1st and the 99th percentile: a stray reading is not the scene, and what the sources do not see
+    may be somewhat nearer or farther than what they do.
+    """
+    known = depths[(depths > 0) & depths.isfinite()]
+    if len(known) < LEAST_READINGS:
+        return None
+    nearest, farthest = np.quantile(known.cpu().numpy(), [0.01, 0.99]).tolist()  # torch's sorts, five times slower
+    return max(0.1, 0.8 * nearest), max(0.5, 1.2 * farthest)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from sray.camera import Camera
-from sray.frames import Frame
+from sray.frames import TRUSTED, Frame
 from sray.mapping.keyframe_poses import KeyframePoses, Rows
 from sray.stereo import StereoDepth
 from sray.stereo.surfaces import merged_depth
@@ -102,13 +102,13 @@ class Keyframe:
 
     @cached_property
     def scene_points(self) -> Float[Tensor, "points 3"]:
-        """Points, metres from the camera's origin, of a coarse grid of the surface; none if nothing is known of it."""
+        """Points, metres from the camera's origin, of a coarse grid of the surface; none where it is not trusted."""
         if self.surface is None:
             return torch.zeros(0, 3)
-        depth, camera = self.surface[0], self.camera
+        camera = self.camera
         stride = max(1, camera.width // 24)
-        depth = depth[::stride, ::stride]
-        kept = torch.isfinite(depth) & (depth > 0)
+        depth, confidence = (part[::stride, ::stride] for part in self.surface)
+        kept = torch.isfinite(depth) & (depth > 0) & (confidence >= TRUSTED)
         rows, columns = torch.nonzero(kept, as_tuple=True)
         pixels = torch.stack([columns, rows], dim=-1).float() * stride
         return camera.centre + depth[kept].unsqueeze(-1) * camera.ray_directions(pixels)

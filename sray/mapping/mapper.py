@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
-import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
@@ -26,7 +25,7 @@ from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Ver
 from sray.mapping.refusals import check_pose, memory_errors
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig, VoxelMapState
 from sray.origin import Origin
-from sray.sampling import ROOM_BOUNDS, Bounds
+from sray.sampling import ROOM_BOUNDS, Bounds, scene_bounds
 from sray.view_selection import Selection, nearest_views, select_views
 
 MIN_OVERLAP = 0.02
@@ -292,11 +291,7 @@ class Mapper:
         What is configured; else from the depth of the keyframes around, as the camera would see it, with a margin;
         else a room's.
         """
-        near, far = ROOM_BOUNDS
-        depths = self._depths_seen_from(camera)
-        if len(depths) >= 50:
-            nearest, farthest = np.quantile(depths.numpy(), [0.01, 0.99]).tolist()  # torch's sorts, five times slower
-            near, far = max(0.1, 0.8 * nearest), max(0.5, 1.2 * farthest)
+        near, far = scene_bounds(self._depths_seen_from(camera)) or ROOM_BOUNDS
         near, far = self.config.near or near, self.config.far or far
         # One configured bound may lie beyond the scene's other one: what was configured stays, the other makes room.
         if near >= far:

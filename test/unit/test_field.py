@@ -116,7 +116,7 @@ def test_only_what_a_sensor_measured_is_opaque(views: SourceViews, plane_scene) 
         field.model.fine.geometry.density_mlp[2].bias.fill_(0.02)
     pictures = []
     for depth in (half, None):
-        field.set_sources(replace(views, depth=depth))
+        field.set_sources(replace(views, depth=depth), bounds=ROOM_BOUNDS)
         pictures.append(field.render(camera))
     mixed, unaided = pictures
     torch.testing.assert_close(mixed.opacity[:, :12], torch.ones(36, 12), atol=1e-3, rtol=0)
@@ -260,6 +260,29 @@ def test_bounds_limit_where_things_are(views: SourceViews, plane_scene) -> None:
     seen = depth.isfinite()
     assert seen.any()
     assert ((depth[seen] >= 1.0) & (depth[seen] <= 1.5)).all()
+
+
+def test_where_nothing_else_is_said_bounds_come_from_what_the_sources_are_sure_of(
+    views: SourceViews, plane_scene
+) -> None:
+    """The wall is known on the left alone, and 2 m away; a doubtful reading of 7 m is left aside."""
+    assert views.depth is not None
+    depth, confidence = views.depth.clone(), torch.ones_like(views.depth)
+    depth[..., 20:], confidence[..., 20:] = 7.0, 0.1
+    camera = plane_scene.camera((0, 0, 0)).resized(16, 12)
+    found = {}
+    for name, sources in (
+        ("depth", replace(views, depth=depth, depth_confidence=confidence)),
+        ("none", replace(views, depth=None)),
+    ):
+        field = make_field()
+        field.set_sources(sources)
+        found[name] = field.render(camera).depth
+    near, far = 0.8 * float(depth[..., :20].min()), 1.2 * float(depth[..., :20].max())
+    seen = found["depth"].isfinite()
+    assert seen.all() and ((found["depth"] >= near) & (found["depth"] <= far)).all()
+    outside = (found["none"] < near) | (found["none"] > far)
+    assert outside.any(), "what knows nothing looks everywhere"
 
 
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (2.0, 1.0), (1.0, 1.0), (1.0, math.inf), (math.nan, 2.0)])

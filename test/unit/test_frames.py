@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -84,3 +86,15 @@ def test_source_views_refuse_nothing_and_mixed_sizes() -> None:
         SourceViews.from_frames([])
     with pytest.raises(ValueError, match="exactly one size"):
         SourceViews.from_frames([numbered(8, 6), numbered(10, 6)])
+
+
+def test_confidence_goes_where_depth_goes(plane_scene) -> None:
+    views = SourceViews.from_frames(plane_scene.ring(3))
+    assert views.depth_confidence is None and views.trusted_depth is views.depth, "sensors are believed"
+    confidence = torch.rand(views.depth.shape, generator=torch.Generator().manual_seed(0))
+    confidence[0, 0, 0] = torch.nan
+    some = replace(views, depth_confidence=confidence)[[2, 0]].to("cpu")
+    assert torch.equal(some.depth_confidence.nan_to_num(), confidence[[2, 0]].nan_to_num())
+    trusted = confidence[[2, 0]] >= 0.5
+    assert torch.equal(some.trusted_depth[trusted], views.depth[[2, 0]][trusted])
+    assert some.trusted_depth[~trusted].isnan().all() and not trusted[1, 0, 0]

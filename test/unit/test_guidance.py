@@ -134,6 +134,19 @@ def test_unknown_depth_stays_unknown_but_for_gaps(plane_scene) -> None:
     assert depth[:, 31:].isnan().all()
 
 
+def test_a_doubtful_reading_is_no_surface(plane_scene) -> None:
+    """A board that one source may or may not have seen 1 m before the wall."""
+    frame = plane_scene.frame((0, 0, 0))
+    depth, confidence = torch.full((2, 36, 48), 2.0), torch.ones(2, 36, 48)
+    depth[1, :, 24:], confidence[1, :, 24:] = 1.0, 0.3
+    confidence[1, :, :10], depth[1, :, :10] = torch.nan, 0.9
+    views = replace(SourceViews.from_frames([frame, frame]), depth=depth, depth_confidence=confidence)
+    grid = PixelGrid(48, 36, 1)
+    torch.testing.assert_close(nearest_depth(views, frame.camera, grid), torch.full((36, 48), 2.0))
+    surer = replace(views, depth_confidence=confidence.clamp_min(0.6))
+    torch.testing.assert_close(nearest_depth(surer, frame.camera, grid)[:, 24:], torch.ones(36, 24))
+
+
 def test_without_depth_it_is_a_callers_mistake(plane_scene) -> None:
     sources = replace(SourceViews.from_frames(plane_scene.ring(2)), depth=None)
     with pytest.raises(ValueError, match="no depth"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference.importance_sampling import centres, invert
 
-from sray.sampling import DepthRange, importance_samples, uniform_samples
+from sray.sampling import DepthRange, importance_samples, scene_bounds, uniform_samples
 
 CPU = torch.device("cpu")
 FLOOR = 1e-3
@@ -50,6 +50,24 @@ def test_depth_and_coordinate_are_inverse_and_within_bounds(
 def test_impossible_ranges_are_refused(near: float, far: float) -> None:
     with pytest.raises(ValueError, match="0 < near < far"):
         DepthRange(near, far, "log")
+
+
+def test_bounds_of_a_scene_are_a_fifth_beyond_what_is_known_of_it() -> None:
+    depths = torch.cat([torch.linspace(1.0, 5.0, 1001), torch.tensor([torch.nan, 0.0, -2.0, torch.inf])])
+    near, far = scene_bounds(depths) or (0.0, 0.0)
+    assert (near, far) == pytest.approx((0.8 * 1.04, 1.2 * 4.96), abs=1e-4)
+
+
+def test_a_stray_reading_is_not_the_scene() -> None:
+    depths = torch.full((1000,), 2.0)
+    depths[:5], depths[5:10] = 0.01, 60.0
+    assert scene_bounds(depths) == pytest.approx((1.6, 2.4))
+
+
+def test_too_few_readings_say_nothing_of_a_scene() -> None:
+    assert scene_bounds(torch.full((49,), 2.0)) is None
+    assert scene_bounds(torch.cat([torch.full((49,), 2.0), torch.full((100,), torch.nan)])) is None
+    assert scene_bounds(torch.full((50,), 2.0)) is not None
 
 
 def test_even_samples_are_bin_centres() -> None:

@@ -97,7 +97,7 @@ def render_level(
 ) -> RenderedView:
     """What the node does for a request: show the encoded sources to the field, render."""
     semantic_field = SemanticField(model, config)
-    semantic_field.set_sources(view.source_views(depth=depth), view.features)
+    semantic_field.set_sources(view.source_views(depth=depth), view.features, ROOM_BOUNDS)
     return semantic_field.render(camera)
 
 
