@@ -22,11 +22,20 @@ from sray.errors import ErrorCode, SrayError
 
 Matrix = NDArray[np.float64]
 
-BROWN_CONRADY = ("plumb_bob", "rational_polynomial", "brown_conrady", "radtan", "opencv", "full_opencv")
+BROWN_CONRADY = (
+    "plumb_bob",
+    "rational_polynomial",
+    "brown_conrady",
+    "radtan",
+    "opencv",
+    "full_opencv",
+    "radial",
+    "simple_radial",
+)
 """Radial and tangential distortion: k1 k2 p1 p2 [k3 [k4 k5 k6 [s1 s2 s3 s4 [tau_x tau_y]]]], OpenCV's `calib3d`."""
 FISHEYE = ("equidistant", "fisheye", "kannala_brandt", "opencv_fisheye")
 """Equidistant, k1 k2 k3 k4, OpenCV's `fisheye`. All four 0 is no pinhole: the radius grows with the angle itself."""
-WITHOUT_DISTORTION = ("", "none", "pinhole", "perspective")
+WITHOUT_DISTORTION = ("", "none", "pinhole", "simple_pinhole", "perspective")
 """No lens. With coefficients they are taken for Brown and Conrady's, as drivers that leave the name empty mean them."""
 SUPPORTED = "plumb_bob (4 or 5 values), rational_polynomial (8, 12 or 14) or equidistant (4)"
 """For messages: the lens models by the names that ROS gives them, and how many coefficients each has."""
@@ -34,6 +43,8 @@ SUPPORTED = "plumb_bob (4 or 5 values), rational_polynomial (8, 12 or 14) or equ
 NEAR_MIDDLE = 0.22
 """How far from the middle the principal point may be, as a share of the picture's side. A lens is within a twentieth;
 K of pictures that are half as large, or half as large again, is off by a quarter."""
+TURNED = 0.1
+"""Distance beyond which K is of turned pictures, if it is in the middle of those; 4:3 turned by 90 degrees is 0.17."""
 SHORTEST, LONGEST = 0.25, 10.0
 """Focal length over the picture's width: 127 degrees across (more needs a fisheye), and 6."""
 LARGEST = 1e9
@@ -185,13 +196,17 @@ def why_implausible(k: Matrix, width: int, height: int) -> str:
     if np.abs(k[2] - (0, 0, 1)).max() > 1e-6 or abs(k[1, 0]) > 1e-6:
         return f"K = {shown}; expected fx s cx / 0 fy cy / 0 0 1, row by row. Write K so"
     fx, fy, size = k[0, 0], k[1, 1], f"{width}x{height}"
-    middle = (k[:2, 2] + 0.5) / (width, height)
-    if np.abs(middle - 0.5).max() > NEAR_MIDDLE:
-        other = _other_size(middle, width, height)
+    if off_middle(k, width, height) > NEAR_MIDDLE:
+        other = _other_size((k[:2, 2] + 0.5) / (width, height), width, height)
         return (
             f"principal point ({k[0, 2]:.1f}, {k[1, 2]:.1f}) in pictures of {size}{other}; expected it near their "
             f"middle, within {100 * NEAR_MIDDLE:.0f} % of each side. Give K of pictures of this size; if they are cut "
             "out of larger ones, give the full size and the region of interest"
+        )
+    if off_middle(k, width, height) > TURNED and off_middle(k, height, width) < TURNED / 2:
+        return (
+            f"principal point ({k[0, 2]:.1f}, {k[1, 2]:.1f}) in pictures of {size}, the middle of pictures turned by "
+            "90 degrees; expected it near their middle. Turn the pictures, or K and the poses"
         )
     if not SHORTEST <= fx / width <= LONGEST:
         return (
@@ -204,6 +219,11 @@ def why_implausible(k: Matrix, width: int, height: int) -> str:
             "other. Give K of pictures of this size"
         )
     return ""
+
+
+def off_middle(k: Matrix, width: int, height: int) -> float:
+    """Distance of the principal point of K (3, 3) from the middle, as a share of the side, the larger of both axes."""
+    return float(np.abs((k[:2, 2] + 0.5) / (width, height) - 0.5).max())
 
 
 def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,7 +14,9 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sray.calibration import same_aspect
 from sray.camera import Camera
+from sray.errors import ErrorCode, SrayError
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,20 @@ def nearest_exact(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
 
 TRUSTED = 0.5
 """Confidence from which a depth places samples and bounds a scene. Less still has its say in who sees a sample."""
+
+
+def at_size_of_image(picture: NDArray[Any], width: int, height: int, what: str, path: Path | str) -> NDArray[Any]:
+    """Depth or labels (height, width) at their image's size, nearest-exact.
+
+    Raises SrayError(BAD_FILE), naming `path`, if they have another shape, and would not lie on what they mean.
+    """
+    if not same_aspect((picture.shape[1], picture.shape[0]), (width, height)):
+        raise SrayError(
+            ErrorCode.BAD_FILE,
+            f"{path} has {what} of {picture.shape[1]}x{picture.shape[0]} beside a picture of {width}x{height}; "
+            f"expected one shape. Export {what} for the colour camera, uncropped",
+        )
+    return nearest_exact(picture, width, height)
 
 
 @dataclass(frozen=True)

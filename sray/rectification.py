@@ -19,8 +19,8 @@ class Rectifier:
     """Undistorts with OpenCV; the tables of the last calibration are kept, since they cost more than the pictures."""
 
     def __init__(self) -> None:
-        self._calibration: Calibration | None = None
-        self._tables: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+        self._last: tuple[Calibration, tuple[NDArray[np.float32], NDArray[np.float32]]] | None = None
+        """One value, so that several threads may use one rectifier."""
 
     def picture(self, calibration: Calibration, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(height, width, channels), interpolated; black outside."""
@@ -40,10 +40,11 @@ class Rectifier:
     def _remap(self, calibration: Calibration, image: NDArray[Any], interpolation: int, outside: float) -> NDArray[Any]:
         if calibration.is_pinhole:
             return image
-        if self._tables is None or self._calibration is None or not _same(self._calibration, calibration):
-            self._tables, self._calibration = rectification_tables(calibration), calibration
+        last = self._last
+        if last is None or not _same(last[0], calibration):
+            self._last = last = calibration, rectification_tables(calibration)
         remapped: NDArray[Any] = cv2.remap(
-            image, *self._tables, interpolation, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
+            image, *last[1], interpolation, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
         )
         return remapped
 

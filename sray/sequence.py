@@ -19,19 +19,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sray.calibration import off_middle, why_implausible
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
-from sray.frames import Frame, nearest_exact
+from sray.frames import Frame, at_size_of_image
 from sray.label_space import ROOMS, LabelSpace
 from sray.origin import Origin
+from sray.pictures import Fits, decode_file
 from sray.sampling import ROOM_BOUNDS, Bounds
 
 FRAME_PERIOD_NS = 1_000_000_000 // 30
 """The layout holds no stamps: file number N is taken at 1 s + N / 30 s."""
 
 
-COLOR_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-"""A picture turned by its EXIF tag would no longer fit its pose."""
+ENDINGS = {"color": (".jpg", ".jpeg", ".png"), "depth": (".png",), "label-filt": (".png",), "pose": (".txt",)}
+"""Kind of file -> how its name may end; the first is what is written."""
 
 
 LATEST_STAMP_NS = (1 << 31) * 1_000_000_000
@@ -64,28 +66,36 @@ class Sequence:
 
     @staticmethod
     def open(
-        folder: Path | str, label_space: LabelSpace = ROOMS, nyu40_of: NDArray[np.uint8] | None = None
+        folder: Path | str,
+        label_space: LabelSpace = ROOMS,
+        nyu40_of: NDArray[np.uint8] | None = None,
+        *,
+        check_intrinsics: bool = True,
     ) -> Sequence:
-        """Look through a folder without reading its pictures.
+        """Look through a folder, reading one picture for its size.
 
-        Raises SrayError(BAD_FILE), naming the path, if the folder, its intrinsics or every usable frame is missing.
+        `check_intrinsics`: whether K can be of these pictures; without, nothing is read, and whoever opens it judges.
+        Raises SrayError(BAD_FILE), naming the path, if the folder, its intrinsics or every usable frame is missing, or
+        if K is of other pictures.
         """
         folder = Path(folder)
         color = folder / "color"
         if not color.is_dir():
             raise _bad(folder, "has no color/ folder", "the ScanNet layout: color/N.jpg pose/N.txt intrinsic/")
-        numbers = sorted(int(path.stem) for path in color.glob("*.jpg") if path.stem.isdigit())
+        numbers = sorted(numbered(color, "color"))
         if not numbers:
             raise _bad(color, "holds no N.jpg", "numbered pictures such as 0.jpg")
-        intrinsics = _read_matrix(folder / "intrinsic" / "intrinsic_color.txt")[:3, :3]
+        calibration = intrinsics_file(folder)
+        intrinsics = _read_matrix(calibration)[:3, :3]
         if intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0 or not np.isfinite(intrinsics).all():
-            raise _bad(folder / "intrinsic" / "intrinsic_color.txt", "is not a calibration", "focal lengths above 0")
+            raise _bad(calibration, "is not a calibration", "focal lengths above 0")
+        named = numbered(folder / "pose", "pose")
         usable: list[int] = []
         poses: list[NDArray[np.float64]] = []
         skipped: dict[str, list[int]] = {}
         for number in numbers:
-            path = folder / "pose" / f"{number}.txt"
-            if not path.is_file():
+            path = named.get(number)
+            if path is None:
                 skipped.setdefault("no pose file", []).append(number)
             elif not np.isfinite(pose := _read_matrix(path)).all():
                 skipped.setdefault("pose is not finite", []).append(number)
@@ -97,17 +107,20 @@ class Sequence:
         if not usable:
             reasons = ", ".join(f"{len(found)} frames: {reason}" for reason, found in skipped.items())
             raise _bad(folder / "pose", f"leaves no usable frame ({reasons})", "4x4 poses with finite numbers")
-        return Sequence(
+        sequence = Sequence(
             folder,
             label_space,
             tuple(usable),
             intrinsics,
             np.stack(poses),
             has_depth=(folder / "depth").is_dir(),
-            has_labels=(folder / "label-filt").is_dir(),
+            has_labels=label_folder(folder).is_dir(),
             skipped=skipped,
             nyu40_of=nyu40_of,
         )
+        if check_intrinsics and (why := why_implausible(intrinsics, *sequence.size)):
+            raise SrayError(ErrorCode.BAD_FILE, f"{calibration} has {why}")
+        return sequence
 
     @property
     def name(self) -> str:
@@ -122,7 +135,7 @@ class Sequence:
     def size(self) -> tuple[int, int]:
         """Width and height of the pictures: the first readable one's. Raises SrayError(BAD_FILE) if none is."""
         for number in self.indices:
-            picture = cv2.imread(str(self._picture(number)), COLOR_AS_STORED)
+            picture = decode_file(self.file("color", number), self._fits)
             if picture is not None:
                 return picture.shape[1], picture.shape[0]
         raise _bad(self.folder / "color", "holds no picture that can be decoded", "readable N.jpg")
@@ -138,8 +151,19 @@ class Sequence:
         """Of the frame that all frames' cameras are in."""
         return Origin.near(np.median(self.poses[:, :3, 3], axis=0))
 
-    def _picture(self, number: int) -> Path:
-        return self.folder / "color" / f"{number}.jpg"
+    def file(self, kind: str, number: int) -> Path:
+        """Of a frame: its `color`, `depth`, `label-filt` or `pose`. Names may be padded: 000007.jpg is number 7."""
+        folder = label_folder(self.folder) if kind == "label-filt" else self.folder / kind
+        return self._files[kind].get(number, folder / f"{number}{ENDINGS[kind][0]}")
+
+    @cached_property
+    def _files(self) -> dict[str, dict[int, Path]]:
+        labels = label_folder(self.folder)
+        return {kind: numbered(labels if kind == "label-filt" else self.folder / kind, kind) for kind in ENDINGS}
+
+    def _fits(self, width: int, height: int) -> bool:
+        """Whether K is of pictures of this size rather than of turned ones: a picture may say how it was held."""
+        return off_middle(self.intrinsics, width, height) <= off_middle(self.intrinsics, height, width)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -147,26 +171,30 @@ class Sequence:
     def __getitem__(self, position: int) -> Frame:
         """Read one frame. Raises SrayError(BAD_FILE), naming the file, if a picture is damaged or of another size."""
         number = self.indices[position]
-        bgr = _read_image(self._picture(number), COLOR_AS_STORED)
+        bgr = _read_image(self.file("color", number), cv2.IMREAD_COLOR, self._fits)
         image = torch.from_numpy(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
         height, width = image.shape[:2]
         if (width, height) != self.size:
             found = f"is {width}x{height}, others {self.size[0]}x{self.size[1]}"
-            raise _bad(self._picture(number), found, "pictures of one camera and one size; export the sequence again")
+            raise _bad(
+                self.file("color", number), found, "pictures of one camera and one size; export the sequence again"
+            )
         depth = labels = None
         if self.has_depth:
-            raw = _read_image(self.folder / "depth" / f"{number}.png", cv2.IMREAD_UNCHANGED)
+            path = self.file("depth", number)
+            raw = _read_image(path, cv2.IMREAD_UNCHANGED)
             if raw.ndim != 2 or raw.dtype != np.uint16:
                 found = f"holds {raw.dtype} of shape {raw.shape}"
-                raise _bad(self.folder / "depth" / f"{number}.png", found, "one channel of uint16 millimetres")
+                raise _bad(path, found, "one channel of uint16 millimetres")
             metres = np.where(raw > 0, raw.astype(np.float32) / 1000, np.float32(np.nan))
-            depth = torch.from_numpy(nearest_exact(metres, width, height))
+            depth = torch.from_numpy(at_size_of_image(metres, width, height, "depth", path))
         if self.has_labels:
-            ids = _read_image(self.folder / "label-filt" / f"{number}.png", cv2.IMREAD_UNCHANGED)
+            path = self.file("label-filt", number)
+            ids = _read_image(path, cv2.IMREAD_UNCHANGED)
             if ids.ndim != 2:
-                raise _bad(self.folder / "label-filt" / f"{number}.png", f"has shape {ids.shape}", "one channel of ids")
-            nyu40 = ids if self.nyu40_of is None else self.nyu40_of[ids]
-            labels = torch.from_numpy(nearest_exact(self.label_space.from_nyu40(nyu40), width, height))
+                raise _bad(path, f"has shape {ids.shape}", "one channel of ids")
+            nyu40 = self.label_space.from_nyu40(ids if self.nyu40_of is None else self.nyu40_of[ids])
+            labels = torch.from_numpy(at_size_of_image(nyu40, width, height, "labels", path))
         intrinsics = torch.from_numpy(self.intrinsics).float()
         camera = Camera.at(self.poses[position], intrinsics, width, height, self.origin)
         return Frame(image, camera, depth, labels, stamp_of(number), f"{self.folder.name}/{number}")
@@ -207,6 +235,35 @@ class SequenceWriter:
         self._intrinsics = camera.intrinsics
 
 
+def label_folder(folder: Path) -> Path:
+    """Where a scene's label pictures are: label-filt/, or label/ as in ScanNet's 25k frames."""
+    return (
+        folder / "label"
+        if not (folder / "label-filt").is_dir() and (folder / "label").is_dir()
+        else folder / "label-filt"
+    )
+
+
+def intrinsics_file(folder: Path) -> Path:
+    """intrinsic/intrinsic_color.txt, or intrinsics_color.txt as in ScanNet's 25k frames."""
+    flat = folder / "intrinsics_color.txt"
+    return flat if flat.is_file() else folder / "intrinsic" / "intrinsic_color.txt"
+
+
+def numbered(folder: Path, kind: str) -> dict[int, Path]:
+    """Number -> file of a folder, whose names may be padded with zeros; none if there is no such folder.
+
+    Raises SrayError(BAD_FILE) if two files have one number.
+    """
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix.lower() in ENDINGS[kind] and path.stem.isdecimal():
+            if other := found.get(int(path.stem)):
+                raise _bad(path, f"has the number of {other.name}", "one file a number; remove one of them")
+            found[int(path.stem)] = path
+    return found
+
+
 def _bad(path: Path, found: str, expected: str) -> SrayError:
     return SrayError(ErrorCode.BAD_FILE, f"{path} {found}; expected {expected}")
 
@@ -228,8 +285,8 @@ def _is_rigid(pose: NDArray[np.float64]) -> bool:
     return bool(np.abs(rotation @ rotation.T - np.eye(3)).max() < 0.02 and np.linalg.det(rotation) > 0)
 
 
-def _read_image(path: Path, flags: int) -> NDArray[Any]:
-    image: NDArray[Any] | None = cv2.imread(str(path), flags) if path.is_file() else None
+def _read_image(path: Path, flags: int, fits: Fits | None = None) -> NDArray[Any]:
+    image = decode_file(path, fits, flags)
     if image is None:
         state = "cannot be decoded" if path.is_file() else "is missing"
         raise _bad(path, state, "a readable picture; export the sequence again or remove the frame")

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from sray.calibration import why_implausible
 from sray.camera import Camera
 from sray.checkpoint import read_header, read_label_space
 from sray.encoder import LEAST_SIDE
@@ -170,6 +171,9 @@ def _check_camera(camera: Camera, number: int) -> None:
     k = camera.intrinsics
     if not (bool(k.isfinite().all()) and k[0, 0] > 0 and k[1, 1] > 0 and k[2].tolist() == [0, 0, 1] and k[1, 0] == 0):
         raise _Damaged(f"has keyframe {number} without a calibration", "finite intrinsics, focal lengths above 0")
+    if why := why_implausible(k.double().numpy(), camera.width, camera.height):
+        found, _, expected = why.partition("; expected ")
+        raise _Damaged(f"has keyframe {number} with a {found}", expected)
     try:
         check_pose(camera, f"keyframe {number}")
     except SrayError as error:

@@ -12,15 +12,18 @@ from tqdm import tqdm
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.sequence import Sequence
-from sray_train.data.blender import PARTS, BlenderRecording
+from sray_train.data.blender import PARTS, open_blender
+from sray_train.data.colmap import open_colmap
 from sray_train.data.llff import LlffRecording
 from sray_train.data.named_splits import scene_names
+from sray_train.data.nerfstudio import open_nerfstudio
 from sray_train.data.recording import bad_file
 from sray_train.data.replica import SEQUENCES, ReplicaRecording
 from sray_train.data.rooms import FIRST_HELD_OUT_SEED, make_rooms, parse_seeds
 from sray_train.data.scannet import open_folder, open_scannet
 from sray_train.data.scene import FrameCache, Recording, Scene, fitting_size
-from sray_train.learn.config import DataConfig, Dataset
+from sray_train.data.tum import open_tum
+from sray_train.learn.config import DataConfig
 
 EXPECTED = {
     "scannet": "{0}/ in ScanNet's exported layout or with {0}.sens in it, or {0}.sens (scans/ may stand before each)",
@@ -28,18 +31,11 @@ EXPECTED = {
     "replica": "{0}/Sequence_1/ or {0}/Sequence_2/ with rgb/rgb_N.png and traj_w_c.txt; one alone: {0}/Sequence_1",
     "blender": "{0}/transforms_train.json; the other parts: {0}/val, {0}/test",
     "llff": "{0}/poses_bounds.npy",
+    "nerfstudio": "{0}/transforms.json",
+    "tum": "{0}/ with rgb.txt, groundtruth.txt and, unless it is named freiburg1, 2 or 3, calibration.txt",
+    "colmap": "{0}/sparse/0/ (or {0}/sparse/, {0}/) with cameras.txt and images.txt, and {0}/images/",
 }
 """Dataset -> what a scene of a given name is, in the dataset's root."""
-
-SIGNS: tuple[tuple[str, Dataset], ...] = (
-    ("color", "folder"),
-    ("*.sens", "scannet"),
-    ("traj_w_c.txt", "replica"),
-    ("Sequence_*", "replica"),
-    ("transforms_*.json", "blender"),
-    ("poses_bounds.npy", "llff"),
-)
-"""What a scene of a dataset has in its folder."""
 
 
 def load_scenes(data: DataConfig, which: str) -> list[Scene]:
@@ -134,19 +130,6 @@ def _recordings_of(data: DataConfig, name: str) -> list[Recording]:
     return found
 
 
-def layout_of(path: Path) -> Dataset:
-    """The dataset that a scene's folder, or .sens file, is laid out as.
-
-    Raises SrayError(BAD_FILE), naming the signs that were looked for, if it has none of them.
-    """
-    if path.suffix == ".sens":
-        return "scannet"
-    for sign, dataset in SIGNS:
-        if next(path.glob(sign), None) is not None:
-            return dataset
-    raise bad_file(path, "looks like no dataset known here", f"one of {', '.join(sign for sign, _ in SIGNS)} in it")
-
-
 def _scannet(data: DataConfig, root: Path, name: str) -> list[Recording]:
     places = (root / name, root / f"{name}.sens", root / "scans" / name, root / "scans" / f"{name}.sens")
     there = [path for path in places if path.exists()]
@@ -168,11 +151,15 @@ def _replica(data: DataConfig, root: Path, name: str) -> list[Recording]:
 def _blender(data: DataConfig, root: Path, name: str) -> list[Recording]:
     scene, _, part = name.partition("/")
     there = (root / scene).is_dir()
-    return [BlenderRecording.open(root / scene, known) for known in PARTS if there and known == (part or "train")]
+    return [open_blender(root / scene, known) for known in PARTS if there and known == (part or "train")]
 
 
 def _llff(data: DataConfig, root: Path, name: str) -> list[Recording]:
     return [LlffRecording.open(root / name, data.width)] if (root / name).is_dir() else []
+
+
+def _opened_by(reader: Callable[[Path], Recording]) -> Callable[[DataConfig, Path, str], list[Recording]]:
+    return lambda data, root, name: [reader(root / name)] if (root / name).is_dir() else []
 
 
 OPEN: dict[str, Callable[[DataConfig, Path, str], list[Recording]]] = {
@@ -181,6 +168,9 @@ OPEN: dict[str, Callable[[DataConfig, Path, str], list[Recording]]] = {
     "replica": _replica,
     "blender": _blender,
     "llff": _llff,
+    "nerfstudio": _opened_by(open_nerfstudio),
+    "tum": _opened_by(open_tum),
+    "colmap": _opened_by(open_colmap),
 }
 """Dataset -> what gives the recordings of a scene, none if it is not there."""
 

@@ -11,9 +11,10 @@ import numpy as np
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, VOID, LabelSpace
 from sray.segmentation.between_spaces import same_classes
-from sray.sequence import Sequence
-from sray_train.data.catalog import OPEN, layout_of, load_scenes
+from sray.sequence import Sequence, label_folder
+from sray_train.data.catalog import OPEN, load_scenes
 from sray_train.data.label_pictures import LabelPictures
+from sray_train.data.layouts import layout_of
 from sray_train.data.recording import bad_file
 from sray_train.data.replica import SEQUENCES, ReplicaRecording
 from sray_train.data.scannet import open_scannet
@@ -65,7 +66,7 @@ def _recorded(data: DataConfig, label_space: LabelSpace, path: Path) -> list[Sce
     path = Path(os.path.abspath(path))  # noqa: PTH100
     if not path.exists():
         raise bad_file(path, "does not exist", "the folder of a recording, or a .sens file")
-    dataset = "folder" if (path / "color").is_dir() else layout_of(path)
+    dataset = layout_of(path)
     found: list[Recording]
     if dataset in ("folder", "scannet"):
         recording = open_scannet(path, label_space, data.label_ids)
@@ -83,7 +84,7 @@ def _recorded(data: DataConfig, label_space: LabelSpace, path: Path) -> list[Sce
 def _label_pictures(recording: Sequence | SensRecording) -> LabelPictures | None:
     if isinstance(recording, SensRecording):
         return recording.labels
-    return LabelPictures.of(recording.folder / "label-filt") if recording.has_labels else None
+    return LabelPictures.of(label_folder(recording.folder)) if recording.has_labels else None
 
 
 def _check_labels(recording: Sequence | SensRecording, labels: LabelPictures) -> None:

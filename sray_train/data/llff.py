@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sray.calibration import same_aspect, why_implausible
 from sray_train.data.recording import (
     PictureRecording,
     Pictures,
@@ -65,11 +66,20 @@ class LlffRecording(PictureRecording):
             raise bad_file(path, "has near and far that are none", "0 < near < far in columns 16 and 17; get it again")
         if not ((focal > 0) & (full_height > 0) & (full_width > 0)).all():
             raise bad_file(path, "has a focal length or size of 0 or less", "pixels of images/; get it again")
-        size = picture_size(files[kept[0]])
+        full = int(full_width[0]), int(full_height[0])
+        size = _size(files[kept[0]], full)
+        if not same_aspect(size, full):
+            found = (
+                f"is of {full[0]}x{full[1]} pictures, {files[kept[0]].name} is {size[0]}x{size[1]}, of another shape"
+            )
+            raise bad_file(path, found, "pictures that were only resized; get the scene again")
         intrinsics = np.tile(np.eye(3), (len(kept), 1, 1))
         intrinsics[:, 0, 0] = focal * size[0] / full_width
         intrinsics[:, 1, 1] = focal * size[1] / full_height
         intrinsics[:, 0, 2], intrinsics[:, 1, 2] = (size[0] - 1) / 2, (size[1] - 1) / 2
+        for matrix in np.unique(intrinsics, axis=0):
+            if why := why_implausible(matrix, *size):
+                raise bad_file(path, f"has {why.partition('; expected ')[0]}", f"{why.partition('; expected ')[2]}")
         return LlffRecording(
             folder.name,
             batch_of_cameras(intrinsics, poses[kept], *size),
@@ -84,7 +94,14 @@ class LlffRecording(PictureRecording):
         return self.files[position]
 
     def pictures(self, position: int) -> Pictures:
-        return Pictures(cv2.cvtColor(read_picture(self.source(position), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+        stored = read_picture(self.source(position), cv2.IMREAD_COLOR, lambda *size: size == self.size)
+        return Pictures(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB))
+
+
+def _size(picture: Path, full: tuple[int, int]) -> tuple[int, int]:
+    """Width and height as read: turned by its EXIF tag only if that alone gives the shape of the poses' pictures."""
+    height, width = read_picture(picture, cv2.IMREAD_COLOR, lambda *size: same_aspect(size, full)).shape[:2]
+    return width, height
 
 
 def _pictures_of(folder: Path, width: int) -> list[Path]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
-from sray.frames import Frame, nearest_exact
+from sray.frames import Frame, at_size_of_image
+from sray.pictures import Fits, decode_file
 from sray.sequence import stamp_of
 
 
@@ -75,11 +76,17 @@ class PictureRecording(ABC):
         return Frame(
             torch.from_numpy(np.ascontiguousarray(read.image)),
             self.cameras[position],
-            None if read.depth is None else torch.from_numpy(nearest_exact(read.depth, width, height)),
-            None if read.labels is None else torch.from_numpy(nearest_exact(read.labels, width, height)),
+            self._beside(read.depth, "depth", position),
+            self._beside(read.labels, "labels", position),
             self.stamp(position),
             f"{self.name}/{self.numbers[position]}",
         )
+
+    def _beside(self, picture: NDArray[Any] | None, what: str, position: int) -> torch.Tensor | None:
+        """Depth or labels at the image's size."""
+        if picture is None:
+            return None
+        return torch.from_numpy(at_size_of_image(picture, *self.size, what, self.source(position)))
 
 
 def bad_file(path: Path | str, found: str, expected: str) -> SrayError:
@@ -117,14 +124,12 @@ def usable_poses(
     return usable, skipped
 
 
-def read_picture(path: Path, flags: int) -> NDArray[Any]:
-    """Decode a picture file as cv2 does, without turning it by its EXIF tag: poses are of the pixels as stored.
+def read_picture(path: Path, flags: int, fits: Fits | None = None) -> NDArray[Any]:
+    """Decode a picture file as cv2 does, but for its EXIF tag (`sray.pictures.decode`): poses are of pixels as stored.
 
-    Raises SrayError(BAD_FILE) if it is missing or damaged.
+    `fits`: which sizes the calibration can be of. Raises SrayError(BAD_FILE) if it is missing or damaged.
     """
-    if flags != cv2.IMREAD_UNCHANGED:  # which never turns, and takes no other flag
-        flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    image: NDArray[Any] | None = cv2.imread(str(path), flags) if path.is_file() else None
+    image = decode_file(path, fits, flags)
     if image is None:
         state = "cannot be decoded" if path.is_file() else "is missing"
         raise bad_file(path, state, "a readable picture; get the scene again")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sray.errors import SrayError
 from sray.label_space import LabelSpace
-from sray.sequence import Sequence
+from sray.sequence import Sequence, label_folder
 from sray_train.data.label_pictures import LabelPictures
 from sray_train.data.recording import bad_file
 from sray_train.data.sens import SensRecording
@@ -53,7 +53,7 @@ def open_folder(
 ) -> Sequence:
     """A folder in ScanNet's exported layout, as `open_scannet`."""
     folder = Path(folder)
-    labels = folder / "label-filt"
+    labels = label_folder(folder)
     table = nyu40_table(folder, LabelPictures.of(labels), label_ids, root) if labels.is_dir() else None
     return Sequence.open(folder, label_space, table)
 

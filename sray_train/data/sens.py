@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sray.calibration import why_implausible
 from sray.label_space import LabelSpace
 from sray.pictures import claimed_size, decode
 from sray.sampling import ROOM_BOUNDS
@@ -173,8 +174,7 @@ class SensRecording(PictureRecording):
             raw: NDArray[np.uint8] = np.frombuffer(payload, np.uint8).reshape(height, width, 3).copy()
             return raw  # writable, as torch wants it
         found = claimed_size(payload)
-        if found not in (None, (width, height), (height, width)):  # before a small file becomes a huge picture
-            assert found is not None
+        if found is not None and {*found} != {width, height}:  # before a small file becomes a huge picture
             raise self._bad_frame(position, f"is {found[0]}x{found[1]}, others {width}x{height}", "one size")
         bgr = decode(payload, lambda *size: size == (width, height), cv2.IMREAD_COLOR) if found else None
         if bgr is None:
@@ -232,9 +232,11 @@ def _read_header(file: BinaryIO, path: Path) -> SensHeader:
         raise bad_file(path, f"has pictures of {colour} and depth of {depth} pixels", "sound sizes; download it again")
     if has_depth and not (np.isfinite(units) and units > 0):
         raise bad_file(path, f"has {units} depth units a metre", "a number above 0, such as 1000; download it again")
-    for what, matrix, needed in (("colour", matrices[0], True), ("depth", matrices[2], has_depth)):
+    for what, matrix, size, needed in (("colour", matrices[0], colour, True), ("depth", matrices[2], depth, has_depth)):
         if needed and not _is_calibration(matrix):
             raise bad_file(path, f"has no {what} calibration", "focal lengths above 0; download the file again")
+        if needed and (why := why_implausible(matrix[:3, :3], *size)):
+            raise bad_file(path, *f"has a {what} {why}".split("; expected ", 1))
     return SensHeader(
         sensor,
         matrices[0, :3, :3],

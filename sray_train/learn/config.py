@@ -21,7 +21,7 @@ from sray.rays import SampleCounts
 from sray_train.learn.config_reading import merged
 from sray_train.learn.systems import SYSTEMS
 
-Dataset = Literal["rooms", "scannet", "replica", "blender", "llff", "folder"]
+Dataset = Literal["rooms", "scannet", "replica", "blender", "llff", "nerfstudio", "tum", "colmap", "folder"]
 Precision = Literal["32-true", "bf16-mixed"]
 LabelIds = Literal["auto", "nyu40", "scannet"]
 Quality = Literal["reference", "high", "balanced", "fast"]

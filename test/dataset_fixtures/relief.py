@@ -51,10 +51,13 @@ POSES = [
 ]
 
 
-def render(intrinsics: np.ndarray, world_from_camera: np.ndarray, width: int, height: int) -> View:
-    """One ray through each pixel's centre."""
+def render(
+    intrinsics: np.ndarray, world_from_camera: np.ndarray, width: int, height: int, rays: np.ndarray | None = None
+) -> View:
+    """One ray through each pixel's centre; `rays` (height, width, 3), z = 1, of a camera with a lens."""
     columns, rows = np.meshgrid(np.arange(width, dtype=float), np.arange(height, dtype=float))
-    rays = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(intrinsics).T
+    if rays is None:
+        rays = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(intrinsics).T
     rays = rays @ world_from_camera[:3, :3].T
     start = world_from_camera[:3, 3]
     with np.errstate(divide="ignore"):

@@ -15,7 +15,7 @@ from dataset_fixtures.relief import pinhole, views
 from dataset_fixtures.replica import write_sequence
 
 from sray.label_space import NYU40
-from sray_train.data.blender import BlenderRecording
+from sray_train.data.blender import open_blender
 from sray_train.data.llff import LlffRecording
 from sray_train.data.replica import ReplicaRecording
 
@@ -98,29 +98,29 @@ def changed(path: Path, change: Callable[[dict], object]) -> None:
 )
 def test_transforms_that_are_none_are_named(lego: Path, change: Callable[[dict], object], said: str) -> None:
     changed(lego / "transforms_train.json", change)
-    refused(lambda: BlenderRecording.open(lego), "transforms_train.json", said)
+    refused(lambda: open_blender(lego), "transforms_train.json", said)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null"])
 def test_a_file_that_is_no_scene_is_named(lego: Path, text: str) -> None:
     (lego / "transforms_train.json").write_text(text)
-    refused(lambda: BlenderRecording.open(lego), "transforms_train.json")
+    refused(lambda: open_blender(lego), "transforms_train.json")
 
 
 @pytest.mark.parametrize("factors", [(2, 2, 2, 1), (-1, 1, 1, 1), (0, 0, 0, 1)], ids=["scaled", "mirrored", "empty"])
 def test_a_pose_that_is_no_motion_is_skipped_and_counted(lego: Path, factors: tuple[int, ...]) -> None:
     pose = (np.diag(factors) @ VIEWS[1].pose).tolist()
     changed(lego / "transforms_train.json", lambda r: r["frames"][1].update(transform_matrix=pose))
-    assert BlenderRecording.open(lego).skipped == {"pose is no rotation and translation": [1]}
+    assert open_blender(lego).skipped == {"pose is no rotation and translation": [1]}
 
 
 def test_a_missing_or_larger_picture_of_a_scene_is_named(lego: Path) -> None:
     resized_picture(lego / "train" / "r_1.png")
-    refused(lambda: BlenderRecording.open(lego)[1], "r_1.png", "32x24", "24x18")
+    refused(lambda: open_blender(lego)[1], "r_1.png", "32x24", "24x18")
     (lego / "train" / "r_1.png").unlink()
-    refused(lambda: BlenderRecording.open(lego)[1], "r_1.png", "missing")
+    refused(lambda: open_blender(lego)[1], "r_1.png", "missing")
     cv2.imwrite(str(lego / "train" / "r_1.png"), np.zeros((18, 24), np.uint8))
-    refused(lambda: BlenderRecording.open(lego)[1], "r_1.png", "8-bit colour")
+    refused(lambda: open_blender(lego)[1], "r_1.png", "8-bit colour")
 
 
 # Real Forward-facing

@@ -13,7 +13,7 @@ from dataset_fixtures.colour_only import write_blender
 from dataset_fixtures.relief import pinhole, views
 from dataset_fixtures.reprojection import assert_consistent
 
-from sray_train.data.blender import BlenderRecording
+from sray_train.data.blender import open_blender
 
 WIDTH, HEIGHT = 48, 48
 K = pinhole(WIDTH, HEIGHT, 40)
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_frames_agree_by_pose_and_intrinsics(folder: Path) -> None:
-    scene = BlenderRecording.open(folder)
+    scene = open_blender(folder)
     assert_consistent([scene[i] for i in range(len(scene))], views(K, WIDTH, HEIGHT), K, colour_only=True)
     assert all(scene[i].depth is None and scene[i].labels is None for i in range(len(scene)))
     assert scene.bounds == (2.0, 6.0)
@@ -43,7 +43,7 @@ def test_the_published_camera(tmp_path: Path) -> None:
     frame = {"file_path": "./train/r_0", "rotation": 0.01, "transform_matrix": np.eye(4).tolist()}
     record = {"camera_angle_x": 0.6911112070083618, "frames": [frame]}
     (tmp_path / "transforms_train.json").write_text(json.dumps(record))
-    camera = BlenderRecording.open(tmp_path).cameras
+    camera = open_blender(tmp_path).cameras
     np.testing.assert_allclose(
         camera.intrinsics[0], [[1111.1111, 0, 399.5], [0, 1111.1111, 399.5], [0, 0, 1]], rtol=1e-6
     )
@@ -51,8 +51,8 @@ def test_the_published_camera(tmp_path: Path) -> None:
 
 
 def test_parts(folder: Path) -> None:
-    test = BlenderRecording.open(folder, "test")
-    assert (len(BlenderRecording.open(folder)), len(test)) == (4, 2)
+    test = open_blender(folder, "test")
+    assert (len(open_blender(folder)), len(test)) == (4, 2)
     assert test.name == "lego/test"
     np.testing.assert_allclose(test.cameras.world_from_camera[0], views(K, WIDTH, HEIGHT)[2].pose, atol=1e-6)
 
@@ -63,9 +63,9 @@ def test_what_is_transparent_is_white(folder: Path) -> None:
     picture[:, :, 2] = 255
     picture[:, 0, 3], picture[:, 1, 3], picture[:, 2, 3] = 255, 128, 0
     cv2.imwrite(str(folder / "train" / "r_0.png"), picture)
-    assert BlenderRecording.open(folder)[0].image[5, :3].tolist() == [[255, 0, 0], [255, 127, 127], [255, 255, 255]]
+    assert open_blender(folder)[0].image[5, :3].tolist() == [[255, 0, 0], [255, 127, 127], [255, 255, 255]]
 
 
 def test_pictures_without_alpha_are_taken_as_they_are(folder: Path) -> None:
     cv2.imwrite(str(folder / "train" / "r_0.png"), np.full((HEIGHT, WIDTH, 3), (30, 20, 10), np.uint8))
-    assert BlenderRecording.open(folder)[0].image[0, 0].tolist() == [10, 20, 30]
+    assert open_blender(folder)[0].image[0, 0].tolist() == [10, 20, 30]

@@ -88,15 +88,17 @@ def frames_of(scene) -> list:
 def test_a_file_written_by_hand(tmp_path: Path) -> None:
     """The smallest there is: 2 x 1 raw colour, 1 x 2 raw depth, one frame, no name."""
     identity = "0000803f" + "00000000" * 4 + "0000803f" + "00000000" * 4 + "0000803f" + "00000000" * 4 + "0000803f"
-    colour_k = "00004040" + "00000000" * 4 + "00008040" + "00000000" * 4 + "0000803f" + "00000000" * 4 + "0000803f"
+    zero, rest = "00000000", "00000000" * 3 + "0000803f" + "00000000" * 4 + "0000803f"
+    colour_k = "00004040" + zero + "0000003f" + zero * 2 + "00008040" + zero + rest
+    depth_k = "00004040" + zero + "0000403e" + zero * 2 + "00008040" + "0000003f" + rest
     path = tmp_path / "tiny.sens"
     path.write_bytes(
         bytes.fromhex(
             "04000000"  # version 4
             "0000000000000000"  # no name
-            + colour_k  # fx 3, fy 4
+            + colour_k  # fx 3, fy 4, cx 1/2
             + identity
-            + colour_k
+            + depth_k  # cx 3/16, cy 1/2
             + identity
             + "00000000 00000000"  # raw, raw
             "02000000 01000000 01000000 02000000"  # 2 x 1, 1 x 2
@@ -110,7 +112,7 @@ def test_a_file_written_by_hand(tmp_path: Path) -> None:
     )
     scene = SensRecording.open(path, NYU40)
     assert (scene.header.colour_size, scene.header.depth_size, scene.header.units_per_metre) == ((2, 1), (1, 2), 0.5)
-    assert scene.cameras.intrinsics[0].tolist() == [[3, 0, 0], [0, 4, 0], [0, 0, 1]]
+    assert scene.cameras.intrinsics[0].tolist() == [[3, 0, 0.5], [0, 4, 0], [0, 0, 1]]
     frame = scene[0]
     assert frame.image.tolist() == [[[1, 2, 3], [253, 254, 255]]]
     assert frame.depth is not None

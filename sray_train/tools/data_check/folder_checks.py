@@ -15,12 +15,12 @@ from PIL import Image, UnidentifiedImageError
 
 from sray.errors import SrayError
 from sray.label_space import LabelSpace
-from sray.sequence import Sequence
+from sray.sequence import Sequence, label_folder
 from sray_train.tools.data_check.findings import Finding, listed
 
 Size = tuple[int, int]
 
-KINDS = (("color", "jpg"), ("depth", "png"), ("label-filt", "png"))
+KINDS = ("color", "depth", "label-filt")
 _PARTS = {"color": "colour pictures", "depth": "depth pictures", "label-filt": "label pictures"}
 
 
@@ -33,7 +33,7 @@ def open_whole_frames(
     """
     damaged = [path for path in sorted(folder.glob("pose/*.txt")) if not _is_matrix(path)]
     if not damaged:
-        return Sequence.open(folder, label_space, nyu40_of), []
+        return Sequence.open(folder, label_space, nyu40_of, check_intrinsics=False), []
     with tempfile.TemporaryDirectory() as mirror:
         # A folder that differs in nothing but the damaged files: opening stays in one place, sray.sequence.
         for path in folder.iterdir():
@@ -44,7 +44,7 @@ def open_whole_frames(
         for path in folder.glob("pose/*.txt"):
             if path not in damaged:
                 (poses / path.name).symlink_to(path.resolve())
-        sequence = replace(Sequence.open(mirror, label_space, nyu40_of), folder=folder)
+        sequence = replace(Sequence.open(mirror, label_space, nyu40_of, check_intrinsics=False), folder=folder)
     names = [path.name for path in damaged]
     finding = Finding(
         "poses-damaged",
@@ -64,12 +64,13 @@ def check_folder(
     """What is wrong with the files of all frames, and the commonest size of each kind of picture."""
     findings: list[Finding] = []
     sizes: dict[str, Size] = {}
-    present = [(kind, ending) for kind, ending in KINDS if (sequence.folder / kind).is_dir()]
+    folders = {kind: sequence.folder / kind for kind in KINDS} | {"label-filt": label_folder(sequence.folder)}
+    present = [kind for kind in KINDS if folders[kind].is_dir()]
     total, done = len(present) * len(sequence), 0
-    for kind, ending in present:
+    for kind in present:
         missing, cut, found = [], [], {}
         for number in sequence.indices:
-            path = sequence.folder / kind / f"{number}.{ending}"
+            path = sequence.file(kind, number)
             size = _size(path)
             if not path.is_file():
                 missing.append(number)

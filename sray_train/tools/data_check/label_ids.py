@@ -77,7 +77,7 @@ def stored_ids(sample: Sample, position: int) -> NDArray[Any] | None:
             return None
     if not isinstance(recording, Sequence) or not recording.has_labels:
         return None
-    path = recording.folder / "label-filt" / f"{recording.indices[position]}.png"
+    path = recording.file("label-filt", recording.indices[position])
     ids: NDArray[Any] | None = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
     return ids if ids is not None and ids.ndim == 2 else None
 

@@ -7,15 +7,17 @@ from typing import Literal, get_args
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, LabelSpace
-from sray_train.data.catalog import OPEN, layout_of
+from sray.sequence import label_folder
+from sray_train.data.catalog import OPEN
 from sray_train.data.label_pictures import LabelPictures
+from sray_train.data.layouts import layout_of
 from sray_train.data.scannet import nyu40_table
 from sray_train.data.scene import Recording
 from sray_train.learn.config import DataConfig, Dataset, LabelIds
 from sray_train.tools.data_check.findings import Finding
 from sray_train.tools.data_check.folder_checks import open_whole_frames
 
-Layout = Literal["auto", "folder", "scannet", "replica", "blender", "llff"]
+Layout = Literal["auto", "folder", "scannet", "replica", "blender", "llff", "nerfstudio", "tum", "colmap"]
 
 
 def open_recordings(
@@ -42,9 +44,9 @@ def open_recordings(
 
 def _scannet_layout(folder: Path, label_space: LabelSpace, label_ids: LabelIds) -> tuple[Recording, list[Finding]]:
     table, findings = None, []
-    if (folder / "label-filt").is_dir():
+    if (labels := label_folder(folder)).is_dir():
         try:
-            table = nyu40_table(folder, LabelPictures.of(folder / "label-filt"), label_ids)
+            table = nyu40_table(folder, LabelPictures.of(labels), label_ids)
         except SrayError as error:
             # Looked at as NYU40 ids all the same: the label checks say what they are.
             findings.append(_refused(error))
