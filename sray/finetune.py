@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sray.camera import Camera
 from sray.context import EncodedViews
@@ -28,14 +28,15 @@ from sray.field import MIN_OPACITY
 from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame, SourceViews
 from sray.held_out import HeldOut, Score
-from sray.losses import total_loss
+from sray.learning.feature_cache import FeatureCache
+from sray.learning.losses import total_loss
+from sray.learning.optimization import Optimization, Schedule, head_parameters, picture_parameters
+from sray.learning.supervision import LabelledPixels, balanced_weights, check_teaching_frames, picture_loss, target_rays
 from sray.ray_model import RayModel
 from sray.rays import SampleCounts
 from sray.sampling import ROOM_BOUNDS, Bounds
-from sray.supervision import LabelledPixels, balanced_weights, check_teaching_frames, picture_loss, target_rays
 from sray.view_selection import select_views
 
-CLIP_NORM = 10.0
 REMEMBERED_EVERY = 4  # of so many pictures, or targets, one is of the remembered frames
 RAYS_TO_PICTURES = 6.0
 """How much longer a step on rays takes than one on pictures: a guess for the time left, until one has been timed."""
@@ -122,8 +123,8 @@ class FineTuner(Generic[M]):
         self.model = copy.deepcopy(model).requires_grad_(True)
         self._device = next(self.model.parameters()).device
         self._generator = torch.Generator().manual_seed(self.config.seed)
-        self._begin("pictures" if self.picture_steps else "rays")
-        self._features: dict[int, Tensor] = {}
+        self._optimization: Optimization | None = None
+        self._features = FeatureCache(self.model)
         self._best: _Best | None = None
         self._pace: dict[Kind, float] = {}
         """Seconds a step of each kind takes."""
@@ -194,36 +195,26 @@ class FineTuner(Generic[M]):
         )
 
     def _learn(self, number: int, kind: Kind) -> dict[str, float]:
-        first = 0 if kind == "pictures" else self.picture_steps
-        last = self.picture_steps if kind == "pictures" else self.config.steps
-        done = number - 1 - first
-        if done == 0:
-            self._begin(kind)
-        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-            warm = min(1.0, (done + 1) / max(1, self.config.warm_up))
-            group["lr"] = rate * warm * self.config.final_rate ** (done / (last - first))
+        done = number - 1 - (0 if kind == "pictures" else self.picture_steps)
+        if done == 0 or self._optimization is None:
+            self._optimization = self._begin(kind)
         self.model.train()
         loss, terms = self._picture_loss() if kind == "pictures" else self._ray_loss()
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norms = [nn.utils.clip_grad_norm_(group["params"], CLIP_NORM) for group in self._optimizer.param_groups]
-        if torch.stack(norms).isfinite().all():
-            self._optimizer.step()
+        self._optimization.step(loss, done)
         return {name: float(term.detach()) for name, term in terms.items() if getattr(self.config.loss, name, 1) > 0}
 
-    def _begin(self, kind: Kind) -> None:
+    def _begin(self, kind: Kind) -> Optimization:
         """A fresh optimizer of what this kind of step trains."""
-        encoder = list(self.model.encoder.parameters())
+        config, model = self.config, self.model
         if kind == "pictures":
-            groups = [([*encoder, *self.model.picture_classifier.parameters()], self.config.picture_learning_rate)]
+            steps = self.picture_steps
+            groups = [{"params": picture_parameters(model), "lr": config.picture_learning_rate}]
         else:
-            named = self.model.named_parameters()
-            heads = [parameter for name, parameter in named if not name.startswith("encoder.")]
-            groups = [(heads, self.config.heads_learning_rate)]
-            if self.config.mode == "full":
-                groups.append((encoder, self.config.encoder_learning_rate))
-        self._rates = [rate for _, rate in groups]
-        self._optimizer = torch.optim.Adam([{"params": parameters, "lr": rate} for parameters, rate in groups])
+            steps = config.steps - self.picture_steps
+            groups = [{"params": head_parameters(model), "lr": config.heads_learning_rate}]
+            if config.mode == "full":
+                groups.append({"params": list(model.encoder.parameters()), "lr": config.encoder_learning_rate})
+        return Optimization(groups, Schedule(steps, config.final_rate, config.warm_up))
 
     def _picture_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 14 on pixels of single pictures, as the encoder and the classifier see them."""
@@ -278,17 +269,10 @@ class FineTuner(Generic[M]):
         views = SourceViews.from_frames([self._frames[index] for index in frames]).to(self._device)
         if self.config.mode == "full":
             return self.model.encode(views, bounds=self._bounds)
-        for index, image in zip(frames, views.images, strict=True):
-            if index not in self._features:
-                with torch.no_grad():
-                    self._features[index] = self.model.picture_features(image.unsqueeze(0), views.camera)[0]
-        features = torch.stack([self._features[index] for index in frames])
-        return self.model.encode(views, features, self._bounds)
+        return self._features.encode(frames, views, self._bounds)
 
     def _worth(self, score: Score) -> float:
-        """What the best weights are chosen by: the labels if they teach and can be scored, else the colours."""
-        known = self.config.loss.semantic > 0 and not math.isnan(score.strict_miou)
-        return score.strict_miou if known else score.psnr
+        return score.worth(by_labels=self.config.loss.semantic > 0)
 
     def _seconds_left(self, number: int, seconds: float) -> float:
         """By what steps took of late; NaN before the first."""

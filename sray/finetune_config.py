@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from sray.losses import LossWeights
+from sray.learning.losses import LossWeights
 from sray.rays import SampleCounts
 
 Mode = Literal["full", "heads"]

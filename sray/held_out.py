@@ -30,8 +30,11 @@ class Score:
     """dB, mean over the frames."""
 
     def worth(self, *, by_labels: bool) -> float:
-        """What models are chosen by: strict mIoU where labels teach, else PSNR. Higher is better; NaN is unknown."""
-        return self.strict_miou if by_labels else self.psnr
+        """What models are chosen by; higher is better.
+
+        Strict mIoU where labels teach and any frame is labelled, else PSNR.
+        """
+        return self.strict_miou if by_labels and not math.isnan(self.strict_miou) else self.psnr
 
     def record(self) -> dict[str, float | None]:
         """As JSON holds it, which knows no NaN: what is unknown is null."""

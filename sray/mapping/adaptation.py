@@ -25,7 +25,7 @@ from sray.finetune import FineTuner, FineTuneResult
 from sray.finetune_config import FineTuneConfig, Mode
 from sray.frames import Frame
 from sray.label_space import VOID
-from sray.losses import LossWeights
+from sray.learning.losses import LossWeights
 from sray.mapping.session import Session
 from sray.model import SemanticRay
 from sray.own_labels import filled, own_labels

@@ -14,7 +14,7 @@ import yaml
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
-from sray.losses import LossWeights
+from sray.learning.losses import LossWeights
 from sray.model import SemanticRay
 from sray.ray_model import RayModel
 from sray.rays import SampleCounts

@@ -19,11 +19,11 @@ from sray.finetune import FineTuner
 from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame, SourceViews
 from sray.label_space import ROOMS, LabelSpace
-from sray.losses import LossWeights, total_loss
+from sray.learning.losses import LossWeights, total_loss
+from sray.learning.supervision import target_rays
 from sray.metrics import ConfusionMatrix, psnr
 from sray.ray_model import RayModel
 from sray.rays import SampleCounts
-from sray.supervision import target_rays
 from sray_train.cli import main
 from sray_train.data.scene import Scene
 from sray_train.learn.config import EncoderStage, RayStage, TrainConfig

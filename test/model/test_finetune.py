@@ -16,7 +16,7 @@ from sray.finetune import FineTuner, FineTuneResult
 from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame
 from sray.held_out import HeldOut
-from sray.losses import LossWeights
+from sray.learning.losses import LossWeights
 from sray.model import SemanticRay, SemanticRayConfig
 
 BOUNDS = (1.0, 4.0)

@@ -10,7 +10,7 @@ from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.field import RenderConfig, SemanticField
 from sray.frames import SourceViews
 from sray.label_space import VOID, LabelSpace
-from sray.losses import LossWeights, RayTargets, total_loss
+from sray.learning.losses import LossWeights, RayTargets, total_loss
 from sray.metrics import ConfusionMatrix, psnr
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.rays import SampleCounts

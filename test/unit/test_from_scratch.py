@@ -14,7 +14,7 @@ from conftest import REPOSITORY, PlaneScene
 
 from sray.camera import Camera
 from sray.label_space import ROOMS
-from sray.losses import LossWeights
+from sray.learning.losses import LossWeights
 from sray_train.cli import main
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sray.label_space import VOID
-from sray.losses import LossWeights, RayTargets, depth_loss, semantic_loss, total_loss
+from sray.learning.losses import LossWeights, RayTargets, depth_loss, semantic_loss, total_loss
 from sray.model import RayOutput
 from sray.sampling import DepthRange
 

@@ -17,8 +17,8 @@ from transformers import MobileNetV2Config, MobileNetV2ForSemanticSegmentation, 
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS, VOID
+from sray.learning.supervision import balanced_weights
 from sray.metrics import ConfusionMatrix, Scores
-from sray.supervision import balanced_weights
 from sray_train.learn.segmenter.pictures import RoomPictures
 from sray_train.learn.training.state import load_state, restore_optimizer, save_state
 from sray_train.records import write_record

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -18,9 +17,10 @@ from sray.backbone import LiteUNet
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import VOID
+from sray.learning.losses import summed_cross_entropy
+from sray.learning.supervision import balanced_weights, pixel_logits
 from sray.metrics import ConfusionMatrix
 from sray.ray_model import RayModel
-from sray.supervision import balanced_weights, pixel_logits
 from sray_train.data.scene import Scene
 from sray_train.learn.config import EncoderStage
 from sray_train.learn.training.augmentation import augment
@@ -122,16 +122,10 @@ class EncoderTraining:
         return scene.frames[index]
 
     def forward(self, batch: PictureBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = pixel_logits(self.model, self.model.encoder(batch.images), batch.pixels).float()
-        # A plain mean over the pixels drawn: a weighted one would depend on how pictures are spread over processes.
-        loss = F.cross_entropy(
-            logits.flatten(0, 1),
-            batch.labels.flatten().long(),
-            weight=self._class_weights.to(logits),
-            ignore_index=VOID,
-            reduction="sum",
-        )
-        loss = loss / batch.labels.numel()
+        logits = pixel_logits(self.model, self.model.encoder(batch.images), batch.pixels).flatten(0, 1)
+        weights = self._class_weights.to(logits.device)
+        # Over all pixels drawn: the mean over labelled ones would depend on how pictures are spread over processes.
+        loss = summed_cross_entropy(logits, batch.labels.flatten(), weights) / batch.labels.numel()
         return loss, {"semantic": loss.detach()}
 
     def rank(self, scores: dict[str, float]) -> float:

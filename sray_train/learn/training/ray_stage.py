@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,11 +13,14 @@ from torch import Tensor
 from sray.camera import Camera
 from sray.context import EncodedViews
 from sray.frames import SourceViews
-from sray.losses import LossWeights, RayTargets, total_loss
+from sray.held_out import Score
+from sray.learning.feature_cache import FeatureCache
+from sray.learning.losses import LossWeights, RayTargets, total_loss
+from sray.learning.optimization import head_parameters
+from sray.learning.supervision import target_rays
 from sray.metrics import ConfusionMatrix, psnr
 from sray.ray_model import RayModel
 from sray.rays import SampleCounts
-from sray.supervision import target_rays
 from sray_train.data.scene import Scene
 from sray_train.data.source_views import draw_views
 from sray_train.data.worn_depth import worn
@@ -72,25 +74,16 @@ class RayTraining:
         self._weights = weights
         self._scenes = scenes
         self._samples = SampleCounts(config.coarse_samples, config.fine_samples)
-        self._features: dict[tuple[int, int], Tensor] = {}
+        self._features = FeatureCache(model, torch.float16)
 
     @property
     def shares(self) -> int:
         return self.config.targets
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
-        heads = [
-            parameter
-            for name, parameter in self.model.named_parameters()
-            if not name.startswith(("encoder.", "stereo."))
-        ]
-        yield {"params": heads, "lr": self.config.learning_rate, "weight_decay": 0.0}
+        yield {"params": head_parameters(self.model), "lr": self.config.learning_rate}
         if self.config.train_encoder:
-            yield {
-                "params": list(self.model.encoder.parameters()),
-                "lr": self.config.encoder_learning_rate,
-                "weight_decay": 0.0,
-            }
+            yield {"params": list(self.model.encoder.parameters()), "lr": self.config.encoder_learning_rate}
 
     def draw(self, generators: list[torch.Generator]) -> RayBatch:
         return RayBatch(tuple(self._draw_target(generator) for generator in generators))
@@ -114,7 +107,7 @@ class RayTraining:
 
     def rank(self, scores: dict[str, float]) -> float:
         """By labels or, where nothing is labelled, by color."""
-        return scores["strict_miou"] if math.isfinite(scores["strict_miou"]) else scores["psnr"]
+        return Score(scores["strict_miou"], scores["psnr"]).worth(by_labels=True)
 
     def finish(self) -> None:
         """Nothing to hand on: the next stage trains the same heads."""
@@ -170,17 +163,4 @@ class RayTraining:
     def _encode(self, rays: TargetRays) -> EncodedViews:
         if self.config.train_encoder:
             return self.model.encode(rays.sources, bounds=rays.bounds)
-        for name, image in zip(rays.source_names, rays.sources.images, strict=True):
-            if name not in self._features:
-                self._features[name] = self._features_of(image, rays.sources.camera)
-        features = torch.stack([self._features[name].float() for name in rays.source_names])
-        return self.model.encode(rays.sources, features, rays.bounds)
-
-    @torch.no_grad()
-    def _features_of(self, image: Tensor, camera: Camera) -> Tensor:
-        """Features of one picture by itself: in a batch they would differ in the last bit, and a resumed run with them.
-
-        Half precision halves the memory; features are normalised, so nothing overflows.
-        """
-        encoded = self.model.picture_features(image.unsqueeze(0), camera)
-        return encoded[0].half()
+        return self._features.encode(rays.source_names, rays.sources, rays.bounds)

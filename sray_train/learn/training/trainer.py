@@ -19,6 +19,7 @@ from lightning_fabric.strategies import DDPStrategy
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import LabelSpace
+from sray.learning.optimization import Optimization, Schedule
 from sray.model import SemanticRay
 from sray.ray_model import RayModel
 from sray_train.data.scene import Scene
@@ -32,7 +33,6 @@ from sray_train.learn.training.stage import Stage, StageModule, Steps, StepSeeds
 from sray_train.learn.training.state import load_state, restore_optimizer, save_state
 from sray_train.learn.training.stereo_stage import StereoTraining
 
-CLIP_NORM = 10.0
 MOST_SKIPPED = 20
 """Steps in a row whose gradients were not finite, after which a run has diverged."""
 WARM_UP = 100
@@ -195,16 +195,17 @@ class Trainer:
     def _run_stage(
         self, stage: Stage, logbook: Logbook | None, interrupted: Callable[[], bool] = lambda: False
     ) -> bool:
-        optimizer = torch.optim.AdamW(list(stage.parameter_groups()))
-        base_rates = [group["lr"] for group in optimizer.param_groups]
+        config = stage.config
+        schedule = Schedule(config.steps, config.final_learning_rate / config.learning_rate, WARM_UP)
+        optimization = Optimization(stage.parameter_groups(), schedule)
         if self._moments:
-            restore_optimizer(optimizer, self._moments)
-        trained = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+            restore_optimizer(optimization.optimizer, self._moments)
+        trained = set(map(id, optimization.parameters))
         for parameter in self.model.parameters():
             parameter.requires_grad_(id(parameter) in trained)
         self.model.train()
-        module, prepared = self.fabric.setup(StageModule(stage, self.model), optimizer)
-        total, first = stage.config.steps, self.progress.step
+        module = self.fabric.setup_module(StageModule(stage, self.model))
+        total, first = config.steps, self.progress.step
         seeds = StepSeeds(self.config.seed, self.progress.stage)
         steps = Steps(stage, seeds, self.fabric.global_rank, self.fabric.world_size)
         best = BestCheckpoints(self.folder, stage.name, self.config.keep_best)
@@ -212,12 +213,8 @@ class Trainer:
             logbook.begin(stage.name, first, total)
         began = started = saved = time.monotonic()
         for batch in prefetched(steps, range(first, total), self.config.loader_workers):
-            self._set_rates(optimizer, base_rates, stage)
             loss, terms = module(Work(batch.to(self.fabric.device)))
-            prepared.zero_grad(set_to_none=True)
-            self.fabric.backward(loss)
-            norm = self.fabric.clip_gradients(module, prepared, max_norm=CLIP_NORM, error_if_nonfinite=False)
-            self._step(prepared, finite=norm is not None and bool(norm.isfinite()))
+            self._count(finite=optimization.step(loss, self.progress.step, self.fabric.backward))
             loss, terms = self.fabric.all_reduce((loss.detach(), terms))
             self._average(terms)
             now = time.monotonic()
@@ -235,17 +232,15 @@ class Trainer:
             if logbook is not None and now - saved > self.config.save_every_seconds:
                 self.progress.seconds += now - started
                 started = saved = now
-                save_state(self.state_file, self.model, optimizer, self.lineage)
+                save_state(self.state_file, self.model, optimization.optimizer, self.lineage)
         # Not where an error passes by: the last state saved is whole, the present one may be half a step.
         self.progress.seconds += time.monotonic() - started
         if logbook is not None:
-            save_state(self.state_file, self.model, optimizer, self.lineage)
+            save_state(self.state_file, self.model, optimization.optimizer, self.lineage)
         return self.progress.step == total
 
-    def _step(self, optimizer: Any, *, finite: bool) -> None:
-        """Change the weights; not by gradients that are not finite, which would end them all."""
-        if finite:
-            optimizer.step()
+    def _count(self, *, finite: bool) -> None:
+        """One more step. Raises SrayError(INTERNAL) if too many in a row had gradients that are not finite."""
         self.progress.skipped = 0 if finite else self.progress.skipped + 1
         self.progress.step += 1
         if self.progress.skipped > MOST_SKIPPED:
@@ -254,14 +249,6 @@ class Trainer:
                 f"the gradients of {self.progress.skipped} steps in a row are not finite: the run has diverged; go on "
                 f"from a checkpoint in {self.folder} (start_from) with a lower learning rate",
             )
-
-    def _set_rates(self, optimizer: torch.optim.Optimizer, base_rates: list[float], stage: Stage) -> None:
-        """Exponential decay to the final rate, as the paper's, after a short warm-up; a group's `delay` is of steps."""
-        config = stage.config
-        decay = (config.final_learning_rate / config.learning_rate) ** (self.progress.step / config.steps)
-        for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
-            warm = (self.progress.step + 1 - group.get("delay", 0)) / WARM_UP
-            group["lr"] = rate * decay * min(1.0, max(0.0, warm))
 
     def _average(self, terms: dict[str, torch.Tensor]) -> None:
         averages = self.progress.averages

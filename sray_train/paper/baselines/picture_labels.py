@@ -12,8 +12,8 @@ from torch import Tensor
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame, SourceViews
 from sray.label_space import VOID
+from sray.learning.supervision import pixel_logits
 from sray.ray_model import RayModel
-from sray.supervision import pixel_logits
 
 
 class PictureLabels(Protocol):

@@ -69,11 +69,22 @@ def total_loss(
     return total, terms
 
 
-def semantic_loss(logits: Float[Tensor, "rays classes"], labels: UInt8[Tensor, "rays"]) -> Float[Tensor, ""]:
-    """Mean cross-entropy over labelled rays (eq. 14); 0 if none is labelled."""
-    labelled = (labels != VOID).sum()
-    summed = F.cross_entropy(logits, labels.long(), ignore_index=VOID, reduction="sum")
-    return summed / labelled.clamp_min(1)
+def semantic_loss(
+    logits: Float[Tensor, "rays classes"],
+    labels: UInt8[Tensor, "rays"],
+    class_weights: Float[Tensor, " classes"] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy over labelled rays, or pixels (eq. 14); 0 if none is labelled."""
+    return summed_cross_entropy(logits, labels, class_weights) / (labels != VOID).sum().clamp_min(1)
+
+
+def summed_cross_entropy(
+    logits: Float[Tensor, "rays classes"],
+    labels: UInt8[Tensor, "rays"],
+    class_weights: Float[Tensor, " classes"] | None = None,
+) -> Float[Tensor, ""]:
+    """Cross-entropy summed over labelled rays, or pixels; VOID ones add nothing. In single precision."""
+    return F.cross_entropy(logits.float(), labels.long(), class_weights, ignore_index=VOID, reduction="sum")
 
 
 def depth_loss(output: RayOutput, depth: Float[Tensor, "rays"], depth_range: DepthRange) -> Float[Tensor, ""]:

@@ -18,7 +18,7 @@ from sray.camera import AS_READ, Camera, feature_grid
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import VOID
-from sray.losses import RayTargets
+from sray.learning.losses import RayTargets, semantic_loss
 from sray.ray_model import RayModel
 
 
@@ -77,10 +77,8 @@ def picture_loss(
     class_weights: Float[Tensor, " classes"] | None = None,
 ) -> Float[Tensor, ""]:
     """Cross-entropy of what the picture classifier reads from a camera's encoded pictures; 0 if nothing is labelled."""
-    logits = pixel_logits(model, features, truth.pixels, model.reading_scale(features, camera)).flatten(0, 1).float()
-    labels = truth.labels.flatten()
-    summed = F.cross_entropy(logits, labels.long(), weight=class_weights, ignore_index=VOID, reduction="sum")
-    return summed / (labels != VOID).sum().clamp_min(1)
+    logits = pixel_logits(model, features, truth.pixels, model.reading_scale(features, camera))
+    return semantic_loss(logits.flatten(0, 1), truth.labels.flatten(), class_weights)
 
 
 def pixel_logits(
