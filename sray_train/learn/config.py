@@ -5,20 +5,32 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field
+import json
+from dataclasses import asdict, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+    with_config,
+)
+from pydantic.dataclasses import dataclass
 
+from sray.encoder import LEAST_SIDE
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.learning.losses import LossWeights
 from sray.model import SemanticRay
 from sray.ray_model import RayModel
-from sray.rays import SampleCounts
-from sray_train.learn.config_reading import merged
+from sray_train.configuration import CHECKED, merged, read_yaml
 from sray_train.learn.systems import SYSTEMS
 
 Dataset = Literal["rooms", "scannet", "replica", "blender", "llff", "nerfstudio", "tum", "colmap", "folder"]
@@ -26,33 +38,15 @@ Precision = Literal["32-true", "bf16-mixed"]
 LabelIds = Literal["auto", "nyu40", "scannet"]
 Quality = Literal["reference", "high", "balanced", "fast"]
 
-LEAST_SIDE = 16
-"""Pixels: smaller pictures leave the encoder nothing to see."""
+with_config(CHECKED)(SemanticRay.options_type)  # as the others' are: `sray` itself does without pydantic
+
+Samples = Annotated[int, Field(ge=2)]
+"""Of a ray: fewer have no distance between them."""
+Side = Annotated[int, Field(ge=LEAST_SIDE)]
+"""Of a picture, pixels: the encoder has nothing to compare in smaller ones."""
 
 
-def at_least(least: float, config: Any, *names: str) -> None:
-    """Raises ValueError, beginning with the field's name, if one of these fields is less, or no finite number."""
-    for name in names:
-        value = getattr(config, name)
-        if not (math.isfinite(value) and value >= least):
-            raise ValueError(f"{name} is {value}; expected at least {least}")
-
-
-def above_zero(config: Any, *names: str) -> None:
-    """Raises ValueError, beginning with the field's name, if one of these fields is not a finite number above 0."""
-    for name in names:
-        value = getattr(config, name)
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} is {value}; expected more than 0")
-
-
-def one_of(kind: Any, config: Any, name: str) -> None:
-    """Raises ValueError, beginning with the field's name, if the field is none of the literals of `kind`."""
-    if getattr(config, name) not in get_args(kind):
-        raise ValueError(f"{name} is {getattr(config, name)!r}; expected one of {', '.join(get_args(kind))}")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class DataConfig:
     """Which scenes, at which size."""
 
@@ -71,9 +65,9 @@ class DataConfig:
     """What the classes mean: one of sray.label_space.LABEL_SPACES."""
     label_ids: LabelIds = "auto"
     """What the label pictures hold: NYU40 ids, or raw ScanNet ids to be looked up in scannetv2-labels.combined.tsv."""
-    width: int = 160
-    height: int = 120
-    frames: int = 24
+    width: Side = 160
+    height: Side = 120
+    frames: NonNegativeInt = 24
     """Frames a scene: so many are made of a room, a recording is thinned to so many. 0: all of a recording."""
     pictures: str = ""
     """Folder of single labelled pictures (colour/N.jpg, label40/N.png) that teach the encoder beside the scenes; every
@@ -84,116 +78,93 @@ class DataConfig:
     """Train, validation and test may share scenes: shows that everything learns, not how well it generalizes."""
 
     def __post_init__(self) -> None:
-        one_of(Dataset, self, "dataset")
-        one_of(LabelIds, self, "label_ids")
         if self.label_space not in LABEL_SPACES:
             raise ValueError(f"label_space is {self.label_space!r}; expected one of {', '.join(LABEL_SPACES)}")
         if self.dataset != "rooms" and not self.root:
             raise ValueError(f"root is empty; expected the folder of the {self.dataset} dataset")
-        at_least(LEAST_SIDE, self, "width", "height")
-        at_least(0, self, "frames")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class EncoderStage:
     """First stage: the encoder alone, on the labels of single pictures. 0 steps: leave it out."""
 
-    steps: int = 10_000
-    batch: int = 16
+    steps: NonNegativeInt = 10_000
+    batch: PositiveInt = 16
     """Pictures a step."""
-    width: int = 160
+    width: Side = 160
     """Of the crops of pictures that are learned from."""
-    height: int = 120
-    smallest_crop: float = 0.6
+    height: Side = 120
+    smallest_crop: PositiveFloat = 0.6
     """Share of a picture's width that a crop keeps at least: a third means focal lengths up to three times as long."""
-    picture_share: float = 0.5
+    picture_share: NonNegativeFloat = 0.5
     """Of the pictures of a step, those that are single pictures, where there are some."""
-    pixels: int = 1024
+    pixels: PositiveInt = 1024
     """Labelled pixels a picture."""
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 2e-5
-    backbone_learning_rate: float = 3e-4
+    learning_rate: PositiveFloat = 1e-3
+    final_learning_rate: PositiveFloat = 2e-5
+    backbone_learning_rate: PositiveFloat = 3e-4
     """Of a pre-trained backbone, at the start; it decays as the other does."""
-    backbone_delay: int = 500
+    backbone_delay: NonNegativeInt = 500
     """Steps until a pre-trained backbone learns too."""
-    weight_decay: float = 1e-4
-    balance: float = 0.4
+    weight_decay: NonNegativeFloat = 1e-4
+    balance: NonNegativeFloat = 0.4
     """Classes count by their frequency to minus this: 0 all pixels alike, 1 all classes alike."""
 
-    def __post_init__(self) -> None:
-        at_least(0, self, "steps", "weight_decay", "balance", "picture_share", "backbone_delay")
-        at_least(1, self, "batch", "pixels")
-        at_least(LEAST_SIDE, self, "width", "height")
-        above_zero(self, "learning_rate", "final_learning_rate", "backbone_learning_rate", "smallest_crop")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class StereoStage:
     """The stage that teaches the stereo network, on scenes with depth. 0 steps: leave it out."""
 
-    steps: int = 0
-    batch: int = 4
+    steps: NonNegativeInt = 0
+    batch: PositiveInt = 4
     """Frames a step, each with its partners."""
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 5e-5
-    weight_decay: float = 1e-3
-
-    def __post_init__(self) -> None:
-        at_least(0, self, "steps", "weight_decay")
-        at_least(1, self, "batch")
-        above_zero(self, "learning_rate", "final_learning_rate")
+    learning_rate: PositiveFloat = 1e-3
+    final_learning_rate: PositiveFloat = 5e-5
+    weight_decay: NonNegativeFloat = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class RayStage:
     """A stage on rays: eq. 15 and 16."""
 
-    steps: int
+    steps: NonNegativeInt
     train_encoder: bool
     """False: the encoder is frozen and its features of every frame are computed once."""
-    targets: int = 1
+    targets: PositiveInt = 1
     """Targets a step, spread over the processes."""
-    rays: int = 256
+    rays: PositiveInt = 256
     """Rays a target; the paper's 1024 take about 10 s a step on two cores."""
-    views: tuple[int, int] = (4, 8)
+    views: tuple[PositiveInt, PositiveInt] = (4, 8)
     """Fewest and most source views of a step."""
-    coarse_samples: int = 32
-    fine_samples: int = 16
+    coarse_samples: Samples = 32
+    fine_samples: Samples = 16
     coarse_semantics: bool = True
     """Whether the coarse pass learns labels too (eq. 15). No render shows them: without, a step takes half the time."""
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 5e-5
-    encoder_learning_rate: float = 1e-4
+    learning_rate: PositiveFloat = 1e-3
+    final_learning_rate: PositiveFloat = 5e-5
+    encoder_learning_rate: PositiveFloat = 1e-4
     """The encoder's, at the start, where it trains along; it decays as the other does."""
 
     def __post_init__(self) -> None:
-        SampleCounts(self.coarse_samples, self.fine_samples)  # raises ValueError for too few
-        at_least(0, self, "steps")
-        at_least(1, self, "targets", "rays")
-        above_zero(self, "learning_rate", "final_learning_rate", "encoder_learning_rate")
-        if not 1 <= self.views[0] <= self.views[1]:
-            raise ValueError(f"views is {self.views}; expected fewest and most source views, 1 or more of each")
+        if self.views[0] > self.views[1]:
+            raise ValueError(f"views is {self.views}; expected fewest and most source views")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class EvaluationConfig:
     """What `sray evaluate` renders, so that two figures of one config mean the same."""
 
-    targets: int = 40
+    targets: PositiveInt = 40
     """Pictures rendered a scene at most, evenly spread over its frames; two a scene say nothing of one scene."""
-    views: int = 8
+    views: PositiveInt = 8
     """Source views a picture, the nearest; the target itself is never among them."""
     quality: Quality = "balanced"
     """Rays and samples spent on a picture: RenderConfig.preset."""
     depth: bool = False
     """RGB-D: the sources' depth guides the samples. Without: RGB."""
 
-    def __post_init__(self) -> None:
-        at_least(1, self, "targets", "views")
-        one_of(Quality, self, "quality")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=CHECKED)
 class TrainConfig:
     """A run: the encoder on 2D labels, then rays on frozen features, then a short joint stretch."""
 
@@ -215,23 +186,20 @@ class TrainConfig:
     space. With `encoder.steps: 0` several systems share one pre-trained encoder."""
     stereo_from: str = ""
     """A checkpoint whose stereo network the run starts from."""
-    seed: int = 0
+    seed: NonNegativeInt = 0
     precision: Precision = "32-true"
     """`bf16-mixed`: the networks' products in bfloat16, two thirds of the time on a CPU that has them."""
-    threads: int = 0
+    threads: NonNegativeInt = 0
     """Torch threads; 0 takes all cores."""
-    loader_workers: int = 0
+    loader_workers: NonNegativeInt = 0
     """Processes that read and augment ahead; 0: the training process does. On two cores they would only compete."""
-    validate_every: int = 500
+    validate_every: PositiveInt = 500
     """Steps between scores on the validation scenes."""
-    keep_best: int = 3
+    keep_best: PositiveInt = 3
     """Checkpoints kept of each stage, the best by validation."""
-    save_every_seconds: float = 60.0
+    save_every_seconds: NonNegativeFloat = 60.0
 
     def __post_init__(self) -> None:
-        one_of(Precision, self, "precision")
-        if self.system not in SYSTEMS:
-            raise ValueError(f"system is {self.system!r}; expected one of {', '.join(SYSTEMS)}")
         options = self.system_class.options_type
         if not isinstance(self.model, options):
             raise ValueError(f"model is {self.model}; expected the fields of {options.__name__}")
@@ -239,10 +207,24 @@ class TrainConfig:
             raise ValueError(f"encoder.steps is {self.encoder.steps}; expected 0, as {self.system} has no encoder")
         if self.start_from and self.encoder_from:
             raise ValueError("encoder_from is given beside start_from, which has an encoder; expected one of them")
-        at_least(0, self, "seed", "threads", "loader_workers", "save_every_seconds")
-        at_least(1, self, "validate_every", "keep_best")
         if not any(asdict(self.loss).values()):
             raise ValueError("loss has only weights of 0; expected one above 0")
+
+    @field_validator("system")
+    @classmethod
+    def _known(cls, system: str) -> str:
+        if system not in SYSTEMS:
+            raise ValueError(f"system is {system!r}; expected one of {', '.join(SYSTEMS)}")
+        return system
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _options(cls, model: Any, info: ValidationInfo) -> Any:
+        """A mapping, as YAML has it, as the options of the system; pydantic names what is wrong with it."""
+        if not isinstance(model, dict) or "system" not in info.data:
+            return model
+        options = SYSTEMS[info.data["system"]].options_type
+        return TypeAdapter(options).validate_json(json.dumps(model))
 
     @property
     def system_class(self) -> type[RayModel]:
@@ -257,7 +239,7 @@ class TrainConfig:
 def load_config(path: Path) -> TrainConfig:
     """Read an experiment's YAML. Raises SrayError(BAD_FILE) naming the file and the field that is wrong."""
     try:
-        return config_of(yaml.safe_load(path.read_text()) or {})
+        return config_of(read_yaml(path))
     except (OSError, yaml.YAMLError, ValueError) as error:
         raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
 

@@ -12,9 +12,9 @@ from sray.finetune import FineTuner
 from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame
 from sray.label_space import VOID
+from sray.learning.supervision import pixel_logits
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.remembered import remembered, taught_classes
-from sray.supervision import pixel_logits
 
 PLANE = PlaneScene(width=48, height=36)
 

@@ -17,7 +17,7 @@ from sray.checkpoint import load_checkpoint as load_semantic_ray
 from sray.errors import ErrorCode, SrayError
 from sray.sequence import SequenceWriter
 from sray_train.cli import main
-from sray_train.learn.config_reading import merged
+from sray_train.configuration import merged
 from sray_train.learn.systems import SYSTEMS, load_checkpoint
 from sray_train.paper.study.jobs import jobs, left
 from sray_train.paper.study.locks import claimed
@@ -240,7 +240,7 @@ def test_the_study_of_the_rooms_has_every_system() -> None:
         ),
         ({"train": {"frozen": {"raise": 1}}}, "train.frozen: raise is not a field of RayStage"),
         ({"variants": {"a": 3}}, "variants.a is 3; expected its fields"),
-        ({"scene": {"steps": 0}}, "scene.steps: steps is 0; expected at least 1"),
+        ({"scene": {"steps": 0}}, "scene.steps: found 0; expected a value greater than 0"),
         ({"encoder": {"system": "nobody"}}, "encoder.system: system is 'nobody'"),
         ({"like": "missing.yaml"}, "missing.yaml"),
     ],

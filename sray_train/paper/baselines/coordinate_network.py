@@ -11,12 +11,13 @@ has a hidden layer.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import get_args
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,37 +25,26 @@ from sray.camera import FEATURE_STRIDE
 from sray.context import EncodedViews
 from sray.ray_model import FieldConfig, RayModel
 from sray.sampling import Spacing
+from sray_train.configuration import CHECKED
 from sray_train.paper.baselines.frequencies import frequencies
 from sray_train.paper.baselines.point_head import DensityMLP, PointHead
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class SceneOptions:
     """What an experiment file sets of a network that knows one scene."""
 
-    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    centre: Annotated[tuple[float, float, float], Field(strict=False)] = (0.0, 0.0, 0.0)  # a list in checkpoints
     """Of the scene, metres in its own axes."""
-    extent: float = 5.0
+    extent: PositiveFloat = 5.0
     """Metres from the centre to what is farthest from it along any axis: places are encoded in -1 to 1 so."""
-    layers: int = 8
+    layers: Annotated[int, Field(ge=2)] = 8
     """Of the network of a place; the paper's, as all these defaults."""
-    width: int = 256
-    place_frequencies: int = 10
-    direction_frequencies: int = 4
+    width: Annotated[int, Field(ge=2)] = 256
+    place_frequencies: PositiveInt = 10
+    direction_frequencies: PositiveInt = 4
     spacing: Spacing = "log"
     """Even samples in log depth, or in inverse depth."""
-
-    def __post_init__(self) -> None:
-        if self.spacing not in get_args(Spacing):
-            raise ValueError(f"spacing is {self.spacing!r}; expected one of {', '.join(get_args(Spacing))}")
-        object.__setattr__(self, "centre", tuple(self.centre))  # a list in a checkpoint's JSON
-        if len(self.centre) != 3 or not all(math.isfinite(value) for value in self.centre):
-            raise ValueError(f"centre is {self.centre}; expected three finite numbers, metres")
-        if not 0 < self.extent < math.inf:
-            raise ValueError(f"extent is {self.extent}; expected more than 0 metres")
-        for name, least in (("layers", 2), ("width", 2), ("place_frequencies", 1), ("direction_frequencies", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}")
 
 
 @dataclass(frozen=True)

@@ -8,32 +8,27 @@ compositing. IBRNet's optional pooling by angle at the start is left out: a view
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import get_args
-
 from jaxtyping import Float
+from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 
 from sray.context import ContextBuilder, EncodedViews
 from sray.encoder import ResUNet
 from sray.ray_model import RayModel
 from sray.sampling import Spacing
+from sray_train.configuration import CHECKED
 from sray_train.paper.baselines.view_aggregation import AggregationHead, ViewEvidence
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class IBRNetOptions:
     """What an experiment file sets of IBRNet."""
 
     spacing: Spacing = "log"
     """Even samples in log depth, or in inverse depth."""
 
-    def __post_init__(self) -> None:
-        if self.spacing not in get_args(Spacing):
-            raise ValueError(f"spacing is {self.spacing!r}; expected one of {', '.join(get_args(Spacing))}")
 
-
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass(frozen=True, config=CHECKED, kw_only=True)
 class IBRNetConfig(IBRNetOptions):
     """The network."""
 

@@ -14,11 +14,13 @@ fine-tuning trains the networks, as it does for every system here.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field
+from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 
 from sray.camera import feature_grid, image_grid
@@ -28,6 +30,7 @@ from sray.encoder import ResUNet
 from sray.frames import SourceViews
 from sray.ray_model import RayModel
 from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, uniform_samples
+from sray_train.configuration import CHECKED
 from sray_train.paper.baselines.plane_sweep import MATCHED_CHANNELS, central_view, matched_maps, matching_variance
 from sray_train.paper.baselines.volume_head import VOLUME_CHANNELS, VolumeHead, VolumePoints
 from sray_train.paper.baselines.volume_network import VolumeNetwork
@@ -35,26 +38,19 @@ from sray_train.paper.baselines.volume_network import VolumeNetwork
 SemanticsFrom = Literal["volume", "views"]
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class MVSNeRFOptions:
     """What an experiment file sets of MVSNeRF."""
 
-    planes: int = 32
+    planes: Annotated[int, Field(ge=2)] = 32
     """Of the cost volume, over near to far."""
     semantics_from: SemanticsFrom = "volume"
     """What the semantic head reads: the MLP, which knows the volume; or the mean of the views' features beside it."""
     spacing: Spacing = "log"
     """Even samples and planes in log depth, or in inverse depth."""
 
-    def __post_init__(self) -> None:
-        for name, known in (("semantics_from", SemanticsFrom), ("spacing", Spacing)):
-            if getattr(self, name) not in get_args(known):
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(get_args(known))}")
-        if self.planes < 2:
-            raise ValueError(f"planes is {self.planes}; expected at least 2")
 
-
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass(frozen=True, config=CHECKED, kw_only=True)
 class MVSNeRFConfig(MVSNeRFOptions):
     """The network."""
 

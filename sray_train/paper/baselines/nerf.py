@@ -8,21 +8,21 @@ says nothing; its colour and depth are NeRF's. With `loss: {semantic: 0}` not ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from jaxtyping import Float
+from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor, nn
 
 from sray.encoder import FEATURE_CHANNELS
+from sray_train.configuration import CHECKED
 from sray_train.paper.baselines.coordinate_network import CoordinateHead, CoordinateModel, KnownPlaces, SceneOptions
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class NeRFOptions(SceneOptions):
     """What an experiment file sets of NeRF."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass(frozen=True, config=CHECKED, kw_only=True)
 class NeRFConfig(NeRFOptions):
     """The network."""
 

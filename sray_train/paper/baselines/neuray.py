@@ -12,11 +12,13 @@ a scene with, is left out: all systems have the same losses.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field, PositiveInt
+from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor, nn
 
 from sray.camera import FEATURE_STRIDE, feature_grid
@@ -27,6 +29,7 @@ from sray.frames import SourceViews
 from sray.ray_model import RayModel
 from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, uniform_samples
 from sray.view_selection import nearest_views
+from sray_train.configuration import CHECKED
 from sray_train.paper.baselines.plane_sweep import MATCHED_CHANNELS, matched_maps, matching_variance
 from sray_train.paper.baselines.view_aggregation import LEAST_TRUST, AggregationHead, ViewEvidence
 from sray_train.paper.baselines.visibility import HitDecoder
@@ -36,29 +39,21 @@ ESTIMATE_CHANNELS = 2
 """Normalised coordinate of the surface, and how sure that is."""
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class NeuRayOptions:
     """What an experiment file sets of NeuRay."""
 
     visibility: VisibilityFrom = "cost_volume"
     """What visibility is made from: the sources matched with each other (RGB), or their depth pictures (RGB-D)."""
-    planes: int = 32
+    planes: Annotated[int, Field(ge=2)] = 32
     """Of the cost volume."""
-    neighbours: int = 3
+    neighbours: PositiveInt = 3
     """Other source views that each is matched with, the nearest."""
     spacing: Spacing = "log"
     """Even samples in log depth, or in inverse depth."""
 
-    def __post_init__(self) -> None:
-        for name, known in (("visibility", VisibilityFrom), ("spacing", Spacing)):
-            if getattr(self, name) not in get_args(known):
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(get_args(known))}")
-        for name, least in (("planes", 2), ("neighbours", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}")
 
-
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass(frozen=True, config=CHECKED, kw_only=True)
 class NeuRayConfig(NeuRayOptions):
     """The network."""
 

@@ -9,22 +9,22 @@ systems, and depth may teach as it teaches every system here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from jaxtyping import Float
+from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 
 from sray.encoder import FEATURE_CHANNELS
+from sray_train.configuration import CHECKED
 from sray_train.paper.baselines.coordinate_network import CoordinateHead, CoordinateModel, KnownPlaces, SceneOptions
 from sray_train.paper.baselines.point_head import two_layers
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class SemanticNeRFOptions(SceneOptions):
     """What an experiment file sets of Semantic-NeRF."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@checked_dataclass(frozen=True, config=CHECKED, kw_only=True)
 class SemanticNeRFConfig(SemanticNeRFOptions):
     """The network."""
 

@@ -7,29 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import PositiveInt
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from sray.errors import ErrorCode, SrayError
+from sray_train.configuration import CHECKED, merged, overlaid, read_yaml
 from sray_train.learn.config import RayStage, TrainConfig, config_of
-from sray_train.learn.config_reading import merged
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class ScenePlan:
     """How single test scenes are learned and scored: the paper's 8 source, 8 tuning and 4 test frames."""
 
     scenes: str = "9000:9003"
     """Named as in `data.test`. Each is learned by itself."""
-    steps: int = 200
-    score_every: int = 100
+    steps: PositiveInt = 200
+    score_every: PositiveInt = 100
     """Steps between two renderings of the test frames: the points of the curve."""
 
-    def __post_init__(self) -> None:
-        for name in ("steps", "score_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
 
-
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class VariantSection:
     """A variant as the YAML has it; the sections `train` and `scratch` are read with what all have in common."""
 
@@ -78,7 +75,7 @@ class Study:
     variants: dict[str, Variant]
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CHECKED)
 class _File:
     """The YAML's own sections; `train`, `encoder` and `variants` are read by themselves."""
 
@@ -92,18 +89,9 @@ def load_study(path: Path, root: str = "") -> Study:
     Raises SrayError(BAD_FILE) naming the file and the field that is wrong.
     """
     try:
-        return _study(path, _read(path), root)
+        return _study(path, read_yaml(path), root)
     except (OSError, yaml.YAMLError, ValueError) as error:
         raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """A YAML's content, over that of the file beside it which it is `like`."""
-    raw = yaml.safe_load(path.read_text())
-    if not isinstance(raw, dict):
-        raise ValueError(f"found a {type(raw).__name__}; expected the sections encoder, train and variants")
-    like = raw.pop("like", None)
-    return raw if like is None else _overlaid(_read(path.parent / str(like)), raw)
 
 
 def _study(path: Path, raw: dict[str, Any], root: str) -> Study:
@@ -113,8 +101,8 @@ def _study(path: Path, raw: dict[str, Any], root: str) -> Study:
     parts = {name: raw.pop(name) for name in ("encoder", "train", "variants")}
     common = merged(_File(), raw)
     stages = {"frozen": {"steps": 0}, "joint": {"steps": 0}}
-    encoder = config_of(_overlaid(stages, _at(parts["encoder"], root)), "encoder")
-    train = _overlaid({"encoder": {"steps": 0}}, _at(parts["train"], root))
+    encoder = config_of(overlaid(stages, _at(parts["encoder"], root)), "encoder")
+    train = overlaid({"encoder": {"steps": 0}}, _at(parts["train"], root))
     config_of(train, "train")  # raises ValueError for what is wrong there, not in a variant
     variants = {name: _variant(name, section or {}, train, common) for name, section in parts["variants"].items()}
     for variant in variants.values():
@@ -132,7 +120,7 @@ def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: 
         raise ValueError(f"{where}: {strange[0]} is not a field of a variant; expected one of {', '.join(known)}")
     section = dict(section)
     own, scratch = section.pop("train", {}), section.pop("scratch", None)
-    config = config_of(_overlaid(train, own), f"{where}.train")
+    config = config_of(overlaid(train, own), f"{where}.train")
     plan = merged(VariantSection(), section, where)
     stage = None if scratch is None else merged(config.frozen, scratch, f"{where}.scratch")
     fused = {"fuse": plan.fuse, "depth": plan.depth} if plan.fuse else {}
@@ -143,16 +131,7 @@ def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: 
 
 
 def _at(section: dict[str, Any], root: str) -> dict[str, Any]:
-    return _overlaid(section, {"data": {"root": root}}) if root else section
-
-
-def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Nested mappings: `above`, and what it leaves open from `below`."""
-    both = {**below, **above}
-    for name in below.keys() & above.keys():
-        if isinstance(below[name], dict) and isinstance(above[name], dict):
-            both[name] = _overlaid(below[name], above[name])
-    return both
+    return overlaid(section, {"data": {"root": root}}) if root else section
 
 
 def _flat(section: dict[str, Any], path: str = "") -> dict[str, Any]:
