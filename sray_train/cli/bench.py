@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 
 from sray.checkpoint import load_checkpoint
+from sray.encoder import LEAST_SIDE
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
 from sray_train.cli.options import check_options
@@ -61,9 +62,9 @@ class Bench:
                 f"{self.targets} targets, {self.pixels} pixels, {self.views} views, {self.frames} frames; expected at "
                 "least 1 of each, and more frames than views"
             )
-        if self.source_width < 16 or self.source_height < 16:
+        if min(self.source_width, self.source_height) < LEAST_SIDE:
             raise ValueError(
-                f"source views of {self.source_width}x{self.source_height}; expected at least 16 pixels a side"
+                f"source views of {self.source_width}x{self.source_height}; expected sides of at least {LEAST_SIDE}"
             )
         check_options(self)
 
