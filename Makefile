@@ -19,6 +19,7 @@ help:
 	@echo "make setup                 ROS 2, this package and its tools into .venv (about 2 minutes the first time)"
 	@echo "make demo [SEQUENCE=...]   a generated room, or a recorded sequence, through the real node; report in out/demo"
 	@echo "                           (a recording's depth is used; DEPTH=0 leaves it out)"
+	@echo "make demo VIEW=1           the same, then fly through it in a browser, until Ctrl-C (PORT=8080)"
 	@echo "make demo-finetune         the node learns a generated room in minutes; report in out/finetune"
 	@echo "make test [ARGS=...]       lint, types, layers, all tests (WORKERS=0: one after the other)"
 	@echo "make lint                  the first three of these"
@@ -29,7 +30,8 @@ setup:
 
 demo: setup
 	@$(ROS_ENV) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST python scripts/demo.py --output $(or $(OUTPUT),out/demo) \
-		$(if $(SEQUENCE),--sequence "$(SEQUENCE)") $(if $(filter 0,$(DEPTH)),--no-depth); code=$$?; $(TIDY); exit $$code
+		$(if $(SEQUENCE),--sequence "$(SEQUENCE)") $(if $(filter 0,$(DEPTH)),--no-depth) \
+		$(if $(VIEW),--view --view-port $(or $(PORT),8080)); code=$$?; $(TIDY); exit $$code
 
 demo-finetune: setup
 	@$(ROS_ENV) ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST python scripts/demo_finetune.py \

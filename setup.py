@@ -67,6 +67,10 @@ setup(
             "transformers>=5,<6",
             "pillow",
         ],
+        "viewer": [
+            "viser>=1.1,<2",
+            "scipy",
+        ],
         "dev": [
             "pytest",
             "pytest-rerunfailures",
@@ -78,6 +82,7 @@ setup(
             "mypy",
             "import-linter",
             "types-PyYAML",
+            "websockets",
         ],
     },
     entry_points={
@@ -87,6 +92,7 @@ setup(
             "sequence_player = sray_ros.player.node:main",
             "label_scorer = sray_ros.scorer.node:main",
             "segmenter = sray_ros.segmenter.node:main",
+            "viewer = sray_ros.viewer.node:main",
         ],
     },
     zip_safe=False,

@@ -92,6 +92,9 @@ ARGUMENTS = [
     switch("autostart", "Configure the mapper, and activate it once it is configured", "true"),
     switch("rviz", "Show the result in RViz"),
     argument("rviz_config", "Configuration of RViz", shared("rviz", "semantic_mapping.rviz")),
+    switch("viewer", "Serve a page to look around in a browser: map, keyframes, the view from anywhere"),
+    argument("viewer_port", "Port of that page; empty: 8080"),
+    argument("viewer_host", "Who may look: empty: 127.0.0.1, this machine alone; 0.0.0.0: the network, no password"),
     switch("score", "Compare labels with the labels topic, frame by frame: mIoU live, a table at the end"),
     argument("log_level", "debug, info, warn or error for this package's nodes; empty: info"),
 ]
@@ -120,6 +123,7 @@ def everything(context: LaunchContext) -> list:
         *(segmenter(taught) if given["segmenter"] else []),
         *([label_scorer(played)] if given["score"] == "true" else []),
         *playback(played, mapper),
+        *(viewer(given) if given["viewer"] == "true" else []),
         *([rviz(given)] if given["rviz"] == "true" else []),
     ]
 
@@ -170,13 +174,8 @@ def segmenter(given: dict[str, str]) -> list:
         ros_arguments=log_level(given),
         output="screen",
     )
-
-    def when_it_ends(event: ProcessExited, context: LaunchContext) -> LogInfo | None:
-        if context.is_shutdown:
-            return None
-        return LogInfo(msg="the segmenter has ended: its last message says why. Mapping goes on without its labels")
-
-    return [node, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=when_it_ends))]
+    words = "the segmenter has ended: its last message says why. Mapping goes on without its labels"
+    return [node, goes_on_without(node, words)]
 
 
 def bag_topics(given: dict[str, str]) -> dict[str, str] | None:
@@ -314,6 +313,35 @@ def after_playback(event: ProcessExited, context: LaunchContext) -> LogInfo | Sh
     if event.returncode:
         return Shutdown(reason="the recording could not be played: the player's last message says why")
     return LogInfo(msg="the recording has ended; map and scores stay until Ctrl-C")
+
+
+def viewer(given: dict[str, str]) -> list:
+    """Looks at the mapper from outside: without it, the mapping goes on."""
+    node = Node(
+        package=PACKAGE,
+        executable="viewer",
+        name="viewer",
+        namespace=given["namespace"],
+        parameters=[
+            {
+                **if_typed(given, viewer_host="host"),
+                **({"port": int(given["viewer_port"])} if given["viewer_port"] else {}),
+                **clock(given),
+            }
+        ],
+        ros_arguments=log_level(given),
+        output="screen",
+    )
+    return [node, goes_on_without(node, "the viewer has ended: its last message says why. Mapping goes on without it")]
+
+
+def goes_on_without(node: Node, words: str) -> RegisterEventHandler:
+    """Say so when a node ends that the mapping does not need."""
+
+    def when_it_ends(event: ProcessExited, context: LaunchContext) -> LogInfo | None:
+        return None if context.is_shutdown else LogInfo(msg=words)
+
+    return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=when_it_ends))
 
 
 def rviz(given: dict[str, str]) -> Node:

@@ -18,13 +18,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import tyro
 from demo_processes import Processes, processes
-from demo_results import read_run, write_truth
+from demo_results import read_run, table_of, write_truth
 from demo_ros import (
     await_recorder,
     clear_output,
@@ -37,8 +37,8 @@ from demo_ros import (
     start_player,
     write_params,
 )
+from demo_view import SCENE, SESSION, leave_something_to_look_at, look_around
 from rich.console import Console
-from rich.table import Table
 
 from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.errors import ErrorCode, SrayError
@@ -51,7 +51,9 @@ from sray_train.tools.report.demo_page import write_page
 from sray_train.tools.report.demo_run import DemoRun
 
 ROOT = Path(__file__).resolve().parents[1]
-PRODUCTS = ("bag", "labels", "truth", "pictures", "received", "logs", "report.json", "index.html", "map.ply")
+PRODUCTS = (
+    "bag", "labels", "truth", "pictures", "received", "logs", "report.json", "index.html", "map.ply", SESSION, SCENE,
+)  # fmt: skip
 STAGE_NAMES = ("read the recording", "write the bag", "start the mapping", "play and map", "stop")
 WIDEST_RENDER = 200
 WIDEST_STEP = 0.25
@@ -84,6 +86,10 @@ class Demo:
     """Seconds in all; when they are over, playing stops and what has come out is reported."""
     params: Path = ROOT / "config" / "demo.yaml"
     """The mapper's parameters."""
+    view: bool = False
+    """Afterwards, look around in what was mapped with a browser, until Ctrl-C."""
+    view_port: int = 8080
+    """Port of that page."""
     stages: tyro.conf.Suppress[dict[str, float]] = field(default_factory=dict)
 
     def main(self) -> int:
@@ -119,6 +125,11 @@ class Demo:
         )
         write_ply(self.output / "map.ply", run.map, checkpoint.label_space)
         run.write_report(self.output / "report.json")
+        left = leave_something_to_look_at(self.output, checkpoint)
+        if isinstance(left, str):
+            console.print(f"nothing to look around in: {left}")
+        else:
+            run = replace(run, look_around=left)
         page = write_page(run, self.output)
         complaint = complaint_about(run, sequence.has_labels)
         console.print(table_of(run))
@@ -127,6 +138,8 @@ class Demo:
         )
         if complaint:
             print(f"demo: {complaint}; see {self.output / 'logs'}", file=sys.stderr)
+        elif self.view:
+            look_around(self.output, self.checkpoint, self.view_port)
         return 1 if complaint else 0
 
     def _recording(self, checkpoint: Checkpoint) -> tuple[Sequence, str]:
@@ -199,6 +212,9 @@ class Demo:
         told = read_params(self.params)
         told["depth"] = {**told.get("depth", {}), "use": self._uses_depth(frames)}
         told["render"] = {**told.get("render", {}), "width": width, "height": height}
+        # What was mapped is saved when the mapper ends, to be looked at.
+        told["data_dir"] = str(self.output.resolve())
+        told["session"] = {**told.get("session", {}), "autosave": SESSION.removesuffix(".safetensors")}
         return write_params(told, self.output / "logs" / "semantic_mapper.yaml")
 
     def _render_size(self, frame: Frame) -> tuple[int, int]:
@@ -269,18 +285,6 @@ def complaint_about(run: DemoRun, has_labels: bool) -> str | None:
     if has_labels and run.confusion is None:
         return "there is ground truth, but no label image could be scored"
     return None
-
-
-def table_of(run: DemoRun) -> Table:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in run.report().items():
-        if isinstance(value, float):
-            table.add_row(name, f"{value:.3f}")
-        elif isinstance(value, dict):
-            table.add_row(name, str(value.get("id") or value.get("rmw")))
-        else:
-            table.add_row(name, "no ground truth" if value is None else str(value))
-    return table
 
 
 def main() -> int:

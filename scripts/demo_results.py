@@ -10,8 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from rich.table import Table
 from scipy.spatial.transform import Rotation
 
+from sray.camera import up_of
 from sray.checkpoint import Checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
@@ -19,7 +21,6 @@ from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud
 from sray.origin import Origin
 from sray_train.tools.report.demo_run import DemoRun, RecordedView
-from sray_train.tools.report.pictures import up_of
 
 
 def write_truth(output: Path, frames: list[Frame]) -> None:
@@ -67,6 +68,19 @@ def read_run(output: Path, frames: list[Frame], checkpoint: Checkpoint, **told: 
         rmw=record["rmw"],
         **told,
     )
+
+
+def table_of(run: DemoRun) -> Table:
+    """The report, for a terminal."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in run.report().items():
+        if isinstance(value, float):
+            table.add_row(name, f"{value:.3f}")
+        elif isinstance(value, dict):
+            table.add_row(name, str(value.get("id") or value.get("rmw")))
+        else:
+            table.add_row(name, "no ground truth" if value is None else str(value))
+    return table
 
 
 def _view(output: Path, file: Path, frame: Frame) -> RecordedView:

@@ -32,7 +32,7 @@ INTERFACES = [
     ROOT / "sray_interfaces",
 ]
 SHARED = ("launch", "config", "models", "rviz", "package.xml")
-EXECUTABLES = ("semantic_mapper", "sequence_player", "label_scorer", "segmenter")
+EXECUTABLES = ("semantic_mapper", "sequence_player", "label_scorer", "segmenter", "viewer")
 ROS_VARIABLES = (
     "PYTHONPATH",
     "AMENT_PREFIX_PATH",
@@ -140,7 +140,7 @@ def install_ros_wheels(log: Path) -> None:
 
 
 def install_project(log: Path) -> None:
-    call(log, PYTHON, "-m", "pip", "install", "-c", "constraints.txt", "-e", ".[train,segmenter,dev]")
+    call(log, PYTHON, "-m", "pip", "install", "-c", "constraints.txt", "-e", ".[train,segmenter,viewer,dev]")
 
 
 def install_standins(_log: Path) -> None:

@@ -30,8 +30,10 @@ from sray_ros.player import node as sequence_player
 from sray_ros.scorer import node as label_scorer
 from sray_ros.segmenter import declarations as segmenter_declarations
 from sray_ros.segmenter import node as segmenter
+from sray_ros.viewer import declarations as viewer_declarations
+from sray_ros.viewer import node as viewer
 
-PREFIXES = ("error", "launch", "player", "segmenter")
+PREFIXES = ("error", "launch", "player", "segmenter", "viewer")
 """Of rows whose names are another table's too."""
 API, FAULTS = ROOT / "docs" / "ros_api.md", ROOT / "docs" / "faults.md"
 
@@ -107,6 +109,16 @@ def api_tables() -> list[Table]:
             ("default", "range", "", "a change applies"),
             {f"segmenter {p.name}": _parameter(p) for p in segmenter_declarations.PARAMETERS},
         ),
+        Table(
+            "Topics that viewer subscribes to (~ is the mapper)",
+            ("type", "QoS", ""),
+            {f"viewer {t.name}": _topic(t) for t in viewer_declarations.SUBSCRIBED},
+        ),
+        Table(
+            "Parameters of viewer",
+            ("default", "range", "", "a change applies"),
+            {f"viewer {p.name}": _parameter(p) for p in viewer_declarations.PARAMETERS},
+        ),
     ]
 
 
@@ -116,6 +128,7 @@ def _nodes() -> Iterator[tuple[str, tuple[str, ...]]]:
         "sequence_player": sequence_player,
         "segmenter": segmenter,
         "label_scorer": label_scorer,
+        "viewer": viewer,
     }
     for name, module in nodes.items():
         yield name, (" ".join(str(module.__doc__).split("\n\n")[0].split()),)

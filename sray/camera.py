@@ -169,6 +169,18 @@ class Camera:
         )
 
 
+def up_of(world_from_camera: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Against gravity, a unit vector, from poses (frames, 4, 4).
+
+    Cameras are held upright on average, and worlds have an upright axis: the nearest one is taken.
+    """
+    mean = -world_from_camera[:, :3, 1].mean(0)
+    axis = int(np.abs(mean).argmax())
+    up = np.zeros(3, np.float32)
+    up[axis] = np.sign(mean[axis])
+    return up
+
+
 def image_grid(pixels: Float[Tensor, "*shape 2"], width: int, height: int) -> Float[Tensor, "*shape 2"]:
     """`grid_sample` coordinates (align_corners=False) of pixels in an image: x = (2 u + 1) / W - 1."""
     size = torch.tensor([width, height], dtype=pixels.dtype, device=pixels.device)

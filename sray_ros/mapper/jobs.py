@@ -77,6 +77,8 @@ class ViewRequest:
     info: CameraInfo | None = None
     """None: the last camera's."""
     scale: float = 1.0
+    own_ns: int | None = None
+    """Stamp of a keyframe that is no source (unless `views.include_own`)."""
     canceled: Callable[[], bool] = lambda: False
     on_progress: Callable[[float], None] | None = None
     on_preview: Callable[[Rendering], None] | None = None

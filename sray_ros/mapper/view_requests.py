@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 
 from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
+from sray_ros.common.conversions import nanoseconds
 from sray_ros.common.inbox import Inbox
 from sray_ros.common.poses import Matrix, matrix_of_pose, transform_of_matrix
 from sray_ros.common.refusals import displaced, inactive
@@ -115,6 +116,7 @@ class ViewRequests:
                 refuse,
                 info=asked.camera_info if asked.camera_info.width else None,
                 scale=scale,
+                own_ns=nanoseconds(asked.viewpoint.header.stamp) or None,
                 since=since,
                 canceled=lambda: bool(goal.is_cancel_requested),
                 on_progress=progress_of(goal),

@@ -47,6 +47,8 @@ from sray_ros.mapper.rendering import PacedRenderer
 
 EARLY_LABELS = 30
 """Label images kept until their keyframe enters."""
+LEAST_PREVIEWED = 128 * 96
+"""Pixels of a view below which a coarse render first would take about as long as the view itself."""
 EXPECTED = (ErrorCode.TOO_FEW_VIEWS, ErrorCode.NO_KEYFRAMES, ErrorCode.CANCELED, ErrorCode.STALE)
 """No warnings: the first keyframes cannot be rendered from others, and what is stopped or too late is no fault."""
 
@@ -281,8 +283,9 @@ class MappingWork:
     def _render_request(self, request: ViewRequest) -> None:
         camera = self._camera_of(request)
         with self._stoppable(request.canceled) as stopped:
-            view: dict[str, Any] = {"scale": request.scale, "canceled": stopped}
-            if request.on_preview is not None and not self._parameters["render.max_latency"]:  # else time is short
+            view: dict[str, Any] = {"scale": request.scale, "canceled": stopped, "stamp_ns": request.own_ns}
+            is_large = camera.width * camera.height * request.scale**2 >= LEAST_PREVIEWED
+            if request.on_preview is not None and is_large and not self._parameters["render.max_latency"]:
                 request.on_preview(self._renderer.preview(self.mapper, camera, request.since, **view))
             rendering, effort = self._renderer.render(
                 self.mapper, camera, request.since, on_progress=request.on_progress, **view

@@ -25,6 +25,7 @@ from sray_train.cli.session import SessionCommand
 from sray_train.cli.study import StudyCommand
 from sray_train.cli.tables import Tables
 from sray_train.cli.train import Train
+from sray_train.cli.view import View
 
 
 class Command(Protocol):
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "finetune": Finetune,
     "pseudolabel": PseudoLabel,
     "session": SessionCommand,
+    "view": View,
     "bag": Bag,
     "bench": Bench,
     "tables": Tables,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference.projection import project
 
-from sray.camera import Camera, feature_grid, image_grid
+from sray.camera import Camera, feature_grid, image_grid, up_of
 
 
 def rotation(generator: torch.Generator) -> torch.Tensor:
@@ -143,3 +143,16 @@ def test_stack_refuses_cameras_of_different_sizes() -> None:
         Camera.stack([random_camera(0), random_camera(1).resized(32, 24)])
     with pytest.raises(ValueError, match="exactly one size"):
         Camera.stack([])
+
+
+def test_up_is_the_axis_against_gravity_on_average() -> None:
+    """Cameras that look along the map's y, and half a right angle down: up is z, for either sign of z."""
+    half = math.sqrt(0.5)
+    poses = np.stack([np.eye(4)] * 2)
+    for pose, down in zip(poses, (half, 0.0), strict=True):
+        forward = np.array([0, math.sqrt(1 - down**2), -down])
+        right = np.array([1.0, 0, 0])
+        pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
+    np.testing.assert_array_equal(up_of(poses), [0, 0, 1])
+    poses[:, :3, :3] = np.diag([1, -1, -1]) @ poses[:, :3, :3]
+    np.testing.assert_array_equal(up_of(poses), [0, 0, -1])

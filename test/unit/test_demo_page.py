@@ -25,7 +25,7 @@ from sray.mapping.cloud import LabelledCloud
 from sray_train.score.surfaces import true_cloud
 from sray_train.tools.report import pictures
 from sray_train.tools.report.demo_page import spread, write_page
-from sray_train.tools.report.demo_run import DemoRun, RecordedView
+from sray_train.tools.report.demo_run import DemoRun, LookAround, RecordedView
 from sray_train.tools.report.map_views import Lines, Look, arrows, map_view
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
@@ -136,6 +136,14 @@ def test_a_map_on_the_walls_that_the_frames_saw_scores_one_and_is_shown_beside_t
     assert len(sizes) == 1, "one scale"
 
 
+def test_the_page_says_how_to_look_around_and_shows_a_still(tmp_path: Path) -> None:
+    around = LookAround("pictures/look_around.jpg", "scene.html", ".venv/bin/sray view out/demo/session.safetensors")
+    text = write_page(make_run(look_around=around), tmp_path).read_text()
+    assert 'src="pictures/look_around.jpg"' in text and 'href="scene.html"' in text
+    assert "make demo VIEW=1" in text and around.command in text
+    assert "make demo VIEW=1" not in write_page(make_run(), tmp_path).read_text(), "nothing was saved"
+
+
 def test_without_truth_and_colour_the_scores_are_null_not_zero() -> None:
     bare = tuple(replace(make_view(10**9), truth=None, color=None) for _ in range(2))
     report = make_run(views=bare).report()
@@ -235,19 +243,6 @@ def test_lines_are_drawn_where_they_are() -> None:
     rows, columns = np.nonzero((picture == purple).all(-1))
     assert np.ptp(rows) * scale == pytest.approx(2, abs=0.15) or np.ptp(columns) * scale == pytest.approx(2, abs=0.15)
     assert min(np.ptp(rows), np.ptp(columns)) * scale < 0.1
-
-
-def test_up_is_the_axis_against_gravity_on_average() -> None:
-    """Cameras that look along the map's y, and half a right angle down: up is z, for either sign of z."""
-    half = math.sqrt(0.5)
-    poses = np.stack([np.eye(4)] * 2)
-    for pose, down in zip(poses, (half, 0.0), strict=True):
-        forward = np.array([0, math.sqrt(1 - down**2), -down])
-        right = np.array([1.0, 0, 0])
-        pose[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
-    np.testing.assert_array_equal(pictures.up_of(poses), [0, 0, 1])
-    poses[:, :3, :3] = np.diag([1, -1, -1]) @ poses[:, :3, :3]
-    np.testing.assert_array_equal(pictures.up_of(poses), [0, 0, -1])
 
 
 class _Links(HTMLParser):

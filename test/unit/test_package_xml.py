@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LIBRARIES = {"numpy": "python3-numpy", "cv2": "python3-opencv", "yaml": "python3-yaml"}
 """Imported name -> rosdep key, where the two differ."""
-FROM_PIP = {"torch", "safetensors", "jaxtyping", "rosbags", "scipy"}
+FROM_PIP = {"torch", "safetensors", "jaxtyping", "rosbags", "scipy", "viser"}
 """No rosdep key that works everywhere, or only needed with recordings: pip brings them (setup.py)."""
 STARTED = {"ros2bag", "ros2launch", "rviz2"}
 BROUGHT_ALONG = {"rosbag2_storage_default_plugins"}

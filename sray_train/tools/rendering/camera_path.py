@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from scipy.interpolate import PchipInterpolator
-from scipy.spatial.transform import Rotation, Slerp
 from torch import Tensor
 
 from sray.camera import Camera
@@ -16,6 +13,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.field import RenderedView, SemanticField
 from sray.frames import SourceViews
 from sray.view_selection import select_views
+from sray.viewing.camera_path import interpolated
 from sray_train.data.scene import Scene
 
 KEPT_FEATURES = 64
@@ -39,8 +37,7 @@ def recorded_path(scene: Scene) -> list[Stop]:
 def fly_through(scene: Scene, between: int) -> list[Stop]:
     """The recorded cameras with `between` more from each to the next, evenly in time.
 
-    Positions follow a monotone cubic through the recorded ones (it never swings out beyond them, into a wall),
-    rotations the shortest arc, intrinsics a straight line. The recorded cameras themselves are taken over exactly.
+    Smooth in position, the shortest arc in rotation; the recorded cameras themselves are taken over exactly.
     Raises SrayError(TOO_FEW_VIEWS) if there are fewer than two frames, ValueError if `between` is negative.
     """
     if between < 0:
@@ -50,23 +47,10 @@ def fly_through(scene: Scene, between: int) -> list[Stop]:
         raise SrayError(
             ErrorCode.TOO_FEW_VIEWS, f"{scene.name} has {count} usable frame; expected at least 2 to fly between"
         )
-    poses = scene.cameras.world_from_camera.double().numpy()
-    keys = np.arange(count)
-    position = PchipInterpolator(keys, poses[:, :3, 3])
-    rotation = Slerp(keys, Rotation.from_matrix(poses[:, :3, :3]))
-    intrinsics = PchipInterpolator(keys, scene.cameras.intrinsics.double().numpy())
-    stops = []
-    for step in range((count - 1) * (between + 1) + 1):
-        key, rest = divmod(step, between + 1)
-        if rest == 0:
-            stops.append(Stop(scene.cameras[key], key))
-            continue
-        time = step / (between + 1)
-        pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = rotation(time).as_matrix(), position(time)
-        camera = replace(scene.cameras[key], intrinsics=_float(intrinsics(time)), world_from_camera=_float(pose))
-        stops.append(Stop(camera, None))
-    return stops
+    return [
+        Stop(camera, number // (between + 1) if number % (between + 1) == 0 else None)
+        for number, camera in enumerate(interpolated(scene.cameras, between))
+    ]
 
 
 class PathRenderer:
@@ -115,7 +99,3 @@ class PathRenderer:
         while len(self._features) > max(KEPT_FEATURES, self._views):
             self._features.popitem(last=False)
         return self._features[index]
-
-
-def _float(values: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.asarray(values)).float()

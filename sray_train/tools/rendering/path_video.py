@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID, LabelSpace
+from sray.viewing.video import VideoFile
 from sray_train.tools.rendering.render_folder import RenderFolder
 from sray_train.tools.report.pictures import Picture, depth_colours
 
@@ -29,10 +29,7 @@ def write_video(path: Path, folder: RenderFolder, numbers: Sequence[int], rate: 
     """
     near, far = _depth_range(folder, numbers)
     legend: Picture | None = None
-    writer = None
-    partial = path.with_name(f".{path.stem}.partial.mp4")  # OpenCV goes by the ending
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with VideoFile(path, rate) as video:
         for number in numbers:
             labels, metres = folder.picture("labels", number), folder.picture("depth", number) / np.float32(1000)
             depth = depth_colours(np.where(metres > 0, metres, np.nan).astype(np.float32), near, far)
@@ -41,25 +38,7 @@ def write_video(path: Path, folder: RenderFolder, numbers: Sequence[int], rate: 
             strip = np.concatenate([_enlarged(part, times) for part in parts], axis=1)
             if legend is None:
                 legend = legend_strip(folder.label_space, _present(folder, numbers), strip.shape[1])
-            frame = _even(np.concatenate([strip, legend], axis=0))
-            if writer is None:
-                size = (frame.shape[1], frame.shape[0])
-                writer = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
-                if not writer.isOpened():
-                    raise SrayError(
-                        ErrorCode.BAD_FILE,
-                        f"{path} cannot be written as MP4 of {size[0]}x{size[1]}; expected a writable folder, and an "
-                        "OpenCV with FFmpeg (opencv-python-headless has it)",
-                    )
-            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        if writer is not None:
-            writer.release()
-            writer = None
-            partial.replace(path)
-    finally:
-        if writer is not None:
-            writer.release()
-        partial.unlink(missing_ok=True)
+            video.write(np.concatenate([strip, legend], axis=0))
 
 
 def legend_strip(space: LabelSpace, present: Sequence[int], width: int) -> Picture:
@@ -101,10 +80,3 @@ def _depth_range(folder: RenderFolder, numbers: Sequence[int]) -> tuple[float, f
 
 def _enlarged(picture: Picture, times: int) -> Picture:
     return picture.repeat(times, axis=0).repeat(times, axis=1)
-
-
-def _even(picture: Picture) -> Picture:
-    """The codec takes even sizes only."""
-    height, width = picture.shape[:2]
-    padded: Picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return padded

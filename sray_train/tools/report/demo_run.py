@@ -46,6 +46,18 @@ class RecordedView:
 
 
 @dataclass(frozen=True)
+class LookAround:
+    """What there is to look around in. Paths relative to the page."""
+
+    still: str
+    """A view from where no camera was."""
+    scene: str
+    """The map as a page that needs no server."""
+    command: str
+    """What opens the viewer."""
+
+
+@dataclass(frozen=True)
 class DemoRun:
     """What the demo played, received and measured."""
 
@@ -78,6 +90,8 @@ class DemoRun:
     """Seconds by what they were spent on."""
     facts: dict[str, str] = field(default_factory=dict)
     """Anything else worth a line on the page: size, quality, machine."""
+    look_around: LookAround | None = None
+    """None: nothing was saved to look around in."""
     caveats: tuple[str, ...] = ()
     """What a reader must know before believing the numbers."""
 

@@ -40,15 +40,6 @@ def confidence_colours(confidence: NDArray[np.float32], labels: NDArray[np.uint8
     return _painted(np.clip(np.nan_to_num(confidence), 0, 1), "magma", labels != VOID)
 
 
-def up_of(world_from_camera: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Against gravity, from poses (frames, 4, 4): cameras are held upright on average, and maps have upright axes."""
-    mean = -world_from_camera[:, :3, 1].mean(0)
-    axis = int(np.abs(mean).argmax())
-    up = np.zeros(3, np.float32)
-    up[axis] = np.sign(mean[axis])
-    return up
-
-
 def write_picture(path: Path, picture: Picture) -> None:
     """As PNG. Raises SrayError(BAD_FILE) if it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,1 @@
+"""viewer: looking around in what a mapper maps, from a browser."""

@@ -1,0 +1,345 @@
+"""The viewer and a running mapper: what it hears and asks for, a mapper that starts again, the node as a process."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+import torch
+from conftest import PlaneScene
+from launch_process import launching, parameters
+from mapper_process import MapperProcess
+from mapper_views import SETTINGS as EXACT
+from mapper_views import Oracle, as_heard, as_started, pose_of
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from ros_listener import Listener
+from viewer_fixtures import needs_viser
+
+from sray.camera import Camera
+from sray.errors import ErrorCode, SrayError
+from sray.frames import Frame
+from sray.label_space import VOID
+from sray.viewing.source import Settings
+from sray_ros.viewer.source import MapperSource
+
+pytestmark = pytest.mark.ros
+SETTINGS: dict[str, Any] = dict(EXACT)
+
+
+def until(condition: Callable[[], object], seconds: float = 120) -> bool:
+    """Who spins is another thread."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return bool(condition())
+
+
+class Spun:
+    """A source with a node of its own, spun by a thread."""
+
+    def __init__(self, domain: int) -> None:
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=domain)
+        self._node = Node("looker", context=self._context)
+        self.source = MapperSource(self._node, "/semantic_mapper")
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._is_open = True
+        self._thread = threading.Thread(target=self._spin)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        while self._is_open:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        self.source.close()
+        self._is_open = False
+        self._thread.join()
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+
+@pytest.fixture(scope="module")
+def spun(process: MapperProcess) -> Iterator[Spun]:
+    made = Spun(process.listener.domain)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def source(spun: Spun, mapper: MapperProcess) -> Iterator[MapperSource]:
+    """Of the active mapper, which holds nothing."""
+    assert until(lambda: spun.source.status().is_alive and not spun.source.keyframes()), spun.source.status()
+    yield spun.source
+    assert mapper.set(**as_started(SETTINGS)) == ""
+
+
+@pytest.fixture
+def camera(plane_scene: PlaneScene) -> Camera:
+    asked = plane_scene.camera((0.05, 0.02, 0.0), yaw_degrees=3.0)
+    return as_heard(asked, pose_of(asked))
+
+
+def fed(source: MapperSource, mapper: MapperProcess, frames: list[Frame]) -> None:
+    """The mapper has these keyframes, and the source knows."""
+    mapper.send_in_lockstep(frames)
+    assert until(lambda: len(source.keyframes()) == len(frames) and len(source.map()) > 0), source.status()
+
+
+@pytest.mark.shows("viewer", "viewer ~/label/info", "viewer ~/map", "viewer ~/keyframes", "viewer ~/keyframe/image")
+def test_it_shows_what_the_mapper_holds(source: MapperSource, mapper: MapperProcess, frames: list[Frame]) -> None:
+    fed(source, mapper, frames)
+    assert source.label_space.names == ("red", "green", "blue")
+    assert source.voxel_size == 0.05
+    assert [keyframe.number for keyframe in source.keyframes()] == [each.id for each in mapper.keyframes()]
+    assert until(lambda: torch.equal(source.keyframes()[0].camera.intrinsics, frames[0].camera.intrinsics)), (
+        "the mapper has told its camera's calibration"
+    )
+    for keyframe, frame in zip(source.keyframes(), frames, strict=True):
+        torch.testing.assert_close(keyframe.camera.world_from_camera, frame.camera.world_from_camera)
+        picture = source.picture(keyframe.number)
+        assert picture is not None and torch.equal(picture, frame.image)
+    cloud = source.map()
+    assert set(np.unique(cloud.labels)) <= {0, 1, 2}
+    assert float(np.median(cloud.points[:, 2])) > 0.5
+    assert "5 keyframes" in source.status().text
+
+
+def test_it_asks_for_views_and_they_are_the_mappers_own(
+    source: MapperSource, mapper: MapperProcess, frames: list[Frame], camera: Camera, data_dir: Path, model_file: Path
+) -> None:
+    fed(source, mapper, frames)
+    answer = source.render(camera)
+    expected = Oracle(mapper, data_dir, model_file).render(answer.sources, camera)
+    assert torch.equal(answer.view.labels, expected.labels)
+    torch.testing.assert_close(answer.view.depth, expected.depth, equal_nan=True)
+    torch.testing.assert_close(answer.view.confidence, expected.confidence)
+    assert torch.equal(answer.view.coverage, expected.coverage)
+    assert float((answer.view.color - expected.color).abs().max()) <= 0.5 / 255 + 1e-6
+
+
+def test_a_keyframe_is_not_rendered_from_itself_when_it_is_compared(
+    source: MapperSource, mapper: MapperProcess, frames: list[Frame]
+) -> None:
+    fed(source, mapper, frames)
+    own = source.keyframes()[2]
+    assert own.number in source.render(own.camera).sources
+    assert own.number not in source.render(own.camera, own=own).sources
+
+
+def test_a_view_that_is_not_wanted_any_more_is_canceled_at_once(
+    source: MapperSource, mapper: MapperProcess, frames: list[Frame], camera: Camera
+) -> None:
+    fed(source, mapper, frames)
+    large = camera.resized(40 * camera.width, 40 * camera.height)
+    begun = time.monotonic()
+    with pytest.raises(SrayError) as refusal:
+        source.render(large, canceled=lambda: time.monotonic() > begun + 0.3)
+    assert refusal.value.code is ErrorCode.CANCELED
+    assert len(source.render(camera).sources) == 5, "the mapper is free again"
+
+
+def test_what_the_mapper_refuses_is_told(source: MapperSource, mapper: MapperProcess, camera: Camera) -> None:
+    with pytest.raises(SrayError) as refusal:
+        source.render(camera)
+    assert refusal.value.code is ErrorCode.NO_KEYFRAMES
+    with pytest.raises(SrayError) as refusal:
+        source.save_map("../elsewhere")
+    assert refusal.value.code is ErrorCode.BAD_FILE
+
+
+def test_settings_are_the_mappers_parameters(
+    source: MapperSource, mapper: MapperProcess, frames: list[Frame], camera: Camera
+) -> None:
+    fed(source, mapper, frames)
+    assert source.settings() == Settings("fast")
+    before = source.status().revision
+    source.change(Settings("high", 0.0, 1.0))
+    assert (source.render(camera).view.labels == VOID).all()
+    assert source.status().revision > before
+    with pytest.raises(SrayError, match="render.min_confidence"):
+        source.change(Settings("high", 0.0, 2.0))
+    assert source.settings() == Settings("high", 0.0, 1.0), "what was refused has not been taken"
+
+
+def test_sessions_and_maps_are_saved_on_the_mappers_machine(
+    source: MapperSource, mapper: MapperProcess, frames: list[Frame], data_dir: Path
+) -> None:
+    fed(source, mapper, frames)
+    assert "5 keyframes" in source.save_session("seen") and (data_dir / "seen.safetensors").is_file()
+    assert "points in" in source.save_map("seen") and (data_dir / "seen.ply").is_file()
+
+
+@pytest.mark.shows("viewer ~/handled", "viewer /tf", "viewer /tf_static")
+def test_the_running_camera_is_where_tf_says(source: MapperSource, mapper: MapperProcess, frames: list[Frame]) -> None:
+    fed(source, mapper, frames)
+
+    def is_there() -> bool:
+        camera = source.running_camera()
+        return camera is not None and torch.allclose(
+            camera.world_from_camera, frames[-1].camera.world_from_camera, atol=1e-5
+        )
+
+    assert until(is_there), source.running_camera()
+
+
+@pytest.mark.slow
+@pytest.mark.shows("viewer ~/fine_tune/status")
+def test_the_mapper_is_taught_and_told_to_go_back(
+    source: MapperSource, mapper: MapperProcess, frames: list[Frame], camera: Camera
+) -> None:
+    """From the pictures alone a random model learns little: whether it takes over or not, the viewer says so."""
+    fed(source, mapper, frames)
+    model = source.status().text
+    source.tune(30, 120.0)
+    assert until(lambda: source.tuning().state == "running" and source.tuning().losses, 120), source.tuning()
+    assert until(lambda: source.tuning().state != "running", 240)
+    told = source.tuning()
+    assert told.state in ("accepted", "rejected"), told
+    assert told.losses[-1][0] == 30
+    if told.state == "accepted":
+        assert until(lambda: source.tuning().can_go_back)
+        assert until(lambda: source.status().text != model)
+        source.use_model("before")
+        assert until(lambda: source.status().text == model)
+        assert source.tuning().can_go_on
+
+
+@pytest.mark.fault(
+    "a mapper that a viewer looks at ends, and starts again",
+    code="STALE",
+    says="does not answer",
+    recovery="the page keeps what it showed, says so, and shows the new mapper's map as soon as there is one",
+)
+def test_a_mapper_that_starts_again_is_found_again(
+    listener: Listener, model_file: Path, tmp_path: Path, frames: list[Frame], camera: Camera
+) -> None:
+    parameters = {"model.path": model_file, "data_dir": tmp_path, **SETTINGS}
+    first = MapperProcess(listener, **parameters)
+    spun = Spun(listener.domain)
+    try:
+        source = spun.source
+        first.start_over()
+        fed(source, first, frames)
+        revision = source.status().revision
+        first.process.kill()
+        first.process.wait()
+        with pytest.raises(SrayError, match="does not answer") as refusal:
+            source.render(camera, canceled=lambda: not source.status().is_alive)
+            source.render(camera)
+        assert refusal.value.code in (ErrorCode.STALE, ErrorCode.CANCELED)
+        assert until(lambda: not source.status().is_alive, 60)
+        assert "does not answer" in source.status().text
+        assert len(source.keyframes()) == len(frames), "what it said last is still shown"
+        again = MapperProcess(listener, **parameters)
+        again.start_over()
+        assert until(lambda: source.status().is_alive and not source.keyframes(), 60)
+        assert len(source.map()) == 0 and source.status().revision > revision
+        again.send_in_lockstep(frames[:4], 500.0)
+        assert until(lambda: len(source.keyframes()) == 4 and len(source.map()) > 0)
+        assert len(source.render(camera).sources) == 4
+    finally:
+        spun.close()
+
+
+# --- the node as a process
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@needs_viser
+@pytest.mark.shows("viewer mapper", "viewer host", "viewer port")
+def test_the_node_serves_a_page_and_ends_in_order(listener: Listener, free_port: int) -> None:
+    """Without a mapper too: it may start later."""
+    viewer = listener.start("sray_ros.viewer.node", port=free_port, mapper="robot/mapper")
+
+    def page() -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{free_port}", timeout=5) as answer:
+                return str(answer.read(200_000).decode())
+        except OSError:
+            return ""
+
+    assert listener.until(lambda: page() or viewer.poll() is not None, 150)
+    assert "<title>" in page()
+    addresses = [info.node_name for info in listener.node.get_subscriptions_info_by_topic("/robot/mapper/map")]
+    assert addresses == ["viewer"]
+    output = listener.end(viewer, signal.SIGINT)
+    assert f"http://localhost:{free_port}" in output
+    assert page() == ""
+
+
+@needs_viser
+@pytest.mark.fault(
+    "the viewer's port is taken by another program",
+    code="BUSY",
+    says="is taken by another program",
+    recovery="the viewer ends with exit status 1; mapping goes on; viewer_port:= gives another",
+)
+def test_a_port_that_is_taken_ends_the_node_with_the_remedy(listener: Listener) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, output = listener.finish(listener.start("sray_ros.viewer.node", port=port), 150)
+    assert status == 1
+    assert f"port {port} of 127.0.0.1 is taken by another program" in output and "give another port" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.fault(
+    "viser is not installed where a viewer is started",
+    code="BAD_FILE",
+    says="is not installed",
+    recovery="the viewer ends with exit status 1, naming pip install 'sray_ros[viewer]'",
+)
+def test_without_viser_the_node_says_what_to_install(listener: Listener, tmp_path: Path) -> None:
+    (tmp_path / "viser.py").write_text("raise ModuleNotFoundError('no viser', name='viser')\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+        status, output = listener.finish(listener.start("sray_ros.viewer.node", port=0), 150)
+    assert status == 1
+    assert "pip install 'sray_ros[viewer]'" in output and "Traceback" not in output
+
+
+@needs_viser
+@pytest.mark.slow
+@pytest.mark.shows("launch viewer", "launch viewer_port", "launch viewer_host")
+def test_the_launch_file_starts_it_and_mapping_goes_on_when_it_ends(
+    listener: Listener, tmp_path: Path, model_file: Path, free_port: int
+) -> None:
+    log = tmp_path / "launch.log"
+    with launching(listener, log) as start:
+        start(
+            namespace="robot", model=model_file, viewer="true", viewer_port=free_port, viewer_host="127.0.0.1",
+            use_sim_time="false",
+        )  # fmt: skip
+        assert listener.until(lambda: "look around in /robot/semantic_mapper" in log.read_text(), 120), log.read_text()
+        assert f"http://localhost:{free_port}" in log.read_text()
+        assert parameters(listener, "/robot/viewer", "host", "port") == ["127.0.0.1", free_port]
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", free_port)) == 0
+        (pid,) = re.findall(r"\[viewer-\d+\]: process started with pid \[(\d+)\]", log.read_text())
+        os.kill(int(pid), signal.SIGINT)
+        assert listener.until(lambda: "Mapping goes on without it" in log.read_text(), 60), log.read_text()
+        assert parameters(listener, "/robot/semantic_mapper", "map_frame") == ["map"]
