@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sray_train.data.rooms import beds, clutter, fixtures, lamps, seating, storage, tables
+from sray_train.data.rooms import beds, fixtures, lamps, screens, seating, storage, tables
 from sray_train.data.rooms.placement import Builder, RoomInProgress
 from sray_train.data.rooms.scene import Footprint
 
@@ -108,11 +108,11 @@ def _television(room: RoomInProgress) -> None:
     if stand and behind and rng.random() < 0.3:
         width = float(rng.uniform(0.7, 1.5))
         bottom = float(rng.uniform(1.0, 1.3))
-        if room.hang(clutter.wall_television(rng, room.builder.materials, width, bottom), *behind, 0.03):
+        if room.hang(screens.wall_television(rng, room.builder.materials, width, bottom), *behind, 0.03):
             return
     if stand:
         top = next(surface for below, surface in room.tops if below is stand)
-        if any(room.put_on(stand, top, (clutter.television,), 1) for _ in range(6)):
+        if any(room.put_on(stand, top, (screens.television,), 1) for _ in range(6)):
             room.tops.remove((stand, top))
 
 
