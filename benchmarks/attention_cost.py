@@ -23,9 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sray.attention import AttentionVariant, CrossReprojectionAttention
 from sray.encoder import FEATURE_CHANNELS
+from sray_train.machine import device_name
 from sray_train.paper.study.commit import present_commit
 from sray_train.paper.study.record import METRICS, Record, add_records
-from sray_train.tools.bench.run import device_name
 
 RAYS, SAMPLES, VIEWS = 1024, 64, 8
 FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]

@@ -19,8 +19,8 @@ from tuning_curves import curve_records, curves_of, draw, say, tuning_curve
 from sray.checkpoint import load_checkpoint
 from sray.finetune_config import FineTuneConfig, Mode
 from sray_train.data.catalog import load_scenes
+from sray_train.data.config import DataConfig
 from sray_train.data.view_split import split_views
-from sray_train.learn.config import DataConfig
 from sray_train.paper.study.record import Record, add_records
 
 VARIANTS: dict[Mode, str] = {"full": "shipped", "heads": "shipped_heads"}

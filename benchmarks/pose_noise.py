@@ -29,8 +29,8 @@ from sray.field import SemanticField
 from sray.frames import Frame
 from sray.render_config import RenderConfig
 from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.config import DataConfig
 from sray_train.data.scene import Scene
-from sray_train.learn.config import DataConfig
 from sray_train.learn.systems import load_checkpoint
 from sray_train.records import write_record
 from sray_train.score.evaluate import Query, evaluate, spread_queries

@@ -31,9 +31,10 @@ from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.finetune_config import FineTuneConfig
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
 from sray_train.data.catalog import load_scenes
+from sray_train.data.config import DataConfig
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit, split_views
-from sray_train.learn.config import DataConfig, TrainConfig, load_config
+from sray_train.learn.config import TrainConfig, load_config
 from sray_train.learn.finetune.from_scratch import new_checkpoint, scratch_config
 from sray_train.learn.finetune.relabelled import relabelled
 from sray_train.paper.study.record import Record, add_records

@@ -22,10 +22,10 @@ from sray.finetune_config import FineTuneConfig
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
 from sray_train.learn.finetune.scene_tuning import TuningPlan, make_tuner
+from sray_train.machine import device_name
 from sray_train.paper.study.commit import present_commit
 from sray_train.paper.study.record import Record, metrics_of, read_records
 from sray_train.score.evaluate import evaluate, split_queries
-from sray_train.tools.bench.run import device_name
 
 Row = dict[str, Any]
 SCORES = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sray.label_space import LABEL_SPACES
-from sray_train.learn.config import LabelIds
+from sray_train.data.config import LabelIds
 from sray_train.records import refuse_existing, write_record
 from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
 from sray_train.tools.bags.check import check_bag

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import torch
 
 from sray.checkpoint import load_checkpoint
 from sray.encoder import LEAST_SIDE
@@ -17,8 +13,9 @@ from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
 from sray_train.cli.options import check_options
 from sray_train.data.catalog import load_scenes
+from sray_train.data.config import DataConfig
 from sray_train.data.rooms import parse_seeds
-from sray_train.learn.config import DataConfig
+from sray_train.machine import Device, chosen_device, use_threads
 from sray_train.tools.bench.report import table
 from sray_train.tools.bench.run import IMAGE, BenchPlan, run_bench
 
@@ -46,7 +43,7 @@ class Bench:
     """Measure peak memory, each in a process of its own."""
     scaling: bool = True
     """Measure cost against resolution, views, samples, keyframes."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     threads: int = 0
     """Torch threads; 0 takes all cores."""
     json: Path = Path("results/bench.json")
@@ -72,8 +69,8 @@ class Bench:
         if self.json.exists() and not self.overwrite:
             raise SrayError(ErrorCode.BAD_FILE, f"{self.json} exists; pass --overwrite or another --json")
         began = time.monotonic()
-        torch.set_num_threads(self.threads or os.cpu_count() or 1)
-        device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        use_threads(self.threads)
+        device = chosen_device(self.device)
         checkpoint = load_checkpoint(self.checkpoint)
         if checkpoint.label_space.names != ROOMS.names:
             raise SrayError(

@@ -13,7 +13,7 @@ from rich.progress import Progress, TaskID
 
 from sray.errors import SrayError
 from sray.label_space import LABEL_SPACES
-from sray_train.learn.config import LabelIds
+from sray_train.data.config import LabelIds
 from sray_train.records import refuse_existing, write_record
 from sray_train.tools.data_check.check import CheckResult, check_recording
 from sray_train.tools.data_check.folder_checks import unopened

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from rich.console import Console
 from torch import Tensor
 
@@ -19,11 +17,13 @@ from sray.render_config import RenderConfig
 from sray.segmentation.between_spaces import projection, same_classes
 from sray_train.cli.options import check_options
 from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.config import DataConfig, LabelIds
 from sray_train.data.labelled_pictures import FX_OVER_WIDTH, LabelledPictures
 from sray_train.data.rooms import parse_seeds
 from sray_train.data.scene import Scene
-from sray_train.learn.config import DataConfig, EvaluationConfig, LabelIds, Quality, TrainConfig, load_config
+from sray_train.learn.config import EvaluationConfig, Quality, TrainConfig, load_config
 from sray_train.learn.systems import load_checkpoint
+from sray_train.machine import Device, chosen_device, use_threads
 from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.paper.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
 from sray_train.records import refuse_existing, write_record
@@ -79,7 +79,7 @@ class Evaluate:
     """Near and far of the scenes, metres; None: their own."""
     lpips: bool = False
     """Fetch the weights of LPIPS if they are not on this machine. Without, it is given where they are."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     threads: int = 0
     """Torch threads; 0 takes all cores."""
     json: Path = Path("results/evaluation.json")
@@ -111,11 +111,11 @@ class Evaluate:
         for path, option in ((self.json, "--json"), (self.report, "--report")):
             if path is not None:
                 refuse_existing(path, option, overwrite=self.overwrite)
-        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        use_threads(self.threads)
         checkpoint = load_checkpoint(self.checkpoint)
         space = LABEL_SPACES[self.label_space] if self.label_space else checkpoint.label_space
         table = None if same_classes(checkpoint.label_space, space) else projection(checkpoint.label_space, space)
-        checkpoint.model.to("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        checkpoint.model.to(chosen_device(self.device))
         console = Console()
         if self.pictures is not None:
             network = NetworkLabels(checkpoint.model, table)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 
 from sray.checkpoint import Checkpoint, load_checkpoint
@@ -16,10 +14,12 @@ from sray.label_space import LABEL_SPACES
 from sray.model import SemanticRay
 from sray_train.cli.options import check_options
 from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.config import DataConfig
 from sray_train.data.rooms import parse_seeds
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import split_views
-from sray_train.learn.config import DataConfig, Quality, load_config
+from sray_train.learn.config import Quality, load_config
+from sray_train.machine import use_threads
 from sray_train.paper.figures.comparison import Gallery
 from sray_train.paper.figures.comparison_sections import comparison_sections, shown_classes
 from sray_train.paper.figures.contenders import S_RAY, Gap, StudyFolder
@@ -69,7 +69,7 @@ class Figures:
 
     def main(self) -> None:
         refuse_existing(self.output / PAGE, "--output", overwrite=self.overwrite)
-        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        use_threads(self.threads)
         checkpoint: Checkpoint[SemanticRay] = load_checkpoint(self.checkpoint)
         space = checkpoint.label_space
         scenes = self.chosen(self.data(checkpoint), space)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,10 +17,11 @@ from sray.finetune_config import FineTuneConfig
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray_train.cli.options import check_options
 from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.config import DataConfig, LabelIds
 from sray_train.data.rooms import parse_seeds
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import PAPER_COUNTS, ViewSplit, split_views, spread_views, with_others
-from sray_train.learn.config import DataConfig, LabelIds, TrainConfig, load_config
+from sray_train.learn.config import TrainConfig, load_config
 from sray_train.learn.finetune.curve import draw_tuning_curve
 from sray_train.learn.finetune.from_scratch import new_checkpoint, scratch_config
 from sray_train.learn.finetune.scene_tuning import (
@@ -36,6 +36,7 @@ from sray_train.learn.finetune.watch import Watch, say_tuned
 from sray_train.learn.interruption import interruption
 from sray_train.learn.systems import load_checkpoint
 from sray_train.learn.training.allocator import keep_freed_memory
+from sray_train.machine import Device, chosen_device, use_threads
 from sray_train.records import refuse_existing, with_nulls, write_record
 
 SHIPPED = Path("models/sray_rooms.safetensors")
@@ -104,7 +105,7 @@ class Finetune:
     """Frames of a scene to choose from; None: 24 of a room, and a recording thinned to 100. 0: all of a recording."""
     bounds: tuple[float, float] | None = None
     """Near and far of the scenes, metres; None: their own."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     threads: int = 0
     """Torch threads; 0 takes all cores."""
     json: Path = Path("results/finetune.json")
@@ -168,7 +169,7 @@ class Finetune:
             if path is not None:
                 refuse_existing(path, option, overwrite=self.overwrite)
         keep_freed_memory()
-        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        use_threads(self.threads)
         space, plan, start_of = self.start()
         scenes = chosen_scenes(self.data(space), space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds)
         splits = [self.frames_of(scene) for scene in scenes]  # all, before time is spent on one
@@ -178,7 +179,7 @@ class Finetune:
         console = Console(highlight=False, soft_wrap=True)
         if (made_by := self.labels()["score"]["made_by"]) is not None:
             console.print(f"note: scores are on labels that {made_by} made; --truth scores on ground truth")
-        device = "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+        device = chosen_device(self.device)
         starts: list[Checkpoint] = []
         tuned: list[TunedScene] = []
         with interruption() as interrupted:

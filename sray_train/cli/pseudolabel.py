@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import torch
 import tyro
 
 from sray.label_space import LABEL_SPACES
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
 from sray_train.cli.options import check_options
+from sray_train.data.config import LabelIds
 from sray_train.data.scannet import open_folder
-from sray_train.learn.config import LabelIds
 from sray_train.learn.interruption import interruption
 from sray_train.learn.pseudolabels.folder import PseudoLabelFolder
 from sray_train.learn.pseudolabels.labelling import label_recording, say_labelled
+from sray_train.machine import Device, chosen_device, use_threads
 from sray_train.records import write_record
 
 
@@ -41,7 +39,7 @@ class PseudoLabel:
     """What the recording's own label pictures hold, which score the new ones: NYU40 ids, or raw ScanNet ids."""
     copy: bool = False
     """Copy pictures, depth and poses instead of linking to them."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     threads: int = 0
     """Torch threads; 0 takes all cores."""
 
@@ -53,12 +51,12 @@ class PseudoLabel:
         check_options(self)
 
     def main(self) -> None:
-        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        use_threads(self.threads)
         label_space = LABEL_SPACES[self.label_space]
         recording = open_folder(self.sequence, label_space, self.label_ids)
         mapping = load_mapping(self.mapping, label_space)  # before a model is fetched
         pretrained = load_pretrained(self.model)
-        device = "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+        device = chosen_device(self.device).type
         segmenter = Segmenter(pretrained, mapping, self.threshold, device)
         folder = PseudoLabelFolder(self.output or Path("results/pseudolabels") / recording.name, recording)
         folder.prepare(segmenter, copy=self.copy)

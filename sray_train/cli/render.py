@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import track
 
@@ -19,10 +17,12 @@ from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.render_config import RenderConfig
 from sray_train.cli.options import check_options
 from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.config import DataConfig
 from sray_train.data.rooms import parse_seeds
 from sray_train.data.scene import Scene
-from sray_train.learn.config import DataConfig, Quality
+from sray_train.learn.config import Quality
 from sray_train.learn.systems import load_checkpoint
+from sray_train.machine import Device, chosen_device, use_threads
 from sray_train.tools.rendering.camera_path import PathRenderer, Stop, fly_through, recorded_path
 from sray_train.tools.rendering.path_video import write_video
 from sray_train.tools.rendering.render_folder import RenderFolder
@@ -70,7 +70,7 @@ class Render:
     """Frames a scene: a room is recorded from so many places (24), a recording thinned to so many (0: all of them)."""
     bounds: tuple[float, float] | None = None
     """Near and far of the scene, metres; None: its own."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     threads: int = 0
     """Torch threads; 0 takes all cores."""
     overwrite: bool = False
@@ -89,7 +89,7 @@ class Render:
         check_options(self)
 
     def main(self) -> None:
-        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        use_threads(self.threads)
         checkpoint = load_checkpoint(self.checkpoint)
         data = DataConfig(width=self.width, height=self.height)
         if checkpoint.label_space.name in LABEL_SPACES:
@@ -99,7 +99,7 @@ class Render:
         scenes = chosen_scenes(
             data, checkpoint.label_space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds
         )
-        device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        device = chosen_device(self.device)
         field = SemanticField(checkpoint.model.to(device), RenderConfig.preset(self.quality))
         for scene in scenes:
             self._render(field, checkpoint, scene)

@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import torch
 from rich.console import Console
 
 from sray.errors import ErrorCode, SrayError
 from sray_train.cli.options import check_options
+from sray_train.machine import Device, chosen_device
 from sray_train.paper.study.commit import present_commit
 from sray_train.paper.study.job import Job, Stopped
 from sray_train.paper.study.jobs import jobs, left
@@ -40,7 +39,7 @@ class StudyCommand:
     """The file of records; default benchmarks/results/<name of the config>.json."""
     only: tuple[str, ...] = ()
     """Of these variants alone."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     max_hours: float = math.inf
     """Stop (and save) after this long."""
     list: bool = False
@@ -58,7 +57,7 @@ class StudyCommand:
             raise SrayError(ErrorCode.BAD_FILE, f"--only {strange[0]}: {self.config} has {', '.join(study.variants)}")
         folder = self.run_folder or Path("results/studies") / self.config.stem
         results = self.results or Path("benchmarks/results") / f"{self.config.stem}.json"
-        device = torch.device("cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu")
+        device = chosen_device(self.device)
         planned = [job for job in jobs(study, folder, device) if not self.only or job.variant.name in self.only]
         console = Console(highlight=False, soft_wrap=True)
         ends = time.monotonic() + self.max_hours * 3600

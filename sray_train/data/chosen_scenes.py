@@ -13,6 +13,7 @@ from sray.label_space import LABEL_SPACES, VOID, LabelSpace
 from sray.segmentation.between_spaces import same_classes
 from sray.sequence import Sequence, label_folder
 from sray_train.data.catalog import OPEN, load_scenes
+from sray_train.data.config import DataConfig
 from sray_train.data.label_pictures import LabelPictures
 from sray_train.data.layouts import layout_of
 from sray_train.data.recording import bad_file
@@ -20,7 +21,6 @@ from sray_train.data.replica import SEQUENCES, ReplicaRecording
 from sray_train.data.scannet import open_scannet
 from sray_train.data.scene import Recording, Scene, fitting_size
 from sray_train.data.sens import SensRecording
-from sray_train.learn.config import DataConfig
 
 LOOKED_AT = 12
 """Label pictures that say whether a recording and a checkpoint speak of the same classes."""

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from sray.camera import Camera
 from sray.frames import Frame, nearest_exact
 from sray.label_space import LabelSpace
+from sray_train.data.config import LabelIds
 from sray_train.data.label_pictures import LabelPictures
 from sray_train.data.recording import bad_file, read_picture
 from sray_train.data.scannet import nyu40_table
-from sray_train.learn.config import LabelIds
 
 COLOUR_FOLDERS = ("colour", "color")
 LABEL_FOLDERS = ("label40", "label", "label-filt")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sray.errors import SrayError
 from sray_train.data.colmap import model_folder
+from sray_train.data.config import Dataset
 from sray_train.data.recording import bad_file
-from sray_train.learn.config import Dataset
 
 
 def _has(*names: str) -> Callable[[Path], bool]:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from sray.errors import SrayError
 from sray.label_space import LabelSpace
 from sray.sequence import Sequence, label_folder
+from sray_train.data.config import LabelIds
 from sray_train.data.label_pictures import LabelPictures
 from sray_train.data.recording import bad_file
 from sray_train.data.sens import SensRecording
-from sray_train.learn.config import LabelIds
 
 TABLE = "scannetv2-labels.combined.tsv"
 LARGEST_NYU40 = 40

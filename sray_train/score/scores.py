@@ -13,7 +13,7 @@ from sray.label_space import VOID, LabelSpace
 from sray.metrics import NO_DEPTH, ConfusionMatrix, DepthScores, depth_scores, psnr
 from sray_train.score.image_quality import Lpips, ssim
 from sray_train.score.surfaces import RenderedMap, SurfaceScores
-from sray_train.tools.bench.scores import ViewScore, miou_interval
+from sray_train.score.view_scores import ViewScore, miou_interval
 
 
 @dataclass(frozen=True)

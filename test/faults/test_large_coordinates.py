@@ -203,7 +203,7 @@ def test_a_session_with_an_impossible_origin_is_refused(
 
 def test_a_scene_of_training_is_taken_relative_to_its_origin(plane_scene: PlaneScene, tmp_path: Path) -> None:
     from sray_train.data.catalog import load_scenes
-    from sray_train.learn.config import DataConfig
+    from sray_train.data.config import DataConfig
 
     writer = SequenceWriter(tmp_path / "far", ROOMS)
     for index in range(4):

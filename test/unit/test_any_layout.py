@@ -15,7 +15,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.label_space import NYU40, VOID, LabelSpace
 from sray_train.data.catalog import EXPECTED
 from sray_train.data.chosen_scenes import chosen_scenes
-from sray_train.learn.config import DataConfig
+from sray_train.data.config import DataConfig
 
 K = pinhole(48, 36, 24)
 DATA = DataConfig(width=24, height=18, frames=0)

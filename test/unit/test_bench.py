@@ -24,6 +24,7 @@ from sray.model import RayOutput, SemanticRay, SemanticRayConfig
 from sray.rays import SampleCounts
 from sray_train.cli import main
 from sray_train.data.scene import Scene
+from sray_train.score.view_scores import ViewScore, miou_interval, strict_miou
 from sray_train.tools.bench import levels as bench_levels
 from sray_train.tools.bench import run as bench_run
 from sray_train.tools.bench.flops import cra_flops, ray_flops
@@ -35,7 +36,6 @@ from sray_train.tools.bench.report import table
 from sray_train.tools.bench.run import BenchPlan, run_bench
 from sray_train.tools.bench.scaling import crowd
 from sray_train.tools.bench.scenes import bench_views
-from sray_train.tools.bench.scores import ViewScore, miou_interval, strict_miou
 from sray_train.tools.bench.timing import matmul_rate
 
 SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))

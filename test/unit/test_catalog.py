@@ -18,9 +18,10 @@ from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray_train.cli.train import Train
 from sray_train.data.catalog import EXPECTED, OPEN, load_scenes, recordings, refuse_leaks
+from sray_train.data.config import DataConfig
 from sray_train.data.named_splits import load_splits, scene_names
 from sray_train.data.scene import fitting_size
-from sray_train.learn.config import DataConfig, EncoderStage, TrainConfig, load_config
+from sray_train.learn.config import EncoderStage, TrainConfig, load_config
 from sray_train.learn.training.run import check_scenes
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -29,8 +29,8 @@ from sray.sequence import Sequence, SequenceWriter
 from sray_train.cli import main
 from sray_train.cli.evaluate import Evaluate
 from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.data.config import DataConfig
 from sray_train.data.scene import Scene
-from sray_train.learn.config import DataConfig
 from sray_train.records import with_nulls, write_record
 from sray_train.score.evaluate import Query, evaluate, render_queries, spread_queries
 from sray_train.score.scores import Scoreboard

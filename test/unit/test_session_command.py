@@ -24,7 +24,7 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import Sequence
 from sray_train.cli import main
 from sray_train.data.catalog import load_scenes
-from sray_train.learn.config import DataConfig
+from sray_train.data.config import DataConfig
 
 
 def frame_of(number: int) -> Frame:

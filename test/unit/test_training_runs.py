@@ -26,7 +26,8 @@ from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import SequenceWriter
 from sray_train.data.catalog import load_scenes
-from sray_train.learn.config import DataConfig, EncoderStage, RayStage, TrainConfig, load_config
+from sray_train.data.config import DataConfig
+from sray_train.learn.config import EncoderStage, RayStage, TrainConfig, load_config
 from sray_train.learn.training.best_checkpoints import BestCheckpoints
 from sray_train.learn.training.encoder_stage import EncoderTraining
 from sray_train.learn.training.logbook import read_records

@@ -25,7 +25,6 @@ from sray.render_config import RenderConfig
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
 from sray_train.learn.finetune.relabelled import relabelled, with_own_labels
-from sray_train.paper.study.record import Setting
 from sray_train.score.evaluate import Query, elsewhere_queries, evaluate, split_queries
 from sray_train.score.scores import Evaluation
 
@@ -201,7 +200,7 @@ def _check_labelled(scene: Scene, teachers: list[Frame]) -> None:
 
 
 def tuning_record(
-    tuned: list[TunedScene], checkpoint: Checkpoint, plan: TuningPlan, setting: Setting = "finetuned"
+    tuned: list[TunedScene], checkpoint: Checkpoint, plan: TuningPlan, setting: str = "finetuned"
 ) -> dict[str, Any]:
     """The content of a JSON record of several scenes: scores of all their test frames together, and of each scene."""
     space = checkpoint.label_space

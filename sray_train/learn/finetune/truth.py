@@ -15,10 +15,10 @@ from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
 from sray.sequence import Sequence as Folder
+from sray_train.data.config import LabelIds
 from sray_train.data.scannet import open_scannet
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
-from sray_train.learn.config import LabelIds
 from sray_train.learn.finetune.relabelled import relabelled
 
 SHOWN = 6

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 import tyro
 from tqdm import tqdm
 
@@ -17,6 +15,7 @@ from sray_train.data.rooms import default_cache, parse_seeds
 from sray_train.learn.interruption import interruption
 from sray_train.learn.segmenter.pictures import RoomPictures
 from sray_train.learn.segmenter.training import SegmenterTrainer, SegmenterTraining
+from sray_train.machine import use_threads
 
 
 @dataclass
@@ -36,7 +35,7 @@ class Train:
     """Torch threads; 0 takes all cores."""
 
     def main(self) -> None:
-        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        use_threads(self.threads)
         pictures = self._pictures(self.training.seeds)
         trainer = SegmenterTrainer(self.training, self.run_folder, pictures)
         average: list[float] = []

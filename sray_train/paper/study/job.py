@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from sray.render_config import RenderConfig
+from sray_train.machine import device_name
 from sray_train.paper.study.commit import present_commit
 from sray_train.paper.study.folder import run_folder, trained_checkpoint
 from sray_train.paper.study.plan import Study, Variant
 from sray_train.paper.study.record import Record
-from sray_train.tools.bench.run import device_name
 
 
 class Stopped(Exception):

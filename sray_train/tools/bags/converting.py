@@ -9,9 +9,9 @@ from pathlib import Path
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import LABEL_SPACES
+from sray_train.data.config import LabelIds
 from sray_train.data.scannet import open_scannet
 from sray_train.data.scene import Recording
-from sray_train.learn.config import LabelIds
 from sray_train.tools.data_check.opening import Layout, open_recordings
 
 EARLIEST_NS = 1_000_000_000

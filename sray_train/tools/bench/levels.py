@@ -17,10 +17,11 @@ from sray.label_space import VOID
 from sray.model import RayOutput, SemanticRay
 from sray.rays import RayBundle
 from sray.sampling import ROOM_BOUNDS
+from sray_train.score.view_scores import ViewScore, mean_depth, mean_psnr, miou_interval, strict_miou
 from sray_train.tools.bench.flops import ray_flops
 from sray_train.tools.bench.reference import CHUNKS, GPU_CHUNKS, ReferenceRenderer
 from sray_train.tools.bench.scenes import BenchView
-from sray_train.tools.bench.scores import ViewScore, mean_depth, mean_psnr, miou_interval, score, strict_miou
+from sray_train.tools.bench.scores import score
 from sray_train.tools.bench.timing import matmul_rate, timed
 
 LEVELS = ("high", "balanced", "fast")

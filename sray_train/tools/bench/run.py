@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from sray.attention import AttentionVariant
 from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray_train.data.scene import Scene
+from sray_train.machine import device_name
 from sray_train.tools.bench.flops import cra_flops
 from sray_train.tools.bench.levels import LEVELS, compare
 from sray_train.tools.bench.memory import cra_memory, render_memory
@@ -80,19 +80,6 @@ def run_bench(
         scaling = Scaling(model, path, scenes[0], target, plan.views, plan.source_size, on_progress=on_progress)
         record["scaling"] = scaling.record()
     return record
-
-
-def device_name(device: torch.device) -> str:
-    """The GPU's name, or the processor's."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _add_memory(

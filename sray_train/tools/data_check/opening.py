@@ -9,11 +9,11 @@ from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.sequence import label_folder
 from sray_train.data.catalog import OPEN
+from sray_train.data.config import DataConfig, Dataset, LabelIds
 from sray_train.data.label_pictures import LabelPictures
 from sray_train.data.layouts import layout_of
 from sray_train.data.scannet import nyu40_table
 from sray_train.data.scene import Recording
-from sray_train.learn.config import DataConfig, Dataset, LabelIds
 from sray_train.tools.data_check.findings import Finding
 from sray_train.tools.data_check.folder_checks import open_whole_frames
 

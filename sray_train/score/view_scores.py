@@ -1,0 +1,75 @@
+"""Scores of single views, and how sure their mean is: a bootstrap over views, which were drawn, not over pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sray.metrics import NO_DEPTH, ConfusionMatrix, DepthScores
+
+REPLICATES = 1000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class ViewScore:
+    """One view, one renderer."""
+
+    counts: NDArray[np.int64]
+    """Of `ConfusionMatrix`."""
+    psnr: float
+    depth: DepthScores = NO_DEPTH
+
+
+def strict_miou(scores: Sequence[ViewScore]) -> float:
+    """Of all views together; NaN if nothing is labelled."""
+    return _miou(np.sum([one.counts for one in scores], axis=0))
+
+
+def mean_psnr(scores: Sequence[ViewScore]) -> float:
+    known = [one.psnr for one in scores if math.isfinite(one.psnr)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def mean_depth(scores: Sequence[ViewScore]) -> dict[str, float]:
+    """`depth_abs_rel`, `depth_within_1_25` and `depth_within_1_05`, means over the views that have true depth."""
+    found = {}
+    for name in ("abs_rel", "within_1_25", "within_1_05"):
+        known = [value for one in scores if math.isfinite(value := getattr(one.depth, name))]
+        found[f"depth_{name}"] = sum(known) / len(known) if known else math.nan
+    return found
+
+
+def miou_interval(
+    scores: Sequence[ViewScore], baseline: Sequence[ViewScore] | None = None, *, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of the strict mIoU; with a baseline (same views), of the difference to it.
+
+    Percentiles over replicates of the views, drawn with replacement; every call draws the same ones, so that a
+    difference is paired. Raises ValueError if the baseline has other views.
+    """
+    if baseline is not None and len(baseline) != len(scores):
+        raise ValueError(f"{len(scores)} views against a baseline of {len(baseline)}; expected the same views")
+    draws = np.random.default_rng(seed).integers(0, len(scores), (REPLICATES, len(scores)))
+    values = _replicates(scores, draws)
+    if baseline is not None:
+        values = values - _replicates(baseline, draws)
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.nanpercentile(values, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _replicates(scores: Sequence[ViewScore], draws: NDArray[np.int64]) -> NDArray[np.float64]:
+    counts = np.stack([one.counts for one in scores])
+    times = np.stack([np.bincount(draw, minlength=len(scores)) for draw in draws])  # (replicates, views)
+    return np.array([_miou(total) for total in np.tensordot(times, counts, 1)])
+
+
+def _miou(counts: NDArray[np.int64]) -> float:
+    matrix = ConfusionMatrix(counts.shape[0])
+    matrix.counts = counts
+    return matrix.strict().miou
