@@ -99,7 +99,7 @@ class Sequence:
                 skipped.setdefault("no pose file", []).append(number)
             elif not np.isfinite(pose := _read_matrix(path)).all():
                 skipped.setdefault("pose is not finite", []).append(number)
-            elif not _is_rigid(pose):
+            elif not is_rigid(pose):
                 skipped.setdefault("pose is no rotation and translation", []).append(number)
             else:
                 usable.append(number)
@@ -279,7 +279,10 @@ def _read_matrix(path: Path) -> NDArray[np.float64]:
     return matrix
 
 
-def _is_rigid(pose: NDArray[np.float64]) -> bool:
+def is_rigid(pose: NDArray[np.float64]) -> bool:
+    """Whether a recorded pose, (4, 4), is rotation and translation: neither scaled, nor mirrored, nor empty."""
+    if not np.isfinite(pose).all():
+        return False
     rotation = pose[:3, :3]
     # Text files round, trackers drift: two hundredths still is a rotation, a scaled or transposed pose is not.
     return bool(np.abs(rotation @ rotation.T - np.eye(3)).max() < 0.02 and np.linalg.det(rotation) > 0)

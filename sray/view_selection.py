@@ -133,3 +133,8 @@ def _frustum_points(target: Camera, bounds: Bounds) -> Float[Tensor, "points 3"]
     depths = near * (far / near) ** fractions
     directions = target.ray_directions(pixels)
     return (target.centre + depths[:, None, None] * directions).reshape(-1, 3)
+
+
+def evenly_spread(count: int, total: int) -> list[int]:
+    """Positions of `count` of `total` things in a row: the middles of as many equal parts. 2 of 8: [2, 6]."""
+    return [(2 * number + 1) * total // (2 * count) for number in range(count)]

@@ -31,6 +31,7 @@ from sray.model import SemanticRay
 from sray.own_labels import filled, own_labels
 from sray.remembered import remembered, taught_classes
 from sray.sampling import Bounds
+from sray.view_selection import evenly_spread
 
 Supervision = Literal["auto", "labels", "color"]
 
@@ -225,7 +226,7 @@ def is_labelled(frame: Frame) -> bool:
 def _spread(numbers: list[int]) -> list[int]:
     """Which of the keyframes that could judge do so: evenly over the time they were taken in."""
     count = min(MOST_HELD_OUT, max(1, round(HELD_OUT_SHARE * len(numbers))))
-    return [numbers[(2 * index + 1) * len(numbers) // (2 * count)] for index in range(count)]
+    return [numbers[position] for position in evenly_spread(count, len(numbers))]
 
 
 def shrunk(session: Session, width: int) -> Session:

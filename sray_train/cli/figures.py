@@ -12,6 +12,7 @@ from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import LABEL_SPACES
 from sray.model import SemanticRay
+from sray.view_selection import evenly_spread
 from sray_train.cli.options import check_options
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig
@@ -125,7 +126,7 @@ def shown_queries(scene: Scene, count: int) -> list[Query]:
     """So many of the test frames of the scene's split, spread evenly, each from the split's sources."""
     split = split_views(scene)
     queries = split_queries(scene, split)
-    return [queries[(2 * number + 1) * len(queries) // (2 * count)] for number in range(count)]
+    return [queries[position] for position in evenly_spread(count, len(queries))]
 
 
 def _learned_from(checkpoint: Checkpoint[Any], path: Path) -> DataConfig:

@@ -17,7 +17,7 @@ from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame, at_size_of_image
 from sray.pictures import Fits, decode_file
-from sray.sequence import stamp_of
+from sray.sequence import is_rigid, stamp_of
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,9 @@ def usable_poses(
     usable: list[int] = []
     skipped: dict[str, list[int]] = {}
     for position, (number, pose) in enumerate(zip(numbers, poses, strict=True)):
-        rotation = pose[:3, :3]
         if not np.isfinite(pose).all():
             skipped.setdefault("pose is not finite", []).append(number)
-        # Trackers drift and files round; a scaled, mirrored or empty pose is off by much more (as in sray.sequence).
-        elif np.abs(rotation @ rotation.T - np.eye(3)).max() >= 0.02 or np.linalg.det(rotation) <= 0:
+        elif not is_rigid(pose):
             skipped.setdefault("pose is no rotation and translation", []).append(number)
         else:
             usable.append(position)

@@ -14,7 +14,7 @@ import torch
 from sray.camera import Camera
 from sray.frames import Frame
 from sray.sampling import ROOM_BOUNDS
-from sray.view_selection import select_views
+from sray.view_selection import evenly_spread, select_views
 
 ASPECT_TOLERANCE = 0.02
 """By which pictures may be squeezed, so that scenes of nearly one aspect share a size."""
@@ -140,7 +140,7 @@ class Scene:
         """A recording, resized to (width, height) if given, thinned evenly to `most` frames if it has more (0: all)."""
         count = len(recording)
         kept = min(most or count, count)
-        positions = [(2 * number + 1) * count // (2 * kept) for number in range(kept)]
+        positions = evenly_spread(kept, count)
         cameras = recording.cameras[positions]
         return Scene(
             recording.name,
@@ -151,8 +151,7 @@ class Scene:
 
     def spread(self, most: int) -> list[int]:
         """At most so many frames, evenly over the scene."""
-        count = len(self.frames)
-        return list(dict.fromkeys((2 * number + 1) * count // (2 * most) for number in range(most)))
+        return list(dict.fromkeys(evenly_spread(most, len(self.frames))))
 
     def nearest(self, target: int, count: int, among: Sequence[int] | None = None) -> list[int]:
         """The frames that see most of what frame `target` sees, best first; never the target itself.

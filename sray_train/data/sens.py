@@ -25,7 +25,7 @@ from sray.calibration import why_implausible
 from sray.label_space import LabelSpace
 from sray.pictures import claimed_size, decode
 from sray.sampling import ROOM_BOUNDS
-from sray.sequence import stamp_of
+from sray.sequence import is_rigid, stamp_of
 from sray_train.data.label_pictures import LabelPictures
 from sray_train.data.recording import (
     PictureRecording,
@@ -254,9 +254,7 @@ def _read_header(file: BinaryIO, path: Path) -> SensHeader:
 
 def _rigid_or_identity(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Some recorders leave extrinsics empty; they mean one and the same camera."""
-    rotation = matrix[:3, :3]
-    is_rigid = np.isfinite(matrix).all() and np.abs(rotation @ rotation.T - np.eye(3)).max() < 0.02
-    return matrix if is_rigid and np.linalg.det(rotation) > 0 and np.abs(matrix).max() < FARTHEST else np.eye(4)
+    return matrix if is_rigid(matrix) and np.abs(matrix).max() < FARTHEST else np.eye(4)
 
 
 def _is_calibration(matrix: NDArray[np.float64]) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from sray.errors import ErrorCode, SrayError
+from sray.view_selection import evenly_spread
 from sray_train.data.scene import Scene
 
 PAPER_COUNTS = (8, 8, 4)
@@ -37,7 +38,7 @@ def spread_views(scene: Scene, counts: tuple[int, int, int] = PAPER_COUNTS) -> V
     """
     _check_counts(scene, counts)
     have, taught = len(scene.frames), counts[0] + counts[1]
-    teaching = [(2 * number + 1) * have // (2 * taught) for number in range(taught)]
+    teaching = evenly_spread(taught, have)
     left = sorted(set(range(have)) - set(teaching))
     return ViewSplit(
         tuple(_every(teaching, counts[0], counts[1], 0)),
@@ -55,7 +56,7 @@ def with_others(scene: Scene, split: ViewSplit, remembered: int, elsewhere: int)
     left = [frame for frame in range(len(scene.frames)) if frame not in used]
     scored = _farthest(scene, left, sorted(used), min(elsewhere, (len(left) + 1) // 2))
     kept = [frame for frame in left if frame not in scored]
-    spread = [kept[(2 * number + 1) * len(kept) // (2 * remembered)] for number in range(remembered)] if kept else []
+    spread = [kept[position] for position in evenly_spread(remembered, len(kept))] if kept else []
     return replace(split, remembered=tuple(sorted(set(spread))), elsewhere=tuple(sorted(scored)))
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reference import view_selection as twin
 
 from sray.camera import Camera
-from sray.view_selection import Selection, nearest_views, pose_scores, select_views
+from sray.view_selection import Selection, evenly_spread, nearest_views, pose_scores, select_views
 
 K = torch.tensor([[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]])
 
@@ -152,3 +152,11 @@ def test_ties_go_to_the_lower_index() -> None:
 def test_a_count_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="count is 0"):
         select_views(camera(), batch(camera()), 0)
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "expected"),
+    [(2, 8, [2, 6]), (1, 5, [2]), (3, 3, [0, 1, 2]), (4, 6, [0, 2, 3, 5]), (3, 2, [0, 1, 1]), (0, 4, [])],
+)
+def test_an_even_spread_is_the_middles_of_equal_parts(count: int, total: int, expected: list[int]) -> None:
+    assert evenly_spread(count, total) == expected

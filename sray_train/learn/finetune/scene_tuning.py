@@ -22,6 +22,7 @@ from sray.label_space import VOID
 from sray.ray_model import RayModel
 from sray.remembered import remembered, taught_classes
 from sray.render_config import RenderConfig
+from sray.view_selection import evenly_spread
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
 from sray_train.learn.finetune.relabelled import relabelled, with_own_labels
@@ -163,7 +164,7 @@ def make_tuner(model: RayModel, scene: Scene, split: ViewSplit, plan: TuningPlan
     """
     if not 0 <= plan.hold_out <= len(split.tuning):
         raise ValueError(f"{plan.hold_out} of {len(split.tuning)} tuning frames are to be held out; expected 0 to all")
-    spread = {(2 * number + 1) * len(split.tuning) // (2 * plan.hold_out) for number in range(plan.hold_out)}
+    spread = evenly_spread(plan.hold_out, len(split.tuning))
     held_out = [frame for position, frame in enumerate(split.tuning) if position in spread]
     tuning = [frame for frame in split.tuning if frame not in held_out]
 

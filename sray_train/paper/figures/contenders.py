@@ -40,7 +40,6 @@ NEURAY = Contender("NeuRay + head", "neuray", "generalization")
 NEURAY_TUNED = Contender("NeuRay + head, fine-tuned", "neuray", "finetuned")
 SEMANTIC_NERF = Contender("Semantic-NeRF", "semantic_nerf", "scratch")
 NERF = Contender("NeRF", "nerf", "scratch")
-CONTENDERS = (NEURAY, S_RAY, NEURAY_TUNED, S_RAY_TUNED, SEMANTIC_NERF, NERF)
 
 
 @dataclass(frozen=True)

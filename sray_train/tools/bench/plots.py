@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 RGB, RGBD, OTHER = "#2b6cb0", "#c05621", "#4a5568"
-SHADES = {"rgb": RGB, "depth": RGBD}
 
 
 def plot(record: dict[str, Any], folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from sray.context import EncodedViews
 from sray.errors import ErrorCode, SrayError
 from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
+from sray.view_selection import evenly_spread
 from sray_train.data.scene import Scene
 
 SEED = 20_230
@@ -53,13 +54,11 @@ def bench_views(
     Raises SrayError(BAD_FILE) if a frame lacks labels or depth.
     """
     generator = torch.Generator().manual_seed(SEED)
-    found = []
-    for scene in scenes:
-        count = len(scene.frames)
-        for number in range(targets):
-            target = (2 * number + 1) * count // (2 * targets)
-            found.append(bench_view(field, scene, target, views, pixels, source_size, generator))
-    return found
+    return [
+        bench_view(field, scene, target, views, pixels, source_size, generator)
+        for scene in scenes
+        for target in evenly_spread(targets, len(scene.frames))
+    ]
 
 
 def bench_view(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sray.errors import ErrorCode, SrayError
 from sray.files import write_atomically
+from sray.view_selection import evenly_spread
 from sray_train.tools.data_check import figures
 from sray_train.tools.data_check.camera_checks import Geometry
 from sray_train.tools.data_check.check import CheckResult
@@ -122,7 +123,7 @@ def _labelled(result: CheckResult) -> list[Shown]:
     sample = result.geometry.sample
     found = [(position, frame) for position, frame in sample.frames.items() if frame.labels is not None]
     count = min(LABELLED_FRAMES, len(found))
-    chosen = [found[(2 * index + 1) * len(found) // (2 * count)] for index in range(count)]
+    chosen = [found[position] for position in evenly_spread(count, len(found))]
     return [
         Shown(
             figures.data_uri(figures.labelled(frame, result.label_space), photo=True),

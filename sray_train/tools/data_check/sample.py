@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sray.errors import SrayError
 from sray.frames import Frame
+from sray.view_selection import evenly_spread
 from sray_train.data.scene import Recording
 
 WIDEST = 640
@@ -48,8 +49,7 @@ class Sample:
 
     def spread(self, count: int) -> list[int]:
         """`count` positions evenly over the recording, or all if it has fewer."""
-        kept = min(count, len(self))
-        return [(2 * index + 1) * len(self) // (2 * kept) for index in range(kept)]
+        return evenly_spread(min(count, len(self)), len(self))
 
     def number(self, position: int) -> int:
         """The frame's number in its dataset: the file's where the reader knows it."""
