@@ -128,7 +128,7 @@ class Mapper:
         Raises ValueError if the voxels would change: a map cannot be re-voxelised, clear it by making a new mapper.
         """
         if config.map != self.config.map:
-            raise ValueError("map.voxel_size and map.max_voxels cannot change in a mapper that has a map")
+            raise ValueError("the settings of a map (map.*) cannot change in a mapper that has one; make a new mapper")
         self.config = config
         self.keyframes.config = config.keyframes
         self._field = field or self._field

@@ -4,6 +4,8 @@ Each cloud is one sighting: a voxel takes the mean of the points that fall into 
 counts no more than a far one. Per class the map sums the confidence of every sighting; the fused class is the one with
 the most, and its confidence is that sum over the number of sightings, so a voxel of doubtful sightings stays doubtful.
 
+What few views saw, and islands, may be left out of what the map tells; they are held, as later views may support them.
+
 When there are too many voxels, the longest unseen leave first, and among those the ones seen least often.
 Reference twin: test/reference/voxel_fusion.py.
 """
@@ -13,16 +15,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud
+from sray.mapping.voxel_keys import HALF, MOST_NEIGHBORS, neighbors, pack
 from sray.origin import WORLD, Origin
-
-_BITS = 21
-_HALF = 1 << (_BITS - 1)
-"""Voxel coordinates, from the map's origin, run from -_HALF to _HALF - 1: 104 km at 5 cm."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,20 @@ class VoxelMapConfig:
     """Edge of a voxel, metres."""
     max_voxels: int = 500_000
     """Voxels held at most."""
+    min_sightings: int = 1
+    """Voxels with fewer are held, but not told of: with 2, what no second view confirms stays out of the cloud."""
+    min_neighbors: int = 0
+    """Voxels told of have so many others of them among the 26 around; 0: islands are told of too."""
 
     def __post_init__(self) -> None:
         if not 0 < self.voxel_size < float("inf"):
             raise ValueError(f"map.voxel_size is {self.voxel_size}; expected more than 0 metres")
         if self.max_voxels < 1:
             raise ValueError(f"map.max_voxels is {self.max_voxels}; expected at least 1")
+        if self.min_sightings < 1:
+            raise ValueError(f"map.min_sightings is {self.min_sightings}; expected at least 1")
+        if not 0 <= self.min_neighbors <= MOST_NEIGHBORS:
+            raise ValueError(f"map.min_neighbors is {self.min_neighbors}; expected 0 to {MOST_NEIGHBORS}")
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ class VoxelMap:
     @property
     def reach(self) -> float:
         """Metres from the origin, along each axis, that the map can hold."""
-        return _HALF * self.config.voxel_size
+        return HALF * self.config.voxel_size
 
     def clear(self) -> None:
         self._keys: NDArray[np.int64] = np.zeros(0, np.int64)  # sorted
@@ -185,7 +192,7 @@ class VoxelMap:
             self.origin = cloud.origin
         cloud = cloud.relative_to(self.origin)
         voxels = np.floor(cloud.points.T.astype(np.float64, order="C") / self.config.voxel_size)
-        usable = (np.abs(voxels) < _HALF).all(axis=0) & (cloud.labels != VOID) & np.isfinite(cloud.confidence)
+        usable = (np.abs(voxels) < HALF).all(axis=0) & (cloud.labels != VOID) & np.isfinite(cloud.confidence)
         if not usable.any():
             return 0
         points, rgb, labels, confidence = cloud.points, cloud.rgb, cloud.labels, cloud.confidence
@@ -194,7 +201,7 @@ class VoxelMap:
             points, rgb, labels, confidence = points[usable], rgb[usable], labels[usable], confidence[usable]
         if labels.max() >= self._classes:
             raise ValueError(f"the cloud has label {labels.max()}; expected less than {self._classes}, or {VOID}")
-        keys, inverse, counts = np.unique(_pack(voxels), return_inverse=True, return_counts=True)
+        keys, inverse, counts = np.unique(pack(voxels), return_inverse=True, return_counts=True)
         slots = self._slots_of(keys)
         self.revision += 1
         storage = self._storage
@@ -214,8 +221,10 @@ class VoxelMap:
         return len(keys)
 
     def to_cloud(self) -> LabelledCloud:
-        """One point per voxel, in a fixed order; a copy that later changes do not touch."""
-        storage, slots = self._storage, self._slots
+        """One point per voxel that enough views and neighbours support; in a fixed order, a copy that later changes do
+        not touch.
+        """
+        storage, slots = self._storage, self._supported()
         return LabelledCloud(
             storage.xyz.take(slots, axis=0),
             storage.shown_rgb.take(slots, axis=0),
@@ -223,6 +232,16 @@ class VoxelMap:
             storage.shown_confidence.take(slots),
             self.origin,
         )
+
+    def _supported(self) -> Int64[np.ndarray, " voxels"]:
+        """Slots of the voxels that are told of, in the order of their keys."""
+        keys, slots = self._keys, self._slots
+        if self.config.min_sightings > 1:
+            enough = self._storage.sightings[slots] >= self.config.min_sightings
+            keys, slots = keys[enough], slots[enough]
+        if self.config.min_neighbors:
+            slots = slots[neighbors(keys) >= self.config.min_neighbors]
+        return slots
 
     def _show(
         self,
@@ -279,10 +298,3 @@ class VoxelMap:
 def _rank(last_seen: int | NDArray[np.int64], sightings: NDArray[np.int64]) -> NDArray[np.int64]:
     rank: NDArray[np.int64] = (last_seen << _SIGHTING_BITS) | np.minimum(sightings, (1 << _SIGHTING_BITS) - 1)
     return rank
-
-
-def _pack(voxels: Float[np.ndarray, "3 points"]) -> Int64[np.ndarray, " points"]:
-    """One sortable 63-bit number per voxel."""
-    x, y, z = voxels.astype(np.int64) + _HALF
-    packed: NDArray[np.int64] = (x << (2 * _BITS)) | (y << _BITS) | z
-    return packed

@@ -34,6 +34,17 @@ def fuse(clouds, voxel_size, max_voxels):
     return fused
 
 
+def supported(fused, least_sightings, least_neighbours):
+    """What is seen often enough, and of that what has enough of it around (26 voxels touch one)."""
+    confirmed = {key: voxel for key, voxel in fused.items() if voxel[4] >= least_sightings}
+
+    def neighbours(key):
+        near = [other for other in confirmed if all(abs(a - b) <= 1 for a, b in zip(key, other, strict=True))]
+        return len(near) - 1  # itself
+
+    return {key: voxel for key, voxel in confirmed.items() if neighbours(key) >= least_neighbours}
+
+
 def mean(vectors):
     vectors = list(vectors)
     return [sum(vector[axis] for vector in vectors) / len(vectors) for axis in range(3)]

@@ -9,7 +9,7 @@ import pytest
 import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
-from reference.voxel_fusion import fuse
+from reference.voxel_fusion import fuse, supported
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import ROOMS
@@ -44,10 +44,13 @@ def one_point(x: float, label: int = 0, confidence: float = 0.5) -> LabelledClou
     points=st.integers(0, 40),
     extent=st.sampled_from([0.1, 0.4, 2.0]),
     max_voxels=st.sampled_from([3, 20, 1000]),
+    support=st.sampled_from([(1, 0), (2, 0), (1, 2), (2, 3)]),
 )
-def test_the_map_is_its_twin(seed: int, sightings: int, points: int, extent: float, max_voxels: int) -> None:
+def test_the_map_is_its_twin(
+    seed: int, sightings: int, points: int, extent: float, max_voxels: int, support: tuple[int, int]
+) -> None:
     generator = np.random.default_rng(seed)
-    voxel_map = VoxelMap(CLASSES, VoxelMapConfig(0.125, max_voxels))
+    voxel_map = VoxelMap(CLASSES, VoxelMapConfig(0.125, max_voxels, *support))
     clouds = [random_cloud(generator, points, extent) for _ in range(sightings)]
     for cloud in clouds:
         voxel_map.integrate(cloud)
@@ -63,7 +66,9 @@ def test_the_map_is_its_twin(seed: int, sightings: int, points: int, extent: flo
         max_voxels,
     )
     fused = voxel_map.to_cloud()
-    assert len(fused) == len(voxel_map) == len(twin)
+    assert len(voxel_map) == len(twin), "what is not told of is held"
+    twin = supported(twin, *support)
+    assert len(fused) == len(twin)
     # Both list voxels by coordinates. Five float32 means of values up to 2 m are off by some 1e-7 each.
     for index, key in enumerate(sorted(twin)):
         xyz, rgb, label, confidence, _ = twin[key]
@@ -87,6 +92,31 @@ def test_a_close_view_with_many_points_counts_as_one_sighting() -> None:
     fused = voxel_map.to_cloud()
     assert fused.labels.tolist() == [2]
     assert fused.confidence[0] == pytest.approx((0.9 + 0.9) / 3)
+
+
+def test_what_no_second_view_confirms_stays_out_until_one_does() -> None:
+    voxel_map = VoxelMap(CLASSES, VoxelMapConfig(0.1, min_sightings=2))
+    voxel_map.integrate(one_point(0.05))
+    assert len(voxel_map) == 1 and len(voxel_map.to_cloud()) == 0
+    voxel_map.integrate(one_point(0.06))
+    assert len(voxel_map.to_cloud()) == 1
+
+
+def test_an_island_is_dropped_and_a_wall_is_not() -> None:
+    """A wall of 3 x 3 voxels: its corners have 3 neighbours. Half a metre before it floats a voxel by itself."""
+    cells = [(x, y, 5) for x in range(3) for y in range(3)] + [(1, 1, 0)]
+    points = (np.array(cells, np.float32) + 0.5) * 0.1 - 0.2  # coordinates of both signs
+    cloud = LabelledCloud(points, np.zeros((10, 3), np.uint8), np.zeros(10, np.uint8), np.ones(10, np.float32))
+    for least, left in ((0, 10), (1, 9), (3, 9), (4, 5), (5, 5), (8, 1), (9, 0)):
+        voxel_map = VoxelMap(CLASSES, VoxelMapConfig(0.1, min_neighbors=least))
+        voxel_map.integrate(cloud)
+        assert len(voxel_map.to_cloud()) == left, least
+
+
+@pytest.mark.parametrize(("setting", "value"), [("min_sightings", 0), ("min_neighbors", -1), ("min_neighbors", 27)])
+def test_support_that_cannot_be_is_refused_by_name(setting: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"map.{setting} is {value}; expected"):
+        VoxelMapConfig(**{setting: value})  # type: ignore[arg-type]
 
 
 def test_the_oldest_then_least_seen_voxels_leave_first() -> None:
