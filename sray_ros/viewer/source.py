@@ -153,8 +153,7 @@ class MapperSource:
         if self._info is None and numbers:
             self._ask_calibration(held)
         known = {(keyframe.number, keyframe.stamp_ns): keyframe for keyframe in self._shown}
-        shown = tuple(self._keyframe(keyframe, known) for keyframe in held.keyframes)
-        if shown != self._shown:
+        if (shown := tuple(self._keyframe(keyframe, known) for keyframe in held.keyframes)) != self._shown:
             self._shown = shown
         if held.model_id != self._model_id:
             self._model_id = held.model_id
