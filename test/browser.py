@@ -82,7 +82,7 @@ class Page:
     @property
     def text(self) -> str:
         """All words on the page."""
-        return str(self.evaluate("document.body.innerText"))
+        return str(self.evaluate("document.body?.innerText ?? ''"))
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
         deadline = time.monotonic() + seconds
@@ -101,7 +101,16 @@ class Page:
 
     def centre_of(self, text: str) -> tuple[float, float]:
         """Where the innermost visible element with exactly these words is, in pixels; scrolled into view."""
-        found = self.evaluate(
+        found = self._find(text)
+        assert found, f"nothing on the page reads {text!r}; it says: {self.text[:3000]}"
+        return float(found[0]), float(found[1])
+
+    def reads(self, text: str) -> bool:
+        """Whether there is such an element."""
+        return bool(self._find(text))
+
+    def _find(self, text: str) -> Any:
+        return self.evaluate(
             f"""(() => {{
               const wanted = {json.dumps(text)};
               const all = [...document.querySelectorAll('button, label, span, div, p, input, a')];
@@ -113,8 +122,6 @@ class Page:
               return [box.x + box.width / 2, box.y + box.height / 2];
             }})()"""
         )
-        assert found, f"nothing on the page reads {text!r}; it says: {self.text[:3000]}"
-        return float(found[0]), float(found[1])
 
     def click(self, text: str) -> None:
         """Click on the element with these words."""

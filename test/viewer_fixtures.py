@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from browser import chromium
 from numpy.typing import NDArray
 
 from sray.checkpoint import load_checkpoint
+from sray.frames import Frame
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import MapperConfig
 from sray.viewing.local_source import Feed, LocalSource
@@ -31,14 +34,24 @@ needs_viser = pytest.mark.skipif(
 )
 
 
-def room_source(folder: Path, count: int = FRAMES) -> LocalSource:
-    """Some frames of a held-out room with depth, every one of them a keyframe, being mapped."""
+def room_source(folder: Path, count: int = FRAMES, goes_on: threading.Event | None = None) -> LocalSource:
+    """Some frames of a held-out room with depth, every one of them a keyframe, being mapped.
+
+    `goes_on`: mapping stops half-way until it is set.
+    """
     from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_frames
 
     frames = list(room_frames(FIRST_HELD_OUT_SEED, width=160, height=120, frames=40))[:count]
     config = MapperConfig(KeyframeConfig(min_translation=0.02, min_rotation=1.0, min_sharpness=0.0))
     source = LocalSource(load_checkpoint(MODEL), config, "room 9000", folder)
-    source.feed(Feed([replace(frame, stamp_ns=index + 1) for index, frame in enumerate(frames)], len(frames)))
+
+    def fed() -> Iterator[Frame]:
+        for index, frame in enumerate(frames):
+            if goes_on is not None and index == len(frames) // 2:
+                goes_on.wait()
+            yield replace(frame, stamp_ns=index + 1)
+
+    source.feed(Feed(fed(), len(frames)))
     return source
 
 

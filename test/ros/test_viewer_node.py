@@ -39,8 +39,11 @@ def test_the_node_serves_a_page_and_ends_in_order(listener: Listener, free_port:
 
     assert listener.until(lambda: page() or viewer.poll() is not None, 150)
     assert "<title>" in page()
-    addresses = [info.node_name for info in listener.node.get_subscriptions_info_by_topic("/robot/mapper/map")]
-    assert addresses == ["viewer"]
+
+    def listeners() -> list[str]:
+        return [info.node_name for info in listener.node.get_subscriptions_info_by_topic("/robot/mapper/map")]
+
+    assert listener.until(lambda: listeners() == ["viewer"]), listeners()
     output = listener.end(viewer, signal.SIGINT)
     assert f"http://localhost:{free_port}" in output
     assert page() == ""
