@@ -220,9 +220,8 @@ class FineTuner(Generic[M]):
         """Eq. 14 on pixels of single pictures, as the encoder and the classifier see them."""
         remembered = min(self.config.pictures // REMEMBERED_EVERY, len(self._frames) - self._taught)
         drawn = torch.randperm(self._taught, generator=self._generator)[: self.config.pictures - remembered].tolist()
-        if remembered:
-            others = len(self._frames) - self._taught
-            drawn += (self._taught + torch.randperm(others, generator=self._generator)[:remembered]).tolist()
+        others = torch.randperm(len(self._frames) - self._taught, generator=self._generator)[:remembered]
+        drawn += (self._taught + others).tolist()
         images = SourceViews.from_frames([self._frames[index] for index in drawn]).images.to(self._device)
         loss = self._loss_of_pictures(self.model.picture_features(images, self._frames[0].camera), drawn)
         return loss, {"pictures": loss}

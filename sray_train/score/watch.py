@@ -105,13 +105,15 @@ def say_result(console: Console, evaluation: Evaluation, record: dict[str, Any])
         console.print(table, highlight=False)
     else:
         console.print(f"no semantic score: {record['semantics_missing']}", highlight=False)
-    low, high = record["strict_miou_interval"]
-    parts = [
-        f"strict mIoU {_number(record['strict_miou'])} (95 % of other {record['strict_miou_interval_over']}: "
-        f"{_number(low)} to {_number(high)}; commonest class {_number(record['commonest_class_miou'])})",
-        f"released-code mIoU {_number(record['released_miou'])}",
-        f"pixels right {_number(record['total_accuracy'])}",
-    ]
+    parts = []
+    if evaluation.labelled:
+        low, high = record["strict_miou_interval"]
+        parts += [
+            f"strict mIoU {_number(record['strict_miou'])} (95 % of other {record['strict_miou_interval_over']}: "
+            f"{_number(low)} to {_number(high)}; commonest class {_number(record['commonest_class_miou'])})",
+            f"released-code mIoU {_number(record['released_miou'])}",
+            f"pixels right {_number(record['total_accuracy'])}",
+        ]
     if not math.isnan(record["psnr"]):
         parts += [f"PSNR {_number(record['psnr'], 1)} dB", f"SSIM {_number(record['ssim'])}"]
     if not record["lpips_missing"]:

@@ -13,7 +13,6 @@ from dataset_fixtures.scannet import NYU40_IDS, sens_frame, sens_header, write_f
 
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import NYU40, VOID, LabelSpace
-from sray_train.data.catalog import EXPECTED
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig
 
@@ -51,10 +50,6 @@ def test_every_layout_is_read_at_the_width_asked_for(root: Path, path: str, foun
     assert {scene.name: len(scene.frames) for scene in scenes} == found
     for scene in scenes:
         assert scene.frames[0].image.shape[1] == 24
-
-
-def test_the_layouts_tried_are_all_that_training_knows() -> None:
-    assert set(EXPECTED) == {"scannet", "folder", "replica", "blender", "llff"}
 
 
 def test_labels_of_replica_come_in_the_checkpoints_own_space(root: Path) -> None:
