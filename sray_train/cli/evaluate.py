@@ -47,7 +47,7 @@ class Evaluate:
     seeds: tuple[str, ...] = ()
     """Other rooms: 9000 9001, or 9000:9010. Held-out seeds are 9000 and up."""
     sequence: Path | None = None
-    """A recording instead, in any layout that `sray train` reads (ScanNet's, .sens, Replica, Blender, LLFF); with or
+    """A recording instead, in any layout that `sray train` reads (docs/datasets.md); with or
     without labels."""
     pictures: Path | None = None
     """Single labelled pictures instead, of which the checkpoint's 2D half is scored: a folder with colour/N.jpg (or

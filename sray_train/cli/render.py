@@ -38,7 +38,7 @@ class Render:
     checkpoint: Path = Path("models/sray_rooms.safetensors")
     """A .safetensors file written by `sray train`."""
     sequence: Path | None = None
-    """A recording in any layout that `sray train` reads: ScanNet's, .sens, Replica, Blender, LLFF."""
+    """A recording in any layout that `sray train` reads (docs/datasets.md)."""
     seeds: tuple[str, ...] = ()
     """Procedural rooms instead: 9000 9001, or 9000:9010."""
     frames_between: int | None = None
