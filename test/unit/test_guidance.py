@@ -10,8 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sray.field import SemanticField
 from sray.frames import SourceViews
 from sray.guidance import PixelGrid, Window, distribution_around, nearest_depth, spread
+from sray.model import SemanticRay, SemanticRayConfig
 from sray.sampling import DepthRange
 
 
@@ -168,3 +170,17 @@ def test_a_peak_lies_around_its_depth(depth: float, bins: int, spacing) -> None:
     touched = torch.nonzero(peak[0]).squeeze(-1)
     assert (touched + 0.5 - place).abs().max() < 2 + 1e-4, "rounding may touch the next bin"
     assert spread(peak[:1]) < 1.0 / bins
+
+
+def test_a_measured_surface_is_not_brought_forward_by_a_density_that_ends_rays_at_once(plane_scene) -> None:
+    """Light ends at the first sample that is asked: that one must lie close to the measured depth."""
+    model = SemanticRay(SemanticRayConfig(3)).eval()
+    with torch.no_grad():
+        model.fine.geometry.density_mlp[2].bias.fill_(1e4)
+    field = SemanticField(model)
+    field.set_sources(SourceViews.from_frames(plane_scene.ring(3)))
+    truth = plane_scene.frame((0.05, 0.0, 0.0))
+    view = field.render(truth.camera)
+    seen = view.depth.isfinite()
+    assert seen.float().mean() > 0.9
+    torch.testing.assert_close(view.depth[seen], truth.depth[seen], rtol=0.01, atol=0)
