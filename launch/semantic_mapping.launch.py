@@ -64,7 +64,7 @@ ARGUMENTS = [
     argument("depth", "Topic of depth images, optional; empty: depth"),
     argument("labels", f"Topic of label images to learn from; empty: labels, with segmenter:= {SEGMENTED}"),
     argument("map_frame", "Fixed frame of the camera poses in TF; empty: as in params_file"),
-    argument("model", "Checkpoint (.safetensors); empty: as in params_file"),
+    argument("model", "Checkpoint (.safetensors), or one that comes along: indoor, rooms; empty: as in params_file"),
     argument("device", "cpu, cuda or cuda:N, of mapper and segmenter; empty: as in params_file"),
     DeclareLaunchArgument(
         "fine_tune",

@@ -45,6 +45,12 @@ class Checkpoint(Generic[M]):
         """A short name for messages and pages."""
         return f"{self.label_space.name}-{self.sha256[:12]}"
 
+    @property
+    def terms(self) -> str:
+        """What the data that taught it asks of its users, in a sentence; empty: nothing."""
+        terms = self.lineage.get("terms", "")
+        return terms if isinstance(terms, str) and terms.isprintable() else ""
+
 
 def save_checkpoint(
     path: Path | str, model: RayModel, label_space: LabelSpace, lineage: dict[str, Any] | None = None

@@ -9,17 +9,20 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 
 from sray.errors import ErrorCode, SrayError
 
-MODEL = "sray_rooms.safetensors"
+SHIPPED = {"indoor": "sray_indoor.safetensors", "rooms": "sray_rooms.safetensors"}
+"""Name -> file of the checkpoints that this package brings (models/README.md)."""
+DEFAULT = "indoor"
 
 
 def model_path(given: str) -> Path:
-    """The checkpoint of this name; empty: the one this package brings."""
-    if given:
+    """A checkpoint by its path, or by the name of one that this package brings; empty: `indoor`."""
+    name = SHIPPED.get(given or DEFAULT)
+    if name is None:
         return Path(given).expanduser()
     try:
-        return Path(get_package_share_directory("sray_ros")) / "models" / MODEL
+        return Path(get_package_share_directory("sray_ros")) / "models" / name
     except PackageNotFoundError:  # run from a checkout
-        return Path(__file__).parents[2] / "models" / MODEL
+        return Path(__file__).parents[2] / "models" / name
 
 
 def device_of(name: str) -> torch.device:

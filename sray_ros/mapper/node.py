@@ -164,7 +164,8 @@ class SemanticMapper(LifecycleNode):
                 undo.callback(self._forget_work)
                 if (result := super().on_configure(state)) == SUCCESS:
                     self._undo_configure = undo.pop_all()
-                    self.get_logger().info(f"model {checkpoint.id} from {path} on {device}, {work.engine}")
+                    terms = f"; {checkpoint.terms}" if checkpoint.terms else ""
+                    self.get_logger().info(f"model {checkpoint.id} from {path} on {device}, {work.engine}{terms}")
             return result
         except SrayError as error:
             self._health.refused(error)

@@ -106,7 +106,8 @@ PARAMETERS = (
         "map.max_voxels", _MAP.max_voxels, "voxels of the map at most", (1, 50_000_000), applies=ON_CONFIGURE
     ),
     NodeParameter(
-        "model.path", "", "checkpoint (.safetensors); empty: the one this package brings", applies=ON_CONFIGURE
+        "model.path", "", "checkpoint (.safetensors), or one that this package brings: indoor, rooms; empty: indoor",
+        applies=ON_CONFIGURE,
     ),
     NodeParameter("model.device", "auto", "auto, cpu, cuda or cuda:<number>", applies=ON_CONFIGURE),
     NodeParameter(

@@ -71,7 +71,7 @@ def refuse_leaks(data: DataConfig) -> None:
         return
     unnamed = not data.test.strip() or (data.dataset != "rooms" and data.test == DataConfig.test)
     test = {} if unnamed else _places(data, "test")
-    for part in ("train", "validation"):
+    for part in ("train", "train_rays", "validation"):
         places = _places(data, part)
         for place, name in places.items():
             if place in test:
@@ -104,6 +104,8 @@ def _places(data: DataConfig, part: str) -> dict[str, str]:
     ScanNet scanned rooms several times (scene0160_00, _01, ...), Replica has two sequences of each: one place.
     """
     which = getattr(data, part)
+    if part == "train_rays" and not which:
+        return {}
     try:
         names = [str(seed) for seed in _seeds(which)] if data.dataset == "rooms" else scene_names(which, data.dataset)
     except SrayError as error:

@@ -33,6 +33,9 @@ class DataConfig:
     """Scenes to score on while training; of rooms seeds within 8000-8999."""
     test: str = "9000:9020"
     """Scenes that `sray evaluate` scores; of rooms seeds from 9000 up."""
+    train_rays: str = ""
+    """Scenes to train rays on; empty: those of `train`. On scenes that taught the encoder rays learn to trust it more
+    than they may on others."""
     label_space: str = "rooms"
     """What the classes mean: one of sray.label_space.LABEL_SPACES."""
     label_ids: LabelIds = "auto"

@@ -163,6 +163,13 @@ def test_a_scene_that_is_scored_is_not_trained_on(dataset, train, validation, te
         refuse_leaks(replace(data, learn_by_heart=True))
 
 
+def test_rooms_that_train_rays_are_not_scored_either() -> None:
+    data = DataConfig("rooms", "", "0:10", "8000", "9000", train_rays="100 9000")
+    with pytest.raises(SrayError, match=r"data\.train_rays \(100 9000\) holds 9000, which data\.test"):
+        refuse_leaks(data)
+    refuse_leaks(replace(data, train_rays="100"))
+
+
 @pytest.mark.parametrize(
     ("dataset", "train", "validation", "test"),
     [

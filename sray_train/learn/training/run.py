@@ -47,7 +47,8 @@ def make_trainer(
     with fabric.rank_zero_first():  # rooms are made by one process, found by the others
         train = load_scenes(config.data, config.data.train)
         validation = load_scenes(config.data, config.data.validation)
-    check_scenes(config, train, validation)
+        train_rays = load_scenes(config.data, config.data.train_rays) if config.data.train_rays else None
+    check_scenes(config, train, [*validation, *(train_rays or ())])
     model = config.new_model(space.classes)
     pictures = load_pictures(config, space) if config.data.pictures else ((), ())
     if isinstance(model.encoder, LiteUNet) and not (config.start_from or config.encoder_from):
@@ -58,7 +59,7 @@ def make_trainer(
         encoder_from(Path(config.encoder_from), model, space)
     if config.stereo_from:
         stereo_from(Path(config.stereo_from), model)
-    trainer = Trainer(config, model, space, train, validation, folder, max_seconds, fabric, pictures)
+    trainer = Trainer(config, model, space, train, validation, folder, max_seconds, fabric, pictures, train_rays)
     if trainer.resume():
         fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
     return trainer

@@ -104,8 +104,11 @@ class Trainer:
         max_seconds: float = math.inf,
         fabric: Fabric | None = None,
         pictures: tuple[Sequence[Frame], Sequence[Frame]] = ((), ()),
+        train_rays: list[Scene] | None = None,
     ) -> None:
-        """`pictures`: single labelled ones that teach the encoder, and those that it is scored on."""
+        """`pictures`: single labelled ones that teach the encoder, and those that it is scored on. `train_rays`: scenes
+        for the stages on rays; None: those of `train`.
+        """
         self.config = config
         self.fabric = fabric or make_fabric(config.precision, accelerator="cpu", devices=1)
         self.model = model.to(self.fabric.device)
@@ -122,11 +125,12 @@ class Trainer:
                 "no validation scene has labels, by which the encoder stage is scored; expected some in "
                 "data.validation, or encoder.steps 0",
             )
+        on_rays = train if train_rays is None else train_rays
         self._builders: list[tuple[str, int, Callable[[], Stage]]] = [
             ("encoder", config.encoder.steps, lambda: EncoderTraining(config.encoder, model, train, *pictures)),
             ("stereo", config.stereo.steps, lambda: StereoTraining(config.stereo, model, train)),
-            ("frozen", config.frozen.steps, lambda: RayTraining("frozen", config.frozen, config.loss, model, train)),
-            ("joint", config.joint.steps, lambda: RayTraining("joint", config.joint, config.loss, model, train)),
+            ("frozen", config.frozen.steps, lambda: RayTraining("frozen", config.frozen, config.loss, model, on_rays)),
+            ("joint", config.joint.steps, lambda: RayTraining("joint", config.joint, config.loss, model, on_rays)),
         ]
 
     @property
