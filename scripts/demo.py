@@ -72,7 +72,7 @@ class Demo:
     """Where everything goes; an earlier demo's files in it are replaced."""
     sequence: Path | None = None
     """A folder in ScanNet layout; none: a generated room."""
-    checkpoint: Path = ROOT / "models" / "sray_rooms.safetensors"
+    checkpoint: Path = ROOT / "models" / "sray_indoor.safetensors"
     """The model."""
     seed: int = FIRST_HELD_OUT_SEED
     """Of the generated room; 9000 and up were never in training."""

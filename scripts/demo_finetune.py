@@ -59,7 +59,7 @@ class FineTuneDemo:
 
     output: Path = Path("out/finetune")
     """Where everything goes; an earlier demo's files in it are replaced."""
-    checkpoint: Path = ROOT / "models" / "sray_rooms.safetensors"
+    checkpoint: Path = ROOT / "models" / "sray_indoor.safetensors"
     """The model to begin with."""
     seed: int = FIRST_HELD_OUT_SEED
     """Of the generated room; 9000 and up were never in training."""

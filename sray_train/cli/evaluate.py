@@ -40,7 +40,7 @@ from sray_train.tools.report.evaluation_pictures import Gallery
 class Evaluate:
     """Score a checkpoint: strict and released-code mIoU, accuracies, PSNR, SSIM, depth, on what it never saw."""
 
-    checkpoint: Path = Path("models/sray_rooms.safetensors")
+    checkpoint: Path = Path("models/sray_indoor.safetensors")
     """A .safetensors file written by `sray train`."""
     config: Path | None = None
     """An experiment's YAML: its data.test scenes and its evaluation section. Without: the defaults of both."""

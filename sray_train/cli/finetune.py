@@ -39,7 +39,7 @@ from sray_train.learn.training.allocator import keep_freed_memory
 from sray_train.machine import Device, chosen_device, use_threads
 from sray_train.records import refuse_existing, with_nulls, write_record
 
-SHIPPED = Path("models/sray_rooms.safetensors")
+SHIPPED = Path("models/sray_indoor.safetensors")
 RECORDING_FRAMES = 100
 """A longer recording is thinned to so many: neighbours at 30 Hz are one picture, and tuning on them proves nothing."""
 
@@ -49,7 +49,7 @@ class Finetune:
     """Adapt a checkpoint to a scene in few steps: 8 sources, 8 frames to tune on, 4 to score on before and after."""
 
     checkpoint: Path | None = None
-    """A .safetensors file written by `sray train`; None: models/sray_rooms.safetensors. It is not changed."""
+    """A .safetensors file written by `sray train`; None: models/sray_indoor.safetensors. It is not changed."""
     scratch: Path | None = None
     """No checkpoint but new weights, for each scene its own: an experiment file, such as
     config/experiments/semantic_nerf_room.yaml. It says system, network, loss, samples, rays, steps and rates."""

@@ -35,7 +35,7 @@ class Render:
     Without --frames-between, the path is the recorded cameras, each rendered from other frames than its own.
     """
 
-    checkpoint: Path = Path("models/sray_rooms.safetensors")
+    checkpoint: Path = Path("models/sray_indoor.safetensors")
     """A .safetensors file written by `sray train`."""
     sequence: Path | None = None
     """A recording in any layout that `sray train` reads (docs/datasets.md)."""

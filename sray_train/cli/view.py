@@ -37,7 +37,7 @@ class View:
 
     what: tyro.conf.Positional[Path]
     """A session (.safetensors) that the mapper saved, or a recording: a folder in ScanNet's layout, a .sens file."""
-    checkpoint: Path = Path("models/sray_rooms.safetensors")
+    checkpoint: Path = Path("models/sray_indoor.safetensors")
     """A .safetensors file written by `sray train`."""
     host: str = "127.0.0.1"
     """Who may look: 127.0.0.1 this machine alone, 0.0.0.0 everybody on the network. There is no password."""

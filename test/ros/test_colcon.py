@@ -39,7 +39,7 @@ import sray, sray_interfaces.action, sray_ros
 share = Path(get_package_share_directory("sray_ros"))
 print(json.dumps({
     "share": sorted(path.name for path in share.iterdir() if path.is_dir()),
-    "model": [path.name for path in (share / "models").glob("*.safetensors")],
+    "model": sorted(path.name for path in (share / "models").glob("*.safetensors")),
     "prefixes": [get_package_prefix(name) for name in ("sray_ros", "sray_interfaces")],
     "modules": [module.__file__ for module in (sray, sray_interfaces.action, sray_ros)],
 }))
@@ -109,7 +109,7 @@ def test_the_ament_index_finds_what_was_installed_and_nothing_of_the_checkout(
 ) -> None:
     found = json.loads(workspace.run(f"python -c {shlex.quote(LOOK_UP)}", tmp_path))
     assert {"launch", "config", "models", "rviz"} <= set(found["share"])
-    assert found["model"] == ["sray_rooms.safetensors"]
+    assert found["model"] == ["sray_indoor.safetensors", "sray_rooms.safetensors"]
     assert found["prefixes"] == [str(workspace.install / name) for name in ("sray_ros", "sray_interfaces")]
     assert all(file.startswith(str(workspace.install)) for file in found["modules"]), found["modules"]
 
