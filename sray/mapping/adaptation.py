@@ -109,7 +109,9 @@ class Outcome:
         before, after = self.result.before, self.result.after
         if before is None or after is None:
             return -math.inf
-        return after.worth(by_labels=self.learns_labels) - before.worth(by_labels=self.learns_labels)
+        if self.learns_labels and not (math.isnan(before.strict_miou) and math.isnan(after.strict_miou)):
+            return after.strict_miou - before.strict_miou  # NaN, which is no gain, where one of them has no labels
+        return after.psnr - before.psnr
 
     @property
     def is_better(self) -> bool:

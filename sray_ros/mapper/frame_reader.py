@@ -130,7 +130,7 @@ class FrameReader:
 def _check_frame(arrival: Arrival, depth: Image) -> None:
     """Raises SrayError BAD_CAMERA_INFO if depth is in a frame that is not where the colour camera is."""
     frames = depth.header.frame_id, arrival.image.header.frame_id
-    if frames[0] == frames[1]:
+    if frames[0] == frames[1] or not frames[0]:  # a driver that names no frame does not say that it is another one
         return
     apart = "and TF does not say that they are one place"
     if arrival.camera_from_depth is not None:

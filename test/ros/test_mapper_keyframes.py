@@ -108,7 +108,7 @@ def test_what_is_too_old_leaves(mapper: MapperProcess, frames: list[Frame]) -> N
 
 @pytest.mark.shows("model.memory_budget")
 def test_keyframes_take_no_more_memory_than_they_may(mapper: MapperProcess) -> None:
-    frames = PlaneScene(width=320, height=240).ring(5)
+    frames = [frame.resized(320, 240) for frame in PlaneScene().ring(5)]
     mapper.send_in_lockstep(frames)
     assert mapper.said("")  # diagnostics of now
     assert len(stamps(mapper)) == 5
@@ -116,7 +116,7 @@ def test_keyframes_take_no_more_memory_than_they_may(mapper: MapperProcess) -> N
     budget = int(0.7 * all_five)
     assert budget >= 1, "the test's pictures are large enough to tell"
     assert mapper.set(model__memory_budget=budget) == ""
-    mapper.send_in_lockstep([replace(frames[0], camera=PlaneScene(width=320, height=240).camera((1.0, 0, 0)))], 110.0)
+    mapper.send_in_lockstep([replace(frames[0], camera=PlaneScene().camera((1.0, 0, 0)).resized(320, 240))], 110.0)
     held = stamps(mapper)
     assert len(held) == budget // (all_five / 5)
     assert held[-1] == 110.0

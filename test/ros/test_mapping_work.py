@@ -193,7 +193,7 @@ def test_a_preview_is_no_render_of_its_own(bench: Bench, frames: list[Frame]) ->
     for second, frame in enumerate(frames, 100):
         bench.see(frame, second)
     previews: list[Rendering] = []
-    bench.put(REQUESTS, bench.request(on_preview=previews.append))
+    bench.put(REQUESTS, bench.request(on_preview=previews.append, scale=4.0))
     bench.turn()
     assert (len(previews), len(bench.answers), bench.health.renders) == (1, 1, 1)
     assert previews[0].view.camera.width < bench.answers[0].view.camera.width

@@ -276,7 +276,7 @@ def test_broken_files_are_counted_and_stop_nothing(recording: Path) -> None:
     assert found["files-missing"].figures["frames"] == [2]
     assert found["poses-damaged"].figures["files"] == ["3.txt"]
     assert found["pictures-sizes-differ"].figures["frames"] == [4]
-    assert found["frames-unreadable"].figures["frames"] == [2, 4]
+    assert found["frames-unreadable"].figures["frames"] == [1, 2, 4]
     assert found["frames-skipped"].figures["pose is not finite"] == [5]
     assert result.figures["frames"] == 10
     assert result.labels is not None

@@ -323,8 +323,8 @@ def test_labels_of_another_label_space_are_refused(run: Run, recording: Path, tm
 
 
 def test_a_recording_keeps_its_aspect_and_may_be_thinned(recording: Path) -> None:
-    (scene,) = chosen_scenes(DataConfig(width=16, height=16, frames=2), ROOMS, sequence=recording)
-    assert (scene.cameras.width, scene.cameras.height) == (16, 12)
+    (scene,) = chosen_scenes(DataConfig(width=20, height=20, frames=2), ROOMS, sequence=recording)
+    assert (scene.cameras.width, scene.cameras.height) == (20, 15)
     assert [frame.name for frame in scene.frames] == ["recording/1", "recording/3"]
     (scene,) = chosen_scenes(DataConfig(frames=0), ROOMS, sequence=recording, bounds=(0.2, 4.0))
     assert len(scene.frames) == 5 and scene.bounds == (0.2, 4.0)

@@ -22,7 +22,7 @@ def path(count: int = 6) -> np.ndarray:
     """0.1 m to the side and 3 degrees about the vertical from pose to pose."""
     poses = np.tile(np.eye(4), (count, 1, 1))
     poses[:, 0, 3] = 0.1 * np.arange(count)
-    poses[:, :3, :3] = Rotation.from_euler("y", 3 * np.arange(count), degrees=True).as_matrix()
+    poses[:, :3, :3] = Rotation.from_rotvec(np.arange(count)[:, None] * np.radians([0.0, 3.0, 0.0])).as_matrix()
     return poses
 
 

@@ -151,7 +151,7 @@ def test_depth_guides_only_when_asked(field: SemanticField, monkeypatch: pytest.
 def test_a_frame_is_encoded_once_and_old_features_leave(field: SemanticField, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
     encode = field.encode
-    monkeypatch.setattr(field, "encode", lambda image: (encoded.append(1), encode(image))[1])
+    monkeypatch.setattr(field, "encode", lambda image, camera: (encoded.append(1), encode(image, camera))[1])
     scene = make_scene()
     renderer = PathRenderer(field, scene, 2)
     for stop in recorded_path(scene):

@@ -16,6 +16,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
 from sray.field import SemanticField
 from sray.frames import Frame
@@ -207,8 +208,8 @@ def test_memory_that_runs_out_while_restoring_changes_nothing(
     before, cloud, count = list(mapper.keyframes), mapper.map.to_cloud(), iter(range(9))
     encode = SemanticField.encode
 
-    def failing(field: SemanticField, image: torch.Tensor) -> torch.Tensor:
-        return torch.empty(2**46) if next(count) == 3 else encode(field, image)
+    def failing(field: SemanticField, image: torch.Tensor, camera: Camera) -> torch.Tensor:
+        return torch.empty(2**46) if next(count) == 3 else encode(field, image, camera)
 
     monkeypatch.setattr(SemanticField, "encode", failing)
     with pytest.raises(SrayError) as caught:
