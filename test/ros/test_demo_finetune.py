@@ -9,7 +9,7 @@ import cv2
 import pytest
 from demo_run import left_of, run_demo
 
-from sray.label_space import ROOMS
+from sray.label_space import INDOOR
 from sray.metrics import ConfusionMatrix
 from sray_train.data.rooms import room_frames
 
@@ -33,7 +33,7 @@ def test_a_room_is_learned_and_the_report_is_what_the_pictures_say(tmp_path: Pat
     assert report["renders_during"] >= 1 and report["slowdown"] > 0
     unseen = list(room_frames(SEED, width=WIDTH, height=HEIGHT, frames=FRAMES))[2::5]
     for when in ("before", "after"):
-        matrix = ConfusionMatrix(ROOMS.classes)
+        matrix = ConfusionMatrix(INDOOR.classes)
         for index, frame in enumerate(unseen):
             labels = cv2.imread(str(tmp_path / "received" / when / f"label_{index}.png"), cv2.IMREAD_UNCHANGED)
             matrix.update(labels, frame.labels)
