@@ -31,7 +31,7 @@ def test_a_room_is_learned_and_the_report_is_what_the_pictures_say(tmp_path: Pat
     assert report["accepted"] is True and report["steps"] == STEPS
     assert report["after"] > report["before"] + 0.1
     assert report["renders_during"] >= 1 and report["slowdown"] > 0
-    unseen = list(room_frames(SEED, width=WIDTH, height=HEIGHT, frames=FRAMES))[2::5]
+    unseen = list(room_frames(SEED, width=WIDTH, height=HEIGHT, frames=FRAMES, label_space=INDOOR))[2::5]
     for when in ("before", "after"):
         matrix = ConfusionMatrix(INDOOR.classes)
         for index, frame in enumerate(unseen):
