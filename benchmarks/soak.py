@@ -29,7 +29,7 @@ from ros_rig import MAPPER, Rig
 from soak_plot import plot
 
 from sray.sequence import Sequence
-from sray_ros.mapper.declarations import OF_A_VIEW, OF_THE_STATE
+from sray_ros.mapper.api import OF_A_VIEW, OF_THE_STATE
 from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_folder
 from sray_train.tools.bags import BagLayout, write_bag
 

@@ -22,18 +22,32 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from sray_ros.common.parameters import NodeParameter
-from sray_ros.mapper import declarations
+from sray_ros.common.parameters import NodeParameter, declared_in
+from sray_ros.common.topics import Topic
+from sray_ros.mapper import api as mapper_api
 from sray_ros.mapper import node as semantic_mapper
-from sray_ros.mapper.parameters import PARAMETERS
+from sray_ros.mapper.parameters import MapperSettings
+from sray_ros.player import api as player_api
 from sray_ros.player import node as sequence_player
+from sray_ros.player.parameters import PlayerSettings
+from sray_ros.scorer import api as scorer_api
 from sray_ros.scorer import node as label_scorer
-from sray_ros.segmenter import declarations as segmenter_declarations
+from sray_ros.scorer.parameters import ScorerSettings
+from sray_ros.segmenter import api as segmenter_api
 from sray_ros.segmenter import node as segmenter
-from sray_ros.viewer import declarations as viewer_declarations
+from sray_ros.segmenter.parameters import SegmenterSettings
+from sray_ros.viewer import api as viewer_api
 from sray_ros.viewer import node as viewer
+from sray_ros.viewer.parameters import ViewerSettings
 
-PREFIXES = ("error", "launch", "player", "segmenter", "viewer")
+OTHERS: dict[str, tuple[str, Any, type]] = {
+    "player": ("sequence_player", player_api, PlayerSettings),
+    "segmenter": ("segmenter", segmenter_api, SegmenterSettings),
+    "scorer": ("label_scorer", scorer_api, ScorerSettings),
+    "viewer": ("viewer (~ is the mapper)", viewer_api, ViewerSettings),
+}
+"""Nodes beside the mapper, by the prefix of their rows: name, topics and services, parameters."""
+PREFIXES = ("error", "launch", *OTHERS)
 """Of rows whose names are another table's too."""
 API, FAULTS = ROOT / "docs" / "ros_api.md", ROOT / "docs" / "faults.md"
 
@@ -95,31 +109,32 @@ def api_tables() -> list[Table]:
     """Everything that the code declares."""
     return [
         Table("Nodes", ("",), dict(_nodes())),
-        Table("Subscribes", ("type", "QoS", ""), {t.name: _topic(t) for t in declarations.SUBSCRIBED}),
-        Table("Publishes", ("type", "QoS", ""), {_published(t): _topic(t) for t in declarations.PUBLISHED}),
-        Table("Actions", ("type", ""), {c.name: (_type(c.type), c.text) for c in declarations.ACTIONS}),
-        Table("Services", ("type", ""), {c.name: (_type(c.type), c.text) for c in declarations.SERVICES}),
+        Table("Subscribes", ("type", "QoS", ""), {t.name: _topic(t) for t in mapper_api.SUBSCRIBED}),
+        Table("Publishes", ("type", "QoS", ""), {_published(t): _topic(t) for t in mapper_api.PUBLISHED}),
+        Table("Actions", ("type", ""), {c.name: (_type(c.type), c.text) for c in mapper_api.ACTIONS}),
+        Table("Services", ("type", ""), {c.name: (_type(c.type), c.text) for c in mapper_api.SERVICES}),
         Table("Errors", ("number", ""), {f"error {name}": row for name, row in _errors()}),
-        Table("Parameters", ("default", "range", "", "a change applies"), {p.name: _parameter(p) for p in PARAMETERS}),
+        Table(
+            "Parameters",
+            ("default", "range", "", "a change applies"),
+            {p.name: _parameter(p) for p in declared_in(MapperSettings)},
+        ),
         Table("Launch arguments", ("default", ""), {f"launch {a.name}": row for a, row in _launch_arguments()}),
-        Table("Parameters of sequence_player", ("default", ""), {f"player {row[0]}": row[1:] for row in _player()}),
-        Table("Topics of segmenter", ("", "type", "QoS", ""), dict(_segmenter_topics())),
-        Table(
-            "Parameters of segmenter",
-            ("default", "range", "", "a change applies"),
-            {f"segmenter {p.name}": _parameter(p) for p in segmenter_declarations.PARAMETERS},
-        ),
-        Table(
-            "Topics that viewer subscribes to (~ is the mapper)",
-            ("type", "QoS", ""),
-            {f"viewer {t.name}": _topic(t) for t in viewer_declarations.SUBSCRIBED},
-        ),
-        Table(
-            "Parameters of viewer",
-            ("default", "range", "", "a change applies"),
-            {f"viewer {p.name}": _parameter(p) for p in viewer_declarations.PARAMETERS},
-        ),
+        *(table for prefix in OTHERS for table in _tables_of(prefix)),
     ]
+
+
+def _tables_of(prefix: str) -> Iterator[Table]:
+    """The topics and the parameters of a node beside the mapper."""
+    name, api, settings = OTHERS[prefix]
+    rows = {}
+    for what, offered in (("subscribes", api.SUBSCRIBED), ("publishes", getattr(api, "PUBLISHED", ()))):
+        rows |= {f"{prefix} {topic.name}": (what, *_topic(topic)) for topic in offered}
+    for call in getattr(api, "SERVICES", ()):
+        rows[f"{prefix} {call.name}"] = ("serves", _type(call.type), "", call.text)
+    yield Table(f"Topics of {name}", ("", "type", "QoS", ""), rows)
+    parameters = {f"{prefix} {p.name}": _parameter(p) for p in declared_in(settings)}
+    yield Table(f"Parameters of {name}", ("default", "range", "", "a change applies"), parameters)
 
 
 def _nodes() -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -134,13 +149,13 @@ def _nodes() -> Iterator[tuple[str, tuple[str, ...]]]:
         yield name, (" ".join(str(module.__doc__).split("\n\n")[0].split()),)
 
 
-def _published(topic: declarations.Topic) -> str:
-    kinds = {declarations.VIEW_FRAME: "/tf (view)", declarations.CLOUD_FRAME: "/tf_static (clouds)"}
+def _published(topic: Topic) -> str:
+    kinds = {mapper_api.VIEW_FRAME: "/tf (view)", mapper_api.CLOUD_FRAME: "/tf_static (clouds)"}
     return kinds.get(topic, topic.name)
 
 
-def _topic(topic: declarations.Topic) -> tuple[str, ...]:
-    reliability = "as offered" if topic.is_auto else "reliable"
+def _topic(topic: Topic) -> tuple[str, ...]:
+    reliability = "as offered" if topic.is_auto else "best effort" if topic.is_best_effort else "reliable"
     return _type(topic.type), f"{reliability}, depth {topic.depth}{', latched' * topic.is_latched}", topic.text
 
 
@@ -186,20 +201,6 @@ def _launch_arguments() -> Iterator[tuple[Any, tuple[str, ...]]]:
         yield argument, (f"`{_value(text)}`", argument.description)
 
 
-def _player() -> Iterator[tuple[str, ...]]:
-    for name, default, _, text in sequence_player.PARAMETERS:
-        yield name, f"`{_value(default)}`", text
-
-
-def _segmenter_topics() -> Iterator[tuple[str, tuple[str, ...]]]:
-    for what, topics in (
-        ("subscribes", segmenter_declarations.SUBSCRIBED),
-        ("publishes", segmenter_declarations.PUBLISHED),
-    ):
-        for topic in topics:
-            yield f"segmenter {topic.name}", (what, *_topic(topic))
-
-
 def api_page(tables: list[Table], found: list[Mark]) -> str:
     """Raises SystemExit, naming it, for a test that shows a row that does not exist."""
     shown: dict[str, list[str]] = {row: [] for table in tables for row in table.rows}
@@ -210,7 +211,7 @@ def api_page(tables: list[Table], found: list[Mark]) -> str:
             if mark.test not in shown[row]:
                 shown[row].append(mark.test)
     parts = [
-        "# ROS API of semantic_mapper\n\nWritten by `python scripts/write_docs.py` from the node's own declarations. "
+        "# ROS API of semantic_mapper\n\nWritten by `python scripts/write_docs.py` from the node's own mapper_api. "
         "The last column names a test that shows the row to hold. Names are relative to the node's namespace, `~` is "
         "the node. Latched is transient local.\n"
     ]

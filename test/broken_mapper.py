@@ -17,16 +17,16 @@ from typing import Any
 import torch
 
 from sray.field import SemanticField
-from sray_ros.mapper import health
+from sray_ros.common import health
 from sray_ros.mapper import node as semantic_mapper
 from sray_ros.mapper.intake import Intake
-from sray_ros.mapper.worker import MappingWork
+from sray_ros.mapper.scene import Scene
 
 PARTS = {
     "encode": (SemanticField, "encode"),
     "render": (SemanticField, "render"),
     "intake": (Intake, "__init__"),
-    "clear": (MappingWork, "clear"),
+    "clear": (Scene, "clear"),
 }
 WAYS: dict[str, Callable[[], Any]] = {
     # More than any machine has: the allocators themselves say so, in their own words.

@@ -12,7 +12,7 @@ import time
 from broken_mapper import WAYS, breakable
 
 from sray.segmentation import Segmenter
-from sray_ros.mapper import health
+from sray_ros.common import health
 from sray_ros.segmenter import node as segmenter
 from sray_ros.segmenter import worker as segmenting
 

@@ -24,8 +24,9 @@ from sray.frames import Frame, SourceViews
 from sray.mapping.session import Session
 from sray_interfaces.action import RenderView
 from sray_interfaces.srv import ListKeyframes, SaveSession
+from sray_ros.common.parameters import declared_in
 from sray_ros.common.poses import matrix_of_pose
-from sray_ros.mapper.parameters import PARAMETERS
+from sray_ros.mapper.parameters import MapperSettings
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 SETTINGS: dict[str, Any] = {
@@ -43,7 +44,11 @@ SETTINGS: dict[str, Any] = {
 def as_started(settings: dict[str, Any]) -> dict[str, Any]:
     """Every parameter that can be set, as it was when a node with these settings started; for MapperProcess.set."""
     fixed = ("data_dir", "model.path")
-    return {p.name.replace(".", "__"): settings.get(p.name, p.default) for p in PARAMETERS if p.name not in fixed}
+    return {
+        p.name.replace(".", "__"): settings.get(p.name, p.default)
+        for p in declared_in(MapperSettings)
+        if p.name not in fixed
+    }
 
 
 class Oracle:

@@ -1,4 +1,4 @@
-"""What all action servers of the node have in common."""
+"""Action servers: made the same way for every action, with results that expire on steady time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from sray.errors import ErrorCode
-from sray_ros.mapper.declarations import CALLS, Call
+from sray_ros.common.topics import CALLS, Call
 
 
 class OnSteadyTime:

@@ -1,6 +1,6 @@
-"""Messages to what the library reads, and what it answers to messages. No node, no topics.
+"""Conversions between ROS messages and the arrays, cameras and clouds of the library. No node, no topics.
 
-Every refusal names what was wrong in the message and what to do.
+Every error names what was wrong in the message and what to do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""DataFolder: the one folder that services may read from and write to, whatever name a peer on the network sends."""
+"""DataFolder: the only folder that services read from and write to. A client on the network names files in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LifecycleExecutor: spins a node that destroys subscriptions and publishers while it is spun, as on deactivation.
+"""LifecycleExecutor: an rclpy executor for nodes that destroy subscriptions while it spins, as on deactivation.
 
 rclpy's executors allow for an entity that is destroyed while they are about to wait for it, or to take from it, but not
 for the handlers of its events (a QoS or a type that is incompatible), which raise InvalidHandle: ros2/rclpy#1284. Of

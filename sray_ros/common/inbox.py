@@ -1,11 +1,15 @@
-"""Inbox: what callbacks leave for the worker. Bounded lanes; a full lane lets its oldest item go; lanes take turns."""
+"""Inbox: what callbacks leave for a worker thread. Its lanes are bounded and take turns."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from sray.errors import SrayError
+from sray_ros.common.refusals import displaced
 
 
 @dataclass(frozen=True)
@@ -16,11 +20,15 @@ class Lane:
     capacity: int
     """Items that may wait; the oldest goes when one too many comes."""
     at_once: bool = False
-    """Whether the worker takes all that wait, or one."""
+    """Whether the worker takes all items that wait, or one."""
+    overflow: Callable[[], SrayError] = displaced
+    """Why the oldest item goes."""
+    counts_drops: bool = False
+    """Whether an item that has to go counts among the node's refusals."""
 
 
 class Inbox:
-    """Thread-safe. Taking turns means that no lane, however full, starves another."""
+    """Thread-safe. The lanes take turns, so that a full one does not starve the others."""
 
     def __init__(self, lanes: tuple[Lane, ...]) -> None:
         self._queues: dict[Lane, deque[Any]] = {lane: deque() for lane in lanes}
@@ -39,7 +47,7 @@ class Inbox:
         return self._is_open
 
     def put(self, lane: Lane, item: Any) -> list[Any]:
-        """Leave an item; returns what had to go for it: the oldest, or the item itself while closed."""
+        """Leave an item. Returns what had to go for it: the oldest ones, or the item itself while closed."""
         with self._news:
             if not self._is_open:
                 return [item]
@@ -50,8 +58,8 @@ class Inbox:
             self._news.notify()
             return gone
 
-    def take(self) -> tuple[Lane, list[Any]] | None:
-        """The next work, waiting for some; None once closed."""
+    def take(self) -> list[Any] | None:
+        """The next items of one lane; waits for some. None once closed."""
         with self._news:
             while self._is_open:
                 for _ in range(len(self._lanes)):
@@ -61,11 +69,11 @@ class Inbox:
                         items = list(queue) if lane.at_once else [queue[0]]
                         for _ in items:
                             queue.popleft()
-                        return lane, items
+                        return items
                 self._news.wait()
             return None
 
-    def remove_if(self, lane: Lane, condition: Any) -> list[Any]:
+    def remove_if(self, lane: Lane, condition: Callable[[Any], bool]) -> list[Any]:
         """Take out the waiting items for which `condition(item)` holds."""
         with self._news:
             queue = self._queues[lane]
@@ -74,13 +82,13 @@ class Inbox:
                 queue.remove(item)
             return gone
 
-    def drain(self, *lanes: Lane) -> list[tuple[Lane, Any]]:
-        """Take out everything that waits in these lanes, or in all."""
+    def drain(self, *lanes: Lane) -> list[Any]:
+        """Take out everything that waits in these lanes."""
         with self._news:
-            return self._drain(lanes or tuple(self._queues))
+            return self._drain(lanes)
 
-    def close(self) -> list[tuple[Lane, Any]]:
-        """Refuse new items, wake the worker; returns what was still waiting."""
+    def close(self) -> list[Any]:
+        """Accept no more items and wake the worker. Returns what was still waiting."""
         with self._news:
             self._is_open = False
             self._news.notify_all()
@@ -91,8 +99,8 @@ class Inbox:
         with self._news:
             return len(self._queues[lane])
 
-    def _drain(self, lanes: tuple[Lane, ...]) -> list[tuple[Lane, Any]]:
-        left = [(lane, item) for lane in lanes for item in self._queues[lane]]
+    def _drain(self, lanes: tuple[Lane, ...]) -> list[Any]:
+        left = [item for lane in lanes for item in self._queues[lane]]
         for lane in lanes:
             self._queues[lane].clear()
         return left

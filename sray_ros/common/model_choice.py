@@ -1,4 +1,4 @@
-"""Which checkpoint, and where it runs: what the parameters model.path and model.device say."""
+"""The checkpoint and the device that the parameters model.path and model.device name."""
 
 from __future__ import annotations
 

@@ -1,15 +1,27 @@
-"""Parameters of a node from one list: declared, checked, refused by name; and documented from it (docs/ros_api.md)."""
+"""Parameters of a node, declared once as a dataclass: read as typed snapshots, checked, refused and documented from it.
+
+A field made by `parameter` is one parameter. Any other field is a group: its default is a dataclass of parameters, and
+they are named after it. The field `capacity` of the group `keyframes` is the parameter keyframes.capacity.
+
+    @dataclass(frozen=True)
+    class Settings:
+        rate: float = parameter(1.0, "how many times faster than recorded", within=(0.001, 1000.0))
+
+    settings = NodeParameters(node, Settings)
+    settings.now.rate
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any, Generic, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+T = TypeVar("T")
 Value = bool | int | float | str
 
 AT_ONCE, ON_ACTIVATE, ON_CONFIGURE = "at once", "when next activated", "when next configured"
@@ -18,9 +30,8 @@ NEVER = "never: it is fixed when the node starts"
 
 @dataclass(frozen=True)
 class NodeParameter:
-    """One parameter: its default says its type."""
+    """One declared parameter. The type of its default is its type."""
 
-    name: str
     default: Value
     text: str
     within: tuple[float, float] | None = None
@@ -29,7 +40,9 @@ class NodeParameter:
     applies: str = AT_ONCE
     """When a change takes effect."""
     check: Callable[[Any], str | None] = lambda value: None
-    """What else may be wrong with a value: what was expected; None if nothing is."""
+    """A further check of a value: returns what was expected, or None if the value is good."""
+    name: str = ""
+    """With the names of its groups before it: keyframes.capacity."""
 
     @property
     def choices_in_words(self) -> str:
@@ -46,7 +59,7 @@ class NodeParameter:
         return None
 
     def descriptor(self) -> ParameterDescriptor:
-        """For `ros2 param describe`. Ranges are shown; refusing is the callback's, in words that name the parameter."""
+        """For `ros2 param describe`. The ranges are for display: values are refused by `NodeParameters`, by name."""
         descriptor = ParameterDescriptor(
             description=f"{self.text} (a change applies {self.applies})", read_only=self.applies == NEVER
         )
@@ -60,45 +73,86 @@ class NodeParameter:
         return descriptor
 
 
-class NodeParameters:
-    """The declared parameters of a node, as values."""
+def parameter(
+    default: Value,
+    text: str,
+    within: tuple[float, float] | None = None,
+    *,
+    choices: tuple[str, ...] = (),
+    applies: str = AT_ONCE,
+    check: Callable[[Any], str | None] = lambda value: None,
+) -> Any:
+    """A dataclass field that is one parameter; the arguments are those of `NodeParameter`."""
+    declared = NodeParameter(default, text, within, choices, applies, check)
+    return field(default=default, metadata={"parameter": declared})
 
-    def __init__(
-        self,
-        node: Node,
-        declared: Iterable[NodeParameter],
-        complaint_about: Callable[[Mapping[str, Value]], str | None] = lambda values: None,
-    ) -> None:
-        """Declares them all. Raises rclpy's InvalidParameterValueException for a bad override.
 
-        `complaint_about`: what is wrong with values that are each in range but do not go together, which raises
-        ValueError; None if nothing is.
+def declared_in(kind: type, prefix: str = "") -> Iterator[NodeParameter]:
+    """All parameters of a dataclass and of its groups, with their full names, in the order of declaration."""
+    for each in fields(kind):
+        if declared := each.metadata.get("parameter"):
+            yield replace(declared, name=prefix + each.name)
+        else:
+            yield from declared_in(_group(each), f"{prefix}{each.name}.")
+
+
+def snapshot(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
+    """A dataclass from values by their full names; what is not among them has its default.
+
+    Raises ValueError, as the dataclass does, for values that do not go together.
+    """
+    given: dict[str, Any] = {}
+    for each in fields(kind):  # type: ignore[arg-type]
+        name = prefix + each.name
+        if "parameter" not in each.metadata:
+            given[each.name] = snapshot(_group(each), values, f"{name}.")
+        elif name in values:
+            given[each.name] = values[name]
+    return kind(**given)
+
+
+def _group(each: Field[Any]) -> type:
+    """The dataclass of a field that is a group."""
+    kind: Any = each.default_factory
+    assert isinstance(kind, type), f"{each.name} is neither a parameter nor a group of parameters"
+    return kind
+
+
+class NodeParameters(Generic[T]):
+    """The parameters of a node, declared from the dataclass `kind`."""
+
+    def __init__(self, node: Node, kind: type[T]) -> None:
+        """Declares them all.
+
+        Raises rclpy's InvalidParameterValueException for an override that is refused, and ValueError for overrides that
+        are each in range but do not go together.
         """
-        self._by_name = {parameter.name: parameter for parameter in declared}
-        self._values: dict[str, Value] = {name: parameter.default for name, parameter in self._by_name.items()}
-        self._complaint_about = complaint_about
-        self.revision = 0
-        """Counts changes."""
-        self._is_complete = False
+        self._kind = kind
+        self._by_name = {declared.name: declared for declared in declared_in(kind)}
+        self._values: dict[str, Value] = {name: declared.default for name, declared in self._by_name.items()}
+        self._now: T | None = None
         node.add_on_set_parameters_callback(self._check)
-        for parameter in self._by_name.values():
-            node.declare_parameter(parameter.name, parameter.default, parameter.descriptor())
-        self._is_complete = True
-        if complaint := complaint_about(self._values):
-            raise ValueError(complaint)
+        for declared in self._by_name.values():
+            node.declare_parameter(declared.name, declared.default, declared.descriptor())
+        self._now = snapshot(kind, self._values)
 
-    def __getitem__(self, name: str) -> Any:
-        return self._values[name]
+    @property
+    def now(self) -> T:
+        """The present values, as one object that never changes: after a change there is another one. Any thread."""
+        assert self._now is not None, "the parameters are not declared yet"
+        return self._now
 
     def _check(self, parameters: Iterable[Parameter]) -> SetParametersResult:
-        wanted = {parameter.name: parameter.value for parameter in parameters if parameter.name in self._values}
+        wanted = {given.name: given.value for given in parameters if given.name in self._values}
         complaints = [text for name, value in wanted.items() if (text := self._by_name[name].complaint(value))]
         values = {**self._values, **wanted}
-        # While declaring, overrides arrive one by one: what they mean together is looked at when all are there.
-        if not complaints and self._is_complete and (complaint := self._complaint_about(values)):
-            complaints.append(complaint)
+        # While they are declared, overrides come one by one: whether they go together is checked when all are there.
+        if not complaints and self._now is not None:
+            try:
+                self._now = snapshot(self._kind, values)
+            except ValueError as error:
+                complaints.append(str(error))
         if complaints:
             return SetParametersResult(successful=False, reason="; ".join(complaints))
         self._values = values
-        self.revision += 1
         return SetParametersResult(successful=True)

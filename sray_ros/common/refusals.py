@@ -1,4 +1,4 @@
-"""What the node says no with, and what an exception is to whoever asked."""
+"""Refusal messages that several places use, and the conversion of any exception into a SrayError."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """SIGINT and SIGTERM as an event, so that a node ends in order.
 
-rclpy's own handlers invalidate the context at once: goals stay unanswered, logs unpublished, and what still uses the
-context may crash.
+rclpy's own handlers invalidate the context at once: goals stay unanswered, logs are not published, and code that still
+uses the context may crash.
 """
 
 from __future__ import annotations

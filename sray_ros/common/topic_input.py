@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
-from sray_ros.mapper.declarations import COMPRESSED, IMAGE, Topic
+from sray_ros.common.topics import COMPRESSED, IMAGE, Topic
 
 
 class TopicInput(SimpleFilter):
@@ -24,12 +24,9 @@ class TopicInput(SimpleFilter):
     incompatible QoS, and `keep_up` subscribes anew. The other way round would lose large images for no reason.
     """
 
-    def __init__(
-        self, node: Node, declared: Topic, reliability: str, group: CallbackGroup, name: str | None = None
-    ) -> None:
-        """`name`: of the topic, where it is not the declared one."""
+    def __init__(self, node: Node, declared: Topic, reliability: str, group: CallbackGroup) -> None:
         super().__init__()
-        self.topic: str = node.resolve_topic_name(name or declared.name)
+        self.topic: str = declared.resolved(node)
         self.received = 0
         self.last_stamp_ns: int | None = None
         self.last_arrival = 0.0
@@ -124,7 +121,4 @@ def _reliability_name(reliability: ReliabilityPolicy) -> str:
 
 def image_input(node: Node, transport: str, reliability: str, group: CallbackGroup) -> TopicInput:
     """The topic `image`, or what image_transport compressed of it (`transport`: raw, compressed)."""
-    if transport != "compressed":
-        return TopicInput(node, IMAGE, reliability, group)
-    # Named after the resolved one, so that remapping `image` carries over.
-    return TopicInput(node, COMPRESSED, reliability, group, f"{node.resolve_topic_name(IMAGE.name)}/compressed")
+    return TopicInput(node, COMPRESSED if transport == "compressed" else IMAGE, reliability, group)

@@ -1,12 +1,12 @@
-"""The process that learns: `python -m sray_ros.finetune.child <folder>`, which semantic_mapper starts for each job.
+"""The fine-tuning process: `python -m sray_ros.finetune.child <folder>`, which semantic_mapper starts for each job.
 
-On its own so that whatever happens to it (out of memory, killed, a bug) happens to nobody else: it runs at low
-priority, and is the first that the kernel ends when memory runs out. It knows nothing of ROS.
+It is a process of its own so that the node survives whatever happens to it: out of memory, killed, a bug. It runs at
+low priority, and is the first that the kernel ends when memory runs out. It knows nothing of ROS.
 
-In the folder (`TuningJob` in process.py writes them): job.json, session.safetensors, parent.safetensors. Out of
+In the folder (`Handover` in process.py writes them): job.json, session.safetensors, parent.safetensors. Out of
 it: tuned.safetensors, if that is better. Standard output: a JSON object a line, {"preparing": ...}, {"begun": ...},
-{"step": ...} after each step, at last {"outcome": ...} or {"error": ...}. Standard input: a lifeline; once it is closed
-nobody waits for the job any more.
+{"step": ...} after each step, at last {"outcome": ...} or {"error": ...}. Standard input: never
+written to; the node has ended when it is closed, and so does this process.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def learn(folder: Path, say: TextIO) -> None:
     job = json.loads((folder / JOB).read_text())
     torch.set_num_threads(job["threads"])
     if job["memory_limit"]:
-        # Of what is the process's own; libraries are mapped from files.
+        # Limits the process's own data; libraries, mapped from files, do not count.
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory_limit"] * MIB,) * 2)
     with memory_errors("fine-tune", "a smaller fine_tune.width, fewer keyframes, or a higher fine_tune.memory_limit"):
         parent = replace(load_checkpoint(folder / PARENT), sha256=job["parent"])
@@ -100,20 +100,20 @@ def tell(say: TextIO, **message: Any) -> None:
 
 
 def end_with_parent(folder: Path) -> None:
-    """Wait for the other end of standard input to go; then leave nothing behind."""
+    """Wait until standard input is closed, because the node has ended; then end too."""
     while os.read(0, 1):  # not through sys.stdin: whose lock would be held when Python ends
         pass
     vanish(folder)
 
 
 def vanish(folder: Path) -> NoReturn:
-    """Nobody is left to tell anything."""
+    """End at once, and leave no files: the node has ended."""
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 
 def step_back() -> None:
-    """Let everybody else go first, on the processors and in memory."""
+    """Give every other process precedence, on the processors and in memory."""
     os.nice(NICE)
     with contextlib.suppress(OSError):  # not Linux, or not allowed: then as any other process
         Path("/proc/self/oom_score_adj").write_text("1000")
@@ -122,7 +122,7 @@ def step_back() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """0 if the job was done, whether the model became better or not; 1 if it could not be."""
     folder = Path((arguments or sys.argv[1:])[0])
-    # What libraries print must not get among the messages.
+    # What libraries print goes to standard error, not among the messages.
     say = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     step_back()
@@ -132,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SrayError as error:
         tell(say, error={"code": int(error.code), "text": error.args[0]})
         return 1
-    except BrokenPipeError:  # found before the lifeline was
+    except BrokenPipeError:  # the node has ended, and this noticed it before the closed standard input did
         vanish(folder)
     except Exception as error:
         traceback.print_exc()

@@ -1,4 +1,4 @@
-"""TuningCurve: fine-tuning as a picture, for who watches it in RViz or Foxglove."""
+"""FinetuneCurve: fine-tuning as a picture, for who watches it in RViz or Foxglove."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOSS_COLOURS = {
 Point = tuple[float, float]
 
 
-class TuningCurve:
+class FinetuneCurve:
     """Held-out scores above, losses below, over the steps."""
 
     def __init__(self) -> None:

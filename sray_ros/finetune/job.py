@@ -1,6 +1,6 @@
-"""FineTuning: one job from the snapshot of the keyframes to the swapped model, on a thread of its own.
+"""FinetuneJob: one job from the snapshot of the keyframes to the swapped model, on a thread of its own.
 
-snapshot (worker) -> files -> fine_tuner process -> better weights -> checkpoint in data_dir -> look and swap (worker)
+snapshot (worker) -> files -> fine-tuning process -> better weights -> checkpoint in data_dir -> look and swap (worker)
 
 The last is one command of the worker's: the held-out keyframes are rendered by the node itself with the old and the new
 model, and unless they look no worse the old one stays. Between two renders there is one model or the other.
@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rclpy.impl.rcutils_logger import RcutilsLogger
-
 from sray.checkpoint import load_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.files import code_of
@@ -29,14 +27,11 @@ from sray.held_out import Score
 from sray.mapping.adaptation import AdaptationConfig
 from sray_interfaces.action import FineTune
 from sray_interfaces.msg import FineTuneScore, FineTuneStatus
-from sray_ros.common.data_folder import DataFolder
 from sray_ros.common.refusals import explained
 from sray_ros.finetune.child import TUNED
-from sray_ros.finetune.process import GLANCE, TuningJob, TuningProcess
+from sray_ros.finetune.host import Host, Scene
+from sray_ros.finetune.process import GLANCE, FinetuneProcess, Handover
 from sray_ros.finetune.trial import ModelTrial, snapshot
-from sray_ros.mapper.health import Health
-from sray_ros.mapper.jobs import Ask
-from sray_ros.mapper.worker import MappingWork
 
 T = TypeVar("T")
 MODELS = "fine_tuned"
@@ -57,30 +52,18 @@ class Request:
     canceled: Callable[[], bool]
 
 
-class FineTuning:
+class FinetuneJob:
     """One job. `begun` is set once the snapshot is taken, `done` to its result; neither ever raises."""
 
-    def __init__(
-        self,
-        request: Request,
-        folder: DataFolder,
-        ask: Ask,
-        health: Health,
-        logger: RcutilsLogger,
-        publish: Callable[[FineTuneStatus], None],
-    ) -> None:
-        """`ask` hands something to the worker."""
+    def __init__(self, request: Request, host: Host, publish: Callable[[FineTuneStatus], None]) -> None:
         self._request = request
-        self._folder = folder
-        self._ask = ask
-        self._health = health
-        self._logger = logger
+        self._host = host
         self._publish = publish
         self._stop_for: SrayError | None = None
         self._learns_labels = True
         self._best: float | None = None
         """What the best look so far is worth."""
-        self._since, self._renders = time.monotonic(), health.renders
+        self._since, self._renders = time.monotonic(), host.renders
         unknown = unknown_score()
         self.status = FineTuneStatus(
             job_id=f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}",
@@ -115,39 +98,39 @@ class FineTuning:
         try:
             status.text = result.text = self._learn_and_swap()
             status.state = FineTuneStatus.ACCEPTED if result.accepted else FineTuneStatus.REJECTED
-            self._logger.info(f"fine-tuning {status.job_id}: {status.text}")
+            self._host.logger.info(f"fine-tuning {status.job_id}: {status.text}")
         except Exception as failure:
-            error = explained(failure, self._logger)
+            error = explained(failure, self._host.logger)
             status.error_code = result.error_code = int(error.code)
             result.error_text = status.text = str(error.args[0])
             if error.code is ErrorCode.CANCELED:
                 status.state = FineTuneStatus.CANCELED
-                self._logger.info(f"fine-tuning {status.job_id} was canceled")
+                self._host.logger.info(f"fine-tuning {status.job_id} was canceled")
             else:
                 status.state = FineTuneStatus.FAILED
-                self._health.refused(error, is_hindrance=False)
-                self._logger.warning(f"fine-tuning {status.job_id}: {error}")
-            if not self.begun.done():  # refused, and nobody knows its id: not a word on the topic of jobs
+                self._host.health.refused(error, is_hindrance=False)
+                self._host.logger.warning(f"fine-tuning {status.job_id}: {error}")
+            if not self.begun.done():  # refused: nobody knows its id, and no status is published
                 self.begun.set_result(error)
                 self._publish = lambda status: None
         status.seconds_left = 0.0
         result.job_id, result.seconds, result.steps = status.job_id, self._seconds(), status.step
-        result.renders = self._health.renders - self._renders
+        result.renders = self._host.renders - self._renders
         try:
             self._tell()
-        finally:  # or who waits would for ever, and no other job could begin
+        finally:  # even after an error: the client waits for it, and the next job
             self.done.set_result(result)
 
     def _learn_and_swap(self) -> str:
         """How it ended, in words. Raises SrayError if it did not come to an end; nothing has changed then."""
-        job, parent_file = self._of_worker(self._snapshot)
+        job, parent_file = self._on_scene(self._snapshot)
         parent = job.checkpoint
         self.result.model_id = self.result.parent_id = parent.id
         self.result.parent_file = parent_file
         self.begun.set_result(None)
         self._tell()
-        # Named after this process too: what it leaves if it is killed, the next job can tell from what is in use.
-        handover = self._folder.path(f"{JOBS}/{self.status.job_id}.{os.getpid()}", "")
+        # With the process id in its name: the next job can tell a folder in use from what a killed process left.
+        handover = self._host.folder.path(f"{JOBS}/{self.status.job_id}.{os.getpid()}", "")
         _clear_away(handover.parent)
         try:
             _make(handover)
@@ -162,17 +145,17 @@ class FineTuning:
             self._tell()
             tuned = load_checkpoint(handover / TUNED)
             name = f"{MODELS}/{self.status.job_id}"
-            path = self._folder.path(name, ".safetensors")
+            path = self._host.folder.path(name, ".safetensors")
             _make(path.parent)
             _move(handover / TUNED, path)
         finally:
             shutil.rmtree(handover, ignore_errors=True)
         try:
             trial = ModelTrial(job, tuned, name, self.result.held_out, self._learns_labels, self._is_stopped)
-            complaint = self._of_worker(trial.run, is_final=True)
+            complaint = self._on_scene(trial.run, is_final=True)
         except SrayError as error:
             if error.code is ErrorCode.STALE:
-                self.result.model_id = self._of_worker(lambda work: work.checkpoint.id, is_final=True)
+                self.result.model_id = self._on_scene(lambda scene: scene.checkpoint.id, is_final=True)
                 raise SrayError(error.code, f"{error.args[0]}; the new model is kept as {name}") from error
             path.unlink(missing_ok=True)
             raise
@@ -182,18 +165,18 @@ class FineTuning:
         self.result.accepted, self.result.model_id, self.result.file = True, tuned.id, name
         return f"{self._gain()}; {tuned.id} renders from now on"
 
-    def _snapshot(self, work: MappingWork) -> tuple[TuningJob, str]:
+    def _snapshot(self, scene: Scene) -> tuple[Handover, str]:
         request = self._request
-        session, bounds = snapshot(work, request.keyframe_ids, request.config)
-        device = str(work.device)
-        job = TuningJob(request.config, session, work.checkpoint, bounds, device, request.threads, request.memory_limit)
-        return job, work.model_file
+        session, bounds = snapshot(scene, request.keyframe_ids, request.config)
+        device = str(scene.device)
+        job = Handover(request.config, session, scene.checkpoint, bounds, device, request.threads, request.memory_limit)
+        return job, scene.model_file
 
     def _learn(self, handover: Path) -> dict[str, Any]:
         """What the process says of its outcome, once it has ended."""
         self.status.state, outcome = FineTuneStatus.RUNNING, None
-        with TuningProcess(handover) as process:
-            self._logger.info(f"fine-tuning {self.status.job_id} in process {process.pid}")
+        with FinetuneProcess(handover) as process:
+            self._host.logger.info(f"fine-tuning {self.status.job_id} in process {process.pid}")
             for message in process.messages(self._check):
                 if begun := message.get("begun"):
                     self._learns_labels = begun["learns_labels"]
@@ -202,7 +185,7 @@ class FineTuning:
                     self._follow(step)
                 outcome = message.get("outcome", outcome)
         if outcome is None:
-            raise SrayError(ErrorCode.INTERNAL, "the fine_tuner process ended without a word; see the log")
+            raise SrayError(ErrorCode.INTERNAL, "the fine-tuning process ended without a word; see the log")
         return dict(outcome)
 
     def _follow(self, step: dict[str, Any]) -> None:
@@ -233,22 +216,18 @@ class FineTuning:
             return f"strict mIoU {scores} on held-out keyframes' labels, in {steps} steps"
         return f"PSNR {before.psnr:.2f} -> {after.psnr:.2f} dB on held-out keyframes, in {steps} steps, without labels"
 
-    def _of_worker(self, do: Callable[[MappingWork], T], *, is_final: bool = False) -> T:
-        """What `do` gives on the worker's thread. `is_final`: what is begun is waited for, even if canceled meanwhile.
+    def _on_scene(self, do: Callable[[Scene], T], *, is_final: bool = False) -> T:
+        """The result of `do`, called by the worker. `is_final`: wait for it even if the job is canceled meanwhile.
 
         Raises SrayError: what `do` raises, INACTIVE.
         """
-        answer: Future[Any] = Future()
-        self._ask(do, answer.set_result)
+        answer = self._host.submit(do)
         while True:
             if not is_final:
                 self._check()
             if wait([answer], timeout=GLANCE).done:
                 break
-        result = answer.result()
-        if isinstance(result, SrayError):
-            raise result
-        return result  # type: ignore[no-any-return]
+        return answer.result()
 
     def _check(self) -> None:
         """Raises SrayError if it is to stop."""
@@ -296,7 +275,7 @@ def _move(file: Path, to: Path) -> None:
 
 
 def _clear_away(jobs: Path) -> None:
-    """What jobs of processes that are gone have left: killed between two lines, nobody else would."""
+    """Delete what the jobs of killed processes have left."""
     for left in jobs.glob("*.*"):
         process = left.name.rpartition(".")[2]
         if process.isdigit() and not Path(f"/proc/{process}").exists():

@@ -1,4 +1,4 @@
-"""TuningProcess: the node's end of a fine_tuner process. What it says, in order; how it died, in words."""
+"""FinetuneProcess: starts the fine-tuning process, reads its messages, and says in words how it died."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from sray_ros.finetune import child as fine_tuner
 GLANCE = 0.1
 """Seconds between two looks at whether to stop."""
 PATIENCE = float(os.environ.get("SRAY_TUNING_PATIENCE", 180.0))
-"""Seconds without a word after which the process hangs: a step takes a few at most."""
+"""Seconds without a message after which the process counts as hanging. A step takes a few seconds at most."""
 
 
 @dataclass(frozen=True)
-class TuningJob:
+class Handover:
     """Everything that the process must know."""
 
     config: AdaptationConfig
@@ -59,13 +59,13 @@ class TuningJob:
         write_atomically(folder / fine_tuner.JOB, json.dumps(job).encode())
 
 
-class TuningProcess:
+class FinetuneProcess:
     """Use as a context: at its end the process is gone."""
 
     def __init__(self, folder: Path) -> None:
         """Start on the job that is written in the folder."""
         folder = folder.resolve()
-        # It finds what this process finds, and starts where there are no modules: `-m` looks there first.
+        # It finds the modules that this process finds, and none in the folder where it starts.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._killed_for_memory = _killed_for_memory()
         self._process = subprocess.Popen(
@@ -74,12 +74,12 @@ class TuningProcess:
             stdout=subprocess.PIPE,
             env=environment,
             cwd=folder,
-            start_new_session=True,  # Ctrl-C in the terminal is the node's to hear
+            start_new_session=True,  # Ctrl-C in the terminal reaches the node alone
         )
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="fine_tuner", daemon=True).start()
 
-    def __enter__(self) -> TuningProcess:
+    def __enter__(self) -> FinetuneProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,7 +108,7 @@ class TuningProcess:
                 if time.monotonic() - heard > PATIENCE:
                     raise SrayError(
                         ErrorCode.INTERNAL,
-                        f"the fine_tuner process has not said anything for {PATIENCE:g} s, and was ended; see whether "
+                        f"the fine-tuning process has not said anything for {PATIENCE:g} s, and was ended; see whether "
                         "device and disk respond, and ask again",
                     ) from None
                 continue
@@ -132,12 +132,12 @@ class TuningProcess:
         if status == -signal.SIGKILL and _killed_for_memory() > self._killed_for_memory:
             return SrayError(
                 ErrorCode.OUT_OF_MEMORY,
-                "the kernel ended the fine_tuner process, as the machine was out of memory; try a smaller "
+                "the kernel ended the fine-tuning process, as the machine was out of memory; try a smaller "
                 "fine_tune.width, fewer keyframes, or end other programs",
             )
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         remedy = "ask again; if nobody did it, look for what the log or the kernel's (dmesg) says of it"
-        return SrayError(ErrorCode.INTERNAL, f"the fine_tuner process {how} before it was done; {remedy}")
+        return SrayError(ErrorCode.INTERNAL, f"the fine-tuning process {how} before it was done; {remedy}")
 
 
 def _killed_for_memory() -> int:

@@ -7,13 +7,10 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future as ConcurrentFuture
 from typing import Any
 
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.node import Node
-from rclpy.task import Future
 from std_msgs.msg import Header
 
 from sray.errors import ErrorCode, SrayError
@@ -21,15 +18,14 @@ from sray.mapping.adaptation import AdaptationConfig
 from sray_interfaces.action import FineTune
 from sray_interfaces.msg import FineTuneStatus
 from sray_ros.common.actions import action_server, settle
+from sray_ros.common.awaiting import awaited
 from sray_ros.common.conversions import image_message
-from sray_ros.common.data_folder import DataFolder
 from sray_ros.common.refusals import bug, inactive
-from sray_ros.finetune.curve import TuningCurve
-from sray_ros.finetune.job import FineTuning, Request, unknown_score
-from sray_ros.mapper import declarations as api
-from sray_ros.mapper.health import Health
-from sray_ros.mapper.jobs import Ask
-from sray_ros.mapper.parameters import MapperParameters
+from sray_ros.common.topics import CALLS
+from sray_ros.finetune import api
+from sray_ros.finetune.curve import FinetuneCurve
+from sray_ros.finetune.host import Host
+from sray_ros.finetune.job import FinetuneJob, Request, unknown_score
 
 RESULT_SECONDS = 3600
 """How long a result is kept for a client that has not fetched it: it is small, and who asked may be away."""
@@ -38,37 +34,25 @@ CURVE_PERIOD = 1.0
 ENDED = (FineTuneStatus.ACCEPTED, FineTuneStatus.REJECTED, FineTuneStatus.CANCELED, FineTuneStatus.FAILED)
 
 
-class FineTuneServer:
+class FinetuneServer:
     """Created once, with the node; answers in every lifecycle state."""
 
-    def __init__(
-        self,
-        node: Node,
-        settings: MapperParameters,
-        folder: DataFolder,
-        is_active: Callable[[], bool],
-        ask: Ask,
-        health: Health,
-    ) -> None:
-        self._node = node
-        self._settings = settings
-        self._folder = folder
-        self._is_active = is_active
-        self._ask = ask
-        self._health = health
-        self._job: FineTuning | None = None
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._node = node = host.node
+        self._job: FinetuneJob | None = None
         self._lock = threading.Lock()
-        """Of `_job`: two calls may come at once."""
-        self._curve = TuningCurve()
+        """Guards `_job`: two calls may come at once."""
+        self._curve = FinetuneCurve()
         self._last_curve = 0.0
         self.answering = 0
         """Goals and calls that have no answer yet."""
-        status, curve = api.FINE_TUNE_STATUS, api.FINE_TUNE_CURVE
+        status, curve = api.STATUS, api.CURVE
         self._status_publisher = node.create_publisher(status.type, status.name, status.qos)
         self._curve_publisher = node.create_publisher(curve.type, curve.name, curve.qos)
         group = ReentrantCallbackGroup()
-        for call, callback in ((api.FINE_TUNE_ONCE, self._once), (api.FINE_TUNE_CANCEL, self._cancel)):
-            node.create_service(call.type, call.name, callback, qos_profile=api.CALLS, callback_group=group)
+        for call, callback in ((api.ONCE, self._once), (api.CANCEL, self._cancel)):
+            node.create_service(call.type, call.name, callback, qos_profile=CALLS, callback_group=group)
         self._server = action_server(node, api.FINE_TUNE, self._execute, group, RESULT_SECONDS)
 
     @property
@@ -106,14 +90,14 @@ class FineTuneServer:
         except SrayError as error:
             unknown = {"before": unknown_score(), "after": unknown_score()}
             return FineTune.Result(error_code=int(error.code), error_text=str(error.args[0]), **unknown)
-        result: FineTune.Result = await self._awaited(job.done)
+        result = await awaited(self._node, job.done)
         return result
 
     async def _once(self, request: Any, response: Any) -> Any:
         self.answering += 1
         try:
             job = self._start(request, lambda: False, lambda status: None)
-            if (error := await self._awaited(job.begun)) is not None:
+            if (error := await awaited(self._node, job.begun)) is not None:
                 raise error
             response.job_id = job.status.job_id
         except SrayError as error:
@@ -130,7 +114,7 @@ class FineTuneServer:
         self.answering += 1
         try:
             job.cancel()
-            result = await self._awaited(job.done)
+            result = await awaited(self._node, job.done)
         finally:
             self.answering -= 1
         response.success = result.error_code == ErrorCode.CANCELED
@@ -139,7 +123,7 @@ class FineTuneServer:
 
     def _start(
         self, asked: Any, canceled: Callable[[], bool], feedback: Callable[[FineTuneStatus], None]
-    ) -> FineTuning:
+    ) -> FinetuneJob:
         """Raises SrayError: INACTIVE, BUSY, BAD_REQUEST."""
         try:
             request = self._read(asked, canceled)
@@ -150,21 +134,20 @@ class FineTuneServer:
                         "a model is being fine-tuned already; expected one at a time. Wait until ~/fine_tune/status "
                         "says that it has ended, or call ~/fine_tune_cancel",
                     )
-                self._curve = TuningCurve()
-                self._job = FineTuning(
-                    request, self._folder, self._ask, self._health, self._node.get_logger(), self._publisher(feedback)
-                )
+                self._curve = FinetuneCurve()
+                self._job = FinetuneJob(request, self._host, self._publisher(feedback))
                 self._job.start()
                 return self._job
         except SrayError as error:
-            if self._health.refused(error, is_hindrance=False):
-                self._node.get_logger().warning(str(error))
+            if self._host.health.refused(error, is_hindrance=False):
+                self._host.logger.warning(str(error))
             raise
 
     def _read(self, asked: Any, canceled: Callable[[], bool]) -> Request:
-        if not self._is_active():
+        if not self._host.is_active:
             raise inactive()
-        if not self._settings["fine_tune.enabled"]:
+        settings = self._host.finetune_settings
+        if not settings.enabled:
             raise SrayError(
                 ErrorCode.INACTIVE, "fine-tuning is switched off; set the parameter fine_tune.enabled, then ask again"
             )
@@ -178,12 +161,12 @@ class FineTuneServer:
                 asked.supervision,
                 asked.keep_own,
                 asked.seed,
-                self._settings["fine_tune.width"],
+                settings.width,
             )
         except ValueError as error:
             raise SrayError(ErrorCode.BAD_REQUEST, str(error)) from error
-        threads = self._settings["fine_tune.threads"] or max(1, (os.cpu_count() or 1) // 2)
-        limit = self._settings["fine_tune.memory_limit"]
+        threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
+        limit = settings.memory_limit
         return Request(config, frozenset(asked.keyframe_ids), threads, limit, canceled)
 
     def _publisher(self, feedback: Callable[[FineTuneStatus], None]) -> Callable[[FineTuneStatus], None]:
@@ -196,14 +179,8 @@ class FineTuneServer:
                 if status.state in ENDED or time.monotonic() - self._last_curve >= CURVE_PERIOD:
                     self._last_curve = time.monotonic()
                     self._curve_publisher.publish(image_message(Header(stamp=status.stamp), self._curve.draw(), "rgb8"))
-            except Exception as error:  # what nobody hears of ends no job
+            except Exception as error:  # a status that cannot be published is no reason to end the job
                 if self._node.context.ok():
-                    bug(error, self._node.get_logger())
+                    bug(error, self._host.logger)
 
         return publish
-
-    def _awaited(self, concurrent: ConcurrentFuture[Any]) -> Future:
-        """The same result, for a coroutine of rclpy's."""
-        future = Future(executor=self._node.executor)
-        concurrent.add_done_callback(lambda done: future.set_result(done.result()))
-        return future

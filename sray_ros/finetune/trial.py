@@ -1,4 +1,4 @@
-"""What fine-tuning asks of the worker: a snapshot; and to try a new model, and take it if it looks no worse."""
+"""What the worker does for fine-tuning: it takes a snapshot, and tries the new model."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from sray.held_out import Score, small
 from sray.mapping.adaptation import AdaptationConfig, check_keyframes
 from sray.mapping.session import Session
 from sray.mapping.voxel_map import VoxelMap
-from sray_ros.finetune.process import TuningJob
-from sray_ros.mapper.worker import MappingWork
+from sray_ros.finetune.host import Scene
+from sray_ros.finetune.process import Handover
 
 
-def snapshot(
-    work: MappingWork, numbers: Collection[int], config: AdaptationConfig
-) -> tuple[Session, tuple[float, float]]:
+def snapshot(scene: Scene, numbers: Collection[int], config: AdaptationConfig) -> tuple[Session, tuple[float, float]]:
     """The keyframes to fine-tune on (all, if no numbers are given), without the map; near and far of the scene.
 
     Raises SrayError: NO_KEYFRAMES if one of the numbers is not held; TOO_FEW_VIEWS, as `check_keyframes` says.
     """
-    mapper = work.mapper
+    mapper = scene.mapper
     held = {keyframe.number: keyframe for keyframe in mapper.keyframes}
     if missing := sorted(set(numbers) - held.keys()):
         raise SrayError(
@@ -32,10 +30,10 @@ def snapshot(
     kept = [keyframe for keyframe in held.values() if not numbers or keyframe.number in numbers]
     check_keyframes([keyframe.frame for keyframe in kept], config)
     bounds = [mapper.bounds(keyframe.camera) for keyframe in kept]
-    label_space = work.checkpoint.label_space
+    label_space = scene.checkpoint.label_space
     frames = tuple((keyframe.number, keyframe.frame) for keyframe in kept)
     empty = VoxelMap(label_space.classes, mapper.config.map).state()
-    session = Session(work.checkpoint.id, label_space, frames, mapper.keyframes.next_number, empty)
+    session = Session(scene.checkpoint.id, label_space, frames, mapper.keyframes.next_number, empty)
     return session, (min(near for near, _ in bounds), max(far for _, far in bounds))
 
 
@@ -47,7 +45,7 @@ class ModelTrial:
 
     def __init__(
         self,
-        job: TuningJob,
+        job: Handover,
         tuned: Checkpoint,
         file: str,
         held_out: Collection[int],
@@ -62,29 +60,29 @@ class ModelTrial:
         self._by_labels = by_labels
         self._is_stopped = is_stopped
 
-    def run(self, work: MappingWork) -> str:
+    def run(self, scene: Scene) -> str:
         """On the worker's thread. "" if the new model renders from now on, else why not.
 
         Raises SrayError: STALE if another model was loaded meanwhile, or all keyframes are others; as `change_model`.
         """
-        if work.checkpoint.sha256 != self._job.checkpoint.sha256:
+        if scene.checkpoint.sha256 != self._job.checkpoint.sha256:
             raise SrayError(ErrorCode.STALE, "another model was loaded meanwhile, and stays")
-        # By their pictures: numbers begin anew where a session is loaded.
-        held = {id(keyframe.frame.image) for keyframe in work.mapper.keyframes}
+        # Compared by their pictures, because numbers begin anew where a session is loaded.
+        held = {id(keyframe.frame.image) for keyframe in scene.mapper.keyframes}
         if not any(id(frame.image) in held for _, frame in self._job.session.keyframes):
             raise SrayError(ErrorCode.STALE, "none of the keyframes that it learned from is held any more")
-        before, complaint = self._look(work), ""
+        before, complaint = self._look(scene), ""
 
         def accept() -> bool:
             nonlocal complaint
-            complaint = self._complaint(before, self._look(work))
+            complaint = self._complaint(before, self._look(scene))
             return not complaint
 
-        work.change_model(self._tuned, self._file, self._is_stopped, accept)
+        scene.change_model(self._tuned, self._file, self._is_stopped, accept)
         return complaint
 
-    def _look(self, work: MappingWork) -> list[RenderedView | None]:
-        return [work.rehearse(frame, self._is_stopped) for frame in self._judges]
+    def _look(self, scene: Scene) -> list[RenderedView | None]:
+        return [scene.rehearse(frame, self._is_stopped) for frame in self._judges]
 
     def _complaint(self, before: list[RenderedView | None], after: list[RenderedView | None]) -> str:
         """How much worse the second look is; "" if it is not. What was not seen both times says nothing."""
@@ -100,6 +98,6 @@ class ModelTrial:
             return ""
         what = "strict mIoU" if self._by_labels else "dB"
         return (
-            f"scored better by the fine_tuner process, but worse as the node itself renders the held-out keyframes "
+            f"scored better by the fine-tuning process, but worse as the node itself renders the held-out keyframes "
             f"({what} {then:.3f} -> {now:.3f}); the model stays as it was"
         )

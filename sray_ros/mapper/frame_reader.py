@@ -1,4 +1,4 @@
-"""FrameReader: an arrival's messages as a frame of the library, rectified; label images likewise."""
+"""FrameReader: makes frames of the library from messages: decoded, checked and undistorted; label images too."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sray_ros.mapper.inputs import Arrival
 from sray_ros.mapper.parameters import MapperParameters
 
 LARGEST_REQUEST = 8192
-"""Columns or rows of a view that somebody asks for: a slip of the keyboard must not occupy the worker for a day."""
+"""Columns or rows of a requested view at most: a mistyped size must not occupy the worker for a day."""
 
 SAME_PLACE, SAME_DIRECTION = 0.001, 0.1
 """Metres and degrees within which two frames are one camera: some drivers have two names for it."""
@@ -38,7 +38,7 @@ class FrameReader:
     def __init__(
         self, parameters: MapperParameters, report: Callable[[SrayError], None], tell: Callable[[str], None]
     ) -> None:
-        """`report` is told of depth that cannot be used: the frame goes on without; `tell` of what was made to fit."""
+        """`report` gets the error of depth that is not used; `tell` gets log lines about inputs that were adapted."""
         self._parameters = parameters
         self._report = report
         self._tell = tell
@@ -53,7 +53,7 @@ class FrameReader:
         picture = self._picture(arrival, full)
         with said_by("camera_info"):
             calibration = full.of_pictures(picture.shape[1], picture.shape[0])
-            centre = optical_centre(arrival.info, self._parameters["camera.stereo_frame"])
+            centre = optical_centre(arrival.info, self._parameters.now.camera.stereo_frame)
         if calibration is not full:
             self._tell_once(
                 f"camera_info is of {full.width}x{full.height} pixels, the image has {calibration.width}x"
@@ -92,13 +92,13 @@ class FrameReader:
         return torch.from_numpy(self._rectifier.labels(calibration, labels))
 
     def _full(self, arrival: Arrival) -> Calibration:
-        return read_camera_info(arrival.info, is_rectified=self._parameters["camera.rectified"])
+        return read_camera_info(arrival.info, is_rectified=self._parameters.now.camera.rectified)
 
     def _picture(self, arrival: Arrival, calibration: Calibration) -> Picture:
         return read_image(arrival.image, fits=calibration.fits, bit_depth=self._bit_depth)
 
     def _depth(self, arrival: Arrival, calibration: Calibration) -> Float[Tensor, "height width"] | None:
-        """Depth guides sampling and is never required: one that cannot be used is reported, and done without."""
+        """Depth is optional: if it cannot be used, that is reported, and the frame has none."""
         if arrival.depth is None:
             return None
         try:

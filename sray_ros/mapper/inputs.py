@@ -1,6 +1,6 @@
-"""CameraInputs: image, camera_info and depth, matched by stamp, with the camera's pose; what the worker gets.
+"""CameraInputs: matches image, camera_info and depth by stamp, and waits for the camera's pose.
 
-Labels are no part of the match: a segmenter is late.
+Labels are not matched here: a segmenter publishes them later than their image.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynchronizer
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -22,7 +21,7 @@ from sray.errors import ErrorCode, SrayError
 from sray_ros.common.conversions import nanoseconds
 from sray_ros.common.poses import Matrix
 from sray_ros.common.topic_input import TopicInput, image_input
-from sray_ros.mapper import declarations as api
+from sray_ros.mapper import api
 from sray_ros.mapper.parameters import MapperParameters
 from sray_ros.mapper.pose_queue import PoseQueue, Waiting
 
@@ -58,49 +57,50 @@ class Arrival:
         return nanoseconds(self.image.header.stamp)
 
 
+class Receiver(Protocol):
+    """Who gets what comes in."""
+
+    def on_arrival(self, arrival: Arrival) -> None:
+        """An image with its camera_info and its pose has come."""
+
+    def on_labels(self, image: Image) -> None:
+        """A label image has come."""
+
+    def on_refused(self, stamp_ns: int, error: SrayError) -> None:
+        """The image of this stamp will never be complete."""
+
+    def on_jump_back(self, what: str, new_ns: int, jump_ns: int) -> None:
+        """Time went back by `jump_ns` nanoseconds to `new_ns`. To be answered by `restart`."""
+
+
 class CameraInputs:
     """Subscribes for as long as it is not closed. Callbacks do no work: they match and queue."""
 
-    def __init__(
-        self,
-        node: Node,
-        parameters: MapperParameters,
-        poses: PoseQueue,
-        deliver: Callable[[Arrival], None],
-        deliver_labels: Callable[[Image], None],
-        refuse: Callable[[int, SrayError], None],
-        on_jump_back: Callable[[str, int, int], None],
-    ) -> None:
-        """`deliver` gets complete arrivals, `refuse` the stamp and the reason of those that never became complete.
-
-        `on_jump_back` gets what jumped in words, the new time and the distance, nanoseconds; it should `restart`.
-        """
+    def __init__(self, node: Node, parameters: MapperParameters, poses: PoseQueue, receiver: Receiver) -> None:
         self._parameters = parameters
         self._poses = poses
-        self._deliver = deliver
-        self._refuse = refuse
-        self._on_jump_back = on_jump_back
+        self._receiver = receiver
         self._depths: OrderedDict[int, Image] = OrderedDict()
         self._depths_lock = threading.Lock()
-        """They are read, and forgotten, by other threads than the one that hears them."""
+        """Guards `_depths`: other threads read and clear it than the one that receives depth."""
         self._held: deque[Held] = deque()
         self._matching = threading.RLock()
-        """Of what is held and matched: the clock restarts it on another thread."""
+        """Guards what is held and matched: a jump of the clock restarts it on another thread."""
         self._last_match = 0.0
         self._last_stamps_ns: dict[TopicInput, int] = {}
         self.matched = 0
         """Images that found their camera_info."""
         group = MutuallyExclusiveCallbackGroup()
-        reliability = parameters["qos_overrides.reliability"]
-        self.image = image_input(node, parameters["image_transport"], reliability, group)
+        reliability = parameters.now.qos_overrides.reliability
+        self.image = image_input(node, parameters.now.image_transport, reliability, group)
         self.info = TopicInput(node, api.CAMERA_INFO, reliability, group)
         self.depth: TopicInput | None = None
-        if parameters["depth.use"]:
+        if parameters.now.depth.use:
             self.depth = TopicInput(node, api.DEPTH, reliability, group)
             self.depth.registerCallback(self._on_depth)
         self.labels = TopicInput(node, api.LABELS, reliability, group)
-        self.labels.registerCallback(deliver_labels)
-        for topic in (self.image, self.info):  # depth and labels may be late: theirs say nothing of the time
+        self.labels.registerCallback(receiver.on_labels)
+        for topic in (self.image, self.info):  # not depth and labels: theirs may be old, because they come late
             topic.on_stamp = partial(self._watch_time, topic)
         self._connect()
         self.image.registerCallback(partial(self._match, IMAGE))
@@ -129,7 +129,7 @@ class CameraInputs:
                     self._match(each.input_number, each.message)
                 elif each.input_number == IMAGE:
                     error = SrayError(ErrorCode.STALE, "time jumped back before its camera_info came")
-                    self._refuse(each.stamp_ns, error)
+                    self._receiver.on_refused(each.stamp_ns, error)
 
     def are_after(self, jump_ns: int, now_ns: int) -> bool:
         """Whether the stamps have already gone back as the clock has, by `jump_ns` to `now_ns`, and told of it.
@@ -161,7 +161,7 @@ class CameraInputs:
         gap = abs((self.image.last_stamp_ns or 0) - (self.info.last_stamp_ns or 0)) * 1e-9
         return (
             f"{self.image.topic} and {self.info.topic} arrive, but no stamps match: the last ones are {gap:.3f} s "
-            f"apart; sync.policy is {self._parameters['sync.policy']}, sync.slop {self._parameters['sync.slop']:g} s"
+            f"apart; sync.policy is {self._parameters.now.sync.policy}, sync.slop {self._parameters.now.sync.slop:g} s"
         )
 
     @property
@@ -170,19 +170,19 @@ class CameraInputs:
 
     def _connect(self) -> None:
         """With nothing to match yet."""
-        size, feeds = self._parameters["sync.queue_size"], (SimpleFilter(), SimpleFilter())
-        if self._parameters["sync.policy"] == "exact":
+        size, feeds = self._parameters.now.sync.queue_size, (SimpleFilter(), SimpleFilter())
+        if self._parameters.now.sync.policy == "exact":
             synchroniser = TimeSynchronizer(list(feeds), size)
         else:
-            synchroniser = ApproximateTimeSynchronizer(list(feeds), size, self._parameters["sync.slop"])
+            synchroniser = ApproximateTimeSynchronizer(list(feeds), size, self._parameters.now.sync.slop)
         synchroniser.registerCallback(self._on_match)
-        self._feeds = feeds  # which hold on to the synchroniser by its callbacks
+        self._feeds = feeds  # their callbacks keep the synchroniser alive
 
     def _match(self, input_number: int, message: Image | CompressedImage | CameraInfo) -> None:
         """Hold a message until its counterpart comes, or is known not to."""
         with self._matching:
             self._held.append(Held(nanoseconds(message.header.stamp), input_number, message))
-            while len(self._held) > 4 * self._parameters["sync.queue_size"]:
+            while len(self._held) > 4 * self._parameters.now.sync.queue_size:
                 self._give_up(self._held.popleft())
             self._feeds[input_number].signalMessage(message)
 
@@ -190,7 +190,7 @@ class CameraInputs:
         if held.input_number == IMAGE:
             what = f"the image at {held.stamp_ns * 1e-9:.3f} s found no {self.info.topic} within sync.slop"
             remedy = "expected one of the same stamp. Take the camera_info of the same driver, or raise sync.slop"
-            self._refuse(held.stamp_ns, SrayError(ErrorCode.BAD_CAMERA_INFO, f"{what}; {remedy}"))
+            self._receiver.on_refused(held.stamp_ns, SrayError(ErrorCode.BAD_CAMERA_INFO, f"{what}; {remedy}"))
 
     def _watch_time(self, topic: TopicInput, stamp_ns: int) -> None:
         """Each topic by itself: whichever comes first after a jump tells of it, and what follows is new already."""
@@ -198,48 +198,50 @@ class CameraInputs:
             return  # no time at all: the image will be refused for it, and nothing else is touched
         back = self._last_stamps_ns.get(topic, 0) - stamp_ns
         if back > JUMP_BACK_NS:
-            self._on_jump_back(f"the stamps of {topic.topic} jumped back by {back * 1e-9:.1f} s", stamp_ns, back)
+            self._receiver.on_jump_back(
+                f"the stamps of {topic.topic} jumped back by {back * 1e-9:.1f} s", stamp_ns, back
+            )
         self._last_stamps_ns[topic] = stamp_ns
 
     def _on_depth(self, depth: Image) -> None:
         stamp_ns, newest_ns = nanoseconds(depth.header.stamp), self.image.last_stamp_ns
         if newest_ns is not None and stamp_ns - newest_ns > JUMP_BACK_NS:
-            return  # left over from before a jump back: it would pass for the depth of what is to come
+            return  # from before a jump back in time: later images would take it for theirs
         with self._depths_lock:
             self._depths[stamp_ns] = depth
-            while len(self._depths) > self._parameters["sync.queue_size"]:
+            while len(self._depths) > self._parameters.now.sync.queue_size:
                 self._depths.popitem(last=False)
 
     def _on_match(self, image: Image | CompressedImage, info: CameraInfo) -> None:
         self.matched += 1
         stamp_ns = nanoseconds(image.header.stamp)
         since = self._last_match = time.monotonic()
-        # Matches come in order: an older image that still waits for its camera_info waits in vain.
+        # Matches come in order: an older image will not find its camera_info any more.
         in_vain = [each for each in self._held if each.stamp_ns < stamp_ns]
         self._held = deque(each for each in self._held if each.stamp_ns > stamp_ns)
         for each in in_vain:
             self._give_up(each)
-        # Depth guides sampling and is never required: it is waited for as long as for the pose, where there is any.
+        # Depth is optional. Where it has come before, an image waits for it as long as for its pose.
         expects_depth = self.depth is not None and self.depth.received > 0
 
         def deliver(map_from_camera: Matrix) -> None:
             depth, apart = self._depth_at(stamp_ns), None
             if depth is not None and depth.header.frame_id != image.header.frame_id:
                 apart = self._poses.between(image.header.frame_id, depth.header.frame_id)
-            self._deliver(Arrival(image, info, depth, map_from_camera, since, apart))
+            self._receiver.on_arrival(Arrival(image, info, depth, map_from_camera, since, apart))
 
         self._poses.put(
             Waiting(
                 image.header.frame_id,
                 image.header.stamp,
                 deliver,
-                lambda error: self._refuse(stamp_ns, error),
+                lambda error: self._receiver.on_refused(stamp_ns, error),
                 is_ready=lambda: not expects_depth or self._has_depth_for(stamp_ns),
             )
         )
 
     def _has_depth_for(self, stamp_ns: int) -> bool:
-        """Whether waiting on is in vain: the image's own depth has come, or a later one."""
+        """Whether the image's own depth has come, or a later one, after which its own will not come."""
         with self._depths_lock:
             return any(stamp >= stamp_ns for stamp in self._depths)
 
@@ -247,6 +249,6 @@ class CameraInputs:
         with self._depths_lock:
             depths = dict(self._depths)
         nearest = min(depths, key=lambda other: abs(other - stamp_ns), default=None)
-        if nearest is None or abs(nearest - stamp_ns) > self._parameters["sync.slop"] * 1e9:
+        if nearest is None or abs(nearest - stamp_ns) > self._parameters.now.sync.slop * 1e9:
             return None
         return depths[nearest]

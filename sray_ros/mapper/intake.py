@@ -2,64 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import tf2_ros
-from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sray.errors import ErrorCode, SrayError
-from sray_ros.common.conversions import nanoseconds, time_message
-from sray_ros.common.inbox import Inbox
+from sray_ros.common.conversions import time_message
 from sray_ros.common.refusals import bug
-from sray_ros.mapper.health import Health
+from sray_ros.mapper.context import MapperContext
 from sray_ros.mapper.inputs import Arrival, CameraInputs
-from sray_ros.mapper.jobs import IMAGES, LABELS, RENDERS, VIEWPOINTS, Labels
-from sray_ros.mapper.parameters import MapperParameters
+from sray_ros.mapper.jobs import AddImage, AddLabels
+from sray_ros.mapper.lanes import IMAGES, LABELS, RENDERS, VIEWPOINTS
 from sray_ros.mapper.pose_jumps import PoseJumps
 from sray_ros.mapper.pose_queue import PoseQueue
 from sray_ros.mapper.tf_thread import TfThread
 from sray_ros.mapper.view_requests import ViewRequests
-from sray_ros.mapper.worker import MappingWork
 
 JUMP_CAUSES = "localisation was corrected, the robot was carried, or two nodes publish the same transform"
 
 
 class Intake:
-    """From activation to deactivation. Every image that will not become work is reported as handled."""
+    """From activation to deactivation. Every image that comes in ends on ~/handled, here or as a job."""
 
-    def __init__(
-        self,
-        node: Node,
-        settings: MapperParameters,
-        tf: tf2_ros.Buffer,
-        poses: PoseQueue,
-        requests: ViewRequests,
-        inbox: Inbox,
-        work: MappingWork,
-        health: Health,
-        on_handled: Callable[[Header], None],
-        is_paused: Callable[[], bool],
-    ) -> None:
-        self._logger = node.get_logger()
-        self._tf = tf
+    def __init__(self, context: MapperContext, poses: PoseQueue, requests: ViewRequests) -> None:
+        self._context = context
         self._poses = poses
         self._requests = requests
-        self._inbox = inbox
-        self._work = work
-        self._health = health
-        self._on_handled = on_handled
-        self._is_paused = is_paused
         self._jumps = PoseJumps()
-        tf.clear()  # of what was heard before a pause: a bag may have started again meanwhile
+        context.tf.clear()  # of what was heard before a pause: a bag may have started again meanwhile
         self._listener = TfThread(
-            tf, node, self._on_bug, lambda: poses.frames | requests.frames, self._on_tf_restart, self._logger.warning
+            context.tf,
+            context.node,
+            self._on_bug,
+            lambda: poses.frames | requests.frames,
+            self._on_tf_restart,
+            context.logger.warning,
         )
         try:
-            self.inputs = CameraInputs(
-                node, settings, poses, self._on_arrival, self._on_labels, self._on_refused, self._on_camera_jump
-            )
+            self.inputs = CameraInputs(context.node, context.parameters, poses, self)
         except Exception:
             self._listener.close()  # nobody else knows of it
             raise
@@ -83,55 +62,53 @@ class Intake:
             self._requests.tf_began_anew(what)
             self._on_jump_back(f"{what}; clearing pending work and TF", now_ns, jump_ns, is_clock=True)
 
-    def _on_camera_jump(self, what: str, new_ns: int, jump_ns: int) -> None:
+    def on_jump_back(self, what: str, new_ns: int, jump_ns: int) -> None:
         """One camera's stamps say nothing of TF; TF is forgotten if its frames have gone back too."""
         self._on_jump_back(f"{what}; clearing pending work", new_ns, jump_ns, is_clock=False)
 
     def _on_tf_restart(self, why: str) -> None:
-        self._logger.warning(f"{why}; clearing TF")
+        self._context.logger.warning(f"{why}; clearing TF")
         self._poses.tf_began_anew(why)
         self._requests.tf_began_anew(why)
 
     def _on_jump_back(self, what: str, new_ns: int, jump_ns: int, *, is_clock: bool) -> None:
-        """Old stamps are meaningless now: drop what waits, and TF's past. Keyframes keep: they are poses in the map."""
-        self._logger.warning(what)
+        """Old stamps are meaningless now: drop what waits, and TF's past. Keyframes stay: they are poses in the map."""
+        self._context.logger.warning(what)
         self._listener.time_went_back(new_ns, jump_ns, is_clock=is_clock)
         self._jumps.forget()
         self._drop_pending(SrayError(ErrorCode.STALE, "time jumped back while the pose was waited for"))
         self.inputs.restart(new_ns, jump_ns)
 
-    def _on_arrival(self, arrival: Arrival) -> None:
-        self._health.posed()
-        if self._is_paused():
-            self._on_handled(arrival.image.header)
+    def on_arrival(self, arrival: Arrival) -> None:
+        self._context.health.posed()
+        if self._context.is_paused:
+            self._context.handled(arrival.image.header)
             return
         if jump := self._jumps.jump(arrival.stamp_ns, arrival.map_from_camera):
             self._on_pose_jump(jump)
-            self._on_refused(arrival.stamp_ns, SrayError(ErrorCode.BAD_POSE, f"{jump}; {JUMP_CAUSES}"))
+            self.on_refused(arrival.stamp_ns, SrayError(ErrorCode.BAD_POSE, f"{jump}; {JUMP_CAUSES}"))
             return
-        for dropped in self._inbox.put(IMAGES, arrival):
-            self._on_handled(dropped.image.header)
+        self._context.worker.put(AddImage(self._context, arrival))
 
-    def _on_labels(self, image: Image) -> None:
-        if not self._is_paused():
-            self._inbox.put(LABELS, Labels(image, nanoseconds(image.header.stamp)))
+    def on_labels(self, image: Image) -> None:
+        if not self._context.is_paused:
+            self._context.worker.put(AddLabels(image))
 
-    def _on_refused(self, stamp_ns: int, error: SrayError) -> None:
-        if self._health.refused(error):
-            self._logger.warning(str(error))
-        self._on_handled(Header(stamp=time_message(stamp_ns)))
+    def on_refused(self, stamp_ns: int, error: SrayError) -> None:
+        if self._context.health.refused(error):
+            self._context.logger.warning(str(error))
+        self._context.handled(Header(stamp=time_message(stamp_ns)))
 
     def _on_bug(self, error: Exception) -> None:
-        self._health.refused(bug(error, self._logger))
+        self._context.health.refused(bug(error, self._context.logger))
 
     def _on_pose_jump(self, what: str) -> None:
         """What waits was posed, or would be, by what TF held before: drop it. Keyframes keep, as after a clock jump."""
-        self._logger.warning(f"{what}; clearing pending work and TF", throttle_duration_sec=5.0)
-        self._tf.clear()
+        self._context.logger.warning(f"{what}; clearing pending work and TF", throttle_duration_sec=5.0)
+        self._context.tf.clear()
         self._drop_pending(SrayError(ErrorCode.STALE, "the camera's pose jumped while this waited"))
 
     def _drop_pending(self, error: SrayError) -> None:
         self._poses.refuse_all(error)
         self._requests.refuse_all(error)
-        for lane, item in self._inbox.drain(IMAGES, LABELS, RENDERS, VIEWPOINTS):
-            self._work.leave(lane, item)
+        self._context.worker.drop_waiting(error, IMAGES, LABELS, RENDERS, VIEWPOINTS)

@@ -1,87 +1,119 @@
-"""Jobs: what callbacks leave for the worker, and in which lanes. Data only."""
+"""The jobs of the mapper's worker: an image, its render, labels, a requested view, the map."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sray.camera import Camera
 from sray.errors import SrayError
-from sray.mapping.mapper import Rendering
 from sray_ros.common.inbox import Lane
-from sray_ros.common.poses import Matrix
-from sray_ros.mapper.pacing import Effort
-
-if TYPE_CHECKING:
-    from sray_ros.mapper.worker import MappingWork
-
-COMMANDS = Lane("commands", 8)
-MAP = Lane("map", 1)
-IMAGES = Lane("images", 10, at_once=True)
-LABELS = Lane("labels", 30, at_once=True)
-REQUESTS = Lane("requests", 8)
-VIEWPOINTS = Lane("viewpoints", 1)
-RENDERS = Lane("renders", 1)
-LANES = (COMMANDS, MAP, IMAGES, LABELS, REQUESTS, VIEWPOINTS, RENDERS)
-ANSWERED = (COMMANDS, REQUESTS, VIEWPOINTS)
-"""Lanes with somebody at the other end, who is told when an item is given up."""
+from sray_ros.common.worker import Job
+from sray_ros.mapper.context import MapperContext
+from sray_ros.mapper.inputs import Arrival
+from sray_ros.mapper.lanes import IMAGES, LABELS, MAP, RENDERS
+from sray_ros.mapper.outputs import Publications
+from sray_ros.mapper.scene import ModelChoice, Scene
+from sray_ros.mapper.views import Target, ViewRequest, Views
 
 
-Ask = Callable[[Callable[["MappingWork"], Any], Callable[[Any], None]], None]
-"""Hands the first on to the worker; the second gets what came of it, on the worker's thread, or a SrayError instead."""
+class Work:
+    """What the jobs work on: one configured model with its keyframes, map and views. Belongs to the worker."""
+
+    def __init__(self, context: MapperContext, model: ModelChoice, publications: Publications) -> None:
+        self.scene = Scene(context, model, publications)
+        self.views = Views(context, self.scene, publications)
+
+    def prepare(self) -> None:
+        self.scene.apply_parameters()
+
+
+class _ImageJob(Job):
+    """A job that ends with the header of its image on ~/handled, whatever happens."""
+
+    def __init__(self, context: MapperContext, header: Header) -> None:
+        self._context = context
+        self._header = header
+
+    def drop(self, why: SrayError) -> None:
+        self.end()
+
+    def end(self) -> None:
+        self._context.handled(self._header)
+
+
+class AddImage(_ImageJob):
+    """An image enters; if a render is due for it, the render is the next job, and ends this one."""
+
+    lane = IMAGES
+
+    def __init__(self, context: MapperContext, arrival: Arrival) -> None:
+        super().__init__(context, arrival.image.header)
+        self.arrival = arrival
+
+    def run(self, work: Work) -> None:
+        frame, is_keyframe = work.scene.frames.add(self.arrival)
+        target = work.views.target_of(frame, is_keyframe, self._header, self.arrival.since)
+        if target is None:
+            self.end()
+        else:
+            self._context.worker.put(RenderImage(self._context, target))
+
+
+class RenderImage(_ImageJob):
+    """The view of an image's camera. Only the newest one waits."""
+
+    lane = RENDERS
+
+    def __init__(self, context: MapperContext, target: Target) -> None:
+        super().__init__(context, target.header)
+        self._target = target
+
+    def run(self, work: Work) -> None:
+        work.views.render_target(self._target)
+        self.end()
 
 
 @dataclass(frozen=True, eq=False)
-class Command:
-    """Something to do between two views. Whoever waits for it is told: by what `do` does last, or by `refuse`."""
-
-    do: Callable[[], None]
-    refuse: Callable[[SrayError], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """A view to render because an image came."""
-
-    camera: Camera
-    header: Header
-    """Of the image: its stamp, its optical frame."""
-    stamp_ns: int
-    since: float
-    """Steady seconds: when the image came."""
-
-
-@dataclass(frozen=True, eq=False)
-class Labels:
+class AddLabels(Job):
     """A label image that may belong to a keyframe."""
 
     image: Image
-    stamp_ns: int
+    lane = LABELS
+
+    def run(self, work: Work) -> None:
+        work.scene.frames.supervise(self.image)
+
+    def drop(self, why: SrayError) -> None:
+        """Nobody waits for it."""
 
 
 @dataclass(frozen=True, eq=False)
-class ViewRequest:
-    """A view somebody asked for, by topic or by action."""
+class RenderRequest(Job):
+    """A view that somebody asked for: in REQUESTS each has its turn, in VIEWPOINTS the newest one."""
 
-    map_from_camera: Matrix
-    header: Header
-    """Stamp as requested, frame of the virtual camera."""
-    answer: Callable[[Rendering, Effort], None]
-    """Gets the view, and how well it was rendered."""
-    refuse: Callable[[SrayError], None]
-    info: CameraInfo | None = None
-    """None: the last camera's."""
-    scale: float = 1.0
-    own_ns: int | None = None
-    """Stamp of a keyframe that is no source (unless `views.include_own`)."""
-    canceled: Callable[[], bool] = lambda: False
-    on_progress: Callable[[float], None] | None = None
-    on_preview: Callable[[Rendering], None] | None = None
-    """Gets a coarse render first."""
-    since: float = field(default_factory=time.monotonic)
-    """Steady seconds: when it was asked for."""
+    request: ViewRequest
+    lane: Lane
+
+    def run(self, work: Work) -> None:
+        work.views.render_request(self.request)
+
+    def drop(self, why: SrayError) -> None:
+        self.request.refuse(why)
+
+    @property
+    def is_canceled(self) -> bool:
+        return self.request.canceled()
+
+
+class PublishMap(Job):
+    """For whoever has come to listen."""
+
+    lane = MAP
+
+    def run(self, work: Work) -> None:
+        work.views.publish_map()
+
+    def drop(self, why: SrayError) -> None:
+        """There will be another one."""

@@ -1,4 +1,4 @@
-"""Publications: everything semantic_mapper publishes, made only for topics that somebody listens to."""
+"""Publications: what semantic_mapper publishes. A message is made only if somebody listens to its topic."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sray_ros.common.conversions import (
     label_info_message,
 )
 from sray_ros.common.poses import body_pose
-from sray_ros.mapper.declarations import OF_A_VIEW, OF_THE_STATE
+from sray_ros.mapper.api import OF_A_VIEW, OF_THE_STATE
 from sray_ros.mapper.legend import legend
 from sray_ros.mapper.map_origins import MapOrigins
 
@@ -94,7 +94,7 @@ class Publications:
         self._publishers["frustums"].publish(MarkerArray(markers=markers))
 
     def forget(self) -> None:
-        """Keyframes and map are others now, whose numbers and revision may be the same."""
+        """Keyframes and map were replaced: publish them even if their numbers and revision are the same as before."""
         self._map_revision = -1
         self._poses = {}
 

@@ -1,4 +1,4 @@
-"""Pacing: how well a view is rendered so that it is out in time (`render.max_latency`). No ROS, no clock."""
+"""Pacing: chooses the quality and the size of a view that can be rendered in time (`render.max_latency`)."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Pace:
         self._renders.append(_Render(_work(effort, pixels), seconds))
 
     def _estimate(self, effort: Effort, pixels: int) -> float:
-        """From the last render of about as much work, as what a view costs besides its pixels spoils no other size; or
-        from the last one of all, if the machine has become faster since."""
+        """Seconds, in proportion to the work: from the past render whose work is most similar, because every view also
+        has a cost that does not depend on its size; or from the last one, if the machine has become faster since."""
         work = _work(effort, pixels)
         nearest = min(reversed(self._renders), key=lambda render: abs(math.log(render.work / work)))
         return min(render.seconds * work / render.work for render in (nearest, self._renders[-1]))

@@ -1,206 +1,235 @@
-"""The parameters of semantic_mapper: one list to declare, check, refuse by name and document them from."""
+"""The parameters of semantic_mapper: declared here once; and the configurations of the library that they make."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, get_args
+from dataclasses import asdict, dataclass, field, replace
+from typing import get_args
 
-from rclpy.node import Node
-
-from sray.mapping.adaptation import AdaptationConfig
+from sray.camera_info import StereoFrame
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import CloudConfig, MapperConfig, Selection, ViewsConfig
 from sray.mapping.voxel_map import VoxelMapConfig
 from sray.render_config import Engine, Precision, RenderConfig
 from sray_ros.common.data_folder import complaint_about_name
-from sray_ros.common.parameters import NEVER, ON_ACTIVATE, ON_CONFIGURE, NodeParameter, NodeParameters, Value
+from sray_ros.common.parameters import NEVER, ON_ACTIVATE, ON_CONFIGURE, NodeParameters, parameter
+from sray_ros.finetune.parameters import FinetuneSettings
 from sray_ros.mapper.pacing import COST
 
 QUALITIES = tuple(reversed(COST))
 
-_KEYFRAMES, _VIEWS, _CLOUD, _MAP = KeyframeConfig(), ViewsConfig(), CloudConfig(), VoxelMapConfig()
-_RENDER, _ADAPTATION = RenderConfig(), AdaptationConfig()
 
-PARAMETERS = (
-    NodeParameter(
-        "map_frame", "map", "world frame of poses, clouds and the map", applies=ON_CONFIGURE,
-        check=lambda name: None if name else "the name of a frame",
-    ),
-    NodeParameter(
-        "image_transport", "raw", "how `image` arrives", choices=("raw", "compressed"), applies=ON_ACTIVATE
-    ),
-    NodeParameter(
-        "camera.rectified", False, "the image is rectified: use P of camera_info, and no distortion"
-    ),
-    NodeParameter(
-        "camera.stereo_frame", "",
+@dataclass(frozen=True)
+class CameraSettings:
+    rectified: bool = parameter(False, "the image is rectified: use P of camera_info, and no distortion")
+    stereo_frame: StereoFrame = parameter(
+        "",
         "a stereo pair's second camera, whose P[0,3] is not 0: its frame is its own optical centre (own: most "
         "drivers), or the first camera's (first: as camera_info is defined); empty: refused",
-        choices=("", "own", "first"),
-    ),
-    NodeParameter(
-        "qos_overrides.reliability", "auto", "reliability asked of the inputs; auto: what their publishers offer",
-        choices=("auto", "reliable", "best_effort"), applies=ON_ACTIVATE,
-    ),
-    NodeParameter(
-        "sync.policy", "approximate", "how image and camera_info are matched", choices=("approximate", "exact"),
+        choices=get_args(StereoFrame),
+    )
+
+
+@dataclass(frozen=True)
+class QosSettings:
+    reliability: str = parameter(
+        "auto",
+        "reliability asked of the inputs; auto: what their publishers offer",
+        choices=("auto", "reliable", "best_effort"),
         applies=ON_ACTIVATE,
-    ),
-    NodeParameter("sync.queue_size", 10, "messages kept per input while matching", (1, 1000), applies=ON_CONFIGURE),
-    NodeParameter("sync.slop", 0.02, "seconds that matched stamps may differ", (0.0001, 10.0), applies=ON_ACTIVATE),
-    NodeParameter("tf.timeout", 0.2, "seconds (steady time) to wait for a pose", (0.0, 60.0)),
-    NodeParameter("keyframes.capacity", _KEYFRAMES.capacity, "keyframes held at most", (1, 4096)),
-    NodeParameter(
-        "keyframes.min_translation", _KEYFRAMES.min_translation,
-        "metres from every keyframe after which a frame becomes one; 0: every frame", (0.0, 100.0),
-    ),
-    NodeParameter(
-        "keyframes.min_rotation", _KEYFRAMES.min_rotation,
-        "degrees from every keyframe after which a frame becomes one; 0: every frame", (0.0, 180.0),
-    ),
-    NodeParameter(
-        "keyframes.min_sharpness", _KEYFRAMES.min_sharpness,
-        "least Laplacian variance at 320 pixels width; 0: blur is no reason to refuse", (0.0, 100000.0),
-    ),
-    NodeParameter(
-        "keyframes.max_age", _KEYFRAMES.max_age, "seconds after which a keyframe leaves; 0: never", (0.0, 1000000.0)
-    ),
-    NodeParameter("views.count", _VIEWS.count, "source views per render at most", (1, 32)),
-    NodeParameter("views.min", _VIEWS.min, "source views that see the target, at least", (1, 32)),
-    NodeParameter(
-        "views.selection", _VIEWS.selection,
+    )
+
+
+@dataclass(frozen=True)
+class SyncSettings:
+    policy: str = parameter(
+        "approximate",
+        "how image and camera_info are matched",
+        choices=("approximate", "exact"),
+        applies=ON_ACTIVATE,
+    )
+    queue_size: int = parameter(10, "messages kept per input while matching", (1, 1000), applies=ON_CONFIGURE)
+    slop: float = parameter(0.02, "seconds that matched stamps may differ", (0.0001, 10.0), applies=ON_ACTIVATE)
+
+
+@dataclass(frozen=True)
+class TfSettings:
+    timeout: float = parameter(0.2, "seconds (steady time) to wait for a pose", (0.0, 60.0))
+
+
+@dataclass(frozen=True)
+class KeyframeSettings:
+    capacity: int = parameter(KeyframeConfig.capacity, "keyframes held at most", (1, 4096))
+    min_translation: float = parameter(
+        KeyframeConfig.min_translation,
+        "metres from every keyframe after which a frame becomes one; 0: every frame",
+        (0.0, 100.0),
+    )
+    min_rotation: float = parameter(
+        KeyframeConfig.min_rotation,
+        "degrees from every keyframe after which a frame becomes one; 0: every frame",
+        (0.0, 180.0),
+    )
+    min_sharpness: float = parameter(
+        KeyframeConfig.min_sharpness,
+        "least Laplacian variance at 320 pixels width; 0: blurred frames become keyframes too",
+        (0.0, 100000.0),
+    )
+    max_age: float = parameter(
+        KeyframeConfig.max_age, "seconds after which a keyframe leaves; 0: never", (0.0, 1000000.0)
+    )
+
+
+@dataclass(frozen=True)
+class ViewsSettings:
+    count: int = parameter(ViewsConfig.count, "source views per render at most", (1, 32))
+    min: int = parameter(ViewsConfig.min, "source views that see the target, at least", (1, 32))
+    selection: str = parameter(
+        ViewsConfig.selection,
         "which keyframes serve: pose_score weighs distance, angle and overlap, nearest distance and angle",
         choices=get_args(Selection),
-    ),
-    NodeParameter("views.include_own", _VIEWS.include_own, "let a frame be a source for its own camera"),
-    NodeParameter("near", 0.0, "nearest sample along a ray, metres; 0: from the scene", (0.0, 100.0)),
-    NodeParameter("far", 0.0, "farthest sample along a ray, metres; 0: from the scene", (0.0, 1000.0)),
-    NodeParameter("render.width", 0, "columns of a rendered view; 0: the image's, or in proportion", (0, 8192)),
-    NodeParameter("render.height", 0, "rows of a rendered view; 0: the image's, or in proportion", (0, 8192)),
-    NodeParameter("render.max_rate", 0.0, "renders per second by trigger at most; 0: no limit", (0.0, 1000.0)),
-    NodeParameter(
-        "render.max_latency", 0.0,
+    )
+    include_own: bool = parameter(ViewsConfig.include_own, "let a frame be a source for its own camera")
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    width: int = parameter(0, "columns of a rendered view; 0: the image's, or in proportion", (0, 8192))
+    height: int = parameter(0, "rows of a rendered view; 0: the image's, or in proportion", (0, 8192))
+    max_rate: float = parameter(0.0, "renders per second by trigger at most; 0: no limit", (0.0, 1000.0))
+    max_latency: float = parameter(
+        0.0,
         "seconds from image or request to view; quality and size are lowered to keep it, and what has waited so long "
-        "before its turn is refused as STALE; 0: no limit", (0.0, 3600.0),
-    ),
-    NodeParameter(
-        "render.quality", "balanced", "rays and samples spent on a view: docs/performance.md",
-        choices=QUALITIES,
-    ),
-    NodeParameter("render.min_opacity", _RENDER.min_opacity, "a pixel with less is void", (0.0, 1.0)),
-    NodeParameter(
-        "render.min_coverage", _RENDER.min_coverage, "a pixel that fewer source views see is void", (0.0, 32.0)
-    ),
-    NodeParameter("render.min_confidence", _RENDER.min_confidence, "a pixel with less is void", (0.0, 1.0)),
-    NodeParameter(
-        "trigger", "keyframe", "render at each new keyframe, at each image (as render.max_rate allows), or on request",
-        choices=("keyframe", "timer", "request"),
-    ),
-    NodeParameter("cloud.stride", _CLOUD.stride, "every how many rows and columns become points", (1, 64)),
-    NodeParameter("cloud.min_confidence", _CLOUD.min_confidence, "points with less are left out", (0.0, 1.0)),
-    NodeParameter(
-        "map.voxel_size", _MAP.voxel_size, "edge of a voxel of the map, metres", (0.001, 10.0), applies=ON_CONFIGURE
-    ),
-    NodeParameter(
-        "map.max_voxels", _MAP.max_voxels, "voxels of the map at most", (1, 50_000_000), applies=ON_CONFIGURE
-    ),
-    NodeParameter(
-        "model.path", "", "checkpoint (.safetensors), or one that this package brings: indoor, rooms; empty: indoor",
+        "before its turn is refused as STALE; 0: no limit",
+        (0.0, 3600.0),
+    )
+    quality: str = parameter("balanced", "rays and samples spent on a view: docs/performance.md", choices=QUALITIES)
+    min_opacity: float = parameter(
+        RenderConfig.min_opacity, "a pixel whose rendered opacity is lower has no label (255)", (0.0, 1.0)
+    )
+    min_coverage: float = parameter(
+        RenderConfig.min_coverage, "a pixel that fewer source views see has no label (255)", (0.0, 32.0)
+    )
+    min_confidence: float = parameter(
+        RenderConfig.min_confidence, "a pixel whose best class is less probable has no label (255)", (0.0, 1.0)
+    )
+
+
+@dataclass(frozen=True)
+class CloudSettings:
+    stride: int = parameter(CloudConfig.stride, "every how many rows and columns become points", (1, 64))
+    min_confidence: float = parameter(
+        CloudConfig.min_confidence, "points whose class is less probable are left out", (0.0, 1.0)
+    )
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    voxel_size: float = parameter(
+        VoxelMapConfig.voxel_size, "edge of a voxel of the map, metres", (0.001, 10.0), applies=ON_CONFIGURE
+    )
+    max_voxels: int = parameter(
+        VoxelMapConfig.max_voxels, "voxels of the map at most", (1, 50_000_000), applies=ON_CONFIGURE
+    )
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    path: str = parameter(
+        "",
+        "checkpoint (.safetensors), or one that this package brings: indoor, rooms; empty: indoor",
         applies=ON_CONFIGURE,
-    ),
-    NodeParameter("model.device", "auto", "auto, cpu, cuda or cuda:<number>", applies=ON_CONFIGURE),
-    NodeParameter(
-        "model.engine", _RENDER.engine, "auto: the kernel compiled for this CPU where there is one, else plain PyTorch",
+    )
+    device: str = parameter("auto", "auto, cpu, cuda or cuda:<number>", applies=ON_CONFIGURE)
+    engine: str = parameter(
+        RenderConfig.engine,
+        "auto: the kernel compiled for this CPU where there is one, else plain PyTorch",
         choices=get_args(Engine),
-    ),
-    NodeParameter(
-        "model.precision", _RENDER.precision, "of plain PyTorch; bfloat16 is worth it on a GPU",
-        choices=get_args(Precision),
-    ),
-    NodeParameter(
-        "model.memory_budget", _KEYFRAMES.memory_budget,
-        "MiB of the keyframes' pictures, depth and features held at most; 0: no limit", (0, 1_000_000),
-    ),
-    NodeParameter(
-        "data_dir", "~/.ros/sray", "the only folder that services read from and write to", applies=NEVER
-    ),
-    NodeParameter(
-        "session.autosave", "",
+    )
+    precision: str = parameter(
+        RenderConfig.precision, "of plain PyTorch; bfloat16 is worth it on a GPU", choices=get_args(Precision)
+    )
+    memory_budget: int = parameter(
+        KeyframeConfig.memory_budget,
+        "MiB of the keyframes' pictures, depth and features held at most; 0: no limit",
+        (0, 1_000_000),
+    )
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    autosave: str = parameter(
+        "",
         "name in data_dir under which keyframes and map are saved before they are lost: on cleanup, shutdown, SIGINT, "
-        "SIGTERM (under a namespace, in a folder of its name); empty: they are not",
+        "SIGTERM (under a namespace, in a folder of its name); empty: they are not saved",
         check=lambda name: "a name inside data_dir, or none" if name and complaint_about_name(name) else None,
-    ),
-    NodeParameter("fine_tune.enabled", True, "whether ~/fine_tune and ~/fine_tune_once do anything"),
-    NodeParameter(
-        "fine_tune.width", _ADAPTATION.width,
-        "columns at which larger keyframes are learned from; 0: as they are. Time and memory grow with its square",
-        (0, 8192),
-    ),
-    NodeParameter(
-        "fine_tune.threads", 0, "threads of the fine_tuner process; 0: half as many as there are processors", (0, 1024)
-    ),
-    NodeParameter(
-        "fine_tune.memory_limit", 0,
-        "MiB that the fine_tuner process may take; 0: no limit, and the kernel ends it before others", (0, 10_000_000),
-    ),
-    NodeParameter("depth.use", True, "use the depth topic where something publishes it", applies=ON_ACTIVATE),
-    NodeParameter("depth.max", 10.0, "readings beyond, in metres, are not believed; 0: all are", (0.0, 1000.0)),
-)  # fmt: skip
+    )
 
 
-class MapperParameters(NodeParameters):
-    """The mapper's parameters, as values and as the configurations made of them."""
+@dataclass(frozen=True)
+class DepthSettings:
+    use: bool = parameter(True, "use the depth topic where something publishes it", applies=ON_ACTIVATE)
+    max: float = parameter(10.0, "greater depths, in metres, are ignored; 0: none are", (0.0, 1000.0))
 
-    def __init__(self, node: Node) -> None:
-        """Declares all of PARAMETERS. Raises as NodeParameters."""
-        super().__init__(node, PARAMETERS, complaint_about)
+
+@dataclass(frozen=True)
+class MapperSettings:
+    """Typed values of all parameters, which never change. Raises ValueError for values that do not go together."""
+
+    map_frame: str = parameter(
+        "map",
+        "world frame of poses, clouds and the map",
+        applies=ON_CONFIGURE,
+        check=lambda name: None if name else "the name of a frame",
+    )
+    image_transport: str = parameter("raw", "how `image` arrives", choices=("raw", "compressed"), applies=ON_ACTIVATE)
+    camera: CameraSettings = field(default_factory=CameraSettings)
+    qos_overrides: QosSettings = field(default_factory=QosSettings)
+    sync: SyncSettings = field(default_factory=SyncSettings)
+    tf: TfSettings = field(default_factory=TfSettings)
+    depth: DepthSettings = field(default_factory=DepthSettings)
+    keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
+    views: ViewsSettings = field(default_factory=ViewsSettings)
+    near: float = parameter(0.0, "nearest sample along a ray, metres; 0: from the scene", (0.0, 100.0))
+    far: float = parameter(0.0, "farthest sample along a ray, metres; 0: from the scene", (0.0, 1000.0))
+    trigger: str = parameter(
+        "keyframe",
+        "render at each new keyframe, at each image (as render.max_rate allows), or on request",
+        choices=("keyframe", "timer", "request"),
+    )
+    render: RenderSettings = field(default_factory=RenderSettings)
+    cloud: CloudSettings = field(default_factory=CloudSettings)
+    map: MapSettings = field(default_factory=MapSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    data_dir: str = parameter("~/.ros/sray", "the only folder that services read from and write to", applies=NEVER)
+    session: SessionSettings = field(default_factory=SessionSettings)
+    fine_tune: FinetuneSettings = field(default_factory=FinetuneSettings)
+
+    def __post_init__(self) -> None:
+        self.mapper_config()
+        self.render_config()
 
     def mapper_config(self) -> MapperConfig:
-        return mapper_config(self._values)
+        """Raises ValueError, naming the parameters, for values that do not go together."""
+        return MapperConfig(
+            KeyframeConfig(**asdict(self.keyframes), memory_budget=self.model.memory_budget),
+            ViewsConfig(**asdict(self.views)),
+            CloudConfig(**asdict(self.cloud)),
+            VoxelMapConfig(**asdict(self.map)),
+            near=self.near,
+            far=self.far,
+            max_depth=self.depth.max,
+        )
 
-    def render_config(self) -> RenderConfig:
-        """Of `render.quality`."""
-        return render_config(self._values)
-
-    def render_configs(self) -> dict[str, RenderConfig]:
-        """Of each quality, with everything else as the parameters say."""
-        return {quality: render_config({**self._values, "render.quality": quality}) for quality in QUALITIES}
-
-
-def complaint_about(values: Mapping[str, Value]) -> str | None:
-    """What is wrong with values that are each in range but do not go together; None if nothing is."""
-    try:
-        mapper_config(values)
-        render_config(values)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def mapper_config(values: Mapping[str, Any]) -> MapperConfig:
-    """Raises ValueError, naming the parameters, for values that do not go together."""
-    return MapperConfig(
-        KeyframeConfig(**_group(values, "keyframes"), memory_budget=values["model.memory_budget"]),
-        ViewsConfig(**_group(values, "views")),
-        CloudConfig(**_group(values, "cloud")),
-        VoxelMapConfig(**_group(values, "map")),
-        near=values["near"],
-        far=values["far"],
-        max_depth=values["depth.max"],
-    )
+    def render_config(self, quality: str | None = None) -> RenderConfig:
+        """At `render.quality`, or at another quality with everything else as the parameters say."""
+        return replace(
+            RenderConfig.preset(quality or self.render.quality),
+            engine=self.model.engine,  # type: ignore[arg-type]
+            precision=self.model.precision,  # type: ignore[arg-type]
+            min_opacity=self.render.min_opacity,
+            min_coverage=self.render.min_coverage,
+            min_confidence=self.render.min_confidence,
+        )
 
 
-def render_config(values: Mapping[str, Any]) -> RenderConfig:
-    return replace(
-        RenderConfig.preset(values["render.quality"]),
-        engine=values["model.engine"],
-        precision=values["model.precision"],
-        min_opacity=values["render.min_opacity"],
-        min_coverage=values["render.min_coverage"],
-        min_confidence=values["render.min_confidence"],
-    )
-
-
-def _group(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.split(".", 1)[1]: value for name, value in values.items() if name.startswith(prefix + ".")}
+MapperParameters = NodeParameters[MapperSettings]

@@ -1,4 +1,4 @@
-"""PoseJumps: a camera suddenly elsewhere has not moved: localisation was corrected, or two publishers disagree."""
+"""PoseJumps: finds poses that no camera can have moved to: localisation was corrected, or two publishers disagree."""
 
 from __future__ import annotations
 

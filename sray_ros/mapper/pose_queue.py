@@ -1,4 +1,4 @@
-"""PoseQueue: items wait here, not in a callback, until TF knows their pose; for a bounded time and in bounded number.
+"""PoseQueue: where items wait until TF knows their pose, for a bounded time and in bounded number.
 
 rclpy has no tf2 MessageFilter; this is the part of it that a node needs.
 """
@@ -25,7 +25,7 @@ MOST_FRAMES = 32
 JUST_FORGOTTEN = 1.0
 """Seconds more than tf.timeout within which a missing pose is put down to TF having been forgotten."""
 GRACE = 0.05
-"""Seconds from finding something late to giving it up: of a machine that stood still, TF has yet to be read."""
+"""Seconds between finding an item late and refusing it. After a pause of the whole machine, TF has yet to be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class _Queued:
 
 
 class PoseQueue:
-    """Thread-safe. Waiting is on steady time: simulated time stands still with its bag."""
+    """Thread-safe. Waiting is measured on steady time, because simulated time stands still with its bag."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class PoseQueue:
                 except SrayError as error:
                     self.last_gap = str(error.args[0])
                     settled.append((waiting.refuse, error))
-                except Exception as error:  # one that tf2 cannot digest takes none of the others with it
+                except Exception as error:  # an item that tf2 cannot handle must not affect the others
                     settled.append((waiting.refuse, self._no_pose(waiting, repr(error), "Check the header's values")))
                 else:
                     if is_late or waiting.is_ready():

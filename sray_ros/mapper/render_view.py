@@ -16,10 +16,10 @@ from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
 from sray_ros.common.actions import action_server, settle
 from sray_ros.common.conversions import image_message
-from sray_ros.mapper.declarations import RENDER_VIEW
+from sray_ros.mapper.api import RENDER_VIEW
 from sray_ros.mapper.outputs import Publications, view_messages
 from sray_ros.mapper.pacing import Effort
-from sray_ros.mapper.worker import MappingWork
+from sray_ros.mapper.scene import Scene
 
 RESULT_SECONDS = 30
 """How long a result, with its images, is kept for a client that has not fetched it."""
@@ -35,7 +35,7 @@ OUTPUTS = {
 
 
 class RenderViewServer:
-    """Answers in every lifecycle state; `ask` hands a goal on, and refuses it where the node cannot work."""
+    """Answers in every lifecycle state; `ask` hands a goal on, and refuses it where the node cannot scene."""
 
     def __init__(self, node: Node, ask: Callable[[ServerGoalHandle, Future], None]) -> None:
         self._node = node
@@ -72,28 +72,28 @@ def result_of(
     goal: RenderView.Goal,
     rendering: Rendering,
     effort: Effort,
-    work: MappingWork,
+    scene: Scene,
     header: Header,
     publications: Publications,
 ) -> RenderView.Result:
     """What was asked for; the other outputs stay empty."""
     result = RenderView.Result(error_code=int(ErrorCode.OK))
-    messages = view_messages(header, rendering.view, work.checkpoint.label_space)
+    messages = view_messages(header, rendering.view, scene.checkpoint.label_space)
     for field, topic in OUTPUTS.items():
         if getattr(goal, f"want_{field}"):
             setattr(result, field, messages[topic]())
     if goal.want_points:
-        result.points = publications.cloud(header.stamp, work.mapper.cloud_of(rendering.view))
+        result.points = publications.cloud(header.stamp, scene.mapper.cloud_of(rendering.view))
     result.camera_info = messages["label/camera_info"]()
     result.scale, result.quality = (goal.scale or 1.0) * effort.scale, effort.quality
     result.keyframe_ids = [keyframe.number for keyframe in rendering.sources]
-    result.model_id = work.checkpoint.id
-    result.map_revision = work.mapper.keyframes.revision
+    result.model_id = scene.checkpoint.id
+    result.map_revision = scene.mapper.keyframes.revision
     return result
 
 
-def preview_of(rendering: Rendering, work: MappingWork, header: Header) -> RenderView.Feedback:
-    colours = work.checkpoint.label_space.colourize(rendering.view.labels.numpy())
+def preview_of(rendering: Rendering, scene: Scene, header: Header) -> RenderView.Feedback:
+    colours = scene.checkpoint.label_space.colourize(rendering.view.labels.numpy())
     return RenderView.Feedback(fraction=0.0, preview=image_message(header, colours, "rgb8"))
 
 

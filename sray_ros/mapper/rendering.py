@@ -1,4 +1,4 @@
-"""PacedRenderer: one model at each quality, and each view at the quality and size that come in time."""
+"""PacedRenderer: renders each view at the quality and size that `render.max_latency` allows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sray.mapping.mapper import Mapper, Rendering
 from sray.ray_engine import describe_engine
 from sray.render_config import RenderConfig
 from sray_ros.common.refusals import too_late
-from sray_ros.mapper.health import Health
+from sray_ros.mapper.health import MapperHealth
 from sray_ros.mapper.pacing import COST, Effort, Pace
-from sray_ros.mapper.parameters import MapperParameters
+from sray_ros.mapper.parameters import QUALITIES, MapperParameters
 
 PREVIEW_SCALE = 0.25
 QUICKEST = min(COST, key=lambda quality: COST[quality])
@@ -28,7 +28,7 @@ class PacedRenderer:
     """Belongs to the worker."""
 
     def __init__(
-        self, checkpoint: Checkpoint, device: torch.device, parameters: MapperParameters, health: Health
+        self, checkpoint: Checkpoint, device: torch.device, parameters: MapperParameters, health: MapperHealth
     ) -> None:
         self._model = checkpoint.model.to(device)
         self._parameters = parameters
@@ -39,7 +39,8 @@ class PacedRenderer:
 
     def configure(self) -> None:
         """Take the present parameters."""
-        configs = self._parameters.render_configs()
+        settings = self._parameters.now
+        configs = {quality: settings.render_config(quality) for quality in QUALITIES}
         if configs == self._configs:
             return  # another parameter changed: with torch.compile new fields would be compiled anew
         self._configs = configs
@@ -48,12 +49,12 @@ class PacedRenderer:
     @property
     def field(self) -> SemanticField:
         """As `render.quality` asks for."""
-        return self._fields[self._parameters["render.quality"]]
+        return self._fields[self._parameters.now.render.quality]
 
     @property
     def engine(self) -> str:
         """What renders, in words. Compiles the kernel where it is to serve and is not there yet."""
-        return describe_engine(self._model, self._parameters.render_config())
+        return describe_engine(self._model, self._parameters.now.render_config())
 
     def render(
         self, mapper: Mapper, camera: Camera, since: float, *, scale: float = 1.0, **how: Any
@@ -87,11 +88,11 @@ class PacedRenderer:
             self._health.busy_since = None
 
     def _effort(self, camera: Camera, since: float, scale: float) -> Effort:
-        bound, waited = self._parameters["render.max_latency"], time.monotonic() - since
+        bound, waited = self._parameters.now.render.max_latency, time.monotonic() - since
         if 0 < bound < waited:
             raise too_late(waited, bound)
         left = bound - waited if bound > 0 else None
-        return self._pace.choose(self._parameters["render.quality"], _pixels(camera, scale), left)
+        return self._pace.choose(self._parameters.now.render.quality, _pixels(camera, scale), left)
 
 
 def _pixels(camera: Camera, scale: float) -> int:

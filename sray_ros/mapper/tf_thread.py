@@ -1,4 +1,4 @@
-"""TfThread: TF is heard by a node and a thread of its own, as tf2's C++ listener does it.
+"""TfThread: receives TF with a node and a thread of its own, as tf2's C++ listener does.
 
 One wait of rclpy's executors takes one message of each subscription, and costs the more the more entities the node has:
 heard by the mapper's own node, TF of hundreds of messages a second lags behind the pictures whose poses it brings.
@@ -15,7 +15,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
-from sray_ros.mapper.declarations import TF, TF_STATIC
+from sray_ros.common.topics import TF, TF_STATIC
 from sray_ros.mapper.tf_restarts import Restart, TfRestarts
 
 

@@ -11,23 +11,23 @@ from collections.abc import Callable
 import tf2_ros
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from rclpy.action.server import ServerGoalHandle
-from rclpy.node import Node
 from rclpy.task import Future
 from std_msgs.msg import Header
 
 from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
 from sray_ros.common.conversions import nanoseconds
-from sray_ros.common.inbox import Inbox
 from sray_ros.common.poses import Matrix, matrix_of_pose, transform_of_matrix
 from sray_ros.common.refusals import displaced, inactive
-from sray_ros.mapper.jobs import REQUESTS, VIEWPOINTS, ViewRequest
+from sray_ros.mapper.context import MapperContext
+from sray_ros.mapper.jobs import RenderRequest
+from sray_ros.mapper.lanes import REQUESTS, VIEWPOINTS
 from sray_ros.mapper.outputs import Publications
 from sray_ros.mapper.pacing import Effort
-from sray_ros.mapper.parameters import MapperParameters
 from sray_ros.mapper.pose_queue import PoseQueue, Waiting
 from sray_ros.mapper.render_view import preview_of, progress_of, refusal, result_of
-from sray_ros.mapper.worker import MappingWork
+from sray_ros.mapper.scene import Scene
+from sray_ros.mapper.views import ViewRequest
 
 
 class ViewRequests:
@@ -35,28 +35,22 @@ class ViewRequests:
 
     def __init__(
         self,
-        node: Node,
-        work: MappingWork,
-        inbox: Inbox,
-        tf: tf2_ros.Buffer,
-        settings: MapperParameters,
+        context: MapperContext,
+        scene: Scene,
         publications: Publications,
         broadcaster: tf2_ros.TransformBroadcaster,
-        map_frame: str,
     ) -> None:
-        self._node = node
-        self._work = work
-        self._inbox = inbox
-        # Of their own: neither crowds out the images that wait. Of viewpoints the newest wins, here as everywhere.
+        self._context = context
+        self._scene = scene
+        # Queues of their own, so that they do not crowd out the images that wait. The newest viewpoint wins here too.
         self._viewpoints, self._goals = (
-            PoseQueue(tf, map_frame, lane.capacity, lambda: settings["tf.timeout"], displaced)
+            PoseQueue(context.tf, scene.map_frame, lane.capacity, lambda: context.settings.tf.timeout, displaced)
             for lane in (VIEWPOINTS, REQUESTS)
         )
         self._publications = publications
         self._broadcaster = broadcaster
-        self._map_frame = map_frame
-        # With the namespace: all nodes share one TF.
-        self._view_frame = f"{node.get_fully_qualified_name()[1:]}_view_optical_frame"
+        # With the namespace, because all nodes share one TF.
+        self._view_frame = f"{context.node.get_fully_qualified_name()[1:]}_view_optical_frame"
 
     @property
     def frames(self) -> set[str]:
@@ -79,17 +73,16 @@ class ViewRequests:
         self._goals.refuse_all(error)
 
     def on_viewpoint(self, viewpoint: PoseStamped) -> None:
-        """The newest wins: one that still waits for the worker is given up for the next."""
+        """The newest wins: one that still waits for the worker is dropped."""
         header = self._header(viewpoint)
 
         def refuse(error: SrayError) -> None:
             if error.code is not ErrorCode.STALE:  # STALE: a newer viewpoint came
-                self._node.get_logger().warning(f"no view of the viewpoint: {error}", throttle_duration_sec=5.0)
+                self._context.logger.warning(f"no view of the viewpoint: {error}", throttle_duration_sec=5.0)
 
         def deliver(map_from_view: Matrix) -> None:
             request = ViewRequest(map_from_view, header, lambda r, effort: self._publish(header, r), refuse)
-            for older in self._inbox.put(VIEWPOINTS, request):
-                self._work.leave(VIEWPOINTS, older)
+            self._context.worker.put(RenderRequest(request, VIEWPOINTS))
 
         self._with_pose(self._viewpoints, viewpoint, deliver, refuse)
 
@@ -106,7 +99,7 @@ class ViewRequests:
 
         def answer(rendering: Rendering, effort: Effort) -> None:
             self._tell_tf(header, rendering)
-            future.set_result(result_of(asked, rendering, effort, self._work, header, self._publications))
+            future.set_result(result_of(asked, rendering, effort, self._scene, header, self._publications))
 
         def deliver(map_from_view: Matrix) -> None:
             request = ViewRequest(
@@ -120,14 +113,13 @@ class ViewRequests:
                 since=since,
                 canceled=lambda: bool(goal.is_cancel_requested),
                 on_progress=progress_of(goal),
-                on_preview=lambda rendering: goal.publish_feedback(preview_of(rendering, self._work, header)),
+                on_preview=lambda rendering: goal.publish_feedback(preview_of(rendering, self._scene, header)),
             )
-            for dropped in self._inbox.put(REQUESTS, request):
-                self._work.leave(REQUESTS, dropped)
+            self._context.worker.put(RenderRequest(request, REQUESTS))
 
         if not 0 < scale <= 1:
             error = SrayError(ErrorCode.BAD_REQUEST, f"scale is {scale:g}; expected more than 0, at most 1")
-            self._work.report(error)
+            self._context.report(error)
             refuse(error)
         else:
             self._with_pose(self._goals, asked.viewpoint, deliver, refuse)
@@ -141,8 +133,8 @@ class ViewRequests:
     ) -> None:
         """Hand map_from_view on to `deliver` as soon as TF knows the frame that the pose is given in."""
 
-        def refuse_and_report(error: SrayError) -> None:  # the worker never sees this one
-            self._work.report(error)
+        def refuse_and_report(error: SrayError) -> None:  # it does not reach the worker, which would report it
+            self._context.report(error)
             refuse(error)
 
         try:
@@ -151,7 +143,7 @@ class ViewRequests:
             refuse_and_report(error)
             return
         header = pose.header
-        if header.frame_id == self._map_frame:
+        if header.frame_id == self._scene.map_frame:
             deliver(frame_from_view)
             return
         queue.put(
@@ -163,21 +155,21 @@ class ViewRequests:
                 may_be_latest=True,
             )
         )
-        if not self._inbox.is_open:  # closed meanwhile: nobody polls the queue any more
+        if not self._context.is_active:  # deactivated meanwhile: the queue is not polled any more
             queue.refuse_all(inactive())
 
     def _header(self, pose: PoseStamped) -> Header:
         is_stamped = pose.header.stamp.sec or pose.header.stamp.nanosec
-        stamp = pose.header.stamp if is_stamped else self._node.get_clock().now().to_msg()
+        stamp = pose.header.stamp if is_stamped else self._context.node.get_clock().now().to_msg()
         return Header(stamp=stamp, frame_id=self._view_frame)
 
     def _publish(self, header: Header, rendering: Rendering) -> None:
         self._tell_tf(header, rendering)
-        self._publications.view(header, rendering.view, lambda: self._work.mapper.cloud_of(rendering.view))
+        self._publications.view(header, rendering.view, lambda: self._scene.mapper.cloud_of(rendering.view))
 
     def _tell_tf(self, header: Header, rendering: Rendering) -> None:
-        # A virtual camera has no frame in TF until somebody says where it is.
+        # A virtual camera has no frame in TF until its pose is published.
         transform = TransformStamped(child_frame_id=header.frame_id)
-        transform.header = Header(stamp=header.stamp, frame_id=self._map_frame)
+        transform.header = Header(stamp=header.stamp, frame_id=self._scene.map_frame)
         transform.transform = transform_of_matrix(rendering.view.camera.world_pose)
         self._broadcaster.sendTransform(transform)

@@ -1,6 +1,6 @@
 """A rosbag2 as a recording to play: its messages go out under their own names, bytes untouched.
 
-Anybody's bag may be damaged: whatever is wrong with one ends as an SrayError that names it.
+A bag may be damaged in any way: each becomes a SrayError that names the bag.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from sray.errors import ErrorCode, SrayError
 from sray.sequence import LATEST_STAMP_NS
-from sray_ros.player.recording import Step, Topic
+from sray_ros.common.topics import Topic
+from sray_ros.player.recording import Step
 
 COMPRESSED = "/compressed"
 """What image_transport appends to an image topic's name."""
@@ -65,7 +66,9 @@ class BagRecording:
                     unknown.append(f"{str(connection.topic)[:80]!r} ({str(connection.msgtype)[:80]!r})")
                     continue
                 durable = any(qos.durability.name == "TRANSIENT_LOCAL" for qos in connection.ext.offered_qos_profiles)
-                topics[connection.topic] = Topic(connection.topic, message_type, durable)
+                topics[connection.topic] = Topic(
+                    connection.topic, message_type, depth=100 if durable else 10, is_latched=durable
+                )
             image_topic = image_topic or _colour_topic(reader)
         if image_topic not in topics and image_topic + COMPRESSED in topics:
             image_topic += COMPRESSED
@@ -91,14 +94,14 @@ class BagRecording:
 
     def steps(self, start_offset: float = 0.0) -> Iterator[Step]:
         """Raises SrayError(BAD_FILE), naming the bag, where it is damaged."""
-        durable = {topic.name for topic in self.topics if topic.durable}
+        durable = {topic.name for topic in self.topics if topic.is_latched}
         names = {topic.name for topic in self.topics}
         with _reading(self.folder) as reader:
             begin = reader.start_time + round(start_offset * 1e9)
             last: int | None = None
             for connection, time_ns, raw in reader.messages():
                 name = connection.topic
-                # What is latched stays true: it goes out even if it was recorded before the start.
+                # Latched messages go out even if they were recorded before the start.
                 if name not in names or (time_ns < begin and name not in durable):
                     continue
                 now = max(time_ns, begin)
@@ -123,7 +126,7 @@ def _reading(folder: Path) -> Iterator[Any]:
             yield reader
     except SrayError:
         raise
-    except Exception as error:  # what the library raises about damaged files is anything
+    except Exception as error:  # a damaged file can make the library raise anything
         raise SrayError(
             ErrorCode.BAD_FILE,
             f"{folder} cannot be played ({type(error).__name__}: {str(error)[:300]}); expected a rosbag2 folder with "

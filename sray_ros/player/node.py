@@ -1,7 +1,8 @@
 """Plays a recorded sequence, or a rosbag2 where `ros2 bag` does not exist, as a camera with poses and a `/clock`.
 
 In lockstep it waits for each picture to be handled before the next one, so that a slow machine works on the same
-frames as a fast one. It ends by itself with the recording. Which topics go out: `playback.py`, `bag_recording.py`.
+frames as a fast one. It ends by itself with the recording. Which topics go out: `api.py` lists those of a sequence,
+`bag_recording.py` finds those of a bag.
 """
 
 from __future__ import annotations
@@ -10,14 +11,12 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import rclpy
-from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
 from rclpy.duration import Duration
+from rclpy.exceptions import InvalidParameterValueException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
@@ -28,26 +27,11 @@ from sray.label_space import LABEL_SPACES
 from sray.sequence import Sequence
 from sray_ros.common.conversions import nanoseconds, time_message
 from sray_ros.common.signals import init_until_signalled
+from sray_ros.player import api
 from sray_ros.player.bag_recording import BagRecording
+from sray_ros.player.parameters import PlayerParameters, PlayerSettings
 from sray_ros.player.recording import FolderRecording, Recording, Step
 
-PARAMETERS: tuple[tuple[str, Any, tuple[float, float] | None, str], ...] = (
-    ("sequence", "", None, "folder in ScanNet layout to play"),
-    ("bag", "", None, "rosbag2 folder to play instead of a sequence"),
-    ("image_topic", "", None, "the camera's topic in the bag, without /compressed; empty: the first in colour"),
-    ("label_space", "rooms", None, "which class indices the ground-truth labels are published in"),
-    ("map_frame", "map", None, "the frame the sequence's poses are in"),
-    ("body_frame", "camera_link", None, "the camera's body frame, child of map_frame"),
-    ("camera_frame", "camera_optical_frame", None, "the camera's optical frame, child of body_frame"),
-    ("rate", 1.0, (0.001, 1000.0), "how many times faster than recorded"),
-    ("loop", False, None, "start again at the end (the clock jumps back)"),
-    ("start_offset", 0.0, (0.0, 1e9), "seconds of the recording to leave out at its start"),
-    ("start_paused", False, None, "wait for ~/pause with data: false before the first frame"),
-    ("lockstep", False, None, "wait for `handled` to name a picture's stamp before playing the next picture"),
-    ("lockstep_timeout", 120.0, (0.1, 3600.0), "seconds to wait for one picture to be handled"),
-    ("wait_for_subscribers", 30.0, (0.0, 3600.0), "seconds to wait for subscribers before starting; 0: do not wait"),
-    ("clock_rate", 50.0, (1.0, 1000.0), "how often the clock is published while time passes, Hz"),
-)
 UNANSWERED_IN_A_ROW = 3
 """After so many pictures that nobody reported handled, lockstep gives up."""
 
@@ -57,27 +41,21 @@ class SequencePlayer(Node):
 
     def __init__(self) -> None:
         super().__init__("sequence_player")
-        for name, default, within, text in PARAMETERS:
-            limits = [FloatingPointRange(from_value=within[0], to_value=within[1])] if within else []
-            described = ParameterDescriptor(description=text, floating_point_range=limits, read_only=True)
-            self.declare_parameter(name, default, described)
+        self._settings = PlayerParameters(self, PlayerSettings).now
         self._recording = self._open()
         self.get_logger().info(self._recording.summary)
-        self._rate = float(self._value("rate"))
         self._outputs = {
-            topic.key: self.create_publisher(
-                topic.message_type, self.resolve_topic_name(topic.name) + topic.suffix, _qos(topic.durable)
-            )
+            topic.name: self.create_publisher(topic.type, topic.resolved(self), topic.qos)
             for topic in self._recording.topics
         }
-        self._ticks = self.create_publisher(Clock, "/clock", QoSProfile(depth=1))
-        self._paused = bool(self._value("start_paused"))
-        self.create_service(SetBool, "~/pause", self._on_pause)
-        self._lockstep = bool(self._value("lockstep"))
+        self._ticks = self.create_publisher(api.CLOCK.type, api.CLOCK.name, api.CLOCK.qos)
+        self._paused = self._settings.start_paused
+        self.create_service(api.PAUSE.type, api.PAUSE.name, self._on_pause)
         self._news = threading.Condition()
         self._handled: set[int] = set()
-        if self._lockstep:
-            self._handled_topic = self.create_subscription(Header, "handled", self._on_handled, 50)
+        if self._settings.lockstep:
+            handled = api.HANDLED
+            self._handled_topic = self.create_subscription(handled.type, handled.name, self._on_handled, handled.qos)
         self._stop = threading.Event()
         self._anchor_steady = 0.0
         self._anchor_ns = 0
@@ -88,22 +66,20 @@ class SequencePlayer(Node):
         """Why playing ended early; None while it runs and after a good end."""
         self._thread = threading.Thread(target=self._run, name="playing")
 
-    def _value(self, name: str) -> Any:
-        return self.get_parameter(name).value
-
     def _open(self) -> Recording:
-        sequence, bag, space = (str(self._value(name)) for name in ("sequence", "bag", "label_space"))
+        settings = self._settings
+        sequence, bag, space = settings.sequence, settings.bag, settings.label_space
         if bool(sequence) == bool(bag):
             raise SrayError(ErrorCode.BAD_FILE, "expected either `sequence` or `bag` as a parameter, and not both")
         if bag:
-            image = str(self._value("image_topic"))
+            image = settings.image_topic
             return BagRecording.open(Path(bag).expanduser(), self.resolve_topic_name(image) if image else "")
         if space not in LABEL_SPACES:
             raise SrayError(
                 ErrorCode.BAD_FILE, f"label_space {space!r} is not known; expected one of {', '.join(LABEL_SPACES)}"
             )
-        frames = (str(self._value(name)) for name in ("map_frame", "body_frame", "camera_frame"))
-        return FolderRecording(Sequence.open(Path(sequence).expanduser(), LABEL_SPACES[space]), *frames)
+        opened = Sequence.open(Path(sequence).expanduser(), LABEL_SPACES[space])
+        return FolderRecording(opened, settings.map_frame, settings.body_frame, settings.camera_frame)
 
     def start(self) -> None:
         self._thread.start()
@@ -126,7 +102,7 @@ class SequencePlayer(Node):
             self._await_subscribers()
             while not self._stop.is_set():
                 self._play_once()
-                if not self._value("loop"):
+                if not self._settings.loop:
                     break
                 self.get_logger().info("the recording is over; starting again")
             for publisher in () if self._stop.is_set() else self._outputs.values():
@@ -134,7 +110,7 @@ class SequencePlayer(Node):
         except SrayError as error:
             self.failure = error
         except Exception as error:
-            # A silent death would look like a slow mapper. After an outside shutdown it is no news.
+            # Reported, or it would look like a slow mapper; not after a shutdown from outside.
             if self.context.ok():
                 self.failure = SrayError(ErrorCode.INTERNAL, f"playing stopped: {error!r}")
         finally:
@@ -144,7 +120,7 @@ class SequencePlayer(Node):
         self._anchor_steady = 0.0
         self._handled.clear()
         waiting_for: int | None = None
-        for step in self._recording.steps(float(self._value("start_offset"))):
+        for step in self._recording.steps(self._settings.start_offset):
             if step.image_stamp_ns is not None and waiting_for is not None:
                 self._await_handled(waiting_for)
             self._pass_time_until(step.time_ns)
@@ -153,7 +129,7 @@ class SequencePlayer(Node):
             self._send(step)
             if step.image_stamp_ns is not None:
                 self.played += 1
-                waiting_for = step.image_stamp_ns if self._lockstep else None
+                waiting_for = step.image_stamp_ns if self._settings.lockstep else None
         if waiting_for is not None:
             self._await_handled(waiting_for)
 
@@ -161,16 +137,16 @@ class SequencePlayer(Node):
         """Let recorded time run, at `rate` and with the clock ticking, up to a moment; it stands still when paused."""
         if not self._anchor_steady:
             self._anchor_steady, self._anchor_ns = time.monotonic(), time_ns
-        period = 1 / float(self._value("clock_rate"))
+        period = 1 / self._settings.clock_rate
         while not self._stop.is_set():
             if self._paused:
                 self._hold(period)
                 continue
-            now_ns = self._anchor_ns + int((time.monotonic() - self._anchor_steady) * self._rate * 1e9)
+            now_ns = self._anchor_ns + int((time.monotonic() - self._anchor_steady) * self._settings.rate * 1e9)
             if now_ns >= time_ns:
                 break
             self._tick(now_ns)
-            self._stop.wait(min(period, (time_ns - now_ns) / 1e9 / self._rate))
+            self._stop.wait(min(period, (time_ns - now_ns) / 1e9 / self._settings.rate))
 
     def _hold(self, seconds: float) -> None:
         begun = time.monotonic()
@@ -179,12 +155,12 @@ class SequencePlayer(Node):
 
     def _await_subscribers(self) -> None:
         missing = self._missing()
-        bound = float(self._value("wait_for_subscribers"))
+        bound = self._settings.wait_for_subscribers
         deadline, next_word = time.monotonic() + bound, time.monotonic() + 2
         while missing and bound and not self._stop.is_set():
             if time.monotonic() > deadline:
                 text = f"waited {bound:g} s for {', '.join(missing)}"
-                if self._lockstep:
+                if self._settings.lockstep:
                     raise SrayError(ErrorCode.STALE, f"{text}; lockstep needs an active mapper, start it first")
                 self.get_logger().warning(f"{text}; playing all the same")
                 break
@@ -193,7 +169,7 @@ class SequencePlayer(Node):
                 next_word += 5
             self._stop.wait(0.05)
             missing = self._missing()
-        # The other side may still be completing its half of the match: what is sent before that is lost to it.
+        # A subscriber may not have found the publisher yet; what is sent before that is lost.
         self._stop.wait(0.5)
 
     def _missing(self) -> list[str]:
@@ -202,13 +178,13 @@ class SequencePlayer(Node):
             for name in self._recording.awaited
             if not self._outputs[name].get_subscription_count()
         ]
-        if self._lockstep and not self.count_publishers(self._handled_topic.topic_name):
+        if self._settings.lockstep and not self.count_publishers(self._handled_topic.topic_name):
             missing.append(f"a publisher of {self._handled_topic.topic_name}")
         return missing
 
     def _await_handled(self, stamp_ns: int) -> None:
         begun = time.monotonic()
-        bound = float(self._value("lockstep_timeout"))
+        bound = self._settings.lockstep_timeout
         with self._news:
             answered = self._news.wait_for(lambda: self._stop.is_set() or stamp_ns in self._handled, bound)
             self._handled = {stamp for stamp in self._handled if stamp > stamp_ns}
@@ -241,18 +217,12 @@ class SequencePlayer(Node):
             self._news.notify_all()
 
 
-def _qos(durable: bool) -> QoSProfile:
-    if durable:
-        return QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    return QoSProfile(depth=10)
-
-
 @ends_in_one_line("sequence_player")
 def main(args: list[str] | None = None) -> int:
     """Exit status: 0 at the end of the recording or when interrupted, 1 with one message if it could not be played."""
     stop = init_until_signalled(args)
     player: SequencePlayer | None = None
-    failure: SrayError | None = None
+    failure: Exception | None = None
     try:
         player = SequencePlayer()
         with SingleThreadedExecutor() as executor:  # shut down before the context: its destructor would complain
@@ -260,7 +230,7 @@ def main(args: list[str] | None = None) -> int:
             player.start()
             while player.playing and not stop.is_set():
                 executor.spin_once(timeout_sec=0.05)
-    except SrayError as error:
+    except (SrayError, InvalidParameterValueException) as error:
         failure = error
     finally:
         if player is not None:

@@ -1,7 +1,6 @@
-"""What a player plays, as a stream of timed steps; and a ScanNet-layout folder as such (`bag_recording.py`: a rosbag2).
+"""A recording is a stream of timed steps to publish. Here: one made of a folder in ScanNet layout.
 
-A folder's frames become the topics `image` (rgb8), `camera_info`, `depth` (32FC1 metres), `labels` (mono8 class
-indices, 255 unlabelled), `labels/info` (what they mean, latched), `/tf` and `/tf_static`.
+`bag_recording.py` makes one of a rosbag2. `api.py` lists the topics that a folder's frames become.
 """
 
 from __future__ import annotations
@@ -11,31 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from geometry_msgs.msg import TransformStamped
-from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import LabelInfo
 
 from sray.sequence import Sequence, stamp_of
 from sray_ros.common.conversions import camera_info_message, image_message, label_info_message, time_message
 from sray_ros.common.poses import OPTICAL_FROM_BODY, Matrix, transform_of_matrix
-
-
-@dataclass(frozen=True)
-class Topic:
-    """One topic to publish."""
-
-    name: str
-    message_type: type
-    durable: bool = False
-    """Transient local: late subscribers get it too."""
-    suffix: str = ""
-    """Stands behind the resolved name, so that remapping `labels` carries `labels/info` along."""
-
-    @property
-    def key(self) -> str:
-        """What steps call it."""
-        return self.name + self.suffix
+from sray_ros.common.topics import Topic
+from sray_ros.player import api
 
 
 @dataclass(frozen=True)
@@ -57,7 +39,7 @@ class Recording(Protocol):
 
     @property
     def awaited(self) -> tuple[str, ...]:
-        """Topics without a subscriber of which playing would be for nobody."""
+        """Topics that must have a subscriber before playing begins, or its first frames would be lost."""
 
     @property
     def summary(self) -> str:
@@ -78,20 +60,13 @@ class FolderRecording:
 
     @property
     def topics(self) -> tuple[Topic, ...]:
-        optional = [Topic("depth", Image)] if self.sequence.has_depth else []
-        if self.sequence.has_labels:
-            optional += [Topic("labels", LabelInfo, durable=True, suffix="/info"), Topic("labels", Image)]
-        return (
-            Topic("/tf_static", TFMessage, durable=True),
-            Topic("/tf", TFMessage),
-            Topic("camera_info", CameraInfo),
-            *optional,
-            Topic("image", Image),
-        )
+        there = {api.DEPTH: self.sequence.has_depth, api.LABELS: self.sequence.has_labels}
+        there[api.LABELS_INFO] = self.sequence.has_labels
+        return tuple(topic for topic in api.OF_A_SEQUENCE if there.get(topic, True))
 
     @property
     def awaited(self) -> tuple[str, ...]:
-        return ("image", "camera_info", "/tf")
+        return (api.IMAGE.name, api.CAMERA_INFO.name, api.TF.name)
 
     @property
     def summary(self) -> str:

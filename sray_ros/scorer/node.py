@@ -17,14 +17,12 @@ import time
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import cv2
 import rclpy
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterValueException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32
 from vision_msgs.msg import LabelInfo
@@ -39,6 +37,8 @@ from sray.metrics import ConfusionMatrix
 from sray.rectification import Rectifier
 from sray_ros.common.conversions import Picture, nanoseconds, read_labels
 from sray_ros.common.signals import init_until_signalled
+from sray_ros.scorer import api
+from sray_ros.scorer.parameters import ScorerParameters, ScorerSettings
 
 
 class LabelScorer(Node):
@@ -46,22 +46,15 @@ class LabelScorer(Node):
 
     def __init__(self) -> None:
         super().__init__("label_scorer")
-        self._declare("label_space", "rooms", "names of the classes until `label/info` tells them")
-        self._declare("output", "", "JSON file for the scores; the pictures go to <name>_images beside it")
-        self._declare("queue_size", 300, "labels, and truths, kept while their counterpart is missing", (1, 100_000))
-        self._declare("log_period", 5.0, "seconds (steady time) between log lines with the mIoU so far", (0.1, 3600.0))
-        self._declare(
-            "camera.rectified", False, "the truth is of rectified pictures: camera_info's D and R are not used"
-        )
-        self._declare("end_after", 0.0, "end after so many seconds without a new label; 0: never", (0.0, 86400.0))
-        space = str(self._value("label_space"))
+        self._settings = settings = ScorerParameters(self, ScorerSettings).now
+        space = settings.label_space
         if space not in LABEL_SPACES:
             raise SrayError(
                 ErrorCode.BAD_FILE, f"label_space {space!r} is not known; expected one of {', '.join(LABEL_SPACES)}"
             )
         self._names: list[str] = list(LABEL_SPACES[space].names)
         self._matrix = ConfusionMatrix(len(self._names))
-        self._output = Path(str(self._value("output"))).expanduser() if self._value("output") else None
+        self._output = Path(settings.output).expanduser() if settings.output else None
         self._labels: OrderedDict[int, Picture] = OrderedDict()
         self._truths: OrderedDict[int, Picture] = OrderedDict()
         self._rectifier = Rectifier()
@@ -75,33 +68,20 @@ class LabelScorer(Node):
         """Why nothing is scored; "": the label spaces agree as far as is known."""
         self.scored = 0
         """Label images compared so far."""
-        self._miou = self.create_publisher(Float32, "~/miou", 100)  # a plot wants every one
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self.create_subscription(LabelInfo, "label/info", self._on_info, latched)
-        # Behind the resolved name, so that remapping `labels` carries it along.
-        self.create_subscription(LabelInfo, self.resolve_topic_name("labels") + "/info", self._on_truth_info, latched)
-        # Reliable: a lost picture is a missing score. A segmenter that offers best effort is named in the log.
-        self.create_subscription(Image, "label/image", self._on_label, QoSProfile(depth=20))
-        self.create_subscription(Image, "labels", self._on_truth, QoSProfile(depth=100))
-        # Best effort hears both kinds of publishers; a camera's calibration does not change from one to the next.
-        of_a_sensor = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, of_a_sensor)
-
-    def _declare(self, name: str, default: Any, text: str, within: tuple[float, float] | None = None) -> None:
-        described = ParameterDescriptor(description=text, read_only=True)
-        if within and isinstance(default, float):
-            described.floating_point_range = [FloatingPointRange(from_value=within[0], to_value=within[1])]
-        elif within:
-            described.integer_range = [IntegerRange(from_value=int(within[0]), to_value=int(within[1]))]
-        self.declare_parameter(name, default, described)
-
-    def _value(self, name: str) -> Any:
-        return self.get_parameter(name).value
+        self._miou = self.create_publisher(api.MIOU.type, api.MIOU.name, api.MIOU.qos)
+        for topic, callback in (
+            (api.LABEL_INFO, self._on_info),
+            (api.TRUTH_INFO, self._on_truth_info),
+            (api.LABEL, self._on_label),
+            (api.TRUTH, self._on_truth),
+            (api.CAMERA_INFO, self._on_camera_info),
+        ):
+            self.create_subscription(topic.type, topic.resolved(self), callback, topic.qos)
 
     @property
     def over(self) -> bool:
         """No new label for `end_after` seconds since the last."""
-        bound = float(self._value("end_after"))
+        bound = self._settings.end_after
         return bool(bound and self._last_label and time.monotonic() - self._last_label > bound)
 
     def _on_info(self, info: LabelInfo) -> None:
@@ -112,7 +92,7 @@ class LabelScorer(Node):
         if not names or names == self._names:
             return
         self._names = names
-        if is_first:  # labels may overtake it: these are the names of what is scored already
+        if is_first:  # these are also the names of labels that came before them
             with suppress(ValueError):
                 self._matrix = self._matrix.resized(len(names))
                 return
@@ -140,7 +120,7 @@ class LabelScorer(Node):
     @property
     def _knows_the_lens(self) -> bool:
         """Whether a truth can be rectified, or nobody says that it has to be."""
-        return self._camera_info is not None or not self.count_publishers(self.resolve_topic_name("camera_info"))
+        return self._camera_info is not None or not self.count_publishers(api.CAMERA_INFO.resolved(self))
 
     def _on_label(self, message: Image) -> None:
         self._last_label = time.monotonic()
@@ -157,7 +137,7 @@ class LabelScorer(Node):
             return
         stamp = nanoseconds(message.header.stamp)
         waiting[stamp] = picture
-        while len(waiting) > int(self._value("queue_size")):
+        while len(waiting) > self._settings.queue_size:
             waiting.popitem(last=False)
         if stamp in self._labels and stamp in self._truths and self._knows_the_lens:
             self._score(stamp, self._labels.pop(stamp), self._truths.pop(stamp))
@@ -184,7 +164,7 @@ class LabelScorer(Node):
         self.scored += 1
         scores = self._matrix.strict()
         self._miou.publish(Float32(data=scores.miou))
-        if time.monotonic() - self._last_line >= float(self._value("log_period")):
+        if time.monotonic() - self._last_line >= self._settings.log_period:
             self._last_line = time.monotonic()
             self.get_logger().info(
                 f"strict mIoU {100 * scores.miou:.1f}, total accuracy {100 * scores.total_accuracy:.1f} after "
@@ -200,7 +180,7 @@ class LabelScorer(Node):
         """As the mapper rectifies the picture of this truth. Raises SrayError BAD_CAMERA_INFO."""
         if self._camera_info is None:
             return truth
-        calibration = read_camera_info(self._camera_info, is_rectified=bool(self._value("camera.rectified")))
+        calibration = read_camera_info(self._camera_info, is_rectified=self._settings.camera.rectified)
         with said_by("camera_info"):
             calibration = calibration.of_pictures(truth.shape[1], truth.shape[0])
         return self._rectifier.labels(calibration, truth)
@@ -275,7 +255,7 @@ def main(args: list[str] | None = None) -> int:
             executor.add_node(scorer)
             while not (stop.is_set() or scorer.over):
                 executor.spin_once(timeout_sec=0.1)
-    except SrayError as error:
+    except (SrayError, InvalidParameterValueException) as error:
         print(f"label_scorer: {error}", file=sys.stderr)
         return 1
     finally:

@@ -1,4 +1,4 @@
-"""Labels each picture by a 2D segmentation network: what semantic_mapper learns a scene from, where there is no truth.
+"""Labels pictures by a 2D segmentation network, for semantic_mapper to learn from where there is no ground truth.
 
 Wiring only. Callbacks queue; one worker thread owns the network (`segmenting`). Of a camera the newest picture is
 labelled, those that came meanwhile are not (`queue_size`); nothing is computed while nobody listens to `labels`.
@@ -26,15 +26,15 @@ from sray.label_space import VOID
 from sray.mapping.keyframes import MIB
 from sray.segmentation import Segmenter
 from sray_ros.common.conversions import image_message, label_info_message
+from sray_ros.common.health import SilenceLog
 from sray_ros.common.inbox import Inbox, Lane
 from sray_ros.common.model_choice import memory_in_use
-from sray_ros.common.parameters import NodeParameters
 from sray_ros.common.refusals import explained
 from sray_ros.common.signals import init_until_signalled
 from sray_ros.common.topic_input import TopicInput, image_input
-from sray_ros.mapper.health import SilenceLog
-from sray_ros.segmenter import declarations as api
+from sray_ros.segmenter import api
 from sray_ros.segmenter.health import SegmenterHealth
+from sray_ros.segmenter.parameters import SegmenterParameters, SegmenterSettings
 from sray_ros.segmenter.worker import SegmentingWork
 
 LOOK_PERIOD, REPORT_PERIOD = 0.1, 1.0
@@ -47,18 +47,19 @@ class SegmenterNode(Node):
 
     def __init__(self) -> None:
         super().__init__("segmenter")
-        self._settings = NodeParameters(self, api.PARAMETERS, api.complaint_about)
+        self._settings = SegmenterParameters(self, SegmenterSettings)
         self._health = SegmenterHealth()
-        self._pictures = Lane("pictures", self._settings["queue_size"])
+        self._health.begin()
+        self._pictures = Lane("pictures", self._settings.now.queue_size)
         self._inbox = Inbox((self._pictures,))
         self._work = SegmentingWork(self._settings)
         self._group = MutuallyExclusiveCallbackGroup()
         self._image: TopicInput | None = None
         """None while the model loads."""
         self._labels = self.create_publisher(api.LABELS.type, api.LABELS.name, api.LABELS.qos)
-        # Behind the resolved name, so that remapping `labels` carries it along.
-        info = self.resolve_topic_name(api.LABELS.name) + api.LABELS_INFO.name.removeprefix(api.LABELS.name)
-        self._labels_info = self.create_publisher(api.LABELS_INFO.type, info, api.LABELS_INFO.qos)
+        self._labels_info = self.create_publisher(
+            api.LABELS_INFO.type, api.LABELS_INFO.resolved(self), api.LABELS_INFO.qos
+        )
         self._diagnostics = self.create_publisher(api.DIAGNOSTICS.type, api.DIAGNOSTICS.name, api.DIAGNOSTICS.qos)
         self._label_info = self.create_subscription(
             api.LABEL_INFO.type, api.LABEL_INFO.name, self._on_label_info, api.LABEL_INFO.qos
@@ -98,10 +99,10 @@ class SegmenterNode(Node):
             self._announce(segmenter)
 
     def _listen(self) -> TopicInput:
-        transport, reliability = self._settings["image_transport"], self._settings["qos_overrides.reliability"]
+        transport, reliability = self._settings.now.image_transport, self._settings.now.qos_overrides.reliability
         image = image_input(self, transport, reliability, self._group)
         image.registerCallback(self._on_image)
-        self._health.events.begin()
+        self._health.begin()
         return image
 
     def _on_image(self, message: Image | CompressedImage) -> None:
@@ -122,7 +123,7 @@ class SegmenterNode(Node):
         return segmenter
 
     def _announce(self, segmenter: Segmenter) -> None:
-        told = segmenter.label_space.name, float(self._settings["threshold"])
+        told = segmenter.label_space.name, float(self._settings.now.threshold)
         if told != self._announced:
             self._announced = told
             header = Header(stamp=self.get_clock().now().to_msg())
@@ -142,8 +143,8 @@ class SegmenterNode(Node):
             begun = time.monotonic()
             if (taken := self._inbox.take()) is None:
                 return
-            self._try(*taken[1][0])
-            if rate := self._settings["max_rate"]:  # then, so that what is taken next is the newest
+            self._try(*taken[0])
+            if rate := self._settings.now.max_rate:  # waits after its picture, so that the next one is the newest
                 self._ending.wait(max(0.0, begun + 1 / rate - time.monotonic()))
 
     def _try(self, message: Image | CompressedImage, since: float) -> None:
@@ -161,7 +162,7 @@ class SegmenterNode(Node):
         except Exception as error:
             if not self._ending.is_set():
                 refusal = explained(error, self.get_logger())
-                if self._health.events.refused(refusal):
+                if self._health.refused(refusal):
                     self.get_logger().warning(str(refusal))
         finally:
             self._health.busy_since = None
@@ -174,20 +175,22 @@ class SegmenterNode(Node):
         waits_for = "" if segmenter is not None else self._label_info.topic_name
         is_heard = bool(self._labels.get_subscription_count())
         silence = self._health.silence(self._image, waits_for, self._missing, is_heard)
-        self._silences.tell(silence, self._health.events.quiet_since)
+        self._silences.tell(silence, self._health.quiet_since)
         facts = {
             "pictures received": self._image.received if self._image is not None else 0,
             "pictures displaced": self._inbox.dropped[self._pictures.name],
             "label space": segmenter.label_space.name if segmenter is not None else "none",
-            "model": self._settings["model"],
+            "model": self._settings.now.model,
             "model sha256": self._work.sha256[:12] or "none",
-            "mapping": self._settings["mapping"],
-            "threshold": self._settings["threshold"],
+            "mapping": self._settings.now.mapping,
+            "threshold": self._settings.now.threshold,
             "device": self._work.device,
             "memory MiB": f"{memory_in_use(self._work.device) / MIB:.0f}",
         }
         name = self.get_fully_qualified_name()[1:]
-        self._diagnostics.publish(self._health.array(self.get_clock().now().to_msg(), name, silence, facts))
+        doing = "labelling" if self._health.labelled else "waiting"
+        stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(self._health.array(stamp, name, silence, doing, self._health.facts() | facts))
 
 
 @ends_in_one_line("segmenter")

@@ -1,4 +1,4 @@
-"""SegmentingWork: what the segmenter's worker thread does. The only code that touches the network; no topics."""
+"""SegmentingWork: loads the network and labels pictures, on the segmenter's worker thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sray.pictures import BitDepth
 from sray.segmentation import ClassMapping, Pretrained, Segmentation, Segmenter, load_mapping, load_pretrained
 from sray_ros.common.conversions import read_image
 from sray_ros.common.model_choice import device_of
-from sray_ros.common.parameters import NodeParameters
+from sray_ros.segmenter.parameters import SegmenterParameters
 
 Made = TypeVar("Made")
 
@@ -28,7 +28,7 @@ SHOWN = 4
 class SegmentingWork:
     """A network in every label space that its mapping knows; which one is used, the mapper may say later."""
 
-    def __init__(self, parameters: NodeParameters) -> None:
+    def __init__(self, parameters: SegmenterParameters) -> None:
         self._parameters = parameters
         self._named: tuple[str, ...] | None = None
         """The mapper's classes; None: it has not said."""
@@ -41,19 +41,19 @@ class SegmentingWork:
 
     def load(self) -> None:
         """Raises SrayError, naming the parameter and its value, if model, mapping or device cannot be had."""
-        if threads := self._parameters["threads"]:
+        if threads := self._parameters.now.threads:
             torch.set_num_threads(threads)
-        wanted = self._parameters["label_space"]
+        wanted = self._parameters.now.label_space
         self.device = self._device()
         spaces = [LABEL_SPACES[wanted]] if wanted else list(LABEL_SPACES.values())
-        with _naming("mapping", self._parameters["mapping"]):  # before a model is fetched
+        with _naming("mapping", self._parameters.now.mapping):  # before a model is fetched
             mappings = [_or_error(self._mapping, space) for space in spaces]
             _need_one(mappings)
-        with _naming("model", self._parameters["model"]), memory_errors("load it", "a smaller one, or another device"):
-            pretrained = load_pretrained(self._parameters["model"])
+        with _naming("model", self._parameters.now.model), memory_errors("load it", "a smaller one, or another device"):
+            pretrained = load_pretrained(self._parameters.now.model)
             segmenters = [_or_error(self._segment_into, mapping, pretrained) for mapping in mappings]
             self.sha256 = pretrained.sha256
-        with _naming("mapping", self._parameters["mapping"]):
+        with _naming("mapping", self._parameters.now.mapping):
             _need_one(segmenters)
         self._segmenters = {space.name: each for space, each in zip(spaces, segmenters, strict=True)}
 
@@ -78,7 +78,7 @@ class SegmentingWork:
         segmenter = self.segmenter
         if segmenter is None:
             raise SrayError(ErrorCode.MODEL_MISMATCH, "no label space is known; set label_space")
-        segmenter.threshold = self._parameters["threshold"]
+        segmenter.threshold = self._parameters.now.threshold
         picture = read_image(message, bit_depth=self._bit_depth)
         height, width = picture.shape[:2]
         with memory_errors(f"label a picture of {width}x{height}", "smaller pictures or a smaller model"):
@@ -86,21 +86,21 @@ class SegmentingWork:
 
     def _device(self) -> torch.device:
         try:
-            return device_of(self._parameters["device"])
+            return device_of(self._parameters.now.device)
         except SrayError as error:  # which speaks of the mapper's parameter
             raise SrayError(error.code, error.args[0].removeprefix("model.")) from error
 
     def _mapping(self, space: LabelSpace) -> ClassMapping:
-        return load_mapping(Path(self._parameters["mapping"]).expanduser(), space)
+        return load_mapping(Path(self._parameters.now.mapping).expanduser(), space)
 
     def _segment_into(self, mapping: ClassMapping | SrayError, pretrained: Pretrained) -> Segmenter:
         if isinstance(mapping, SrayError):
             raise mapping
-        return Segmenter(pretrained, mapping, self._parameters["threshold"], self.device)
+        return Segmenter(pretrained, mapping, self._parameters.now.threshold, self.device)
 
     def _space(self) -> LabelSpace | None:
         """Raises SrayError MODEL_MISMATCH for one that is unknown, or other than `label_space`."""
-        wanted, named = self._parameters["label_space"], self._named
+        wanted, named = self._parameters.now.label_space, self._named
         if named is None:
             return LABEL_SPACES[wanted] if wanted else None
         shown = ", ".join(named[:SHOWN]) + ", ..." * (len(named) > SHOWN)

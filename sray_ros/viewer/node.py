@@ -15,9 +15,8 @@ from rclpy.node import Node
 from sray.errors import SrayError
 from sray.viewing.extra import import_viser
 from sray.viewing.viewer import Viewer
-from sray_ros.common.parameters import NodeParameters
 from sray_ros.common.signals import init_until_signalled
-from sray_ros.viewer.declarations import PARAMETERS
+from sray_ros.viewer.parameters import ViewerParameters, ViewerSettings
 from sray_ros.viewer.source import MapperSource
 
 
@@ -26,14 +25,14 @@ class ViewerNode(Node):
 
     def __init__(self) -> None:
         super().__init__("viewer")
-        self._settings = NodeParameters(self, PARAMETERS)
+        settings = ViewerParameters(self, ViewerSettings).now
         import_viser()  # before anything is begun: without it there is nothing to do
-        mapper = str(self._settings["mapper"])
+        mapper = settings.mapper
         if not mapper.startswith("/"):
             mapper = f"{self.get_namespace().rstrip('/')}/{mapper}"
         self._source = MapperSource(self, mapper)
         try:
-            self._viewer = Viewer(self._source, str(self._settings["host"]), int(self._settings["port"]))
+            self._viewer = Viewer(self._source, settings.host, settings.port)
         except BaseException:
             self._source.close()
             raise

@@ -13,7 +13,7 @@ from sray.viewing.source import Tuning, TuningLog, TuningState
 from sray_interfaces.action import FineTune
 from sray_interfaces.msg import FineTuneStatus
 from sray_interfaces.srv import LoadModel
-from sray_ros.viewer import declarations as api
+from sray_ros.viewer import api
 from sray_ros.viewer.asking import Mapper
 
 STATES: dict[int, TuningState] = {

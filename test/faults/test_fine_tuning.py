@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,10 +31,10 @@ from sray.mapping.voxel_map import VoxelMap
 from sray_interfaces.msg import FineTuneStatus
 from sray_interfaces.srv import LoadModel
 from sray_ros.common.data_folder import DataFolder
-from sray_ros.finetune.job import FineTuning, Request, _clear_away
-from sray_ros.finetune.process import TuningJob
+from sray_ros.common.health import Health
+from sray_ros.finetune.job import FinetuneJob, Request, _clear_away
+from sray_ros.finetune.process import Handover
 from sray_ros.finetune.trial import ModelTrial
-from sray_ros.mapper.health import Health
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = TUNING_SETTINGS
@@ -50,7 +51,7 @@ def client(mapper: MapperProcess) -> Iterator[FineTuneClient]:
 
 
 def process_of(client: FineTuneClient) -> int:
-    """Number of the fine_tuner process of the last job."""
+    """Number of the fine-tuning process of the last job."""
     assert client.mapper.logged("in process", 30)
     found = [re.search(r"in process (\d+)", line.msg) for line in client.mapper.rosout]
     return int([match for match in found if match][-1][1])
@@ -72,7 +73,7 @@ def nothing_has_changed(client: FineTuneClient, model: str, data_dir: Path, fram
     assert again.code is ErrorCode.OK, again.result
 
 
-@pytest.mark.fault("the fine_tuner process is killed", code="INTERNAL",
+@pytest.mark.fault("the fine-tuning process is killed", code="INTERNAL",
                    says="the goal's result, ~/fine_tune/status, log", recovery="the next goal")  # fmt: skip
 def test_a_killed_process_leaves_the_old_model(client: FineTuneClient, data_dir: Path) -> None:
     client.show(FRAMES)
@@ -88,7 +89,7 @@ def test_a_killed_process_leaves_the_old_model(client: FineTuneClient, data_dir:
     nothing_has_changed(client, model, data_dir)
 
 
-@pytest.mark.fault("the fine_tuner process is out of memory", code="OUT_OF_MEMORY",
+@pytest.mark.fault("the fine-tuning process is out of memory", code="OUT_OF_MEMORY",
                    says="the goal's result, ~/fine_tune/status, log",
                    recovery="smaller fine_tune.width, fewer keyframes, or more memory")  # fmt: skip
 @pytest.mark.shows("fine_tune.memory_limit")
@@ -209,7 +210,7 @@ def test_a_model_of_keyframes_that_are_gone_does_not_take_over(client: FineTuneC
     nothing_has_changed(client, model, data_dir, FRAMES)
 
 
-@pytest.mark.fault("the fine_tuner process hangs", code="INTERNAL",
+@pytest.mark.fault("the fine-tuning process hangs", code="INTERNAL",
                    says="the goal's result, after three minutes without a word from it",
                    recovery="the next goal")  # fmt: skip
 def test_a_process_that_hangs_is_ended(model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +288,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkpoint, Checkp
 def trial(old: Checkpoint, new: Checkpoint, judges: int) -> ModelTrial:
     numbered = tuple(enumerate(FRAMES))
     session = Session(old.id, old.label_space, numbered, 9, VoxelMap(old.label_space.classes).state())
-    job = TuningJob(AdaptationConfig(), session, old, (0.5, 4.0), "cpu", 1, 0)
+    job = Handover(AdaptationConfig(), session, old, (0.5, 4.0), "cpu", 1, 0)
     return ModelTrial(job, new, "fine_tuned/new", range(judges), by_labels=True, is_stopped=lambda: False)
 
 
@@ -335,7 +336,12 @@ def test_a_job_whose_last_word_cannot_be_told_still_ends(tmp_path: Path) -> None
     error = SrayError(ErrorCode.NO_KEYFRAMES, "none")
     request = Request(AdaptationConfig(), frozenset(), 1, 0, lambda: False)
     log = SimpleNamespace(warning=lambda text: None, info=lambda text: None, error=lambda text: None)
-    job = FineTuning(request, DataFolder(tmp_path), lambda do, answer: answer(error), Health(), log, publish)  # type: ignore[arg-type]
+    refused: Future[Any] = Future()
+    refused.set_exception(error)
+    host = SimpleNamespace(
+        folder=DataFolder(tmp_path), submit=lambda do: refused, health=Health(), renders=0, logger=log
+    )
+    job = FinetuneJob(request, host, publish)  # type: ignore[arg-type]
     job.start()
     assert job.done.result(5).error_code == ErrorCode.NO_KEYFRAMES
 

@@ -7,6 +7,8 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,10 +22,17 @@ from std_msgs.msg import Header
 from sray.errors import SrayError
 from sray.label_space import ROOMS, SCANNET20, LabelSpace
 from sray_ros.common.conversions import image_message
+from sray_ros.common.parameters import snapshot
+from sray_ros.segmenter.parameters import SegmenterSettings
 from sray_ros.segmenter.worker import SegmentingWork
 
 pytestmark = pytest.mark.ros
 WARN, OK = DiagnosticStatus.WARN, DiagnosticStatus.OK
+
+
+def working(**values: Any) -> SegmentingWork:
+    """The worker's part of a node with these parameters."""
+    return SegmentingWork(SimpleNamespace(now=snapshot(SegmenterSettings, values)))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +109,7 @@ def test_what_cannot_be_loaded_is_named_by_its_parameter(folder: Path, tmp_path:
         ("device", "cuda:77", "MODEL_MISMATCH: device is 'cuda:77', which torch cannot use here"),
     ):
         with pytest.raises(SrayError) as error:
-            SegmentingWork({**good, name: value}).load()  # type: ignore[arg-type]
+            working(**{**good, name: value}).load()
         assert words in str(error.value)
     rooms_only = tmp_path / "rooms.yaml"
     rooms_only.write_text("classes: [floor, wall, sky, chair]\nto:\n  rooms:\n    wall: [wall]\n")
@@ -108,7 +117,7 @@ def test_what_cannot_be_loaded_is_named_by_its_parameter(folder: Path, tmp_path:
         ("rooms", "label_space is 'rooms', and the mapper's label/info names the classes of scannet20 (wall, floor, "),
         ("", f"BAD_FILE: {rooms_only} line 3 maps to rooms; expected label space scannet20 among them"),
     ):
-        work = SegmentingWork({**good, "mapping": str(rooms_only), "label_space": wanted})  # type: ignore[arg-type]
+        work = working(**{**good, "mapping": str(rooms_only), "label_space": wanted})
         work.load()
         work.hear(SCANNET20.names)
         with pytest.raises(SrayError) as error:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 import rclpy
-import tf2_ros
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 from rclpy.context import Context
@@ -18,11 +17,9 @@ from std_msgs.msg import Header
 
 from sray.errors import ErrorCode, SrayError
 from sray_ros.common.conversions import nanoseconds, time_message
-from sray_ros.common.inbox import Inbox
-from sray_ros.mapper.health import Health
+from sray_ros.mapper.context import MapperContext
 from sray_ros.mapper.intake import Intake
-from sray_ros.mapper.jobs import IMAGES, LANES
-from sray_ros.mapper.parameters import MapperParameters
+from sray_ros.mapper.lanes import IMAGES
 from sray_ros.mapper.pose_queue import PoseQueue, Waiting
 
 pytestmark = pytest.mark.ros
@@ -33,19 +30,15 @@ OLD, NEW = 1001_300_000_000, 1000_000_000_000
 class Bench:
     """An intake whose camera stands still; the test is the network."""
 
-    def __init__(self, context: Context) -> None:
-        self.node = LifecycleNode("bench", context=context, parameter_overrides=[Parameter("depth.use", value=True)])
-        self.tf = tf2_ros.Buffer(node=self.node)
-        self.inbox = Inbox(LANES)
+    def __init__(self, ros: Context) -> None:
+        self.node = LifecycleNode("bench", context=ros, parameter_overrides=[Parameter("depth.use", value=True)])
+        context = MapperContext(self.node)
+        self.tf, self.inbox, self.health = context.tf, context.worker.inbox, context.health
         self.inbox.open()
         self.handled: list[Header] = []
-        settings = MapperParameters(self.node)
+        context.handled = self.handled.append  # type: ignore[method-assign]
         self.poses = PoseQueue(self.tf, "map", 10, lambda: 60.0, lambda: SrayError(ErrorCode.NO_POSE, "too many"))
-        self.health = Health()
-        self.intake = Intake(
-            self.node, settings, self.tf, self.poses, Nothing(), self.inbox, Nothing(), self.health,
-            self.handled.append, lambda: False,
-        )  # type: ignore[arg-type]  # fmt: skip
+        self.intake = Intake(context, self.poses, Nothing())  # type: ignore[arg-type]
 
     def hear(self, message_type: type, stamp_ns: int) -> None:
         topic = {Image: self.intake.inputs.image, CameraInfo: self.intake.inputs.info}[message_type]
@@ -62,14 +55,11 @@ class Bench:
 
     @property
     def arrived(self) -> list[int]:
-        waiting = self.inbox.drain(IMAGES)
-        return [arrival.stamp_ns for _, arrival in waiting]
+        return [job.arrival.stamp_ns for job in self.inbox.drain(IMAGES)]
 
 
 class Nothing:
-    """In place of the worker, and of the requests."""
-
-    def leave(self, lane: object, item: object) -> None: ...
+    """In place of the requests."""
 
     def poll(self) -> None: ...
 
@@ -219,7 +209,7 @@ def test_depth_is_that_of_the_image_not_the_last_one(bench: Bench) -> None:
         depth._on_message(Image(header=Header(stamp=time_message(stamp_ns), frame_id="camera")))
 
     def arrivals() -> list[tuple[int, int]]:
-        waiting = [arrival for _, arrival in bench.inbox.drain(IMAGES)]
+        waiting = [job.arrival for job in bench.inbox.drain(IMAGES)]
         return [(each.stamp_ns, nanoseconds(each.depth.header.stamp)) for each in waiting]
 
     period = 16_000_000  # shorter than the slop

@@ -25,10 +25,11 @@ from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig
 from sray.rectification import Rectifier
 from sray_ros.common.conversions import camera_info_message, image_message, label_info_message, read_depth, read_image
 from sray_ros.common.inbox import Inbox, Lane
+from sray_ros.common.parameters import declared_in, snapshot
 from sray_ros.common.poses import body_pose, matrix_of_pose, matrix_of_transform, pose_of_matrix, transform_of_matrix
 from sray_ros.mapper.legend import ROW, legend
 from sray_ros.mapper.outputs import poses_of
-from sray_ros.mapper.parameters import PARAMETERS, complaint_about, mapper_config
+from sray_ros.mapper.parameters import MapperSettings
 
 RNG = np.random.default_rng(0)
 RGB = cv2.resize(RNG.integers(0, 256, (6, 8, 3), np.uint8), (64, 48), interpolation=cv2.INTER_CUBIC)
@@ -205,12 +206,12 @@ def test_the_inbox_lets_the_oldest_go_and_gives_lanes_their_turn() -> None:
         inbox.put(jobs, item)
     assert inbox.dropped == {"images": 1, "jobs": 0}
     assert (inbox.waiting(images), inbox.waiting(jobs)) == (2, 2)
-    assert inbox.take() == (images, ["b", "c"])
+    assert inbox.take() == ["b", "c"]
     inbox.put(images, "d")
-    assert [inbox.take(), inbox.take()] == [(jobs, [1]), (images, ["d"])]
+    assert [inbox.take(), inbox.take()] == [[1], ["d"]]
     assert inbox.remove_if(jobs, lambda item: item == 2) == [2]
     inbox.put(jobs, 3)
-    assert inbox.close() == [(jobs, 3)]
+    assert inbox.close() == [3]
     assert inbox.take() is None
 
 
@@ -226,19 +227,20 @@ def test_closing_wakes_who_waits_for_work() -> None:
 
 
 def test_every_parameter_accepts_its_default_and_refuses_beyond_its_bounds_by_name() -> None:
-    for parameter in PARAMETERS:
+    for parameter in declared_in(MapperSettings):
         assert parameter.complaint(parameter.default) is None
         if parameter.within is not None:
             for beyond in (parameter.within[0] - 1, parameter.within[1] + 1, float("nan")):
                 assert str(parameter.complaint(beyond)).startswith(f"{parameter.name} is {beyond}; expected ")
-    values = {parameter.name: parameter.default for parameter in PARAMETERS}
-    assert complaint_about(values) is None
-    assert "views.min is 9" in str(complaint_about({**values, "views.min": 9}))
-    assert "near is 2.0 and far 1.0" in str(complaint_about({**values, "near": 2.0, "far": 1.0}))
+    assert snapshot(MapperSettings, {}) == MapperSettings()
+    with pytest.raises(ValueError, match="views.min is 9"):
+        snapshot(MapperSettings, {"views.min": 9})
+    with pytest.raises(ValueError, match=r"near is 2.0 and far 1.0"):
+        snapshot(MapperSettings, {"near": 2.0, "far": 1.0})
 
 
 def test_the_memory_budget_is_the_keyframes() -> None:
-    values = {parameter.name: parameter.default for parameter in PARAMETERS}
-    assert mapper_config(values).keyframes.memory_budget == 0
-    keyframes = mapper_config({**values, "model.memory_budget": 512, "keyframes.capacity": 7}).keyframes
+    assert MapperSettings().mapper_config().keyframes.memory_budget == 0
+    settings = snapshot(MapperSettings, {"model.memory_budget": 512, "keyframes.capacity": 7})
+    keyframes = settings.mapper_config().keyframes
     assert (keyframes.memory_budget, keyframes.capacity) == (512, 7)

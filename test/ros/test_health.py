@@ -15,8 +15,8 @@ from sensor_msgs.msg import Image
 
 from sray.errors import ErrorCode, SrayError
 from sray_ros.common.topic_input import TopicInput
-from sray_ros.mapper.declarations import IMAGE
-from sray_ros.mapper.health import Health
+from sray_ros.common.topics import IMAGE
+from sray_ros.mapper.health import MapperHealth
 
 pytestmark = pytest.mark.ros
 
@@ -31,12 +31,13 @@ def node() -> Iterator[Node]:
     context.try_shutdown()
 
 
-def values_of(health: Health, **facts: object) -> dict[str, str]:
-    return {pair.key: pair.value for pair in health.array(Time(), "node", None, facts).status[1].values}
+def values_of(health: MapperHealth) -> dict[str, str]:
+    work = health.array(Time(), "node", None, "rendering", health.facts()).status[1]
+    return {pair.key: pair.value for pair in work.values}
 
 
 def test_refusals_may_come_while_they_are_read() -> None:
-    health = Health()
+    health = MapperHealth()
     health.refused(SrayError(ErrorCode.NO_POSE, "none"))
     for seen in health.refusals:  # as the timer does while the worker refuses
         health.refused(SrayError(seen, "again"))
@@ -45,7 +46,7 @@ def test_refusals_may_come_while_they_are_read() -> None:
     assert values["refused NO_POSE"] == "2"
     assert values["refused STALE"] == str(len(ErrorCode) + 1)
     assert "refused INTERNAL" in values
-    assert "refused NO_POSE" not in values_of(Health())
+    assert "refused NO_POSE" not in values_of(MapperHealth())
 
 
 @pytest.mark.parametrize("is_closed", [False, True])

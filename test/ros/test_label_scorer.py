@@ -16,6 +16,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32
 from vision_msgs.msg import LabelInfo, VisionClass
 
+from sray.label_space import SCANNET20
+
 pytestmark = pytest.mark.ros
 SCORER = "sray_ros.scorer.node"
 VOID = 255
@@ -62,7 +64,7 @@ def listener() -> Iterator[Listener]:
         yield open_listener
 
 
-@pytest.mark.shows("label_scorer")
+@pytest.mark.shows("label_scorer", "scorer label/image", "scorer labels", "scorer ~/miou", "scorer output")
 def test_the_scores_are_those_of_one_confusion_matrix_over_all_pairs(listener: Listener, tmp_path: Path) -> None:
     session = Session(listener, output=tmp_path / "scores.json")
     session.truth(10**9, [[0, 0, 1, 1], [0, 0, 1, VOID]])
@@ -122,6 +124,7 @@ def test_a_bad_label_image_is_named_and_the_next_one_counts(listener: Listener) 
     assert "encoding 'rgb8'" in output and "99" in output
 
 
+@pytest.mark.shows("scorer label/info")
 def test_names_come_from_label_info(listener: Listener, tmp_path: Path) -> None:
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     info = LabelInfo(class_map=[VisionClass(class_id=i, class_name=n) for i, n in enumerate(["cup", "spoon"])])
@@ -136,7 +139,7 @@ def test_names_come_from_label_info(listener: Listener, tmp_path: Path) -> None:
     assert "spoon" in output
 
 
-@pytest.mark.shows("launch score")
+@pytest.mark.shows("launch score", "scorer labels/info")
 def test_label_spaces_that_differ_are_refused_by_the_class_that_differs_until_they_agree(
     listener: Listener, tmp_path: Path
 ) -> None:
@@ -164,6 +167,7 @@ def test_label_spaces_that_differ_are_refused_by_the_class_that_differs_until_th
     assert record["label_images"] == 1 and record["refused"] is None
 
 
+@pytest.mark.shows("scorer log_period")
 def test_the_miou_so_far_is_a_log_line_now_and_then(listener: Listener) -> None:
     session = Session(listener, log_period=0.3)
     for stamp in (1, 2):
@@ -182,6 +186,36 @@ def test_the_miou_so_far_is_a_log_line_now_and_then(listener: Listener) -> None:
     assert output.count("after ") == 3, "the three that come together are one line"
 
 
+@pytest.mark.shows("scorer queue_size")
+def test_of_too_many_labels_without_truth_the_oldest_goes(listener: Listener, tmp_path: Path) -> None:
+    session = Session(listener, output=tmp_path / "scores.json", queue_size=2)
+    for stamp in (1, 2, 3):
+        session.label(stamp, [[0, 1]])
+    listener.until(lambda: False, 0.5)
+    for stamp in (1, 2, 3):
+        session.truth(stamp, [[0, 1]])
+    assert session.scored(2) and not session.scored(3, 1)
+    session.end()
+    record = json.loads((tmp_path / "scores.json").read_text())
+    assert (record["label_images"], record["unmatched"]) == (2, {"labels": 0, "truths": 1})
+
+
+@pytest.mark.shows("scorer label_space")
+def test_the_classes_are_those_of_the_label_space_and_an_unknown_one_is_refused(
+    listener: Listener, tmp_path: Path
+) -> None:
+    session = Session(listener, output=tmp_path / "scores.json", label_space="scannet20")
+    session.end()
+    assert list(json.loads((tmp_path / "scores.json").read_text())["per_class_iou"]) == list(SCANNET20.names)
+    status, output = listener.finish(listener.start(SCORER, label_space="kitchens"))
+    assert status == 1
+    assert "label_space 'kitchens' is not known; expected one of rooms" in output
+    status, output = listener.finish(listener.start(SCORER, queue_size=0))
+    assert status == 1
+    assert "queue_size is 0; expected 1 to 100000" in output and "Traceback" not in output
+
+
+@pytest.mark.shows("scorer end_after")
 def test_nothing_to_score_is_said_and_null(listener: Listener, tmp_path: Path) -> None:
     session = Session(listener, output=tmp_path / "scores.json", end_after=0.5)
     session.label(1, [[0]])
@@ -192,7 +226,7 @@ def test_nothing_to_score_is_said_and_null(listener: Listener, tmp_path: Path) -
     assert session.miou == []
 
 
-@pytest.mark.shows("label_scorer")
+@pytest.mark.shows("scorer camera_info")
 @pytest.mark.fault("ground truth of a camera with a lens, scored against rectified views", code="none",
                    says="nowhere: the truth is rectified by camera_info, as the pictures are",
                    recovery="none needed")  # fmt: skip
@@ -218,3 +252,21 @@ def test_the_truth_of_a_camera_with_a_lens_is_rectified(listener: Listener) -> N
     assert session.scored(1)
     assert session.miou[0].data > 0.9
     assert "1 label images against ground truth" in session.end()
+
+
+@pytest.mark.shows("scorer camera.rectified")
+def test_a_truth_that_is_rectified_already_stays_as_it_is(listener: Listener) -> None:
+    info = CameraInfo(width=32, height=24, distortion_model="plumb_bob", d=[-0.3, 0.1, 0.0, 0.0, 0.0])
+    info.k = [24.0, 0.0, 15.5, 0.0, 24.0, 11.5, 0.0, 0.0, 1.0]
+    info.p = [24.0, 0.0, 15.5, 0.0, 0.0, 24.0, 11.5, 0.0, 0.0, 0.0, 1.0, 0.0]
+    columns, rows = np.meshgrid(np.arange(32), np.arange(24))
+    pixels = ((columns // 3 + rows // 3) % 2).tolist()
+    session = Session(listener, **{"camera.rectified": True})
+    publisher = listener.node.create_publisher(CameraInfo, "camera_info", 10)
+    assert listener.until(lambda: bool(publisher.get_subscription_count()))
+    publisher.publish(info)
+    session.truth(10**9, pixels)
+    session.label(10**9, pixels)
+    assert session.scored(1)
+    assert session.miou[0].data == 1.0
+    session.end()

@@ -172,7 +172,7 @@ def test_a_fault_while_activating_undoes_what_was_made_and_the_next_time_works(
         node.trigger_deactivate()
         node.trigger_cleanup()
         assert made() == before
-    monkeypatch.setattr(semantic_mapper, "MappingWork", failing)
+    monkeypatch.setattr(semantic_mapper, "Work", failing)
     node.trigger_configure()
     monkeypatch.undo()
     assert made() == before

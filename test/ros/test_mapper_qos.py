@@ -16,7 +16,8 @@ from vision_msgs.msg import LabelInfo
 
 from sray.frames import Frame
 from sray_ros.common.conversions import image_message
-from sray_ros.mapper.declarations import PUBLISHED, SERVICES, SUBSCRIBED, Topic
+from sray_ros.common.topics import Topic
+from sray_ros.mapper.api import PUBLISHED, SERVICES, SUBSCRIBED
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {**EXACT, "depth.use": True, "trigger": "request"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from mapper_process import OPTICAL_FRAME, image_of, info_of, time_of
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
-from rclpy.task import Future
+from rclpy.task import Future as RosFuture
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -27,15 +28,16 @@ from sray.frames import Frame
 from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
 from sray_ros.common.conversions import image_message
-from sray_ros.common.inbox import Inbox
-from sray_ros.mapper.health import Health
+from sray_ros.common.worker import COMMANDS, Job
+from sray_ros.mapper.context import MapperContext
 from sray_ros.mapper.inputs import Arrival
-from sray_ros.mapper.jobs import COMMANDS, IMAGES, LANES, MAP, REQUESTS, Command, ViewRequest
+from sray_ros.mapper.jobs import AddImage, PublishMap, RenderRequest, Work
+from sray_ros.mapper.lanes import REQUESTS
 from sray_ros.mapper.outputs import Publications
 from sray_ros.mapper.pacing import Effort
-from sray_ros.mapper.parameters import MapperParameters
+from sray_ros.mapper.scene import ModelChoice
 from sray_ros.mapper.view_requests import ViewRequests
-from sray_ros.mapper.worker import MappingWork
+from sray_ros.mapper.views import ViewRequest
 
 pytestmark = pytest.mark.ros
 SETTINGS = {
@@ -54,37 +56,40 @@ class Bench:
     def __init__(self, context: Context, model_file: Path) -> None:
         overrides = [Parameter(name, value=value) for name, value in SETTINGS.items()]
         self.node = LifecycleNode("bench", context=context, parameter_overrides=overrides)
-        self.settings = MapperParameters(self.node)
-        self.inbox, self.health = Inbox(LANES), Health()
-        self.inbox.open()
+        self.context = MapperContext(self.node)
+        self.worker, self.health = self.context.worker, self.context.health
+        self.worker.inbox.open()
         model = load_checkpoint(model_file)
         self.publications = Publications(self.node, model.label_space, "map")
         self.handled: list[Header] = []
-        self.work = MappingWork(
-            model, model_file, torch.device("cpu"), self.settings, self.inbox, self.publications,
-            self.health, self.node.get_logger(), self.handled.append,
-        )  # fmt: skip
+        self.context.handled = self.handled.append  # type: ignore[method-assign]
+        self.work = Work(self.context, ModelChoice(model, model_file, torch.device("cpu")), self.publications)
         self.refusals: list[SrayError] = []
         self.answers: list[Rendering] = []
         self.efforts: list[Effort] = []
 
-    def put(self, lane: Any, item: Any) -> None:
-        for dropped in self.inbox.put(lane, item):
-            self.work.leave(lane, dropped)
-
     def turn(self) -> None:
-        job = self.inbox.take()
-        assert job is not None
-        self.work.do(*job)
+        jobs = self.worker.inbox.take()
+        assert jobs is not None
+        self.worker.do(jobs, self.work)
+
+    def command(self, do: Callable[[], Any]) -> None:
+        """Leave it for the worker; the error that comes of it, if any, is among the refusals."""
+        self.worker.submit(lambda work: do()).add_done_callback(self._note)
+
+    def _note(self, future: Future[Any]) -> None:
+        if isinstance(error := future.exception(), SrayError):
+            self.refusals.append(error)
 
     def see(self, frame: Frame, second: float, depth: Image | None = None) -> None:
         header = Header(stamp=time_of(second), frame_id=OPTICAL_FRAME)
         pose = frame.camera.world_from_camera.double().numpy()
-        self.put(IMAGES, Arrival(image_of(frame, header), info_of(frame, header), depth, pose, time.monotonic()))
+        arrival = Arrival(image_of(frame, header), info_of(frame, header), depth, pose, time.monotonic())
+        self.worker.put(AddImage(self.context, arrival))
         self.turn()
 
-    def request(self, **how: Any) -> ViewRequest:
-        return ViewRequest(np.eye(4), Header(), self._answer, self.refusals.append, **how)
+    def request(self, **how: Any) -> Job:
+        return RenderRequest(ViewRequest(np.eye(4), Header(), self._answer, self.refusals.append, **how), REQUESTS)
 
     def _answer(self, rendering: Rendering, effort: Effort) -> None:
         self.answers.append(rendering)
@@ -114,10 +119,10 @@ def frames(plane_scene: Any) -> list[Frame]:
 def test_every_command_is_answered_done_dropped_failed_or_closed(bench: Bench) -> None:
     done: list[int] = []
     for number in range(COMMANDS.capacity + 1):
-        bench.put(COMMANDS, Command(lambda number=number: done.append(number), bench.refusals.append))
+        bench.command(lambda number=number: done.append(number))
     assert bench.refused == [ErrorCode.BUSY]
     for _ in range(60):
-        bench.put(MAP, bench.work.mapper)  # a minute of reports drops no command
+        bench.worker.put(PublishMap())  # a minute of reports drops no command
     assert bench.refused == [ErrorCode.BUSY]
     bench.turn()
     assert done == [1]
@@ -125,16 +130,15 @@ def test_every_command_is_answered_done_dropped_failed_or_closed(bench: Bench) -
     def fail() -> None:
         raise RuntimeError("no")
 
-    bench.put(COMMANDS, Command(fail, bench.refusals.append))
+    bench.command(fail)
     for _ in range(COMMANDS.capacity + 1):  # the map takes one turn
         bench.turn()
     assert done == list(range(1, COMMANDS.capacity + 1))
     assert bench.refused == [ErrorCode.BUSY, ErrorCode.INTERNAL]
 
-    bench.put(COMMANDS, Command(fail, bench.refusals.append))
-    for lane, item in bench.inbox.close():
-        bench.work.leave(lane, item)
-    bench.put(COMMANDS, Command(fail, bench.refusals.append))
+    bench.command(fail)
+    bench.worker.close()
+    bench.command(fail)
     assert bench.refused[2:] == [ErrorCode.INACTIVE, ErrorCode.INACTIVE]
 
 
@@ -147,27 +151,24 @@ def test_a_render_that_a_deactivation_stops_was_not_canceled(
 
     def interrupt(fraction: float) -> None:
         if not is_canceled:
-            bench.inbox.close()
+            bench.worker.inbox.close()
 
     canceled = (lambda: True) if is_canceled else (lambda: False)
     info = info_of(Frame(frames[0].image, frames[0].camera).resized(480, 360), Header())  # several chunks
-    bench.put(REQUESTS, bench.request(info=info, on_progress=interrupt, canceled=canceled))
+    bench.worker.put(bench.request(info=info, on_progress=interrupt, canceled=canceled))
     bench.turn()
     assert (bench.answers, bench.refused) == ([], [code])
 
 
 def test_a_goal_whose_pose_nobody_will_look_up_any_more_is_answered(bench: Bench) -> None:
-    buffer = tf2_ros.Buffer(node=bench.node)
     broadcaster = tf2_ros.TransformBroadcaster(bench.node)
-    requests = ViewRequests(
-        bench.node, bench.work, bench.inbox, buffer, bench.settings, bench.publications, broadcaster, "map"
-    )
+    requests = ViewRequests(bench.context, bench.work.scene, bench.publications, broadcaster)
     asked = RenderView.Goal()
     asked.viewpoint.header.frame_id = "nowhere"
-    answers = [Future(), Future()]
+    answers = [RosFuture(), RosFuture()]
     requests.on_goal(SimpleNamespace(request=asked), answers[0])
     assert not answers[0].done()
-    bench.inbox.close()
+    bench.worker.inbox.close()
     requests.on_goal(SimpleNamespace(request=asked), answers[1])
     assert [answer.result().error_code for answer in answers] == [ErrorCode.INACTIVE] * 2
 
@@ -175,7 +176,7 @@ def test_a_goal_whose_pose_nobody_will_look_up_any_more_is_answered(bench: Bench
 @pytest.mark.parametrize("spoil", ["unknown encoding", "cut short", "empty"])
 @pytest.mark.shows("error BAD_ENCODING")
 def test_a_bad_depth_image_costs_the_depth_not_the_frame(bench: Bench, frames: list[Frame], spoil: str) -> None:
-    depth = image_message(Header(), np.full((36, 48), 2.0, np.float32), "32FC1")
+    depth = image_message(Header(frame_id=OPTICAL_FRAME), np.full((36, 48), 2.0, np.float32), "32FC1")
     if spoil == "unknown encoding":
         depth.encoding = "infrared9"
     elif spoil == "cut short":
@@ -183,7 +184,7 @@ def test_a_bad_depth_image_costs_the_depth_not_the_frame(bench: Bench, frames: l
     else:
         depth.height, depth.data = 0, depth.data[:0]
     bench.see(frames[0], 100, depth)
-    assert len(bench.work.mapper.keyframes) == 1
+    assert len(bench.work.scene.mapper.keyframes) == 1
     assert bench.health.refusals[ErrorCode.BAD_ENCODING] == 1
     assert "a depth image" in str(bench.health.last_refusal)
     assert bench.handled[-1].stamp.sec == 100
@@ -193,7 +194,7 @@ def test_a_preview_is_no_render_of_its_own(bench: Bench, frames: list[Frame]) ->
     for second, frame in enumerate(frames, 100):
         bench.see(frame, second)
     previews: list[Rendering] = []
-    bench.put(REQUESTS, bench.request(on_preview=previews.append, scale=4.0))
+    bench.worker.put(bench.request(on_preview=previews.append, scale=4.0))
     bench.turn()
     assert (len(previews), len(bench.answers), bench.health.renders) == (1, 1, 1)
     assert previews[0].view.camera.width < bench.answers[0].view.camera.width

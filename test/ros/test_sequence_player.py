@@ -110,7 +110,10 @@ def assert_is_the_recording(heard: dict[str, list[Any]], folder: Path) -> None:
     assert set(expected) <= set(ticks)
 
 
-@pytest.mark.shows("sequence_player", "player sequence")
+@pytest.mark.shows(
+    "sequence_player", "player sequence", "player image", "player camera_info", "player depth", "player labels",
+    "player labels/info", "player /tf", "player /tf_static", "player /clock",
+)  # fmt: skip
 def test_a_folder_arrives_as_it_is_and_the_player_ends_by_itself(listener: Listener, folder: Path) -> None:
     heard = hear_all(listener)
     infos = listener.hear(LabelInfo, "labels/info", LATCHED)
@@ -160,7 +163,7 @@ def test_start_offset_leaves_out_pictures_and_keeps_what_is_latched(
 
 
 @pytest.mark.parametrize("kind", ["sequence", "bag"])
-@pytest.mark.shows("player lockstep")
+@pytest.mark.shows("player lockstep", "player handled")
 def test_lockstep_sends_a_picture_only_when_the_one_before_is_handled(
     listener: Listener, folder: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -214,7 +217,7 @@ def test_the_wait_is_bounded_and_lockstep_without_a_mapper_fails(listener: Liste
     assert status == 1 and "lockstep needs an active mapper" in output
 
 
-@pytest.mark.shows("player start_paused")
+@pytest.mark.shows("player start_paused", "player ~/pause")
 def test_paused_it_sends_nothing_until_told(listener: Listener, folder: Path) -> None:
     heard = hear_all(listener)
     player = listener.start(PLAYER, sequence=folder, start_paused=True)
@@ -250,3 +253,6 @@ def test_what_cannot_be_played_is_one_message_and_status_1(listener: Listener, t
         assert status == 1, output
         assert words in output and "Traceback" not in output
         assert len([line for line in output.splitlines() if "BAD_FILE" in line]) == 1
+    status, output = listener.finish(listener.start(PLAYER, sequence=tmp_path, rate=-1.0))
+    assert status == 1
+    assert "rate is -1.0; expected 0.001 to 1000" in output and "Traceback" not in output

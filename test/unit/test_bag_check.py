@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image
 from sray.errors import SrayError
 from sray.label_space import LABEL_SPACES, ROOMS
 from sray_ros.common.conversions import read_depth, read_image
-from sray_ros.mapper.parameters import PARAMETERS
+from sray_ros.mapper.parameters import MapperSettings
 from sray_train.cli import main
 from sray_train.cli.bag import Bag
 from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
@@ -334,8 +334,8 @@ def test_encodings_are_those_the_node_reads() -> None:
 
 
 def test_waiting_times_are_the_nodes_defaults() -> None:
-    defaults = {parameter.name: parameter.default for parameter in PARAMETERS}
-    assert Bag(check=Path("bag")).slop == defaults["sync.slop"]
-    assert round(float(defaults["tf.timeout"]) * 1e9) == WAIT_NS
-    assert BagLayout().map_frame == defaults["map_frame"]
+    defaults = MapperSettings()
+    assert Bag(check=Path("bag")).slop == defaults.sync.slop
+    assert round(defaults.tf.timeout * 1e9) == WAIT_NS
+    assert BagLayout().map_frame == defaults.map_frame
     assert replace(BagLayout(), image="/a").compressed == "/a/compressed"

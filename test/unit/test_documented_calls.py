@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import REPOSITORY
 
-from sray_ros.mapper import declarations as api
+from sray_ros.mapper import api
 
 NODE = "/semantic_mapper/"
 OFFERED = {

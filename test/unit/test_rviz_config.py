@@ -22,13 +22,13 @@ SHOWN = {"label/overlay", "label/color", "legend", "fine_tune/curve", "points", 
 
 def published() -> dict[str, tuple[str, bool]]:
     """Topic -> (message type, latched), from the node's own list."""
-    declarations = pytest.importorskip("sray_ros.mapper.declarations", reason="needs the ROS environment")
+    api = pytest.importorskip("sray_ros.mapper.api", reason="needs the ROS environment")
     return {
         topic.name.replace("~", "semantic_mapper"): (
             f"{topic.type.__module__.split('.')[0]}/{topic.type.__name__}",
             topic.is_latched,
         )
-        for topic in declarations.PUBLISHED
+        for topic in api.PUBLISHED
     }
 
 

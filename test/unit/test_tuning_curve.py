@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("sray_interfaces", reason="needs the ROS environment")
 
 from sray_interfaces.msg import FineTuneScore, FineTuneStatus
-from sray_ros.finetune.curve import BLUE, LOSS_COLOURS, TuningCurve
+from sray_ros.finetune.curve import BLUE, LOSS_COLOURS, FinetuneCurve
 
 
 def status(step: int, miou: float, loss: float, steps: int = 100, psnr: float = 20.0) -> FineTuneStatus:
@@ -23,7 +23,7 @@ def where(picture: np.ndarray, colour: tuple[int, int, int]) -> tuple[np.ndarray
 
 
 def test_scores_rise_to_the_right_and_losses_fall() -> None:
-    curve = TuningCurve()
+    curve = FinetuneCurve()
     for step in range(0, 101, 10):
         curve.add(status(step, 0.2 + 0.006 * step, 1.0 / (1 + step)))
     picture = curve.draw()
@@ -36,7 +36,7 @@ def test_scores_rise_to_the_right_and_losses_fall() -> None:
 
 
 def test_without_labels_it_is_colour_that_is_drawn() -> None:
-    curve = TuningCurve()
+    curve = FinetuneCurve()
     for step, psnr in ((0, 18.0), (50, 19.0), (100, 21.0)):
         curve.add(status(step, math.nan, 0.1, psnr=psnr))
     rows, columns = where(curve.draw()[65:220], BLUE)
@@ -44,14 +44,14 @@ def test_without_labels_it_is_colour_that_is_drawn() -> None:
 
 
 def test_before_the_first_step_there_is_a_picture_too() -> None:
-    assert (TuningCurve().draw() != 255).any()
-    curve = TuningCurve()
+    assert (FinetuneCurve().draw() != 255).any()
+    curve = FinetuneCurve()
     curve.add(status(0, math.nan, math.nan, psnr=math.nan))
     assert (curve.draw() != 255).any()
 
 
 def test_a_long_course_is_drawn_from_end_to_end() -> None:
-    curve = TuningCurve()
+    curve = FinetuneCurve()
     for step in range(5000):
         curve.add(status(step, 0.5, 1.0, steps=5000))
     _, columns = where(curve.draw()[270:], LOSS_COLOURS["semantic"])

@@ -1,61 +1,21 @@
-"""What semantic_mapper offers on the graph: one list to create it, and its documentation (docs/ros_api.md), from."""
+"""What semantic_mapper offers on the graph: its topics, services and actions, and the texts of docs/ros_api.md."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseArray, PoseStamped
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import LabelInfo
 from visualization_msgs.msg import MarkerArray
 
-from sray_interfaces.action import FineTune, RenderView
-from sray_interfaces.msg import FineTuneStatus
-from sray_interfaces.srv import FineTune as FineTuneOnce
+from sray_interfaces.action import RenderView
 from sray_interfaces.srv import ListKeyframes, LoadModel, LoadSession, SaveMap, SaveSession
+from sray_ros.common.topics import COMPRESSED, IMAGE, TF, TF_STATIC, Call, Topic
+from sray_ros.finetune import api as finetune
 
-
-@dataclass(frozen=True)
-class Topic:
-    """A topic, or the name of an input before remapping."""
-
-    name: str
-    type: type
-    text: str
-    depth: int = 1
-    is_latched: bool = False
-    """Transient local: who comes late gets the last message too."""
-    is_auto: bool = False
-    """Reliability as the publisher offers it, or as qos_overrides.reliability says."""
-
-    @property
-    def qos(self) -> QoSProfile:
-        """Reliable, unless `is_auto`, where the input decides."""
-        durability = DurabilityPolicy.TRANSIENT_LOCAL if self.is_latched else DurabilityPolicy.VOLATILE
-        return QoSProfile(depth=self.depth, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
-
-
-CALLS = QoSProfile(depth=1000)
-"""Of services and the action: requests that wait to be taken. DDS loses those beyond it without a word, and whoever
-sent them waits for ever; the usual 10 are too few for two or three impatient clients."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """A service or an action."""
-
-    name: str
-    type: type
-    text: str
-
-
-IMAGE = Topic("image", Image, "colour, any common encoding; a bad one is refused by name", 5, is_auto=True)
-COMPRESSED = Topic("image/compressed", CompressedImage, "instead of image: image_transport compressed", 5, is_auto=True)
 CAMERA_INFO = Topic(
     "camera_info", CameraInfo, "K[0] = 0 is refused; D is undistorted, unless camera.rectified", 5, is_auto=True
 )
@@ -64,8 +24,6 @@ LABELS = Topic(
     "labels", Image, "optional: mono8 class indices, 255 unlabelled; meet their keyframe by stamp, however late", 5,
     is_auto=True,
 )  # fmt: skip
-TF = Topic("/tf", TFMessage, "the camera's pose at the image's stamp, waited for tf.timeout", 100)
-TF_STATIC = Topic("/tf_static", TFMessage, "the same, what never changes", 100, is_latched=True)
 VIEWPOINT = Topic("viewpoint", PoseStamped, "pose of an optical frame, rendered for the last camera; newest wins")
 SUBSCRIBED = (IMAGE, COMPRESSED, CAMERA_INFO, DEPTH, LABELS, TF, TF_STATIC, VIEWPOINT)
 
@@ -96,12 +54,6 @@ OF_THE_STATE = (
 )
 """Published when it changes."""
 
-FINE_TUNE_STATUS = Topic(
-    "~/fine_tune/status", FineTuneStatus, "where fine-tuning stands, step by step, and how it ended", is_latched=True
-)
-FINE_TUNE_CURVE = Topic("~/fine_tune/curve", Image, "rgb8: losses and held-out scores over the steps", is_latched=True)
-OF_FINE_TUNING = (FINE_TUNE_STATUS, FINE_TUNE_CURVE)
-
 DIAGNOSTICS = Topic(
     "/diagnostics", DiagnosticArray, "once a second: why nothing comes out, rates, latency, queue, refusals, memory", 10
 )
@@ -113,7 +65,7 @@ CLOUD_FRAME = Topic(
     "/tf_static", TFMessage, "<map_frame>_at_X_Y_Z_km: where clouds are kept that lie beyond 500 m from map_frame's "
     "origin, as in UTM: float32 would round them. REP 105 has such an origin in a frame above map", is_latched=True
 )  # fmt: skip
-PUBLISHED = (*OF_A_VIEW, *OF_THE_STATE, *OF_FINE_TUNING, DIAGNOSTICS, HANDLED, VIEW_FRAME, CLOUD_FRAME)
+PUBLISHED = (*OF_A_VIEW, *OF_THE_STATE, *finetune.PUBLISHED, DIAGNOSTICS, HANDLED, VIEW_FRAME, CLOUD_FRAME)
 
 SAVE_SESSION = Call("~/save_session", SaveSession, "keyframes, poses, depth, labels and map to a file in data_dir")
 LOAD_SESSION = Call("~/load_session", LoadSession, "a saved session instead of the present keyframes and map")
@@ -122,12 +74,9 @@ LIST_KEYFRAMES = Call("~/list_keyframes", ListKeyframes, "ids, stamps, poses of 
 SAVE_MAP = Call("~/save_map", SaveMap, "the fused map as PLY to a file in data_dir")
 CLEAR = Call("~/clear", Trigger, "forget keyframes and map")
 PAUSE = Call("~/pause", SetBool, "ignore images, or take them again; requests are answered")
-FINE_TUNE_ONCE = Call("~/fine_tune_once", FineTuneOnce, "~/fine_tune for a plain call: answers at once with a job id")
-FINE_TUNE_CANCEL = Call("~/fine_tune_cancel", Trigger, "stop fine-tuning, however it was started; nothing changes")
 SERVICES = (
-    SAVE_SESSION, LOAD_SESSION, LOAD_MODEL, LIST_KEYFRAMES, SAVE_MAP, FINE_TUNE_ONCE, FINE_TUNE_CANCEL, CLEAR, PAUSE,
+    SAVE_SESSION, LOAD_SESSION, LOAD_MODEL, LIST_KEYFRAMES, SAVE_MAP, *finetune.SERVICES, CLEAR, PAUSE,
 )  # fmt: skip
 
 RENDER_VIEW = Call("~/render_view", RenderView, "the view from a pose: images, cloud, sources; feedback and cancelling")
-FINE_TUNE = Call("~/fine_tune", FineTune, "adapt the model to what the keyframes show; feedback and cancelling")
-ACTIONS = (RENDER_VIEW, FINE_TUNE)
+ACTIONS = (RENDER_VIEW, finetune.FINE_TUNE)

@@ -1,0 +1,75 @@
+"""Frames: images enter the mapper as frames, some become keyframes, and labels meet their keyframe by stamp."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import partial
+
+from sensor_msgs.msg import Image
+
+from sray.camera import Camera
+from sray.frames import Frame
+from sray.mapping.mapper import Mapper
+from sray_ros.common.conversions import nanoseconds
+from sray_ros.mapper.context import MapperContext
+from sray_ros.mapper.frame_reader import FrameReader
+from sray_ros.mapper.inputs import Arrival
+from sray_ros.mapper.outputs import Publications
+
+EARLY_LABELS = 30
+"""Label images that are kept until their keyframe enters."""
+
+
+class Frames:
+    """Belongs to the worker."""
+
+    def __init__(self, context: MapperContext, mapper: Mapper, publications: Publications) -> None:
+        self._context = context
+        self._mapper = mapper
+        self._publications = publications
+        self._reader = FrameReader(context.parameters, context.report, context.logger.warning)
+        self._early_labels: OrderedDict[int, Image] = OrderedDict()
+        """By stamp, nanoseconds."""
+        self.last_camera: Camera | None = None
+        """Of the last image: what a viewpoint is rendered for."""
+
+    @property
+    def labels_waiting(self) -> int:
+        """Label images whose keyframe has not come (yet)."""
+        return len(self._early_labels)
+
+    def add(self, arrival: Arrival) -> tuple[Frame, bool]:
+        """The frame of an image, and whether it became a keyframe. Raises SrayError as `FrameReader.frame`."""
+        frame = self._reader.frame(arrival)
+        self.last_camera = frame.camera
+        added = self._mapper.add(frame)
+        self._context.health.judged(added.verdict)
+        is_keyframe = added.keyframe is not None
+        if is_keyframe or added.left:
+            self._publications.keyframes(self._mapper)
+        if is_keyframe:
+            self._publications.keyframe_image(arrival.image, partial(self._reader.picture, arrival))
+            for labels in list(self._early_labels.values()):
+                self.supervise(labels)
+        return frame, is_keyframe
+
+    def supervise(self, labels: Image) -> None:
+        """Give labels to their keyframe. Most come later than their image; early ones wait until it enters."""
+        stamp_ns = nanoseconds(labels.header.stamp)
+        slop_ns = round(self._context.settings.sync.slop * 1e9)
+        self._early_labels.pop(stamp_ns, None)
+        picture, held = self._reader.labels(labels), len(self._mapper.keyframes)
+        if self._mapper.supervise(stamp_ns, picture, slop_ns) is not None:
+            self._context.health.labelled += 1
+            if len(self._mapper.keyframes) != held:  # labels count towards model.memory_budget
+                self._publications.keyframes(self._mapper)
+            return
+        self._early_labels[stamp_ns] = labels
+        while len(self._early_labels) > EARLY_LABELS:
+            self._early_labels.popitem(last=False)
+
+    def restart(self) -> None:
+        """The keyframes are others now, or none: drop early labels; take the camera of the last keyframe."""
+        self._early_labels.clear()
+        if len(self._mapper.keyframes):
+            self.last_camera = self._mapper.keyframes[len(self._mapper.keyframes) - 1].camera
