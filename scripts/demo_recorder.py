@@ -31,7 +31,7 @@ from sensor_msgs_py import point_cloud2
 from visualization_msgs.msg import MarkerArray
 
 from sray_ros.common.conversions import nanoseconds
-from sray_ros.mapper.map_origins import origin_of
+from sray_ros.common.map_origins import origin_of
 
 MAPPER = "semantic_mapper"
 PIXELS: dict[str, tuple[type, int]] = {"mono8": (np.uint8, 1), "rgb8": (np.uint8, 3), "32FC1": (np.float32, 1)}

@@ -211,7 +211,7 @@ def api_page(tables: list[Table], found: list[Mark]) -> str:
             if mark.test not in shown[row]:
                 shown[row].append(mark.test)
     parts = [
-        "# ROS API of semantic_mapper\n\nWritten by `python scripts/write_docs.py` from the node's own mapper_api. "
+        "# ROS API of semantic_mapper\n\nWritten by `python scripts/write_docs.py` from the node's own declarations. "
         "The last column names a test that shows the row to hold. Names are relative to the node's namespace, `~` is "
         "the node. Latched is transient local.\n"
     ]

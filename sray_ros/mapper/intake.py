@@ -8,13 +8,13 @@ from std_msgs.msg import Header
 from sray.errors import ErrorCode, SrayError
 from sray_ros.common.conversions import time_message
 from sray_ros.common.refusals import bug
+from sray_ros.common.tf_thread import TfThread
 from sray_ros.mapper.context import MapperContext
 from sray_ros.mapper.inputs import Arrival, CameraInputs
 from sray_ros.mapper.jobs import AddImage, AddLabels
 from sray_ros.mapper.lanes import IMAGES, LABELS, RENDERS, VIEWPOINTS
 from sray_ros.mapper.pose_jumps import PoseJumps
 from sray_ros.mapper.pose_queue import PoseQueue
-from sray_ros.mapper.tf_thread import TfThread
 from sray_ros.mapper.view_requests import ViewRequests
 
 JUMP_CAUSES = "localisation was corrected, the robot was carried, or two nodes publish the same transform"

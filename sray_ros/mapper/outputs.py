@@ -27,10 +27,10 @@ from sray_ros.common.conversions import (
     image_message,
     label_info_message,
 )
+from sray_ros.common.map_origins import MapOrigins
 from sray_ros.common.poses import body_pose
 from sray_ros.mapper.api import OF_A_VIEW, OF_THE_STATE
 from sray_ros.mapper.legend import legend
-from sray_ros.mapper.map_origins import MapOrigins
 
 FRUSTUM_METRES = 0.15
 

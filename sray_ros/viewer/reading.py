@@ -18,8 +18,8 @@ from sray.mapping.cloud import LabelledCloud
 from sray.origin import Origin
 from sray_interfaces.action import RenderView
 from sray_ros.common.conversions import read_depth, read_image, read_labels
+from sray_ros.common.map_origins import origin_of
 from sray_ros.common.poses import Matrix
-from sray_ros.mapper.map_origins import origin_of
 
 FIELDS = ["x", "y", "z", "rgb", "label", "confidence"]
 GOLDEN_ANGLE = 137.508

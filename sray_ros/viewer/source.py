@@ -28,7 +28,7 @@ from sray.viewing.source import Answer, Settings, ShownKeyframe, Status, Tuning
 from sray_interfaces.srv import ListKeyframes, SaveMap, SaveSession
 from sray_ros.common.conversions import nanoseconds, read_image
 from sray_ros.common.poses import matrix_of_pose, matrix_of_transform
-from sray_ros.mapper.tf_thread import TfThread
+from sray_ros.common.tf_thread import TfThread
 from sray_ros.viewer import api
 from sray_ros.viewer.asking import Mapper
 from sray_ros.viewer.reading import camera_of, cloud_of_message, space_of_message, view_of_result

@@ -19,7 +19,7 @@ from sray.mapping.session import Session
 from sray.origin import Origin
 from sray_interfaces.action import RenderView
 from sray_interfaces.srv import SaveMap, SaveSession
-from sray_ros.mapper.map_origins import frame_of, origin_of
+from sray_ros.common.map_origins import frame_of, origin_of
 
 pytestmark = pytest.mark.ros
 SETTINGS = SETTINGS | {"trigger": "keyframe", "keyframes.min_translation": 0.0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from geometry_msgs.msg import TransformStamped
 
-from sray_ros.mapper.tf_restarts import TfRestarts
+from sray_ros.common.tf_restarts import TfRestarts
 
 SECOND = 10**9
 

@@ -15,8 +15,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from tf2_msgs.msg import TFMessage
 
+from sray_ros.common.tf_restarts import Restart, TfRestarts
 from sray_ros.common.topics import TF, TF_STATIC
-from sray_ros.mapper.tf_restarts import Restart, TfRestarts
 
 
 class _Listener(tf2_ros.TransformListener):
