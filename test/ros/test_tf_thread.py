@@ -19,7 +19,7 @@ from ros_listener import Listener
 from tf2_msgs.msg import TFMessage
 
 from sray_ros.common.tf_thread import TfThread
-from sray_ros.mapper import tf_thread
+from sray_ros.common import tf_thread
 
 pytestmark = pytest.mark.ros
 
