@@ -18,8 +18,8 @@ from rclpy.time import Time as RosTime
 from ros_listener import Listener
 from tf2_msgs.msg import TFMessage
 
-from sray_ros.common.tf_thread import TfThread
 from sray_ros.common import tf_thread
+from sray_ros.common.tf_thread import TfThread
 
 pytestmark = pytest.mark.ros
 
