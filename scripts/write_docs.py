@@ -44,7 +44,7 @@ OTHERS: dict[str, tuple[str, Any, type]] = {
     "player": ("sequence_player", player_api, PlayerSettings),
     "segmenter": ("segmenter", segmenter_api, SegmenterSettings),
     "scorer": ("label_scorer", scorer_api, ScorerSettings),
-    "viewer": ("viewer (~ is the mapper)", viewer_api, ViewerSettings),
+    "viewer": ("viewer", viewer_api, ViewerSettings),
 }
 """Nodes beside the mapper, by the prefix of their rows: name, topics and services, parameters."""
 PREFIXES = ("error", "launch", *OTHERS)
@@ -132,7 +132,8 @@ def _tables_of(prefix: str) -> Iterator[Table]:
         rows |= {f"{prefix} {topic.name}": (what, *_topic(topic)) for topic in offered}
     for call in getattr(api, "SERVICES", ()):
         rows[f"{prefix} {call.name}"] = ("serves", _type(call.type), "", call.text)
-    yield Table(f"Topics of {name}", ("", "type", "QoS", ""), rows)
+    of_whom = " (~ is the mapper)" if prefix == "viewer" else ""
+    yield Table(f"Topics of {name}{of_whom}", ("", "type", "QoS", ""), rows)
     parameters = {f"{prefix} {p.name}": _parameter(p) for p in declared_in(settings)}
     yield Table(f"Parameters of {name}", ("default", "range", "", "a change applies"), parameters)
 

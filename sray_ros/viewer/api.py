@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from geometry_msgs.msg import PoseArray
 from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
@@ -16,5 +18,7 @@ KEYFRAMES = Topic("~/keyframes", PoseArray, "that the keyframes have changed: th
 KEYFRAME_IMAGE = Topic("~/keyframe/image", Image, "pictures of the keyframes that enter while it listens", 64)
 HANDLED = Topic("~/handled", Header, "where the camera is that maps: its frame, looked up in TF", 10)
 STATUS = Topic("~/fine_tune/status", FineTuneStatus, "where fine-tuning stands", is_latched=True)
-SUBSCRIBED = (LABEL_INFO, MAP, KEYFRAMES, KEYFRAME_IMAGE, HANDLED, STATUS, TF, TF_STATIC)
+POSES = replace(TF, text="the pose of the camera that maps")
+FIXED_POSES = replace(TF_STATIC, text="the same, what never changes")
+SUBSCRIBED = (LABEL_INFO, MAP, KEYFRAMES, KEYFRAME_IMAGE, HANDLED, STATUS, POSES, FIXED_POSES)
 """`~` is the mapper's name here."""
