@@ -249,8 +249,7 @@ class MapperSource:
         except tf2_ros.TransformException:
             return self._running[1]
         last = self._shown[-1].camera
-        pose = matrix_of_transform(transform.transform)
-        camera = Camera.at(pose, last.intrinsics, last.width, last.height, last.origin)
+        camera = Camera.at(matrix_of_transform(transform.transform), last.intrinsics, last.width, last.height, last.origin)
         self._running = (header, camera)
         return camera
 
