@@ -249,9 +249,9 @@ class MapperSource:
         except tf2_ros.TransformException:
             return self._running[1]
         last = self._shown[-1].camera
-        camera = Camera.at(matrix_of_transform(transform.transform), last.intrinsics, last.width, last.height, last.origin)
-        self._running = (header, camera)
-        return camera
+        pose = matrix_of_transform(transform.transform)
+        self._running = header, Camera.at(pose, last.intrinsics, last.width, last.height, last.origin)
+        return self._running[1]
 
     def render(
         self,
