@@ -255,4 +255,4 @@ def test_what_cannot_be_played_is_one_message_and_status_1(listener: Listener, t
         assert len([line for line in output.splitlines() if "BAD_FILE" in line]) == 1
     status, output = listener.finish(listener.start(PLAYER, sequence=tmp_path, rate=-1.0))
     assert status == 1
-    assert "rate is -1.0; expected 0.001 to 1000" in output and "Traceback" not in output
+    assert "rate" in output and "0.001" in output and "Traceback" not in output
