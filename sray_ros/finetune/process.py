@@ -20,7 +20,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.files import write_atomically
 from sray.mapping.adaptation import AdaptationConfig, shrunk
 from sray.mapping.session import Session
-from sray_ros.finetune import child as fine_tuner
+from sray_ros.finetune import child
 
 GLANCE = 0.1
 """Seconds between two looks at whether to stop."""
@@ -44,9 +44,9 @@ class Handover:
 
     def write(self, folder: Path) -> None:
         """Raises SrayError: DISK_FULL, BAD_FILE."""
-        shrunk(self.session, self.config.width).save(folder / fine_tuner.SESSION)
+        shrunk(self.session, self.config.width).save(folder / child.SESSION)
         save_checkpoint(
-            folder / fine_tuner.PARENT, self.checkpoint.model, self.checkpoint.label_space, self.checkpoint.lineage
+            folder / child.PARENT, self.checkpoint.model, self.checkpoint.label_space, self.checkpoint.lineage
         )
         job = {
             "config": asdict(self.config),
@@ -56,7 +56,7 @@ class Handover:
             "threads": self.threads,
             "memory_limit": self.memory_limit,
         }
-        write_atomically(folder / fine_tuner.JOB, json.dumps(job).encode())
+        write_atomically(folder / child.JOB, json.dumps(job).encode())
 
 
 class FinetuneProcess:
@@ -77,7 +77,7 @@ class FinetuneProcess:
             start_new_session=True,  # Ctrl-C in the terminal reaches the node alone
         )
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, name="fine_tuner", daemon=True).start()
+        threading.Thread(target=self._read, name="finetune", daemon=True).start()
 
     def __enter__(self) -> FinetuneProcess:
         return self
