@@ -32,6 +32,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 from lifecycle_msgs.msg import Transition
 
+from sray.recorded_bag import topic_types
+
 PACKAGE = "sray_ros"
 CLOCK_RATE = "50"  # Hz, while a bag plays
 COMPRESSED = "/compressed"  # what image_transport appends to an image topic's name
@@ -179,9 +181,15 @@ def segmenter(given: dict[str, str]) -> list:
 
 
 def bag_topics(given: dict[str, str]) -> dict[str, str] | None:
-    """Types of the bag's topics, by name. None if it is no bag with a metadata.yaml: whoever plays it says so."""
+    """Types of the bag's topics, by name. None if it is no bag that can be read: whoever plays it says so."""
+    bag = Path(given["bag"]).expanduser()
+    if given["bag"] and bag.is_file():  # a lone .mcap or .db3 has no metadata.yaml beside it, or needs none
+        try:
+            return topic_types(bag)
+        except Exception:
+            return None
     try:
-        raw = yaml.safe_load((Path(given["bag"]).expanduser() / "metadata.yaml").read_text()) if given["bag"] else {}
+        raw = yaml.safe_load((bag / "metadata.yaml").read_text()) if given["bag"] else {}
         topics = [each["topic_metadata"] for each in raw["rosbag2_bagfile_information"]["topics_with_message_count"]]
         return {str(topic["name"]): str(topic["type"]) for topic in topics}
     except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
@@ -272,6 +280,7 @@ def playback(given: dict[str, str], mapper: LifecycleNode) -> list:
         ]
         options += ["--rate", given["rate"]] if given["rate"] else []
         command = ["ros2", "bag", "play", str(Path(given["bag"]).expanduser()), "--clock", CLOCK_RATE, *DELAY, *options]
+        command += ["--qos-profile-overrides-path", shared("config", "bag_qos.yaml")]
         player = ExecuteProcess(cmd=command, name="bag_player", output="screen")
         if is_on(given, "autostart"):
             # `ros2 bag play` waits for nobody: what it plays while a model loads is lost.

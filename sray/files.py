@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from sray.errors import ErrorCode, SrayError
@@ -13,9 +16,21 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No room left: on the disk, in the user's share of it, or below the largest file allowed."""
 
 
+LEFT_AFTER = 3600.0
+"""Seconds after which a half-written file is nobody's any more."""
+
+
 def code_of(error: OSError) -> ErrorCode:
     """Of a write that failed: DISK_FULL or BAD_FILE."""
     return ErrorCode.DISK_FULL if error.errno in FULL else ErrorCode.BAD_FILE
+
+
+def _clear_what_was_left(path: Path) -> None:
+    """Remove halves that killed writers of this file left: those so old that nobody is still writing them."""
+    for half in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
+        with suppress(OSError):  # another one clears too
+            if time.time() - half.stat().st_mtime > LEFT_AFTER:
+                half.unlink()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -27,6 +42,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_what_was_left(path)
         try:
             with partial.open("wb") as file:
                 file.write(content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -47,10 +47,15 @@ def read_messages(folder: Path) -> Iterator[Message]:
             yield connection.topic, connection.msgtype, time_ns, message, connection.ext.offered_qos_profiles
 
 
-def rewrite(source: Path | list[Message], target: Path, change: Callable[[Message], Message | None]) -> Path:
+def rewrite(
+    source: Path | list[Message],
+    target: Path,
+    change: Callable[[Message], Message | None],
+    storage: Literal["mcap", "sqlite3"] = "mcap",
+) -> Path:
     """A bag of the messages that `change` gives back; None: left out. A message may be given as bytes."""
     connections: dict[str, Any] = {}
-    with Writer(target, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP) as writer:
+    with Writer(target, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin[storage.upper()]) as writer:
         for message in read_messages(source) if isinstance(source, Path) else source:
             changed = change(message)
             if changed is None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import rclpy
+import yaml
 from builtin_interfaces.msg import Time
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -43,6 +44,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--clock", type=float, nargs="?", const=DEFAULT_CLOCK_RATE, default=0.0, help="publish /clock at this rate, Hz"
     )
+    parser.add_argument(
+        "--qos-profile-overrides-path", type=Path, help="YAML: QoS by topic, instead of the recorded one (durability)"
+    )
     parser.set_defaults(main=main)
 
 
@@ -53,6 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
     rclpy.init()
     try:
         with AnyReader([arguments.bag]) as reader, keyboard():
+            believe_metadata(reader)
             Player(reader, arguments).play()
     except (AnyReaderError, OSError) as error:
         print(f"cannot play {arguments.bag}: {error}", file=sys.stderr)
@@ -64,12 +69,23 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def believe_metadata(reader: AnyReader) -> None:
+    """The library leaves out topics whose QoS is another in metadata.yaml than in the data; ros2 bag does not."""
+    for each in reader.readers:
+        for storage in getattr(getattr(each, "storage", None), "storages", ()):
+            for index, own in enumerate(storage.connections):
+                said = [c.ext for c in each.connections if (c.topic, c.msgtype) == (own.topic, own.msgtype)]
+                if said and own.ext not in said:
+                    storage.connections[index] = own._replace(ext=said[0])
+
+
 class Player(Node):
     def __init__(self, reader: AnyReader, arguments: argparse.Namespace) -> None:
         super().__init__("rosbag2_player")
         self._reader = reader
         self._rate, self._loop, self._offset = arguments.rate, arguments.loop, arguments.start_offset
         self._paused, self._delay = arguments.start_paused, arguments.delay
+        self._latched = latched_by(arguments.qos_profile_overrides_path)
         self._outputs: dict[int, Publisher] = {}
         for connection in reader.connections:
             try:
@@ -77,7 +93,10 @@ class Player(Node):
             except (ImportError, AttributeError):
                 self.get_logger().warning(f"{connection.topic} is left out: {connection.msgtype} is not installed")
                 continue
-            self._outputs[connection.id] = self.create_publisher(kind, connection.topic, recorded_qos(connection))
+            latched = is_latched(connection) or connection.topic in self._latched
+            self._outputs[connection.id] = self.create_publisher(
+                kind, connection.topic, recorded_qos(connection, latched=latched)
+            )
         self._clock_period = 1.0 / arguments.clock if arguments.clock > 0 else None
         self._clock = self.create_publisher(Clock, "/clock", 10) if self._clock_period else None
         self._next_tick = 0.0
@@ -98,7 +117,7 @@ class Player(Node):
         recorded, steady = start, time.monotonic()
         wanted = [connection for connection in self._reader.connections if connection.id in self._outputs]
         for connection, stamp, raw in self._reader.messages(connections=wanted):
-            if stamp < start and not is_latched(connection):
+            if stamp < start and not (is_latched(connection) or connection.topic in self._latched):
                 continue
             while rclpy.ok():
                 now = time.monotonic()
@@ -139,11 +158,16 @@ def is_latched(connection: Connection) -> bool:
     return any(qos.durability.name == "TRANSIENT_LOCAL" for qos in connection.ext.offered_qos_profiles)
 
 
-def recorded_qos(connection: Connection) -> QoSProfile:
+def latched_by(overrides: Path | None) -> set[str]:
+    """Topics that a file of overrides makes transient local; the rest of it has no effect here."""
+    profiles = yaml.safe_load(overrides.read_text()) if overrides is not None else {}
+    return {topic for topic, profile in profiles.items() if profile.get("durability") == "transient_local"}
+
+
+def recorded_qos(connection: Connection, *, latched: bool) -> QoSProfile:
     """Best effort only if all recorded publishers were; latched if any was, deep enough for all its messages."""
     offered = connection.ext.offered_qos_profiles
     reliable = not offered or any(qos.reliability.name != "BEST_EFFORT" for qos in offered)
-    latched = is_latched(connection)
     return QoSProfile(
         depth=max(10, connection.msgcount) if latched else 10,
         reliability=QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT,

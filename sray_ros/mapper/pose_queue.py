@@ -18,6 +18,7 @@ from builtin_interfaces.msg import Time as TimeMessage
 from rclpy.time import Time
 
 from sray.errors import ErrorCode, SrayError
+from sray.recorded_bag import tf_name
 from sray_ros.common.poses import Matrix, matrix_of_transform
 
 MOST_FRAMES = 32
@@ -80,7 +81,7 @@ class PoseQueue:
     def frames(self) -> set[str]:
         """Those whose poses were asked for of late, and the map's."""
         with self._lock:
-            return {self._map_frame, *self._asked}
+            return {tf_name(self._map_frame), *self._asked}
 
     def tf_began_anew(self, why: str) -> None:
         """TF was forgotten: who misses a pose soon afterwards is told why."""
@@ -153,12 +154,12 @@ class PoseQueue:
             )
         if not (waiting.may_be_latest or waiting.stamp.sec or waiting.stamp.nanosec):
             raise SrayError(ErrorCode.NO_POSE, "the header has stamp 0; expected the time of the exposure")
-        self._asked[waiting.frame] = None
-        self._asked.move_to_end(waiting.frame)
+        self._asked[tf_name(waiting.frame)] = None
+        self._asked.move_to_end(tf_name(waiting.frame))
         if len(self._asked) > MOST_FRAMES:
             self._asked.popitem(last=False)
         stamp = Time.from_msg(waiting.stamp)
-        found = self._buffer.lookup_transform(self._map_frame, waiting.frame, stamp)
+        found = self._buffer.lookup_transform(tf_name(self._map_frame), tf_name(waiting.frame), stamp)
         return matrix_of_transform(found.transform)
 
     def _remedy(self, error: tf2_ros.TransformException) -> str:

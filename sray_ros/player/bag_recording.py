@@ -9,7 +9,7 @@ import importlib
 import re
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from rclpy.exceptions import InvalidTopicNameException
 from rclpy.validate_full_topic_name import validate_full_topic_name
 
 from sray.errors import ErrorCode, SrayError
+from sray.recorded_bag import TF_STATIC, open_bag
 from sray.sequence import LATEST_STAMP_NS
 from sray_ros.common.topics import Topic
 from sray_ros.player.recording import Step
@@ -65,7 +66,9 @@ class BagRecording:
                 except (ImportError, AttributeError, TypeError, InvalidTopicNameException):
                     unknown.append(f"{str(connection.topic)[:80]!r} ({str(connection.msgtype)[:80]!r})")
                     continue
-                durable = any(qos.durability.name == "TRANSIENT_LOCAL" for qos in connection.ext.offered_qos_profiles)
+                durable = connection.topic == TF_STATIC or any(
+                    qos.durability.name == "TRANSIENT_LOCAL" for qos in connection.ext.offered_qos_profiles
+                )
                 topics[connection.topic] = Topic(
                     connection.topic, message_type, depth=100 if durable else 10, is_latched=durable
                 )
@@ -114,16 +117,13 @@ class BagRecording:
 
 @contextmanager
 def _reading(folder: Path) -> Iterator[Any]:
-    # Imported here: playing a folder needs no bag library.
     try:
-        from rosbags.rosbag2 import Reader
+        with closing(open_bag(folder)) as reader:
+            yield reader
     except ModuleNotFoundError as error:
         raise SrayError(
             ErrorCode.BAD_FILE, f"{folder} cannot be played without the Python package rosbags; pip install rosbags"
         ) from error
-    try:
-        with Reader(folder) as reader:
-            yield reader
     except SrayError:
         raise
     except Exception as error:  # a damaged file can make the library raise anything

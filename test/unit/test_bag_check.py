@@ -194,7 +194,6 @@ FAULTS: dict[str, tuple[Change, str]] = {
         edit("/tf", lambda m: shift_stamps(-(10**9) + 5)(m.transforms[0])),
         "the pose is known for 0 % of 4 pictures; map -> camera_link alone for 0 %, first missing at 1.000 s",
     ),
-    "static TF not latched": (unlatched, "/tf_static is not recorded as transient local"),
     "NaN in TF": (edit("/tf", turned(x=float("nan"))), "4 of 4 transforms of camera_link are NaN or have a quaternion"),
     "long quaternion": (edit("/tf", turned(w=3.0)), "4 of 4 transforms of camera_link are NaN or have a quaternion"),
     "labels outside the space": (
@@ -227,6 +226,7 @@ NOTED: dict[str, tuple[Change, str]] = {
         edit("/depth", lambda m: setattr(m.header, "frame_id", "ir")),
         "in frame ir, the image in camera_optical_frame",
     ),
+    "static TF not latched": (unlatched, "/tf_static is not recorded as transient local"),
     "no depth": (without("/depth"), "labels come from colour alone"),
     "no labels": (without("/labels", "/labels/info"), "no ground truth"),
     "labels of other stamps": (edit("/labels", shift_stamps(1)), "0 % of the pictures have labels of their very stamp"),

@@ -13,6 +13,7 @@ from typing import Any
 from sray.calibration import same_aspect
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID, LabelSpace
+from sray.recorded_bag import tf_name
 from sray_train.tools.bags.calibration import CameraInfoTopic
 from sray_train.tools.bags.choosing import COLOUR, FIND_ALL, Wanted, choose
 from sray_train.tools.bags.launching import launch_line
@@ -192,7 +193,7 @@ class _Check:
 
     def _tf_rows(self) -> tuple[str | None, float]:
         """Adds rows; the map frame, and the share of pictures with a pose."""
-        rows, image, camera = self._rows, self._image, self._image.frame
+        rows, image, camera = self._rows, self._image, tf_name(self._image.frame)
         if self._damaged_tf:
             rows.append(note("TF", f"a message is unusable: {self._damaged_tf}", "the player leaves it out"))
         if not any(self._transforms.messages.values()):
@@ -201,12 +202,15 @@ class _Check:
             rows.append(problem("TF", text, f"record both, or rename the bag's to {TF} and {TF_STATIC}"))
             return self._wanted.map_frame, 0.0
         if self._transforms.messages[TF_STATIC] and not self._bag.topics[TF_STATIC].is_durable:
-            text = f"{TF_STATIC} is not recorded as transient local: a player offers it volatile, and nobody hears it"
-            remedy = "set durability: transient_local for it in metadata.yaml, or record with a newer ros2 bag"
-            rows.append(problem("TF: QoS", text, remedy))
+            text = f"{TF_STATIC} is not recorded as transient local: `ros2 bag play` alone offers it volatile, unheard"
+            remedy = (
+                "nothing to do: the line below offers it latched. By hand: ros2 bag play --qos-profile-overrides-path "
+                "with config/bag_qos.yaml of this package"
+            )
+            rows.append(note("TF: QoS", text, remedy))
         if not camera:
             return self._wanted.map_frame, 0.0
-        map_frame = self._wanted.map_frame or BagLayout().map_frame
+        map_frame = tf_name(self._wanted.map_frame or BagLayout().map_frame)
         if self._wanted.map_frame is None and self._transforms.path(camera, map_frame) is None:
             root = self._transforms.ancestors(camera)[-1]
             if root != camera and map_frame not in self._transforms.frames:

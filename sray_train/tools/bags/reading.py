@@ -13,6 +13,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 
 from sray.errors import ErrorCode, SrayError
+from sray.recorded_bag import open_bag
 from sray_train.tools.bags.names import typestore
 
 
@@ -35,8 +36,7 @@ class BagReader:
         """Raises SrayError(BAD_FILE), naming the bag, if it cannot be opened."""
         self.path = path
         try:
-            self._reader = Reader(path)
-            self._reader.open()
+            self._reader = open_bag(path)
         except Exception as error:
             raise SrayError(
                 ErrorCode.BAD_FILE, f"{path} cannot be opened ({in_words(error)}); {_expected(path)}"

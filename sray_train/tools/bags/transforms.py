@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sray.recorded_bag import tf_name
 from sray_train.tools.bags.rows import Row, listed, note, ok, percent, problem
 from sray_train.tools.bags.stamped import ENOUGH, count
 
@@ -71,16 +72,16 @@ class Transforms:
     def take(self, topic: str, time_ns: int, message: Any) -> None:
         self.messages[topic] += 1
         for stamped in message.transforms:
-            child = str(stamped.child_frame_id)
+            child, parent = tf_name(str(stamped.child_frame_id)), tf_name(str(stamped.header.frame_id))
             if child not in self.edges and len(self.edges) >= MOST_EDGES:
                 continue
             edge = self.edges.setdefault(child, Edge())
-            self.frames |= {child, str(stamped.header.frame_id)}
+            self.frames |= {child, parent}
             if not _is_sound(stamped):
                 edge.ignored += 1
                 continue
             stamp = stamped.header.stamp
-            count(edge.parents, str(stamped.header.frame_id))
+            count(edge.parents, parent)
             edge.is_static = edge.is_static and topic == "/tf_static"
             edge.stamps.append(int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec))
             edge.times.append(time_ns)
@@ -112,6 +113,7 @@ class Transforms:
         self, map_frame: str, camera: str, stamps: NDArray[np.int64], times: NDArray[np.int64]
     ) -> tuple[list[Row], float]:
         """Rows, and the share of the pictures whose pose is known."""
+        map_frame, camera = tf_name(map_frame), tf_name(camera)
         path = self.path(camera, map_frame)
         if path is None:
             trees = "; ".join(self.trees()[:6]) or "there are no transforms"
@@ -119,8 +121,6 @@ class Transforms:
                 "record /tf and /tf_static with the bag, with whatever localises the robot running; or name the frame "
                 "poses are in with --map-frame"
             )
-            if map_frame.startswith("/") or camera.startswith("/"):
-                remedy = "tf2 knows no names with a leading slash: rename the frame. Or " + remedy
             text = f"no path from {listed([map_frame])} to {listed([camera])}: unconnected trees: {trees}"
             return [problem("TF: path", text, remedy), *self._soundness_rows(list(self.edges))], 0.0
         chain = " -> ".join(listed([frame]) for frame in reversed(self.ancestors(camera)))
