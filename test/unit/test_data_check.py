@@ -603,3 +603,22 @@ def test_the_real_recording_is_fine(real_sequence_folder: Path) -> None:
 def test_faults_of_a_real_recording_are_named(real_copy: Path, tmp_path: Path, name: str) -> None:
     fault, code = REAL_FAULTS[name]
     assert problems(check(broken(real_copy, tmp_path / "real", fault))) == [code]
+
+
+@pytest.mark.fault(
+    "the stored focal length does not fit the pictures, by 12 %", code="none",
+    says="sray data check: a problem, with the focal length that fits and what it is worth in pixels",
+    recovery="calibrate, or multiply fx and fy by the printed factor",
+)  # fmt: skip
+@pytest.mark.parametrize("factor", [1.12, 1 / 1.12])
+def test_a_focal_length_wrong_by_12_percent_is_found_and_the_right_one_named(
+    rooms: list[Path], tmp_path: Path, factor: float
+) -> None:
+    folder = Path(shutil.copytree(rooms[0], tmp_path / "room"))
+    change_intrinsics(folder, lambda k: k @ np.diag([factor, factor, 1.0]))
+    result = check(folder)
+    assert "intrinsics-do-not-fit" in problems(result), result.findings
+    (finding,) = [finding for finding in result.findings if finding.code == "intrinsics-do-not-fit"]
+    assert result.figures["fitted_focal_factor"] == pytest.approx(1 / factor, abs=0.03)
+    assert result.figures["fitted_px"] < 0.8 * result.figures["fitted_stored_px"]
+    assert f"% too {'large' if factor > 1 else 'small'}" in finding.cause

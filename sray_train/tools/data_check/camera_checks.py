@@ -114,6 +114,10 @@ class Geometry:
         """Median error (px) that the best poses could reach."""
         return float(np.median([pair.free_error for pair in self.telling]))
 
+    def intrinsics_at(self, position: int) -> Array:
+        """K (3, 3) of a frame, under the reading that fits best, at the sample's size."""
+        return self._k(position, self.intrinsics)
+
     def _k(self, position: int, reading: IntrinsicsReading) -> Array:
         frame = self.sample.frame(position)
         assert frame is not None, "asked for frames that were read"

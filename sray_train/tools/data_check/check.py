@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from sray.label_space import LabelSpace
 from sray.sequence import Sequence
 from sray_train.data.scene import Recording
+from sray_train.tools.data_check.calibration_fit import check_calibration, fit_calibration
 from sray_train.tools.data_check.camera_checks import Geometry, judge_cameras
 from sray_train.tools.data_check.depth_checks import SAME_UNIT, check_depth, reprojection_error
 from sray_train.tools.data_check.findings import Finding
@@ -16,6 +17,7 @@ from sray_train.tools.data_check.folder_checks import check_folder
 from sray_train.tools.data_check.label_checks import LabelFigures, check_labels
 from sray_train.tools.data_check.matches import find_pairs
 from sray_train.tools.data_check.picture_checks import check_pictures
+from sray_train.tools.data_check.readings import AS_STORED, K_AS_STORED
 from sray_train.tools.data_check.sample import Sample
 from sray_train.tools.data_check.trajectory import check_trajectory
 
@@ -92,6 +94,12 @@ def check_recording(
         figures |= {"pairs": float(len(pairs)), "noise_px": geometry.noise, "epipolar_px": readings["as-stored"]}
         stored = Geometry(sample, pairs)
         figures["reprojection_px"] = reprojection_error(stored, 1.0)
+        # Only where the files are read right otherwise: a fit far from the truth finds anything.
+        if fits and (geometry.poses, geometry.intrinsics) == (AS_STORED, K_AS_STORED):
+            fit = fit_calibration(geometry)
+            if fit is not None:
+                figures |= fit.figures()
+                camera_findings += check_calibration(fit, float(geometry.camera.intrinsics[0, 0]))
     findings += camera_findings + depth_findings + path_findings + check_pictures(sample) + label_findings
     findings.sort(key=lambda finding: finding.severity != "problem")  # stable: problems first
     return CheckResult(recording.name, space, findings, figures, readings, labels, geometry if sample.frames else None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -39,6 +41,21 @@ def verdict(result: CheckResult) -> str:
     return "Fine." if not result.findings else "Fine, but see the warnings."
 
 
+def _fitted(figures: dict[str, float]) -> str:
+    """The calibration that fits the pictures best, relative to the stored one."""
+    parts = [
+        f"focal length x {figures['fitted_focal_factor']:.3f} +- {figures['fitted_focal_error']:.3f}",
+        f"principal point by ({figures['fitted_principal_shift_x_px']:+.1f}, "
+        f"{figures['fitted_principal_shift_y_px']:+.1f}) px",
+    ]
+    if math.isfinite(figures["fitted_depth_factor"]):
+        parts.append(f"depth x {figures['fitted_depth_factor']:.3f}")
+    if math.isfinite(figures["fitted_frames_late"]):
+        parts.append(f"poses {figures['fitted_frames_late']:+.2f} frames later")
+    change = f"{figures['fitted_stored_px']:.2f} to {figures['fitted_px']:.2f} px"
+    return f"the pictures fit best with {', '.join(parts)} ({change})"
+
+
 def figures_line(result: CheckResult) -> str:
     """The figures worth knowing of a healthy recording too."""
     figures = result.figures
@@ -51,6 +68,8 @@ def figures_line(result: CheckResult) -> str:
         )
     if figures.get("reprojection_px", float("nan")) == figures.get("reprojection_px"):
         parts.append(f"reprojection by depth {figures['reprojection_px']:.2f} px")
+    if "fitted_focal_factor" in figures:
+        parts.append(_fitted(figures))
     if "depth_median_m" in figures:
         parts.append(f"depth median {figures['depth_median_m']:.2f} m, known for {100 * figures['depth_known']:.0f} %")
     if result.labels:
