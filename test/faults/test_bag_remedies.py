@@ -125,7 +125,7 @@ def test_the_player_latches_static_tf_however_it_was_recorded(tmp_path: Path) ->
     write_bag(make_frames(), tmp_path / "bag")
     changed = rewrite(tmp_path / "bag", tmp_path / "changed", unlatched)
     assert [row.verdict for row in check_bag(changed).rows if row.subject == "TF: QoS"] == ["note"]
-    durable = {topic.name for topic in BagRecording.open(changed, "/image").topics if topic.durable}
+    durable = {topic.name for topic in BagRecording.open(changed, "/image").topics if topic.is_latched}
     assert "/tf_static" in durable
 
 
