@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,25 @@ def test_a_wrong_file_exits_1_and_is_named(capsys: pytest.CaptureFixture[str], t
         main(["train", "--config", str(tmp_path / "none.yaml"), "--run-folder", str(tmp_path / "run")])
     assert "none.yaml" in str(stop.value.code)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    """Importing them takes seconds: most of them need torch."""
+    program = (
+        "import sys\nfrom sray_train.cli import main\n"
+        "try:\n    main(['--help'])\nfinally:\n    sys.stderr.write(str('torch' in sys.modules))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0 and ended.stderr == "False"
+    assert "Score a checkpoint" in ended.stdout  # what evaluate's own docstring says
+
+
+def test_a_reader_that_has_gone_ends_help_quietly() -> None:
+    """`sray --help | true`."""
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [sys.executable, "-m", "sray_train.cli", "--help"], stdout=write, stderr=subprocess.PIPE, text=True, timeout=120
+    )
+    os.close(write)
+    assert ended.returncode == 1 and ended.stderr == ""
