@@ -12,6 +12,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from sray.crash import ends_in_one_line
 from sray.errors import SrayError
 from sray.viewing.extra import import_viser
 from sray.viewing.viewer import Viewer
@@ -44,6 +45,7 @@ class ViewerNode(Node):
         self._source.close()
 
 
+@ends_in_one_line("viewer")
 def main(args: list[str] | None = None) -> int:
     """Spin until SIGINT or SIGTERM; 0 then, 1 if the node cannot start."""
     stop = init_until_signalled(args)
@@ -54,13 +56,10 @@ def main(args: list[str] | None = None) -> int:
             executor.add_node(node)
             while not stop.is_set():
                 executor.spin_once(timeout_sec=0.1)
-    except SrayError as error:
-        print(f"viewer: {error}", file=sys.stderr)
-        return 1
     except Exception as error:
-        if node is not None:
+        if node is not None or isinstance(error, SrayError):
             raise
-        print(f"viewer cannot start: {error}", file=sys.stderr)
+        print(f"viewer cannot start: {error}", file=sys.stderr)  # a parameter that rclpy refuses
         return 1
     finally:
         if node is not None:

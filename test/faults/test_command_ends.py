@@ -100,7 +100,7 @@ def test_a_nodes_main_ends_with_status_1_and_its_name(capsys: pytest.CaptureFixt
     "the home is read-only, and a node is started", code="BAD_FILE", says="one line: where ROS wants to write its log",
     recovery="exit status 1; set ROS_LOG_DIR or HOME",
 )  # fmt: skip
-@pytest.mark.parametrize("node", ["mapper", "player", "scorer", "segmenter"])
+@pytest.mark.parametrize("node", ["mapper", "player", "scorer", "segmenter", "viewer"])
 def test_a_node_that_cannot_write_its_log_says_so(node: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "ROS_LOG_DIR"} | {"HOME": "/dev/null"}
     ended = subprocess.run(
