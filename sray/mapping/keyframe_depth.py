@@ -11,6 +11,7 @@ from sray.field import SemanticField
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer
 from sray.sampling import Bounds
 from sray.stereo import StereoNetwork
+from sray.stereo.agreement import agreed
 from sray.stereo.network import StereoFeatures
 from sray.stereo.partners import PARTNERS, partner_cost, select_partners
 
@@ -20,6 +21,8 @@ CLEARLY_BETTER = 0.5
 """By how much the mean cost of its partners must fall for a keyframe to be swept again."""
 NO_PARTNER = 6.0
 """Cost of a partner that is missing: any that can serve is better."""
+WITNESSES = 8
+"""Keyframes that are asked what they see of a keyframe's surface, at most."""
 
 
 class StereoKeeper:
@@ -37,8 +40,14 @@ class StereoKeeper:
             return
         newest = len(buffer) - 1
         self._sweep(buffer, newest, network)
+        swept = [newest]
         if newest and (index := self._most_bettered(buffer, newest)) is not None:
             self._sweep(buffer, index, network)
+            swept.append(index)
+        # What the new depth confirms or contradicts: that of the keyframes which look at the same place.
+        around = self._around(buffer, newest)
+        for index in dict.fromkeys([*swept, *around[:PARTNERS]]):
+            self._agree(buffer, index)
 
     @torch.inference_mode()
     def renew(self, buffer: KeyframeBuffer) -> None:
@@ -46,12 +55,14 @@ class StereoKeeper:
         network = self._field.model.stereo
         if network is None:
             for index in range(len(buffer)):
-                buffer.update(index, matching=None, stereo=None, stereo_cost=math.inf)
+                buffer.update(index, matching=None, swept=None, stereo=None, stereo_cost=math.inf)
             return
         for index in range(len(buffer)):
             buffer.update(index, matching=self._features(buffer[index], network).matching[0])
         for index in range(len(buffer)):
             self._sweep(buffer, index, network)
+        for index in range(len(buffer)):
+            self._agree(buffer, index)
 
     def _sweep(self, buffer: KeyframeBuffer, index: int, network: StereoNetwork) -> None:
         keyframe = buffer[index]
@@ -65,7 +76,21 @@ class StereoKeeper:
         partners = torch.stack([_matching(buffer[candidates[each]]) for each in chosen])
         likelihood = network(features, partners, keyframe.camera, cameras[chosen], self._bounds)
         cost = float(_mean_cost(partner_cost(keyframe.camera, cameras, self._bounds)))
-        buffer.update(index, stereo=network.read(likelihood, self._bounds), stereo_cost=cost)
+        buffer.update(index, swept=network.read(likelihood, self._bounds), stereo_cost=cost)
+
+    def _agree(self, buffer: KeyframeBuffer, index: int) -> None:
+        """Compare a keyframe's sweep with the depth of the keyframes around it."""
+        swept = buffer[index].swept
+        if swept is None:
+            return
+        found = {each: depth for each in self._around(buffer, index) if (depth := buffer[each].seen_depth) is not None}
+        cameras = buffer.cameras
+        depth = agreed(swept, cameras[index], list(found.values()), cameras[list(found)])
+        buffer.update(index, stereo=depth)
+
+    def _around(self, buffer: KeyframeBuffer, index: int) -> list[int]:
+        """The keyframes that see most of what a keyframe sees from elsewhere, best first."""
+        return select_partners(buffer[index].camera, buffer.cameras, WITNESSES, self._bounds)
 
     def _features(self, keyframe: Keyframe, network: StereoNetwork) -> StereoFeatures:
         image = keyframe.frame.image.to(self._field.device).permute(2, 0, 1)[None].float() / 255

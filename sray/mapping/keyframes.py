@@ -74,8 +74,10 @@ class Keyframe:
     """Encoded once, on the model's device, kept until the keyframe leaves."""
     matching: Float[Tensor, "matching_channels rows columns"] | None = None
     """What stereo matches with, for the sweeps of others; None without a stereo network."""
-    stereo: StereoDepth | None = None
+    swept: StereoDepth | None = None
     """Depth from its partners; None until it had some."""
+    stereo: StereoDepth | None = None
+    """The same, after the keyframes around were asked what they see there (`sray.stereo.agreement`)."""
     stereo_cost: float = math.inf
     """How badly its partners suited it (`sray.stereo.partners.partner_cost`)."""
 
@@ -90,8 +92,18 @@ class Keyframe:
     @property
     def bytes(self) -> int:
         """Of picture, depth, labels, features and what stereo keeps."""
-        parts = (self.frame.image, self.frame.depth, self.frame.labels, self.features, self.matching, self.stereo)
+        frame = self.frame
+        parts = (frame.image, frame.depth, frame.labels, self.features, self.matching, self.swept, self.stereo)
         return sum(part.nbytes for part in parts if part is not None)
+
+    @property
+    def seen_depth(self) -> StereoDepth | None:
+        """What it tells other keyframes of the place: measured depth, else its own sweep; None: neither."""
+        if self.frame.depth is None:
+            return self.swept
+        depth, confidence = merged_depth(self.frame.depth, self.swept, self.camera)
+        device = self.features.device
+        return StereoDepth(depth.nan_to_num(1.0)[::2, ::2].to(device), confidence[::2, ::2].to(device))
 
     @cached_property
     def surface(self) -> tuple[Float[Tensor, "height width"], Float[Tensor, "height width"]] | None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from sray.camera import Camera
 from sray.frames import SourceViews
 from sray.sampling import Bounds
+from sray.stereo.agreement import agreed
 from sray.stereo.network import StereoDepth, StereoNetwork
 from sray.stereo.partners import select_partners
 
@@ -44,15 +45,19 @@ def with_stereo(network: StereoNetwork, views: SourceViews, bounds: Bounds) -> S
     A view without a partner among the others stays without depth.
     """
     features = network.features(views.images)
-    depths, confidences = [], []
+    found: dict[int, StereoDepth] = {}
     for index in range(views.count):
         camera = views.camera[index]
         partners = select_partners(camera, views.camera, bounds=bounds)
-        found = None
         if partners:
             likelihood = network(features[index], features.matching[partners], camera, views.camera[partners], bounds)
-            found = network.read(likelihood, bounds)
-        depth, confidence = merged_depth(None, found, camera)
-        depths.append(depth)
-        confidences.append(confidence)
+            found[index] = network.read(likelihood, bounds)
+    merged = []
+    for index in range(views.count):
+        camera, depth = views.camera[index], found.get(index)
+        if depth is not None:
+            others = [other for other in found if other != index]
+            depth = agreed(depth, camera, [found[other] for other in others], views.camera[others])
+        merged.append(merged_depth(None, depth, camera))
+    depths, confidences = zip(*merged, strict=True)
     return replace(views, depth=torch.stack(depths), depth_confidence=torch.stack(confidences))

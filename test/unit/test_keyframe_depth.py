@@ -62,7 +62,10 @@ def test_a_keyframe_gets_depth_once_it_has_partners_and_again_when_better_ones_c
     assert model.stereo.sweeps == 2 and model.stereo.partners == 1
     for keyframe in mapper.keyframes:
         depth, confidence = keyframe.surface
-        assert (depth == 2.0).all() and torch.allclose(confidence, torch.tensor(0.9))
+        known = depth.isfinite()
+        assert known.float().mean() > 0.7 and not known.all()  # beside the other's image nobody confirms it
+        assert torch.allclose(depth[known], torch.tensor(2.0)) and (confidence[known] > 0.75).all()
+        assert (confidence[~known] == 0).all()
     mapper.add(frame_at(30.0, 2))
     assert model.stereo.sweeps == 2 and mapper.keyframes[2].surface is None
     counted = sum(keyframe.bytes for keyframe in mapper.keyframes)
@@ -104,7 +107,9 @@ def test_views_that_come_together_give_each_other_depth(model: SemanticRay) -> N
     """One of them looks away: it has no partner, and stays without."""
     frames = [frame_at(0.0), frame_at(0.2), replace(frame_at(0.1), camera=turned(SCENE.camera((0.1, 0, 0))))]
     views = with_stereo(model.stereo, SourceViews.from_frames(frames), (0.5, 8.0))
-    assert (views.depth[:2] == 2.0).all() and views.depth[2].isnan().all()
+    known = views.depth.isfinite()
+    assert known[:2].float().mean() > 0.7 and not known[2].any()
+    assert torch.allclose(views.depth[known], torch.tensor(2.0))
     field = SemanticField(model)
     field.set_sources(SourceViews.from_frames(frames[:2]))
     view = field.render(SCENE.camera((0.1, 0.0, 0.0)))
