@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import trimesh
 from bag_fixtures import read_messages
 from conftest import PlaneScene
 from far_scenes import PLACES, distance, moved
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from sray.camera import Camera
@@ -61,7 +63,8 @@ def rendered(model: SemanticRay, frames: list[Frame]) -> Rendering:
 
 def assert_same_view(found: Rendering, expected: Rendering) -> None:
     view, home = found.view, expected.view
-    torch.testing.assert_close(view.color, home.color, atol=2e-3, rtol=0)
+    # Single pixels at edges may take other samples: poses differ in the last bit of their float32.
+    assert ((view.color - home.color).abs() > 2e-3).float().mean() < 0.005
     torch.testing.assert_close(view.depth, home.depth, atol=5e-3, rtol=0, equal_nan=True)
     assert (view.labels == home.labels).float().mean() > 0.995
 
@@ -92,9 +95,11 @@ def test_what_was_seen_is_mapped_and_saved_where_it_is(
             mapper.map.integrate(mapper.cloud_of(mapper.render(frame.camera, stamp_ns=-1).view))
         maps[name] = mapper.map.to_cloud()
         write_ply(tmp_path / f"{name}.ply", maps[name], SPACE, "map")
-    assert np.allclose(
-        np.sort(maps["far"].world_points.mean(0) - place), np.sort(maps["home"].world_points.mean(0)), atol=0.02
-    )
+    # The voxels' grid lies otherwise over the scene: each point has one of the other map within a voxel's diagonal.
+    home, there = (cKDTree(points) for points in (maps["home"].world_points, maps["far"].world_points - place))
+    for one, other in ((home, there), (there, home)):
+        nearest, _ = one.query(other.data)
+        assert np.quantile(nearest, 0.99) < 0.05 * math.sqrt(3) and len(one.data) > 1000
     assert b"comment frame map, metres" in (tmp_path / "far.ply").read_bytes()[:200]
     ply = trimesh.load(tmp_path / "far.ply")
     np.testing.assert_allclose(np.asarray(ply.vertices), maps["far"].world_points, atol=1e-6)
