@@ -1,4 +1,4 @@
-"""The README's workspace recipe, line by line: built with colcon over the ROS wheels, then used from elsewhere.
+"""The workspace recipe of docs/robot.md, line by line: built with colcon over the ROS wheels, then used from elsewhere.
 
 What is built is the last commit, as for anybody who clones; `make setup` alone is left out, this environment stands in.
 """
@@ -47,8 +47,8 @@ print(json.dumps({
 
 
 def recipe() -> list[str]:
-    """The lines of the README's block for a machine without ROS."""
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The lines of docs/robot.md's block for a machine without ROS."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "robot.md").read_text(), re.DOTALL)
     (block,) = (block for block in blocks if "--cmake-args" in block)
     return [line for line in block.splitlines() if line]
 
