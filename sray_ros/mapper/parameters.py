@@ -169,6 +169,7 @@ class SessionSettings:
 class DepthSettings:
     use: bool = parameter(True, "use the depth topic where something publishes it", applies=ON_ACTIVATE)
     max: float = parameter(10.0, "greater depths, in metres, are ignored; 0: none are", (0.0, 1000.0))
+    stereo: bool = parameter(True, "find the depth of keyframes from each other, if the model has a stereo network")
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,7 @@ class MapperSettings:
             near=self.near,
             far=self.far,
             max_depth=self.depth.max,
+            stereo=self.depth.stereo,
         )
 
     def render_config(self, quality: str | None = None) -> RenderConfig:

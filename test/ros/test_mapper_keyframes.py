@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 import torch
 from conftest import PlaneScene
-from mapper_process import OPTICAL_FRAME, MapperProcess, seconds_of
+from mapper_process import OPTICAL_FRAME, MapperProcess, checkpoint, seconds_of
 from mapper_views import SETTINGS as EXACT
 from mapper_views import as_started, keyframes, pixels, stamps
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
 
 from sray.frames import Frame
 from sray.mapping.session import Session
-from sray_interfaces.srv import SaveSession
+from sray_interfaces.srv import LoadModel, SaveSession
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {**EXACT, "trigger": "request"}
@@ -149,3 +150,25 @@ def test_depth_is_kept_with_its_keyframe_as_far_as_it_is_believed(
             np.testing.assert_array_equal(found.numpy(), expected.numpy())
         assert all(bool(torch.isnan(found).any()) == (farthest == 2.0) for found in depths)
     assert [keyframe.has_depth for keyframe in keyframes(mapper).keyframes][1:] == [True] * 3
+
+
+@pytest.mark.shows("depth.stereo")
+def test_stereo_can_be_left_out(mapper: MapperProcess, data_dir: Path) -> None:
+    """Keyframes hold what stereo found: without it they are smaller."""
+    frames = [frame.resized(320, 240) for frame in PlaneScene().ring(3)]
+
+    def held() -> float:
+        assert mapper.service(Trigger, "clear", Trigger.Request()).success
+        mapper.send_in_lockstep(frames)
+        assert mapper.said("")
+        return float(mapper.value("keyframes MiB") or 0)
+
+    without = held()
+    checkpoint(data_dir / "stereo.safetensors", stereo=True)
+    answer = mapper.service(LoadModel, "load_model", LoadModel.Request(file="stereo"))
+    assert not answer.error_text
+    assert held() > without
+    assert mapper.set(depth__stereo=False) == ""
+    assert held() == without
+    assert mapper.set(depth__stereo=True) == ""
+    assert not mapper.service(LoadModel, "load_model", LoadModel.Request(file="")).error_text
