@@ -191,10 +191,12 @@ FEATURE_STRIDE = 4
 """The encoder's features: cell i is centred at pixel 4 i (strided convolutions, not a resized image)."""
 
 
-def cell_pixels(rows: int, columns: int, device: torch.device) -> Float[Tensor, "cells 2"]:
-    """Pixels (column, row) at the centres of a feature map's cells, row by row."""
+def cell_pixels(
+    rows: int, columns: int, device: torch.device, stride: int = FEATURE_STRIDE
+) -> Float[Tensor, "cells 2"]:
+    """Pixels (column, row) at the centres of a feature map's cells, row by row. Cell i lies at pixel `stride` i."""
     cells = torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))
-    return FEATURE_STRIDE * cells.flip(-1).float()
+    return stride * cells.flip(-1).float()
 
 
 AS_READ = (1.0, 1.0)

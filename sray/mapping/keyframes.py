@@ -25,6 +25,7 @@ from sray.camera import Camera
 from sray.frames import TRUSTED, Frame
 from sray.mapping.keyframe_poses import KeyframePoses, Rows
 from sray.stereo import StereoDepth
+from sray.stereo.network import DEPTH_STRIDE
 from sray.stereo.surfaces import merged_depth
 
 MIB = 1 << 20
@@ -96,14 +97,14 @@ class Keyframe:
         parts = (frame.image, frame.depth, frame.labels, self.features, self.matching, self.swept, self.stereo)
         return sum(part.nbytes for part in parts if part is not None)
 
-    @property
+    @cached_property
     def seen_depth(self) -> StereoDepth | None:
         """What it tells other keyframes of the place: measured depth, else its own sweep; None: neither."""
         if self.frame.depth is None:
             return self.swept
         depth, confidence = merged_depth(self.frame.depth, self.swept, self.camera)
-        device = self.features.device
-        return StereoDepth(depth.nan_to_num(1.0)[::2, ::2].to(device), confidence[::2, ::2].to(device))
+        cells, device = slice(None, None, DEPTH_STRIDE), self.features.device
+        return StereoDepth(depth.nan_to_num(1.0)[cells, cells].to(device), confidence[cells, cells].to(device))
 
     @cached_property
     def surface(self) -> tuple[Float[Tensor, "height width"], Float[Tensor, "height width"]] | None:

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from sray.camera import Camera
-from sray.stereo.network import StereoDepth
+from sray.camera import Camera, cell_pixels
+from sray.stereo.network import DEPTH_STRIDE, StereoDepth
 
 AGREEING = 0.1
 """Relative difference of two depths of one point up to which they mean one surface: two planes of a sweep."""
@@ -33,9 +31,10 @@ def agreed(own: StereoDepth, camera: Camera, others: Sequence[StereoDepth], came
         return own
     rows, columns = own.depth.shape
     depth = own.depth.reshape(-1)
-    points = camera.centre + depth[:, None] * camera.ray_directions(_cells(rows, columns, depth))
+    directions = camera.ray_directions(cell_pixels(rows, columns, depth.device, DEPTH_STRIDE))
+    points = camera.centre + depth[:, None] * directions
     projection = cameras.project(points)
-    column, row = (projection.pixels / 2).round().nan_to_num().unbind(-1)
+    column, row = (projection.pixels / DEPTH_STRIDE).round().nan_to_num().unbind(-1)
     cell = (row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)).long()
     there = torch.stack([other.depth for other in others]).flatten(1).gather(1, cell)
     votes = torch.stack([other.confidence for other in others]).flatten(1).gather(1, cell) * projection.seen
@@ -47,9 +46,3 @@ def agreed(own: StereoDepth, camera: Camera, others: Sequence[StereoDepth], came
     share = support.sum(0) / (support.sum(0) + contradiction + DOUBT)
     confidence = own.confidence * share.reshape(rows, columns)
     return StereoDepth((depth * correction.exp()).reshape(rows, columns), confidence)
-
-
-def _cells(rows: int, columns: int, like: Tensor) -> Float[Tensor, "cells 2"]:
-    """Pixels (column, row) of the cells of half resolution."""
-    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    return 2 * torch.stack([column, row], -1).reshape(-1, 2).to(like)

@@ -19,6 +19,8 @@ from sray.sampling import Bounds
 from sray.stereo.sweep import plane_depths, sweep
 
 PLANES = 48
+DEPTH_STRIDE = 2
+"""Depth has half of the picture's resolution: cell i lies at pixel 2 i."""
 MATCHING_CHANNELS = 16
 WINDOW = 2
 """Planes on either side of the likeliest one that depth is read from: a second, distant peak must not pull it."""
@@ -42,8 +44,8 @@ class StereoDepth:
 
         Means across an edge would put points into the air between two surfaces.
         """
-        rows = ((torch.arange(camera.height, device=self.depth.device) + 0.5) / 2).floor().long()
-        columns = ((torch.arange(camera.width, device=self.depth.device) + 0.5) / 2).floor().long()
+        rows = ((torch.arange(camera.height, device=self.depth.device) + 0.5) / DEPTH_STRIDE).floor().long()
+        columns = ((torch.arange(camera.width, device=self.depth.device) + 0.5) / DEPTH_STRIDE).floor().long()
         rows, columns = rows.clamp_max(self.depth.shape[0] - 1), columns.clamp_max(self.depth.shape[1] - 1)
         return self.depth[rows][:, columns], self.confidence[rows][:, columns]
 
