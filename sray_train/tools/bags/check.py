@@ -13,7 +13,7 @@ from typing import Any
 from sray.calibration import same_aspect
 from sray.errors import ErrorCode, SrayError
 from sray.label_space import VOID, LabelSpace
-from sray.recorded_bag import tf_name
+from sray.recorded_bag import TF_STATIC, tf_name
 from sray_train.tools.bags.calibration import CameraInfoTopic
 from sray_train.tools.bags.choosing import COLOUR, FIND_ALL, Wanted, choose
 from sray_train.tools.bags.launching import launch_line
@@ -24,7 +24,7 @@ from sray_train.tools.bags.rows import Row, listed, note, ok, percent, problem
 from sray_train.tools.bags.stamped import ENOUGH, StampedTopic, share_within
 from sray_train.tools.bags.transforms import Transforms
 
-TF, TF_STATIC = "/tf", "/tf_static"
+TF = "/tf"
 PROGRESS_EVERY = 50
 """Messages."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sray.recorded_bag import tf_name
+from sray.recorded_bag import TF_STATIC, tf_name
 from sray_train.tools.bags.rows import Row, listed, note, ok, percent, problem
 from sray_train.tools.bags.stamped import ENOUGH, count
 
@@ -67,7 +67,7 @@ class Transforms:
         self.edges: dict[str, Edge] = {}
         self.frames: set[str] = set()
         """All that are named, in transforms that tf2 ignores too."""
-        self.messages = {"/tf": 0, "/tf_static": 0}
+        self.messages = {"/tf": 0, TF_STATIC: 0}
 
     def take(self, topic: str, time_ns: int, message: Any) -> None:
         self.messages[topic] += 1
@@ -82,7 +82,7 @@ class Transforms:
                 continue
             stamp = stamped.header.stamp
             count(edge.parents, parent)
-            edge.is_static = edge.is_static and topic == "/tf_static"
+            edge.is_static = edge.is_static and topic == TF_STATIC
             edge.stamps.append(int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec))
             edge.times.append(time_ns)
 
