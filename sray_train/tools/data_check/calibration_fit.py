@@ -76,8 +76,7 @@ class CalibrationFit:
 def fit_calibration(geometry: Geometry) -> CalibrationFit | None:
     """None where too few points match."""
     problem = _Problem(geometry)
-    start = np.zeros(5)
-    before = problem.residuals(start)
+    before = problem.residuals(np.zeros(5))
     if len(before) < FEWEST_RESIDUALS:
         return None
     noise = max(0.3, geometry.noise)
@@ -112,8 +111,8 @@ def fit_calibration(geometry: Geometry) -> CalibrationFit | None:
         (float(best[1]), float(best[2])),
         float(np.exp(best[3])) if problem.has_depth else float("nan"),
         float(best[4]) if problem.is_video else float("nan"),
-        problem.distance(start),
-        problem.distance(best),
+        float(np.median(np.abs(before))),
+        float(np.median(np.abs(after))),
     )
 
 
@@ -160,10 +159,6 @@ class _Problem:
         found = [self._of(pair, values, poses) for pair in self._pairs]
         return np.concatenate(found) if found else np.zeros(0)
 
-    def distance(self, values: Array) -> float:
-        """Median over the matches."""
-        return float(np.median(np.abs(self.residuals(values))))
-
     def _of(self, pair: MatchedPair, values: Array, poses: dict[int, Array]) -> Array:
         first, second = (self._k(position, values) for position in (pair.first, pair.second))
         relative = np.linalg.inv(poses[pair.second]) @ poses[pair.first]
@@ -175,7 +170,7 @@ class _Problem:
             known = np.isfinite(pair.depth_first) & (pair.depth_first > 0)
             landing = transfer.pixels(np.where(known, pair.depth_first, 1.0) * np.exp(values[3]))
             apart = np.linalg.norm(landing - pair.pixels_second, axis=1)
-            parts.append(np.where(known, apart, 0.0)[known])
+            parts.append(apart[known])
         return np.asarray(np.nan_to_num(np.concatenate(parts), nan=width, posinf=width).clip(0, width), np.float64)
 
     def _k(self, position: int, values: Array) -> Array:
