@@ -15,7 +15,7 @@ from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.render_config import RenderConfig
 from sray.segmentation.between_spaces import projection, same_classes
-from sray_train.cli.options import check_options
+from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig, LabelIds
 from sray_train.data.labelled_pictures import FX_OVER_WIDTH, LabelledPictures
@@ -40,7 +40,7 @@ from sray_train.tools.report.evaluation_pictures import Gallery
 class Evaluate:
     """Score a checkpoint: strict and released-code mIoU, accuracies, PSNR, SSIM, depth, on what it never saw."""
 
-    checkpoint: Path = Path("models/sray_indoor.safetensors")
+    checkpoint: Path = DEFAULT_CHECKPOINT
     """A .safetensors file written by `sray train`."""
     config: Path | None = None
     """An experiment's YAML: its data.test scenes and its evaluation section. Without: the defaults of both."""

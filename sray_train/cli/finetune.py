@@ -15,7 +15,7 @@ from sray.checkpoint import Checkpoint, save_checkpoint
 from sray.errors import ErrorCode, SrayError
 from sray.finetune_config import FineTuneConfig
 from sray.label_space import LABEL_SPACES, LabelSpace
-from sray_train.cli.options import check_options
+from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig, LabelIds
 from sray_train.data.rooms import parse_seeds
@@ -39,7 +39,6 @@ from sray_train.learn.training.allocator import keep_freed_memory
 from sray_train.machine import Device, chosen_device, use_threads
 from sray_train.records import refuse_existing, with_nulls, write_record
 
-SHIPPED = Path("models/sray_indoor.safetensors")
 RECORDING_FRAMES = 100
 """A longer recording is thinned to so many: neighbours at 30 Hz are one picture, and tuning on them proves nothing."""
 
@@ -203,7 +202,7 @@ class Finetune:
     def start(self) -> tuple[LabelSpace, TuningPlan, Callable[[Scene, ViewSplit], Checkpoint]]:
         """The classes, what is asked for, and what a scene starts from: the checkpoint, or its own new weights."""
         if self.scratch is None:
-            given = load_checkpoint(self.checkpoint or SHIPPED)
+            given = load_checkpoint(self.checkpoint or DEFAULT_CHECKPOINT)
             plan = self.plan()
             plan = plan if given.model.knows_classes else plan.without_labels()
             return given.label_space, plan, lambda *_: given
@@ -231,7 +230,7 @@ class Finetune:
         """Write the record, the curve and the checkpoint."""
         record = tuning_record(tuned, start, plan, "scratch" if self.scratch else "finetuned") | {
             "threads": torch.get_num_threads(),
-            "checkpoint_file": None if self.scratch else self.checkpoint or SHIPPED,
+            "checkpoint_file": None if self.scratch else self.checkpoint or DEFAULT_CHECKPOINT,
             "experiment": self.scratch,
             "labels": self.labels(),
         }

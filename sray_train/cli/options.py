@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from sray.encoder import LEAST_SIDE
 
+DEFAULT_CHECKPOINT = Path("models/sray_indoor.safetensors")
+"""That commands take where none is named: the better of the two that come with the package."""
 LEAST = {"targets": 1, "views": 1, "width": LEAST_SIDE, "height": LEAST_SIDE, "frames": 0, "threads": 0}
 
 

@@ -15,7 +15,7 @@ from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.mapping.cloud import cloud_of_view, write_ply
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.render_config import RenderConfig
-from sray_train.cli.options import check_options
+from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig
 from sray_train.data.rooms import parse_seeds
@@ -35,7 +35,7 @@ class Render:
     Without --frames-between, the path is the recorded cameras, each rendered from other frames than its own.
     """
 
-    checkpoint: Path = Path("models/sray_indoor.safetensors")
+    checkpoint: Path = DEFAULT_CHECKPOINT
     """A .safetensors file written by `sray train`."""
     sequence: Path | None = None
     """A recording in any layout that `sray train` reads (docs/datasets.md)."""

@@ -27,7 +27,7 @@ from sray.model import SemanticRay
 from sray.viewing.export import write_page
 from sray.viewing.local_source import Feed, LocalSource
 from sray.viewing.viewer import Viewer
-from sray_train.cli.options import check_options
+from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
 from sray_train.tools.bags.converting import ChosenFrames, open_scene
 
 
@@ -37,7 +37,7 @@ class View:
 
     what: tyro.conf.Positional[Path]
     """A session (.safetensors) that the mapper saved, or a recording: a folder in ScanNet's layout, a .sens file."""
-    checkpoint: Path = Path("models/sray_indoor.safetensors")
+    checkpoint: Path = DEFAULT_CHECKPOINT
     """A .safetensors file written by `sray train`."""
     host: str = "127.0.0.1"
     """Who may look: 127.0.0.1 this machine alone, 0.0.0.0 everybody on the network. There is no password."""
