@@ -148,8 +148,13 @@ def semantic_mapper(given: dict[str, str], transport: dict[str, str]) -> Lifecyc
         remappings=remapped_inputs(given),
         ros_arguments=log_level(given),
         output="screen",
-        on_exit=Shutdown(reason="semantic_mapper has ended"),
+        on_exit=nothing_goes_on_without_it,
     )
+
+
+def nothing_goes_on_without_it(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
+    """What ends because everything ends must not end it again: launch_ros fails at a second Shutdown."""
+    return None if context.is_shutdown else Shutdown(reason="semantic_mapper has ended")
 
 
 def segmenter(given: dict[str, str]) -> list:

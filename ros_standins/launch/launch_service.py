@@ -56,8 +56,6 @@ class LaunchService:
             while context.events:
                 event = context.events.popleft()
                 if isinstance(event, Shutdown):
-                    if context.is_shutdown:
-                        continue
                     context.is_shutdown = True
                 for handler in list(context.handlers):
                     if handler.matches(event):
@@ -86,10 +84,14 @@ class LaunchService:
         log("ERROR", "launch", f"Caught exception in launch: {error}")
         traceback.print_exception(type(error), error, error.__traceback__, limit=-3, file=sys.stderr)
         self._return_code = 1
-        self._context.emit_event_sync(Shutdown(reason=f"exception: {error}"))
+        self._shutdown(f"exception: {error}")
 
     def _on_signal(self, number: int) -> None:
         log("WARNING", "launch", f"user interrupted with {signal.Signals(number).name}")
-        self._context.emit_event_sync(
-            Shutdown(reason=signal.Signals(number).name, due_to_sigint=number == signal.SIGINT)
-        )
+        self._shutdown(signal.Signals(number).name, due_to_sigint=number == signal.SIGINT)
+
+    def _shutdown(self, reason: str, due_to_sigint: bool = False) -> None:
+        """The service asks once. Actions may ask again, and then every handler is called again, as officially."""
+        if not self._context.is_shutdown:
+            self._context.is_shutdown = True
+            self._context.emit_event_sync(Shutdown(reason=reason, due_to_sigint=due_to_sigint))

@@ -8,6 +8,7 @@ import threading
 
 import rclpy
 from launch import LaunchContext
+from launch.event_handlers import OnShutdown
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -18,6 +19,7 @@ def get_ros_node(context: LaunchContext) -> Node:
     node = getattr(context, "ros_node", None)
     if node is None:
         node = context.ros_node = start(context)
+        context.is_ros_running = True
     return node
 
 
@@ -43,4 +45,12 @@ def start(context: LaunchContext) -> Node:
         ros_context.try_shutdown()
 
     context.at_end.callback(stop)
+    context.register_event_handler(OnShutdown(on_shutdown=lambda *_: refuse_a_second(context)))
     return node
+
+
+def refuse_a_second(context: LaunchContext) -> None:
+    """The official adapter ends at the first Shutdown, and raises at another."""
+    if not context.is_ros_running:
+        raise RuntimeError("Cannot shutdown a ROS adapter that is not running")
+    context.is_ros_running = False

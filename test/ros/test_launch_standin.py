@@ -109,6 +109,26 @@ def generate_launch_description():
     assert not is_running(int(pid))
 
 
+def test_a_second_shutdown_fails_as_it_does_officially_where_a_lifecycle_node_is_launched(
+    package: MadeUpPackage,
+) -> None:
+    package.add_executable("short", "")
+    code, output = package.run(
+        f"""
+from launch import LaunchDescription
+from launch.actions import Shutdown
+from launch_ros.actions import LifecycleNode
+def generate_launch_description():
+    return LaunchDescription([
+        LifecycleNode(package='{PACKAGE}', executable='short', name='short', namespace='', on_exit=Shutdown()),
+        Shutdown(reason='the first'),
+    ])
+"""
+    )
+    assert code == 1
+    assert "Cannot shutdown a ROS adapter that is not running" in output
+
+
 def test_parameter_files_written_for_a_launch_are_gone_after_it(package: MadeUpPackage) -> None:
     package.add_executable(
         "shows", "import sys\nfrom pathlib import Path\nprint(Path(sys.argv[-1]).read_text(), sys.argv)"
