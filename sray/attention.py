@@ -1,6 +1,8 @@
 """Cross-Reprojection Attention: along each reprojected ray, then across the views. Eq. 6-10, Table 13.
 
-`variant` chooses the ablations of Table 3 and the dense attention of Tables 6 and 7.
+`variant` chooses the ablations of Table 3, the dense attention of Tables 6 and 7, or `mlp`: two networks that have as
+many parameters as the two attentions of `full`, and see one token at a time. What attention gains over `none` may come
+from its parameters; what it gains over `mlp` comes from looking at other tokens.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-AttentionVariant = Literal["none", "radial", "cross_view", "full", "dense"]
+AttentionVariant = Literal["none", "mlp", "radial", "cross_view", "full", "dense"]
 
 
 class MaskedAttention(nn.Module):
@@ -69,6 +71,19 @@ class MaskedAttention(nn.Module):
         return F.linear(attended, self.output.weight, bias)
 
 
+class TokenMLP(nn.Module):
+    """One hidden layer on every token by itself. 4 c^2 + 3 c parameters, where a `MaskedAttention` has 4 c^2 + 4 c."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(channels, 2 * channels)
+        self.output = nn.Linear(2 * channels, channels)
+
+    def forward(self, tokens: Float[Tensor, "*shape channels"]) -> Float[Tensor, "*shape channels"]:
+        mixed: Tensor = self.output(F.elu(self.hidden(tokens)))
+        return mixed
+
+
 class CrossReprojectionAttention(nn.Module):
     """Refines the contextual space M into M'' (Table 13).
 
@@ -82,12 +97,15 @@ class CrossReprojectionAttention(nn.Module):
             raise ValueError(f"attention is {variant!r}; expected one of {', '.join(get_args(AttentionVariant))}")
         self.variant = variant
         self.residual = residual
-        steps = {"none": [], "full": ["radial", "cross_view"]}.get(variant, [variant])
-        self.steps = nn.ModuleDict({step: MaskedAttention(channels, heads) for step in steps})
+        pairs = {"none": [], "full": ["radial", "cross_view"], "mlp": ["mlp", "second_mlp"]}
+        steps = pairs.get(variant, [variant])
+        self.steps = nn.ModuleDict(
+            {step: TokenMLP(channels) if variant == "mlp" else MaskedAttention(channels, heads) for step in steps}
+        )
         self.norms = nn.ModuleDict({step: nn.LayerNorm(channels) for step in steps} if residual else {})
         if residual:
             for attention in self.steps.values():
-                assert isinstance(attention, MaskedAttention)
+                assert isinstance(attention, MaskedAttention | TokenMLP)
                 nn.init.zeros_(attention.output.weight)
                 nn.init.zeros_(attention.output.bias)
 
@@ -101,7 +119,7 @@ class CrossReprojectionAttention(nn.Module):
         positions = positional_encoding(coordinates, tokens.shape[-1])
         for name, attention in self.steps.items():
             # Table 13 adds the positions once, before the attention along the ray.
-            placed = tokens if name == "cross_view" else tokens + positions
+            placed = tokens if name in ("cross_view", "second_mlp") else tokens + positions
             inputs = self.norms[name](placed) if self.residual else placed
             attended = _ATTEND[name](attention, inputs, valid)
             tokens = tokens + attended if self.residual else torch.relu(attended)
@@ -127,7 +145,13 @@ def _dense(attention: nn.Module, tokens: Tensor, valid: Tensor) -> Tensor:
     return flat.reshape(-1, views, samples, flat.shape[-1]).transpose(0, 1)
 
 
-_ATTEND = {"radial": _radial, "cross_view": _cross_view, "dense": _dense}
+def _alone(network: nn.Module, tokens: Tensor, valid: Tensor) -> Tensor:
+    """No token sees another."""
+    mixed: Tensor = network(tokens)
+    return mixed
+
+
+_ATTEND = {"radial": _radial, "cross_view": _cross_view, "dense": _dense, "mlp": _alone, "second_mlp": _alone}
 
 POSITION_SCALE = 64.0
 """Positions count as if the ray had 64 samples, however many it has."""

@@ -16,9 +16,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sray.encoder import FEATURE_CHANNELS, double
+from sray.encoder import FEATURE_CHANNELS, ResUNet, double
 
 BackboneName = Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
+EncoderName = Literal["resunet", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
+"""`resunet`: the paper's (Table 12)."""
 
 
 class Stage(NamedTuple):
@@ -153,3 +155,8 @@ class Merge(nn.Module):
         joined = double(self.carry(coarse), fine) + self.lateral(fine)
         joined = F.relu(self.norm(joined))
         return joined + F.relu(self.mix(joined))
+
+
+def new_encoder(name: EncoderName) -> nn.Module:
+    """An encoder with new weights: pictures in, (views, FEATURE_CHANNELS, rows, columns) at quarter resolution out."""
+    return ResUNet() if name == "resunet" else LiteUNet(name)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sray.attention import AttentionVariant, CrossReprojectionAttention
-from sray.backbone import LiteUNet
+from sray.backbone import EncoderName, new_encoder
 from sray.context import ContextBuilder, ContextSpace, EncodedViews
 from sray.density import GeometryNetwork
-from sray.encoder import FEATURE_CHANNELS, ResUNet
+from sray.encoder import FEATURE_CHANNELS
 from sray.frames import SourceViews
 from sray.ray_model import Head, RayModel, RayOutput
 from sray.sampling import ROOM_BOUNDS, Bounds, Spacing
@@ -30,9 +30,6 @@ __all__ = ["RayHead", "RayOutput", "SemanticRay", "SemanticRayConfig", "Semantic
 Preset = Literal["default", "paper"]
 
 
-EncoderName = Literal["resunet", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
-
-
 @dataclass(frozen=True)
 class SemanticRayConfig:
     """The network. Defaults are the `default` preset; `paper()` is the paper to the letter."""
@@ -40,7 +37,8 @@ class SemanticRayConfig:
     classes: int
     """Classes of the label space; the classifier's outputs."""
     attention: AttentionVariant = "full"
-    """Cross-Reprojection Attention, or one of its ablations (Table 3; dense: Tables 6 and 7)."""
+    """Cross-Reprojection Attention, or one of its ablations (Table 3; dense: Tables 6 and 7; mlp: as large, but blind
+    to other tokens)."""
     residual_attention: bool = True
     """Pre-norm residual attention, starting as the identity. False: Table 13 to the letter."""
     density_statistics: bool = True
@@ -180,7 +178,7 @@ class SemanticRay(RayModel):
 
     def __init__(self, config: SemanticRayConfig) -> None:
         super().__init__(config)
-        self.encoder: nn.Module = ResUNet() if config.encoder == "resunet" else LiteUNet(config.encoder)
+        self.encoder = new_encoder(config.encoder)
         self.stereo = StereoNetwork() if config.stereo else None
         self.context = ContextBuilder(zero_directions=config.residual_attention, visibility=config.visibility)
         self.coarse: RayHead = RayHead(config)

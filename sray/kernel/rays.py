@@ -101,8 +101,8 @@ class NativeRays:
         """Why the kernel cannot serve this model; None if it can."""
         if next(model.parameters()).device.type != "cpu":
             return NoKernel("the model is not on the CPU")
-        if model.config.attention == "dense":
-            return NoKernel("the kernel has no dense attention")
+        if model.config.attention in ("dense", "mlp"):
+            return NoKernel(f"the kernel has no {model.config.attention} attention")
         found = library()
         return found if isinstance(found, NoKernel) else None
 

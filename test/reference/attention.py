@@ -81,3 +81,16 @@ def position(coordinate, channels):
     half = channels // 2
     angles = [64 * coordinate / 10_000 ** (2 * index / channels) for index in range(half)]
     return [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
+
+
+def alone(context, layers):
+    """A hidden layer with ELU on every token by itself. `layers`: weight and bias of both."""
+    (hidden, hidden_bias), (output, output_bias) = layers
+    refined = torch.zeros_like(context)
+    for index in torch.cartesian_prod(*(torch.arange(size) for size in context.shape[:-1])).tolist():
+        token = context[tuple(index)]
+        inner = [sum(row * token) + bias for row, bias in zip(hidden, hidden_bias, strict=True)]
+        active = torch.stack([value if value > 0 else torch.exp(value) - 1 for value in inner])
+        rows = zip(output, output_bias, strict=True)
+        refined[tuple(index)] = torch.stack([sum(row * active) + bias for row, bias in rows])
+    return refined

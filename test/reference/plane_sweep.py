@@ -10,15 +10,16 @@ import numpy as np
 from reference.projection import feature_at, project
 
 
-def matching_variance(maps, cameras, reference, others, depths):
+def matched(maps, cameras, reference, others, depths):
     """`maps`: views x channels x rows x columns; `cameras`: (K, world_from_camera, width, height) each.
 
-    Returns variance (channels x planes x rows x columns) and how many views see each voxel.
+    Returns variance and mean (channels x planes x rows x columns) and how many views see each voxel.
     """
     _, channels, rows, columns = maps.shape
     intrinsics, pose, _, _ = cameras[reference]
     backward = np.linalg.inv(intrinsics)
     variance = np.zeros((channels, len(depths), rows, columns))
+    means = np.zeros_like(variance)
     count = np.zeros((len(depths), rows, columns))
     for plane, depth in enumerate(depths):
         for row in range(rows):
@@ -34,5 +35,6 @@ def matching_variance(maps, cameras, reference, others, depths):
                 for channel in range(channels):
                     values = [float(each[channel]) for each in found]
                     mean = sum(values) / len(values)
+                    means[channel, plane, row, column] = mean
                     variance[channel, plane, row, column] = sum((value - mean) ** 2 for value in values) / len(values)
-    return variance, count
+    return variance, means, count

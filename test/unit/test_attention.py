@@ -111,14 +111,18 @@ def test_cross_reprojection_attention_is_table_13(
         valid[1, 0] = False  # a view that sees nothing of a ray
     coordinates = torch.rand(rays, samples, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
     positions = torch.tensor([[twin.position(float(s), 8) for s in row] for row in coordinates], dtype=torch.float64)
-    steps = {"none": [], "full": ["radial", "cross_view"]}.get(variant, [variant])
+    steps = {"none": [], "full": ["radial", "cross_view"], "mlp": ["mlp", "second_mlp"]}.get(variant, [variant])
     expected = tokens
     with torch.no_grad():
         for number, step in enumerate(steps):
             # L2-L3 add the positions before the first attention along the ray; across the views there are none.
             placed = expected + positions if number == 0 and step != "cross_view" else expected
             inputs = normalised(placed, module.norms[step]) if residual else placed
-            attended = getattr(twin, step)(inputs, valid, layer_of(module.steps[step]), 2)
+            if variant == "mlp":
+                layers = module.steps[step].hidden, module.steps[step].output
+                attended = twin.alone(inputs, [(layer.weight, layer.bias) for layer in layers])
+            else:
+                attended = getattr(twin, step)(inputs, valid, layer_of(module.steps[step]), 2)
             expected = expected + attended if residual else attended.clamp_min(0)
         found = module(tokens, valid, coordinates)
     torch.testing.assert_close(found, expected, atol=1e-11, rtol=1e-9)
@@ -139,6 +143,21 @@ def test_the_identity_can_be_left() -> None:
     for attention in module.steps.values():
         assert attention.output.weight.grad is not None
         assert attention.output.weight.grad.abs().max() > 0
+
+
+def test_the_mlp_is_as_large_as_full_attention_and_sees_one_token_at_a_time() -> None:
+    attention, mlp = (CrossReprojectionAttention(32, variant, residual=True) for variant in ("full", "mlp"))
+    sizes = [sum(each.numel() for each in module.parameters()) for module in (attention, mlp)]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.01)
+    coordinates, valid = torch.rand(2, 4, dtype=torch.float64), torch.ones(3, 2, 4, dtype=torch.bool)
+    tokens = random(3, 2, 4, 8)
+    other = tokens.clone()
+    other[1, 0, 2] += random(8, seed=5)  # not one value for all channels: layer norm takes that out
+    for variant, touched in (("mlp", 1), ("full", 12)):
+        module = module_of(variant, residual=True)
+        with torch.no_grad():
+            changed = (module(other, valid, coordinates) - module(tokens, valid, coordinates)).abs().amax(-1) > 1e-9
+        assert int(changed.sum()) == touched and changed[1, 0, 2]
 
 
 @pytest.mark.parametrize("samples", [1, 5, 64])

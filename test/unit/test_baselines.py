@@ -25,14 +25,19 @@ from sray.render_config import RenderConfig
 from sray_train.learn.systems import SYSTEMS
 from sray_train.paper.baselines.mvsnerf import MVSNeRF, MVSNeRFOptions
 from sray_train.paper.baselines.neuray import NeuRay, NeuRayOptions
-from sray_train.paper.baselines.plane_sweep import central_view, matched_maps, matching_variance
+from sray_train.paper.baselines.picture_encoder import cell_features
+from sray_train.paper.baselines.plane_sweep import central_view, matched, matched_maps
 from sray_train.paper.baselines.view_aggregation import AggregationHead, RayTransformer, ViewEvidence
 from sray_train.paper.baselines.visibility import INTERVAL, HitDecoder, HitDistribution
 
 BOUNDS = (1.0, 4.0)
 EACH: dict[str, tuple[type[RayModel], Any]] = {name: (kind, kind.options_type()) for name, kind in SYSTEMS.items()} | {
     "neuray from depth": (NeuRay, NeuRayOptions(visibility="depth")),
+    "neuray with attention": (NeuRay, NeuRayOptions(attention="full")),
+    "neuray with stereo": (NeuRay, NeuRayOptions(visibility="depth", stereo=True)),
     "mvsnerf with the views' features": (MVSNeRF, MVSNeRFOptions(semantics_from="views")),
+    "neuray reading at 60 px": (NeuRay, NeuRayOptions(reading_focal=60.0)),
+    "mvsnerf reading at 60 px": (MVSNeRF, MVSNeRFOptions(semantics_from="views", reading_focal=60.0)),
 }
 
 
@@ -60,16 +65,17 @@ def test_a_plane_sweep_is_its_twin(plane_scene: PlaneScene) -> None:
     cameras = double(Camera.stack([frame.camera for frame in plane_scene.ring(3)]))
     maps = torch.randn(3, 2, 9, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     depths = torch.tensor([0.4, 1.5, 6.0], dtype=torch.float64)
-    variance, count = matching_variance(maps, cameras, 1, [0, 2], depths)
+    found = matched(maps, cameras, 1, [0, 2], depths)
     each = [
         (cameras[i].intrinsics.numpy(), cameras[i].world_from_camera.numpy(), cameras.width, cameras.height)
         for i in range(3)
     ]
-    expected, expected_count = sweep_twin.matching_variance(maps.numpy(), each, 1, [0, 2], depths.tolist())
+    variance, mean, expected_count = sweep_twin.matched(maps.numpy(), each, 1, [0, 2], depths.tolist())
     assert {1, 2, 3} <= set(np.unique(expected_count)), "some voxels are out of sight of others"
-    np.testing.assert_array_equal(count.numpy(), expected_count)
+    np.testing.assert_array_equal(found.count.numpy(), expected_count)
     # Poses were made in single precision: their rotations' inverse is the transposed one only so far.
-    np.testing.assert_allclose(variance.numpy(), expected, atol=2e-6, rtol=0)
+    np.testing.assert_allclose(found.variance.numpy(), variance, atol=2e-6, rtol=0)
+    np.testing.assert_allclose(found.mean.numpy(), mean, atol=2e-6, rtol=0)
 
 
 def test_views_match_best_at_the_plane_of_the_wall(plane_scene: PlaneScene, views: SourceViews) -> None:
@@ -78,8 +84,8 @@ def test_views_match_best_at_the_plane_of_the_wall(plane_scene: PlaneScene, view
     with torch.no_grad():
         maps = matched_maps(model.encode(views, bounds=BOUNDS))[:, -3:]
     depths = torch.tensor([1.0, 1.4, plane_scene.wall_z, 2.8, 4.0])
-    variance, count = matching_variance(maps, views.camera, 0, [1, 2, 3], depths)
-    cost = torch.where(count == 4, variance.mean(0), torch.nan)
+    found = matched(maps, views.camera, 0, [1, 2, 3], depths)
+    cost = torch.where(found.count == 4, found.variance.mean(0), torch.nan)
     assert int(cost.flatten(1).nanmean(-1).argmin()) == 2
 
 
@@ -97,6 +103,29 @@ def test_the_reference_is_the_view_in_the_middle(plane_scene: PlaneScene) -> Non
     places = [(-0.4, 0.0, 0.0), (0.5, 0.0, 0.0), (0.1, 0.0, 0.0), (0.2, 0.0, 0.0), (0.3, 0.0, 0.0)]
     assert central_view(Camera.stack([plane_scene.camera(place) for place in places])) == 3
     assert central_view(Camera.stack([plane_scene.camera((0.0, 0.0, 0.0))])) == 0
+
+
+def test_a_volume_tells_a_picture_from_its_negative(views: SourceViews) -> None:
+    """Negatives agree as well as pictures do: the variance alone would make the same volume of both."""
+    model = system_of("mvsnerf")
+    with torch.no_grad():
+        features = model.picture_features(views.images, views.camera)
+        volume = model.encode(views, features, BOUNDS).volume
+        negative = model.encode(dataclasses.replace(views, images=1 - views.images), -features, BOUNDS).volume
+    assert (volume - negative).abs().mean() > 0.2 * volume.std()
+
+
+def test_cells_of_features_lie_on_the_picture_whatever_the_size_it_was_read_at(views: SourceViews) -> None:
+    model = system_of("neuray reading at 60 px")
+    with torch.no_grad():
+        encoded = model.encode(views, bounds=BOUNDS)
+    assert encoded.features.shape[-2:] != (9, 12) == cell_features(encoded).shape[-2:]
+    width, height = (scale * size for scale, size in zip(encoded.reading_scale, (48, 36), strict=True))
+    ramp = torch.arange(encoded.features.shape[-1]) * 4.0  # the column, in the picture as it was read
+    ramps = dataclasses.replace(encoded, features=ramp.expand_as(encoded.features))
+    expected = (4.0 * torch.arange(12) + 0.5) * width / 48 - 0.5  # of cell i, at pixel 4 i
+    torch.testing.assert_close(cell_features(ramps)[1, 2, 3], expected.clamp(0, float(ramp[-1])), atol=1e-4, rtol=0)
+    assert height > 36
 
 
 # --- visibility
@@ -147,6 +176,34 @@ def test_neuray_trusts_a_view_in_front_of_the_wall_and_not_behind_it(
     trust = torch.where(evidence.context.valid, evidence.trust, torch.nan)[:, :2].nanmean((0, 1))
     assert trust[:2].min() > 2 * trust[2:].max()
     assert (evidence.trust[~evidence.context.valid] == 0).all() and not evidence.context.valid.all()
+
+
+def test_with_stereo_neuray_does_without_depth_and_trusts_views_less_where_it_is_unsure(views: SourceViews) -> None:
+    model = system_of("neuray with stereo")
+    assert model.reads_depth and not system_of("neuray from depth").reads_depth
+    with torch.no_grad():
+        blind = model.encode(dataclasses.replace(views, depth=None), bounds=BOUNDS).visibility
+        unsure = model.encode(dataclasses.replace(views, depth_confidence=0.25 * torch.ones_like(views.depth)))
+    assert (blind[:, -2] == 1).all() and (blind[:, -1] == 0).all(), "far, and not sure"
+    assert (unsure.visibility[:, -1] == 0.25).all()
+    with pytest.raises(ValueError, match="visibility is 'cost_volume' beside stereo"):
+        NeuRayOptions(stereo=True)
+
+
+def test_neurays_attention_starts_as_what_neuray_is_and_then_changes_its_labels_alone(views: SourceViews) -> None:
+    plain, model = system_of("neuray"), system_of("neuray with attention")
+    weights = model.state_dict() | plain.state_dict()
+    model.load_state_dict(weights)
+    target = PlaneScene().camera((0.02, 0.03, 0.0))
+    rays = model.rays(target, target.pixel_grid()[::97], BOUNDS)
+    with torch.no_grad():
+        one, two = (each.infer(each.encode(views, bounds=BOUNDS), rays, SampleCounts(8, 8)) for each in (plain, model))
+        torch.testing.assert_close(two.logits, one.logits)
+        for attention in model.fine.attention.steps.values():
+            torch.nn.init.normal_(attention.output.weight)
+        three = model.infer(model.encode(views, bounds=BOUNDS), rays, SampleCounts(8, 8))
+    assert (three.logits - one.logits).abs().max() > 0.1
+    torch.testing.assert_close(three.weights, one.weights)
 
 
 def test_neuray_from_depth_refuses_views_without_it(views: SourceViews) -> None:
@@ -203,7 +260,7 @@ def test_pooling_and_blending_are_their_twins() -> None:
     torch.nn.init.normal_(head.semantic_mlp[-1].weight)
     with torch.no_grad():
         points = head.gather(given)
-        color, semantics = head.color(points), head.semantics(points)
+        color, semantics = head.color(points), head.semantics(points, torch.zeros(points.pooled.shape[:2]))
         scores = head.blend_mlp(torch.cat([points.views, points.share, given.context.directions], dim=-1))[..., 0]
         added = head.semantic_mlp(points.pooled)
     for ray in range(3):
@@ -254,7 +311,7 @@ def test_a_system_reads_kept_features_as_its_own_and_views_in_any_order(name: st
     model, target = system_of(name, seed=1), PlaneScene().camera((0.02, 0.03, 0.0))
     pixels = target.pixel_grid()[::97]
     with torch.no_grad():
-        kept = torch.cat([model.encoder(image.unsqueeze(0)) for image in views.images])
+        kept = torch.cat([model.picture_features(image.unsqueeze(0), views.camera) for image in views.images])
         shuffled = views[[2, 0, 1]]
         one, *others = (
             model.infer(encoded, model.rays(target, pixels, BOUNDS), SampleCounts(8, 8))
@@ -304,7 +361,8 @@ def test_every_parameter_learns(name: str, views: SourceViews) -> None:
         model.encode(views, bounds=BOUNDS), model.rays(target, target.pixel_grid()[::17], BOUNDS), SampleCounts(8, 8)
     )
     sum(each.logits.square().sum() + each.color.sum() + each.depth.sum() for each in outputs).backward()
-    idle = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    stereo = "stereo."  # has a stage of its own
+    idle = [name for name, each in model.named_parameters() if each.grad is None and not name.startswith(stereo)]
     assert idle == []
 
 

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def counted(call: object) -> int:
     return int(counter.get_total_flops())
 
 
-@pytest.mark.parametrize("variant", ["none", "radial", "cross_view", "full", "dense"])
+@pytest.mark.parametrize("variant", get_args(AttentionVariant))
 def test_the_formula_of_cra_is_what_torch_counts(variant: AttentionVariant) -> None:
     attention = CrossReprojectionAttention(32, variant, residual=True)
     tokens, valid = torch.randn(5, 3, 7, 32), torch.ones(5, 3, 7, dtype=torch.bool)

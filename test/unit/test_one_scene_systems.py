@@ -88,7 +88,11 @@ def test_only_colour_depends_on_where_a_place_is_looked_at_from(name: str, views
         ]
         densities, semantics, colors = (
             [part(each) for each in seen]
-            for part in (lambda p: model.fine.density(p, points[..., 0]), model.fine.semantics, model.fine.color)
+            for part in (
+                lambda p: model.fine.density(p, points[..., 0]),
+                lambda p: model.fine.semantics(p, points[..., 0]),
+                model.fine.color,
+            )
         )
     assert torch.equal(*densities) and torch.equal(*semantics) and not torch.equal(*colors)
 

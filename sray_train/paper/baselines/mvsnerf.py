@@ -1,14 +1,15 @@
 """MVSNeRF with a semantic head: a radiance field in the frustum of one reference view, from a plane-swept cost volume.
 
 Source: MVSNeRF, Fast Generalizable Radiance Field Reconstruction from Multi-View Stereo, Chen et al., ICCV 2021,
-sections 3.1 to 3.3. The variance of warped features becomes, through a 3D U-Net, a volume of neural features; an MLP
-reads density and radiance at a point from the volume there, the point's place in the frustum, the viewing direction
-and the source pictures' colours. Deviations: this project's encoder and any number of views, so that colours enter by
-mean and variance over the views and not one by one; the reference is the central one of the views; outside of its
-frustum the volume is empty; coarse and fine samples with an MLP each, smaller than the paper's. The semantic head
-reads the MLP's hidden layer, as Semantic-NeRF's does, and so nothing of the encoder but the variance of its features,
-unless it is told to (`semantics_from`). Per-scene optimisation of the volume itself (their section 3.4) is left out:
-fine-tuning trains the networks, as it does for every system here.
+sections 3.1 to 3.3. The variance of warped features, and the warped colours beside it, become through a 3D U-Net a
+volume of neural features; an MLP reads density and radiance at a point from the volume there, the point's place in the
+frustum, the viewing direction and the source pictures' colours. Deviations: this project's encoder and any number of
+views, so that colours enter the volume as the reference's and the views' mean, and the MLP by mean and variance, not
+view by view; the reference is the central one of the views; outside of its frustum the volume is empty; coarse and fine
+samples with an MLP each, smaller than the paper's. The semantic head reads the MLP's hidden layer, as Semantic-NeRF's
+does, and so nothing of the encoder but the variance of its features, unless it is told to (`semantics_from`). Per-scene
+optimisation of the volume itself (their section 3.4) is left out: fine-tuning trains the networks, as it does for every
+system here.
 """
 
 from __future__ import annotations
@@ -23,23 +24,26 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 
+from sray.backbone import new_encoder
 from sray.camera import feature_grid, image_grid
 from sray.context import EncodedViews
 from sray.density import mean_and_variance
-from sray.encoder import ResUNet
 from sray.frames import SourceViews
 from sray.ray_model import RayModel
 from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, uniform_samples
 from sray_train.configuration import CHECKED
-from sray_train.paper.baselines.plane_sweep import MATCHED_CHANNELS, central_view, matched_maps, matching_variance
+from sray_train.paper.baselines.picture_encoder import EncoderOptions
+from sray_train.paper.baselines.plane_sweep import MATCHED_CHANNELS, central_view, matched, matched_maps
 from sray_train.paper.baselines.volume_head import VOLUME_CHANNELS, VolumeHead, VolumePoints
 from sray_train.paper.baselines.volume_network import VolumeNetwork
 
 SemanticsFrom = Literal["volume", "views"]
+COST_CHANNELS = MATCHED_CHANNELS + 1 + 3 + 3
+"""Variance of features and colours; share of the views that see the voxel; the reference's colour; the mean colour."""
 
 
 @checked_dataclass(frozen=True, config=CHECKED)
-class MVSNeRFOptions:
+class MVSNeRFOptions(EncoderOptions):
     """What an experiment file sets of MVSNeRF."""
 
     planes: Annotated[int, Field(ge=2)] = 32
@@ -77,8 +81,8 @@ class MVSNeRF(RayModel):
 
     def __init__(self, config: MVSNeRFConfig) -> None:
         super().__init__(config)
-        self.encoder = ResUNet()
-        self.volume_network = VolumeNetwork(MATCHED_CHANNELS + 1, VOLUME_CHANNELS)
+        self.encoder = new_encoder(config.encoder)
+        self.volume_network = VolumeNetwork(COST_CHANNELS, VOLUME_CHANNELS)
         from_views = config.semantics_from == "views"
         self.coarse: VolumeHead = VolumeHead(config.classes, from_views=from_views)
         self.fine: VolumeHead = VolumeHead(config.classes, from_views=from_views)
@@ -98,9 +102,20 @@ class MVSNeRF(RayModel):
             places = uniform_samples(1, self.config.planes, device=maps.device)[0]
             depths = depth_range.depth_of(places)
             others = [index for index in range(encoded.count) if index != reference]
-            variance, count = matching_variance(maps, encoded.camera, reference, others, depths)
-        volume = self.volume_network(torch.cat([variance, count.unsqueeze(0) / encoded.count])).to(maps)
-        return VolumeViews(encoded.images, encoded.camera, encoded.features, volume, reference, depth_range)
+            found = matched(maps, encoded.camera, reference, others, depths)
+            # The variance says whether views agree, and not on what: a picture and its negative have the same.
+            own = maps[reference, -3:].unsqueeze(1).expand(-1, len(depths), -1, -1)
+            cost = torch.cat([found.variance, found.count.unsqueeze(0) / encoded.count, own, found.mean[-3:]])
+        volume = self.volume_network(cost).to(maps)
+        return VolumeViews(
+            encoded.images,
+            encoded.camera,
+            encoded.features,
+            volume,
+            reference,
+            depth_range,
+            reading_scale=encoded.reading_scale,
+        )
 
     def observe(
         self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
@@ -109,12 +124,13 @@ class MVSNeRF(RayModel):
         assert isinstance(views, VolumeViews), "views of another system"
         with torch.autocast(points.device.type, enabled=False):
             seen = views.camera.project(points)
-            rows, columns = views.features.shape[-2:]
             valid = seen.seen.unsqueeze(-1)
             colors = _sampled(views.images, image_grid(seen.pixels, views.camera.width, views.camera.height))
             feature = None
             if self.config.semantics_from == "views":
-                features = _sampled(views.features, feature_grid(seen.pixels, columns, rows))
+                read_rows, read_columns = views.features.shape[-2:]
+                grid = feature_grid(seen.pixels, read_columns, read_rows, views.reading_scale)
+                features = _sampled(views.features, grid)
                 feature = mean_and_variance(features, valid)[0]
             camera = views.camera[views.reference]
             depth = seen.depth[views.reference].clamp_min(1e-3)
@@ -123,6 +139,7 @@ class MVSNeRF(RayModel):
             pixels = seen.pixels[views.reference]
             across = image_grid(pixels, camera.width, camera.height)
             place = torch.where(inside.unsqueeze(-1), torch.cat([across, along.unsqueeze(-1)], dim=-1), 0.0)
+            rows, columns = views.volume.shape[-2:]
             grid = torch.cat([feature_grid(pixels, columns, rows), along.unsqueeze(-1)], dim=-1).clamp(-2, 2)
             volume = F.grid_sample(
                 views.volume.unsqueeze(0), grid[None, ..., None, :], padding_mode="border", align_corners=False

@@ -32,7 +32,9 @@ class NeRFConfig(NeRFOptions):
 class RadianceHead(CoordinateHead):
     """Density and colour; of the classifier the bias alone says anything."""
 
-    def semantics(self, points: KnownPlaces) -> Float[Tensor, "rays samples channels"]:
+    def semantics(
+        self, points: KnownPlaces, coordinates: Float[Tensor, "rays samples"]
+    ) -> Float[Tensor, "rays samples channels"]:
         return points.values.new_zeros(*points.values.shape[:2], FEATURE_CHANNELS)
 
     @staticmethod

@@ -5,8 +5,12 @@ view has a map of visibility features, made from its depth picture or from a cos
 how visible a point is from the view, and weigh its features, its colour and its semantics in IBRNet's aggregation
 (view_aggregation.py). Deviations: this project's encoder; the cost volume is smoothed by the 2D network that makes the
 visibility features, not by a 3D one; a sample stands for a fixed stretch of a source's ray; the visibility maps start
-at the depth they were made from; and the loss that binds the visibility to the rendered weights, which NeuRay refines
-a scene with, is left out: all systems have the same losses.
+at the depth they were made from; a view counts by the decoded visibility itself, where NeuRay learns a gate on its
+features; the semantic head shares the classifier of the views' features; and the loss that binds the visibility to the
+rendered weights, which NeuRay refines a scene with, is left out: all systems have the same losses.
+
+With `attention` S-Ray's Cross-Reprojection Attention refines the features that semantics are read from: what the
+released code of Semantic-Ray is, a NeuRay with attention on top. Visibility weighs the refined features.
 """
 
 from __future__ import annotations
@@ -21,16 +25,20 @@ from pydantic import Field, PositiveInt
 from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor, nn
 
+from sray.attention import AttentionVariant
+from sray.backbone import new_encoder
 from sray.camera import FEATURE_STRIDE, feature_grid
 from sray.context import ContextBuilder, EncodedViews
-from sray.encoder import FEATURE_CHANNELS, ResUNet
+from sray.encoder import FEATURE_CHANNELS
 from sray.errors import ErrorCode, SrayError
 from sray.frames import SourceViews
 from sray.ray_model import RayModel
 from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, uniform_samples
+from sray.stereo import StereoNetwork
 from sray.view_selection import nearest_views
 from sray_train.configuration import CHECKED
-from sray_train.paper.baselines.plane_sweep import MATCHED_CHANNELS, matched_maps, matching_variance
+from sray_train.paper.baselines.picture_encoder import EncoderOptions, cell_features
+from sray_train.paper.baselines.plane_sweep import MATCHED_CHANNELS, matched, matched_maps
 from sray_train.paper.baselines.view_aggregation import LEAST_TRUST, AggregationHead, ViewEvidence
 from sray_train.paper.baselines.visibility import HitDecoder
 
@@ -40,7 +48,7 @@ ESTIMATE_CHANNELS = 2
 
 
 @checked_dataclass(frozen=True, config=CHECKED)
-class NeuRayOptions:
+class NeuRayOptions(EncoderOptions):
     """What an experiment file sets of NeuRay."""
 
     visibility: VisibilityFrom = "cost_volume"
@@ -49,8 +57,16 @@ class NeuRayOptions:
     """Of the cost volume."""
     neighbours: PositiveInt = 3
     """Other source views that each is matched with, the nearest."""
+    attention: AttentionVariant = "none"
+    """S-Ray's attention on what semantics are read from: `full` is what the released code of Semantic-Ray is."""
+    stereo: bool = False
+    """A stereo network gives depth to source views that have none, and visibility is made from it (not the paper's)."""
     spacing: Spacing = "log"
     """Even samples in log depth, or in inverse depth."""
+
+    def __post_init__(self) -> None:
+        if self.stereo and self.visibility != "depth":
+            raise ValueError(f"visibility is {self.visibility!r} beside stereo; expected 'depth', to read it")
 
 
 @checked_dataclass(frozen=True, config=CHECKED, kw_only=True)
@@ -79,7 +95,8 @@ class NeuRay(RayModel):
 
     def __init__(self, config: NeuRayConfig) -> None:
         super().__init__(config)
-        self.encoder = ResUNet()
+        self.encoder = new_encoder(config.encoder)
+        self.stereo = StereoNetwork() if config.stereo else None
         self.context = ContextBuilder(zero_directions=False)
         scores = config.planes if config.visibility == "cost_volume" else 0
         self.visibility_network = nn.Sequential(
@@ -93,8 +110,13 @@ class NeuRay(RayModel):
             self.match = nn.Linear(MATCHED_CHANNELS, 1)
             nn.init.constant_(self.match.weight, -8 / MATCHED_CHANNELS)  # what disagrees is no surface
         self.decoder = HitDecoder(FEATURE_CHANNELS + ESTIMATE_CHANNELS)
-        self.coarse: AggregationHead = AggregationHead(config.classes, cues=2)
-        self.fine: AggregationHead = AggregationHead(config.classes, cues=2)
+        self.coarse: AggregationHead = AggregationHead(config.classes, 2, config.attention)
+        self.fine: AggregationHead = AggregationHead(config.classes, 2, config.attention)
+
+    @property
+    def reads_depth(self) -> bool:
+        """With stereo: depth that is worn in training, as what stereo finds is."""
+        return bool(self.config.stereo)
 
     def encode(
         self,
@@ -104,7 +126,8 @@ class NeuRay(RayModel):
     ) -> NeuRayViews:
         """Features, and visibility features from them.
 
-        Raises SrayError(MODEL_MISMATCH) if visibility is to come from depth and the views have none.
+        Raises SrayError(MODEL_MISMATCH) if visibility is to come from depth, the views have none, and the model has no
+        stereo network to give it to them.
         """
         encoded = super().encode(views, features, bounds)
         depth_range = self.depth_range(bounds)
@@ -113,9 +136,15 @@ class NeuRay(RayModel):
         else:
             estimate, scores = self._matched(encoded, depth_range)
             inputs = torch.cat([estimate, scores], dim=1)
-        made = self.visibility_network(torch.cat([encoded.features, inputs], dim=1)).to(encoded.features)
-        visibility = torch.cat([made, estimate], dim=1)
-        return NeuRayViews(encoded.images, encoded.camera, encoded.features, visibility, depth_range)
+        made = self.visibility_network(torch.cat([cell_features(encoded), inputs], dim=1)).to(encoded.features)
+        return NeuRayViews(
+            encoded.images,
+            encoded.camera,
+            encoded.features,
+            torch.cat([made, estimate], dim=1),
+            depth_range,
+            reading_scale=encoded.reading_scale,
+        )
 
     def observe(
         self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
@@ -138,16 +167,22 @@ class NeuRay(RayModel):
 
     def _measured(self, views: SourceViews, depth_range: DepthRange) -> Float[Tensor, "views 2 rows columns"]:
         """The sources' depth at the cells' centres; what is unknown is taken for far, and is not sure."""
-        if views.depth is None:
+        depth = views.depth
+        if depth is None and self.config.stereo:  # which found nothing
+            depth = torch.full_like(views.images[:, 0], torch.nan)
+        if depth is None:
             raise SrayError(
                 ErrorCode.MODEL_MISMATCH,
                 "this NeuRay reads visibility from the source views' depth, and they have none; expected RGB-D views "
                 "(--depth). For RGB train one with model.visibility cost_volume",
             )
-        depth = views.depth[:, ::FEATURE_STRIDE, ::FEATURE_STRIDE]
+        depth = depth[:, ::FEATURE_STRIDE, ::FEATURE_STRIDE]
         known = depth.isfinite() & (depth > 0)
         place = depth_range.coordinate_of(torch.where(known, depth, depth_range.far)).clamp(0, 1)
-        return torch.stack([place, known.to(place)], dim=1)
+        sure = known.to(place)
+        if views.depth_confidence is not None:
+            sure = sure * views.depth_confidence[:, ::FEATURE_STRIDE, ::FEATURE_STRIDE].nan_to_num(0.0)
+        return torch.stack([place, sure], dim=1)
 
     def _matched(
         self, views: EncodedViews, depth_range: DepthRange
@@ -161,9 +196,9 @@ class NeuRay(RayModel):
             for index in range(views.count):
                 near = nearest_views(views.camera[index], views.camera, self.config.neighbours + 1)
                 others = [other for other in near if other != index][: self.config.neighbours]
-                variance, count = matching_variance(maps, views.camera, index, others, depths)
-                scores = self.match(torch.log(variance + 1e-4).movedim(0, -1)).squeeze(-1)
-                planes.append(scores.masked_fill(count < 2, -1e4))  # nobody else sees it: not even a bad match
+                found = matched(maps, views.camera, index, others, depths)
+                scores = self.match(torch.log(found.variance + 1e-4).movedim(0, -1)).squeeze(-1)
+                planes.append(scores.masked_fill(found.count < 2, -1e4))  # nobody else sees it: not even a bad match
             likely = torch.softmax(torch.stack(planes), dim=1)
             place = (likely * places[:, None, None]).sum(1)
             return torch.stack([place, likely.amax(1)], dim=1), likely

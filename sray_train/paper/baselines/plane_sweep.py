@@ -8,6 +8,8 @@ Reference twin: test/reference/plane_sweep.py.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -16,6 +18,7 @@ from torch import Tensor
 from sray.camera import FEATURE_STRIDE, Camera, cell_pixels, feature_grid
 from sray.context import EncodedViews
 from sray.encoder import FEATURE_CHANNELS
+from sray_train.paper.baselines.picture_encoder import cell_features
 
 MATCHED_CHANNELS = FEATURE_CHANNELS + 3
 """A cell's feature and its colour."""
@@ -26,20 +29,29 @@ def matched_maps(views: EncodedViews) -> Float[Tensor, "views channels rows colu
     colors = F.avg_pool2d(
         views.images, FEATURE_STRIDE + 1, FEATURE_STRIDE, padding=FEATURE_STRIDE // 2, count_include_pad=False
     )
-    return torch.cat([views.features, colors], dim=1)
+    return torch.cat([cell_features(views), colors], dim=1)
 
 
-def matching_variance(
+@dataclass(frozen=True)
+class Matches:
+    """What views show of the voxels of a reference view's frustum."""
+
+    variance: Float[Tensor, "channels planes rows columns"]
+    """Biased, over the views that see a voxel. 0 where the reference alone sees it."""
+    mean: Float[Tensor, "channels planes rows columns"]
+    """Over the same views."""
+    count: Float[Tensor, "planes rows columns"]
+    """How many those are, the reference among them."""
+
+
+def matched(
     maps: Float[Tensor, "views channels rows columns"],
     cameras: Camera,
     reference: int,
     others: list[int],
     depths: Float[Tensor, " planes"],
-) -> tuple[Float[Tensor, "channels planes rows columns"], Float[Tensor, "planes rows columns"]]:
-    """Biased variance over the views that see each voxel, and how many those are, the reference among them.
-
-    `depths`: of the planes, camera z of the reference in metres. A voxel that the reference alone sees has variance 0.
-    """
+) -> Matches:
+    """Warp the other views' maps onto planes of the reference's frustum. `depths`: its camera z, metres."""
     rows, columns = maps.shape[-2:]
     camera = cameras[reference]
     directions = camera.ray_directions(cell_pixels(rows, columns, maps.device).to(maps))
@@ -54,7 +66,8 @@ def matching_variance(
         valid = seen.seen.reshape(count.shape).to(maps)
         warped = warped.reshape(total.shape) * valid
         count, total, squares = count + valid, total + warped, squares + warped**2
-    return (squares / count - (total / count) ** 2).clamp_min(0), count
+    mean = total / count
+    return Matches((squares / count - mean**2).clamp_min(0), mean, count)
 
 
 def central_view(cameras: Camera) -> int:

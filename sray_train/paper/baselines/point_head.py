@@ -38,7 +38,9 @@ class PointHead(Head):
         """0..1."""
         raise NotImplementedError
 
-    def semantics(self, points: Any) -> Float[Tensor, "rays samples channels"]:
+    def semantics(
+        self, points: Any, coordinates: Float[Tensor, "rays samples"]
+    ) -> Float[Tensor, "rays samples channels"]:
         """What the classifier reads once it is composited."""
         raise NotImplementedError
 
@@ -55,7 +57,7 @@ class PointHead(Head):
         output = RayOutput.along(weights, coordinates, depths, self.color(points), points.seen_by.to(weights))
         if not semantics:
             return output
-        semantic_ray = composite(weights, self.semantics(points))
+        semantic_ray = composite(weights, self.semantics(points, coordinates))
         return replace(output, logits=self.classify(self.classifier, semantic_ray, output.opacity))
 
     def surface_weights(

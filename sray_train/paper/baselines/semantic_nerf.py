@@ -38,7 +38,9 @@ class SemanticCoordinateHead(CoordinateHead):
         super().__init__(classes, options)
         self.semantic_mlp = two_layers(options.width, options.width // 2, FEATURE_CHANNELS)
 
-    def semantics(self, points: KnownPlaces) -> Float[Tensor, "rays samples channels"]:
+    def semantics(
+        self, points: KnownPlaces, coordinates: Float[Tensor, "rays samples"]
+    ) -> Float[Tensor, "rays samples channels"]:
         semantics: Tensor = self.semantic_mlp(points.values)
         return semantics
 

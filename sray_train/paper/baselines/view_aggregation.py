@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from sray.attention import MaskedAttention, positional_encoding
+from sray.attention import AttentionVariant, CrossReprojectionAttention, MaskedAttention, positional_encoding
 from sray.context import DIRECTION_CHANNELS, ContextSpace
 from sray.encoder import FEATURE_CHANNELS
 from sray_train.paper.baselines.point_head import DensityMLP, PointHead, starting_at_zero, two_layers
@@ -83,8 +83,10 @@ class AggregationHead(PointHead):
     pictures, as this project's attention does.
     """
 
-    def __init__(self, classes: int, cues: int = 0) -> None:
+    def __init__(self, classes: int, cues: int = 0, attention: AttentionVariant = "none") -> None:
+        """`attention`: refines the views' features before semantics are read from them; starts as the identity."""
         super().__init__(classes)
+        self.attention = CrossReprojectionAttention(FEATURE_CHANNELS, attention, residual=True)
         channels = FEATURE_CHANNELS
         self.view_mlp = nn.Sequential(two_layers(3 * VIEW_CHANNELS + cues, 64, channels), nn.ELU())
         self.share_mlp = nn.Linear(channels, 1)
@@ -120,8 +122,12 @@ class AggregationHead(PointHead):
         scores = (scores + trust.clamp_min(LEAST_TRUST).log()).masked_fill(~context.valid, -1e9)
         return ((torch.softmax(scores, dim=0) * context.valid).unsqueeze(-1) * context.colors).sum(0)
 
-    def semantics(self, points: PooledPoints) -> Float[Tensor, "rays samples channels"]:
-        mean, _ = weighted_mean_and_variance(points.evidence.context.features, points.share.squeeze(-1))
+    def semantics(
+        self, points: PooledPoints, coordinates: Float[Tensor, "rays samples"]
+    ) -> Float[Tensor, "rays samples channels"]:
+        context = points.evidence.context
+        refined = self.attention(context.features, context.valid, coordinates)
+        mean, _ = weighted_mean_and_variance(refined, points.share.squeeze(-1))
         semantics: Tensor = mean + self.semantic_mlp(points.pooled)
         return semantics
 

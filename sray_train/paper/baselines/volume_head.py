@@ -77,7 +77,9 @@ class VolumeHead(PointHead):
         mean = points.observed.colors[..., :3].clamp(0.01, 0.99)
         return torch.sigmoid(torch.logit(mean) + self.color_mlp(inputs))
 
-    def semantics(self, points: _Hidden) -> Float[Tensor, "rays samples channels"]:
+    def semantics(
+        self, points: _Hidden, coordinates: Float[Tensor, "rays samples"]
+    ) -> Float[Tensor, "rays samples channels"]:
         semantics: Tensor = self.semantic_mlp(points.values)
         feature = points.observed.feature
         return semantics if feature is None else feature + semantics

@@ -29,6 +29,7 @@ def cra_flops(
     tokens = rays * samples * views
     keys = {
         "none": [],
+        "mlp": [0, 0],  # as many products as the projections of two attentions
         "radial": [samples],
         "cross_view": [views],
         "full": [samples, views],
