@@ -35,6 +35,8 @@ SETTINGS: dict[str, Any] = {
     "render.quality": "fast",
     "depth.use": False,  # it guides the samples, and whether the first picture meets its depth in time varies
     "cloud.stride": 1,
+    "map.min_sightings": 1,
+    "map.min_neighbors": 0,
     "near": 0.5,
     "far": 4.0,
 }

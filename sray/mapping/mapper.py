@@ -23,7 +23,7 @@ from sray.mapping.cloud import LabelledCloud, cloud_of_view
 from sray.mapping.keyframe_depth import StereoKeeper
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Verdict
 from sray.mapping.refusals import check_pose, memory_errors
-from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig, VoxelMapState
+from sray.mapping.voxel_map import CONFIRMED, VoxelMap, VoxelMapConfig, VoxelMapState
 from sray.origin import Origin
 from sray.sampling import ROOM_BOUNDS, Bounds, scene_bounds
 from sray.view_selection import Selection, nearest_views, select_views
@@ -74,7 +74,7 @@ class MapperConfig:
     keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)
     cloud: CloudConfig = field(default_factory=CloudConfig)
-    map: VoxelMapConfig = field(default_factory=VoxelMapConfig)
+    map: VoxelMapConfig = CONFIRMED
     near: float = 0.0
     """Nearest sample along a ray, metres; 0: from the scene."""
     far: float = 0.0
@@ -125,10 +125,9 @@ class Mapper:
     def configure(self, config: MapperConfig, field: SemanticField | None = None) -> None:
         """Take new settings, and a field of the same model, from the next frame on; keyframes and map stay.
 
-        Raises ValueError if the voxels would change: a map cannot be re-voxelised, clear it by making a new mapper.
+        Raises ValueError if size or number of the voxels would change: that takes a new mapper.
         """
-        if config.map != self.config.map:
-            raise ValueError("the settings of a map (map.*) cannot change in a mapper that has one; make a new mapper")
+        self.map.config = config.map
         self.config = config
         self.keyframes.config = config.keyframes
         self._field = field or self._field

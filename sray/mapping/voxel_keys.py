@@ -11,13 +11,9 @@ from numpy.typing import NDArray
 _BITS = 21
 HALF = 1 << (_BITS - 1)
 """Voxel coordinates, from the map's origin, run from -HALF to HALF - 1: 104 km at 5 cm."""
-_AROUND = [
-    (x << (2 * _BITS)) + (y << _BITS) + z
-    for x, y, z in itertools.product((-1, 0, 1), repeat=3)
-    if (x, y, z) != (0, 0, 0)
-]
-"""From a voxel's key to the keys of those around it. (At the map's very end, 52 km away, to some that are not.)"""
-MOST_NEIGHBORS = len(_AROUND)
+_COLUMNS = [(x << (2 * _BITS)) + (y << _BITS) for x, y in itertools.product((-1, 0, 1), repeat=2)]
+"""From a voxel's key to the keys beside it at the same z. (At the map's very end, 52 km away, to some that are not.)"""
+MOST_NEIGHBORS = 3 * len(_COLUMNS) - 1
 
 
 def pack(voxels: Float[np.ndarray, "3 points"]) -> Int64[np.ndarray, " points"]:
@@ -29,9 +25,12 @@ def pack(voxels: Float[np.ndarray, "3 points"]) -> Int64[np.ndarray, " points"]:
 
 def neighbors(keys: Int64[np.ndarray, " voxels"]) -> Int64[np.ndarray, " voxels"]:
     """How many of the 26 voxels around each are among the keys, which ascend."""
-    found = np.zeros(len(keys), np.int64)
-    for step in _AROUND:
-        places = np.searchsorted(keys, keys + step)
-        inside = places < len(keys)
-        found[inside] += keys[places[inside]] == keys[inside] + step
+    found = np.full(len(keys), -1, np.int64)  # each finds itself
+    padded = np.concatenate([keys, np.full(3, np.iinfo(np.int64).max)])
+    for column in _COLUMNS:
+        # The three voxels of a column have keys in a row: one search finds where all three would be.
+        lowest, highest = keys + (column - 1), keys + (column + 1)
+        place = np.searchsorted(keys, lowest)
+        for ahead in range(3):
+            found += padded[place + ahead] <= highest
     return found

@@ -12,7 +12,7 @@ Reference twin: test/reference/voxel_fusion.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud
 from sray.mapping.voxel_keys import HALF, MOST_NEIGHBORS, neighbors, pack
+from sray.mapping.voxel_storage import SIGHTING_BITS, VoxelStorage, ranked
 from sray.origin import WORLD, Origin
 
 
@@ -70,62 +71,15 @@ class VoxelMapState:
     """Of the frame that keys and xyz are in."""
 
 
-_FREE = np.iinfo(np.int64).max
-"""Rank of a slot that no voxel owns: the last to leave."""
-_SIGHTING_BITS = 24
-
-
-@dataclass
-class _Storage:
-    """One row per slot. Slots never move; which voxel owns which slot is the map's sorted index."""
-
-    classes: int
-    keys: NDArray[np.int64] = field(init=False)
-    xyz: NDArray[np.float32] = field(init=False)
-    """Metres, mean over sightings."""
-    rgb: NDArray[np.float32] = field(init=False)
-    """0-255, mean over sightings."""
-    evidence: NDArray[np.float32] = field(init=False)
-    sightings: NDArray[np.int64] = field(init=False)
-    rank: NDArray[np.int64] = field(init=False)
-    """Last sighting, then their number, as one number: the lowest leave first."""
-    shown_rgb: NDArray[np.uint8] = field(init=False)
-    shown_label: NDArray[np.uint8] = field(init=False)
-    shown_confidence: NDArray[np.float32] = field(init=False)
-    """What the map says of the voxel: found when it is seen, as there are far more voxels than a cloud touches."""
-
-    def __post_init__(self) -> None:
-        self.keys = np.zeros(0, np.int64)
-        self.xyz = np.zeros((0, 3), np.float32)
-        self.rgb = np.zeros((0, 3), np.float32)
-        self.evidence = np.zeros((0, self.classes), np.float32)
-        self.sightings = np.zeros(0, np.int64)
-        self.rank = np.zeros(0, np.int64)
-        self.shown_rgb = np.zeros((0, 3), np.uint8)
-        self.shown_label = np.zeros(0, np.uint8)
-        self.shown_confidence = np.zeros(0, np.float32)
-
-    def __len__(self) -> int:
-        return len(self.keys)
-
-    def grow(self, rows: int) -> None:
-        size = len(self)
-        for part in fields(self)[1:]:
-            old = getattr(self, part.name)
-            setattr(self, part.name, np.concatenate([old, np.zeros((rows, *old.shape[1:]), old.dtype)]))
-        self.rank[size:] = _FREE
-
-    def empty(self, slots: Int64[np.ndarray, " voxels"]) -> None:
-        for sums in (self.xyz, self.rgb, self.evidence, self.sightings):
-            sums[slots] = 0
-        self.rank[slots] = _FREE
+CONFIRMED = VoxelMapConfig(min_sightings=2, min_neighbors=3)
+"""Of a map that grows while a camera moves: what one view alone says, and islands, are mostly errors of its depth."""
 
 
 class VoxelMap:
     """The fused map of one label space of `classes` classes."""
 
     def __init__(self, classes: int, config: VoxelMapConfig | None = None) -> None:
-        self.config = config or VoxelMapConfig()
+        self._config = config or VoxelMapConfig()
         self.revision = 0
         """Counts changes, clearing included, so that a reader knows whether to look again."""
         self.origin = WORLD
@@ -137,6 +91,24 @@ class VoxelMap:
         return len(self._keys)
 
     @property
+    def config(self) -> VoxelMapConfig:
+        return self._config
+
+    @config.setter
+    def config(self, config: VoxelMapConfig) -> None:
+        """Choose anew what the map tells of its voxels: by `min_sightings` and `min_neighbors`, at once.
+
+        Raises ValueError for another size or number of voxels: what was fused cannot be fused anew.
+        """
+        if (config.voxel_size, config.max_voxels) != (self.config.voxel_size, self.config.max_voxels):
+            raise ValueError(
+                f"map.voxel_size is {config.voxel_size} and map.max_voxels {config.max_voxels}; expected "
+                f"{self.config.voxel_size} and {self.config.max_voxels}, which a map keeps. Make a new one for others"
+            )
+        self.revision += config != self.config
+        self._config = config
+
+    @property
     def reach(self) -> float:
         """Metres from the origin, along each axis, that the map can hold."""
         return HALF * self.config.voxel_size
@@ -145,7 +117,7 @@ class VoxelMap:
         self._keys: NDArray[np.int64] = np.zeros(0, np.int64)  # sorted
         self._slots: NDArray[np.int64] = np.zeros(0, np.int64)  # in the order of the keys
         self._free: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._storage = _Storage(self._classes)
+        self._storage = VoxelStorage(self._classes)
         self.revision += 1
 
     def state(self) -> VoxelMapState:
@@ -159,7 +131,7 @@ class VoxelMap:
             storage.rgb.take(slots, axis=0),
             storage.evidence.take(slots, axis=0),
             storage.sightings.take(slots),
-            storage.rank.take(slots) >> _SIGHTING_BITS,
+            storage.rank.take(slots) >> SIGHTING_BITS,
             self.origin,
         )
 
@@ -177,7 +149,7 @@ class VoxelMap:
         storage = restored._storage
         storage.xyz[slots], storage.rgb[slots] = state.xyz, state.rgb
         storage.sightings[slots] = state.sightings
-        storage.rank[slots] = _rank(state.last_seen, state.sightings)
+        storage.rank[slots] = ranked(state.last_seen, state.sightings)
         restored._show(slots, state.evidence, state.sightings)
         restored._evict()
         return restored
@@ -207,7 +179,7 @@ class VoxelMap:
         storage = self._storage
         storage.sightings[slots] += 1
         sightings = storage.sightings[slots]
-        storage.rank[slots] = _rank(self.revision, sightings)
+        storage.rank[slots] = ranked(self.revision, sightings)
         for means, values in ((storage.xyz, points), (storage.rgb, rgb)):
             seen = np.stack([np.bincount(inverse, weights=column) for column in values.T], axis=1) / counts[:, None]
             old = means.take(slots, axis=0)  # a third of the time of [slots], for rows
@@ -293,8 +265,3 @@ class VoxelMap:
         self._keys, self._slots = np.delete(self._keys, places), np.delete(self._slots, places)
         self._free = np.concatenate([self._free, slots])
         storage.empty(slots)
-
-
-def _rank(last_seen: int | NDArray[np.int64], sightings: NDArray[np.int64]) -> NDArray[np.int64]:
-    rank: NDArray[np.int64] = (last_seen << _SIGHTING_BITS) | np.minimum(sightings, (1 << _SIGHTING_BITS) - 1)
-    return rank

@@ -23,7 +23,7 @@ from sray.mapping.cloud import LabelledCloud, write_ply
 from sray.mapping.keyframes import Keyframe, KeyframeConfig
 from sray.mapping.mapper import Mapper, MapperConfig
 from sray.mapping.session import Session
-from sray.mapping.voxel_map import VoxelMapConfig
+from sray.mapping.voxel_map import CONFIRMED
 from sray.model import SemanticRay
 from sray.render_config import RenderConfig
 from sray.sampling import ROOM_BOUNDS
@@ -73,7 +73,11 @@ class LocalSource:
         """What was saved, all of it. Raises SrayError MODEL_MISMATCH for another label space."""
         config = MapperConfig(
             KeyframeConfig(capacity=max(KeyframeConfig().capacity, len(session.keyframes))),
-            map=VoxelMapConfig(session.map.voxel_size, max(VoxelMapConfig().max_voxels, len(session.map.keys))),
+            map=replace(
+                CONFIRMED,
+                voxel_size=session.map.voxel_size,
+                max_voxels=max(CONFIRMED.max_voxels, len(session.map.keys)),
+            ),
         )
         source = LocalSource(checkpoint, config, title, folder)
         source.restore(session)

@@ -8,7 +8,8 @@ from typing import get_args
 from sray.camera_info import StereoFrame
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import CloudConfig, MapperConfig, Selection, ViewsConfig
-from sray.mapping.voxel_map import VoxelMapConfig
+from sray.mapping.voxel_keys import MOST_NEIGHBORS
+from sray.mapping.voxel_map import CONFIRMED, VoxelMapConfig
 from sray.render_config import Engine, Precision, RenderConfig
 from sray_ros.common.data_folder import complaint_about_name
 from sray_ros.common.parameters import NEVER, ON_ACTIVATE, ON_CONFIGURE, NodeParameters, parameter
@@ -129,6 +130,16 @@ class MapSettings:
     )
     max_voxels: int = parameter(
         VoxelMapConfig.max_voxels, "voxels of the map at most", (1, 50_000_000), applies=ON_CONFIGURE
+    )
+    min_sightings: int = parameter(
+        CONFIRMED.min_sightings,
+        "rendered views with a point in a voxel before ~/map shows it; 1: every voxel is shown",
+        (1, 1000),
+    )
+    min_neighbors: int = parameter(
+        CONFIRMED.min_neighbors,
+        "shown voxels, of the 26 around, without which a voxel is an island and left out of ~/map; 0: islands stay",
+        (0, MOST_NEIGHBORS),
     )
 
 

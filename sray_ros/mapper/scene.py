@@ -148,7 +148,10 @@ class Scene:
         self._applied = settings
         before, self._render_config = self._render_config, settings.render_config()
         self.renderer.configure()
-        self.mapper.configure(replace(settings.mapper_config(), map=self.mapper.config.map), self.renderer.field)
+        config, held = settings.mapper_config(), self.mapper.config.map
+        # Size and number of the voxels are those that the node was configured with.
+        shown = replace(config.map, voxel_size=held.voxel_size, max_voxels=held.max_voxels)
+        self.mapper.configure(replace(config, map=shown), self.renderer.field)
         now = self._render_config
         if (now.engine, now.precision) != (before.engine, before.precision):
             self._context.logger.info(f"from now on rendered by: {self.renderer.engine}")

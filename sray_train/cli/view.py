@@ -22,7 +22,7 @@ from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import MapperConfig
 from sray.mapping.session import Session
 from sray.mapping.session_reader import is_session
-from sray.mapping.voxel_map import VoxelMapConfig
+from sray.mapping.voxel_map import CONFIRMED
 from sray.model import SemanticRay
 from sray.viewing.export import write_page
 from sray.viewing.local_source import Feed, LocalSource
@@ -110,7 +110,8 @@ class View:
         recording = open_scene(path, "auto", space, "auto")
         stride = max(1, -(-len(recording) // self.frames)) if self.frames else 1
         chosen = ChosenFrames(recording, stride)
-        config = MapperConfig(KeyframeConfig(capacity=self.keyframes), map=VoxelMapConfig(self.voxel_size))
+        shown = replace(CONFIRMED, voxel_size=self.voxel_size)
+        config = MapperConfig(KeyframeConfig(capacity=self.keyframes), map=shown)
         source = LocalSource(checkpoint, config, title, self.output)
         source.feed(Feed(self._prepared(chosen), len(range(0, len(recording), stride))))
         return source

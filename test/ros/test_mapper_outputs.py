@@ -14,7 +14,7 @@ from geometry_msgs.msg import PoseStamped
 from mapper_process import OPTICAL_FRAME, MapperProcess, seconds_of, time_of
 from mapper_views import LATCHED, Oracle, as_heard, as_started, at, keyframes, pixels, points_of, pose_of
 from mapper_views import SETTINGS as EXACT
-from reference.voxel_fusion import fuse
+from reference.voxel_fusion import fuse, supported
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
@@ -191,6 +191,30 @@ def test_the_map_holds_the_fused_views_a_voxel_a_point(
         np.testing.assert_allclose(by_key[key][1].astype(int), colour, atol=0.51)
         assert by_key[key][2] == label
         assert by_key[key][3] == pytest.approx(sureness, abs=1e-4)
+
+
+@pytest.mark.shows("~/map", "map.min_sightings", "map.min_neighbors", "~/save_map")
+def test_the_map_leaves_out_what_few_views_saw_and_islands(process: MapperProcess, frames: list[Frame]) -> None:
+    """At once and both ways: what is not shown is held."""
+    size = 0.05
+    clouds = process.hear(PointCloud2, "/semantic_mapper/points", 10)
+    process.start_over()
+    process.send_in_lockstep(frames)
+    assert process.listener.until(lambda: len(clouds) == 3)
+    views = [list(zip(*(part.tolist() for part in points_of(cloud)), strict=True)) for cloud in clouds]
+    fused = fuse(views, size, 500_000)
+    maps = process.hear(PointCloud2, "/semantic_mapper/map", LATCHED)
+    counts = []
+    for sightings, around in ((1, 0), (2, 0), (2, 3), (1, 0)):
+        assert process.set(map__min_sightings=sightings, map__min_neighbors=around) == ""
+        expected = set(supported(fused, sightings, around))
+        assert process.listener.until(lambda expected=expected: maps and maps[-1].width == len(expected))
+        xyz, *_ = points_of(maps[-1])
+        assert {tuple(key) for key in np.floor(xyz.astype(float) / size).astype(int).tolist()} == expected
+        saved = process.service(SaveMap, "save_map", SaveMap.Request(file="map"))
+        assert saved.points == len(expected)
+        counts.append(len(expected))
+    assert counts[0] > counts[1] > counts[2] > 0 and counts[3] == counts[0]
 
 
 @pytest.mark.shows("/diagnostics")
