@@ -88,11 +88,11 @@ setup(
     entry_points={
         "console_scripts": [
             "sray = sray_train.cli:main",
-            "semantic_mapper = sray_ros.mapper.node:main",
-            "sequence_player = sray_ros.player.node:main",
-            "label_scorer = sray_ros.scorer.node:main",
-            "segmenter = sray_ros.segmenter.node:main",
-            "viewer = sray_ros.viewer.node:main",
+            "semantic_mapper = sray_ros.start:semantic_mapper",
+            "sequence_player = sray_ros.start:sequence_player",
+            "label_scorer = sray_ros.start:label_scorer",
+            "segmenter = sray_ros.start:segmenter",
+            "viewer = sray_ros.start:viewer",
         ],
     },
     zip_safe=False,

@@ -27,6 +27,7 @@ PARTS = {
     "render": (SemanticField, "render"),
     "intake": (Intake, "__init__"),
     "clear": (Scene, "clear"),
+    "scene": (Scene, "__init__"),
 }
 WAYS: dict[str, Callable[[], Any]] = {
     # More than any machine has: the allocators themselves say so, in their own words.
@@ -34,6 +35,7 @@ WAYS: dict[str, Callable[[], Any]] = {
     "python's memory": lambda: bytearray(1 << 62),
     "bug": lambda: {}["a key that nobody set"],
     "slow": lambda: time.sleep(1.0),
+    "stuck": lambda: time.sleep(60.0),
 }
 
 

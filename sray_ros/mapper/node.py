@@ -7,12 +7,9 @@ kept but not rendered.
 
 from __future__ import annotations
 
-import functools
 import gc
 import sys
-import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from types import ModuleType
 
@@ -26,16 +23,17 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.executors import Executor
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 
 from sray.checkpoint import load_checkpoint
 from sray.crash import ends_in_one_line
 from sray.errors import ErrorCode, SrayError
 from sray_ros.common.executor import LifecycleExecutor
+from sray_ros.common.lifecycle import OrderlyNode, one_at_a_time
 from sray_ros.common.model_choice import device_of, model_path
 from sray_ros.common.refusals import bug, inactive
-from sray_ros.common.signals import init_until_signalled
+from sray_ros.common.signals import end_at_once, init_until_signalled
 from sray_ros.finetune.server import FinetuneServer
 from sray_ros.mapper.api import VIEWPOINT
 from sray_ros.mapper.context import MapperContext
@@ -58,21 +56,8 @@ POSE_PERIOD, REPORT_PERIOD = 0.02, 1.0
 ANSWER_SECONDS = 1.0
 """How long an ending node takes to tell waiting clients so."""
 
-Transition = Callable[["SemanticMapper", LifecycleState], TransitionCallbackReturn]
 
-
-def one_at_a_time(transition: Transition) -> Transition:
-    """A transition that waits for the one that runs, and fails once the node is ending."""
-
-    @functools.wraps(transition)
-    def alone(node: SemanticMapper, state: LifecycleState) -> TransitionCallbackReturn:
-        with node._transition:
-            return FAILURE if node._is_ending else transition(node, state)
-
-    return alone
-
-
-class SemanticMapper(LifecycleNode):
+class SemanticMapper(OrderlyNode):
     """Order: construction, lifecycle, requests, reports."""
 
     def __init__(self) -> None:
@@ -83,9 +68,6 @@ class SemanticMapper(LifecycleNode):
         self._poses: PoseQueue | None = None
         self._intake: Intake | None = None
         self._undo_configure, self._undo_activate = ExitStack(), ExitStack()
-        self._transition = threading.RLock()
-        """One transition at a time: a signal may end the node in the midst of one."""
-        self._is_ending = False
         self._broadcaster = tf2_ros.TransformBroadcaster(self)
         self._reporter = Reporter(self._shared)
         self._calls = MapperServices(self._shared)
@@ -98,12 +80,15 @@ class SemanticMapper(LifecycleNode):
         self._jump = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
         self._log_standins(tf2_ros, message_filters, cv_bridge, sensor_msgs_py)
 
-    def close(self, executor: Executor) -> None:
-        """Stop everything that was started, from any state, and answer who waits. Call before destroy_node."""
-        with self._transition:  # another thread may be in the midst of one
-            self._is_ending = True
-            self._undo_activate.close()
-            self._undo_configure.close()  # saves the session, if asked to
+    def close(self, executor: Executor) -> bool:
+        """Stop everything that was started, from any state, and answer who waits. Call before destroy_node.
+
+        False if a model is still being loaded: nothing is lost if the process ends, and nothing else may be done.
+        """
+        if not self.end_transitions():
+            return False
+        self._undo_activate.close()
+        self._undo_configure.close()  # saves the session, if asked to
         deadline = time.monotonic() + ANSWER_SECONDS
         servers = (self._render_view, self._finetune, self._calls)
         while any(server.answering for server in servers) and time.monotonic() < deadline:
@@ -112,6 +97,7 @@ class SemanticMapper(LifecycleNode):
             executor.spin_once(timeout_sec=0.01)
         for server in servers:
             server.close()
+        return True
 
     def spin_once(self, executor: Executor) -> None:
         """Run callbacks for a tenth of a second. A bug in a callback is reported, and the node goes on."""
@@ -127,6 +113,7 @@ class SemanticMapper(LifecycleNode):
     @one_at_a_time
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         settings = self._shared.settings
+        self.is_loading = True
         try:
             with ExitStack() as undo:
                 path, device = model_path(settings.model.path), device_of(settings.model.device)
@@ -156,6 +143,8 @@ class SemanticMapper(LifecycleNode):
         except Exception as error:
             self.get_logger().error(f"cannot configure: {error!r}")
             return ERROR
+        finally:
+            self.is_loading = False
 
     @one_at_a_time
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -284,7 +273,8 @@ def main(args: list[str] | None = None) -> int:
         while not stop.is_set():
             node.spin_once(executor)
     finally:
-        node.close(executor)
+        if not node.close(executor):
+            end_at_once()
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()
         rclpy.try_shutdown()

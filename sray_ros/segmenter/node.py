@@ -6,7 +6,6 @@ labelled, those that came meanwhile are not (`queue_size`); nothing is computed 
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -30,7 +29,7 @@ from sray_ros.common.health import SilenceLog
 from sray_ros.common.inbox import Inbox, Lane
 from sray_ros.common.model_choice import memory_in_use
 from sray_ros.common.refusals import explained
-from sray_ros.common.signals import init_until_signalled
+from sray_ros.common.signals import end_at_once, init_until_signalled
 from sray_ros.common.topic_input import TopicInput, image_input
 from sray_ros.segmenter import api
 from sray_ros.segmenter.health import SegmenterHealth
@@ -216,11 +215,8 @@ def main(args: list[str] | None = None) -> int:
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()
         rclpy.try_shutdown()
-    if not has_ended:
-        # Python would wait for, or crash under, the thread that is still in the network or loading it.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    if not has_ended:  # its thread is in the network, or loading it
+        end_at_once(status)
     return status
 
 

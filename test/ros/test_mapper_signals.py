@@ -145,6 +145,16 @@ def test_a_signal_in_the_midst_of_a_transition_leaves_nothing_running(model_file
         mapper.listener.end(mapper.process, signal.SIGINT, SECONDS)
 
 
+def test_a_signal_does_not_wait_for_a_model_that_is_being_loaded(model_file: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "part"
+    broken.write_text("scene: stuck")  # a minute
+    with broken_mapper(model_file, SETTINGS, SRAY_TEST_BREAK=broken) as mapper:
+        configure = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+        ask(mapper, ChangeState, "change_state", configure)
+        spin(mapper, 0.4)
+        mapper.listener.end(mapper.process, signal.SIGINT, SECONDS)
+
+
 def test_who_waits_for_a_service_is_answered_before_the_end(
     model_file: Path, tmp_path: Path, frames: list[Frame]
 ) -> None:
