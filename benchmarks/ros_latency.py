@@ -9,6 +9,7 @@ keyframes that stay the same, rendering every image it can (`trigger: timer`). B
 from __future__ import annotations
 
 import array
+import itertools
 import statistics
 import tempfile
 import threading
@@ -98,12 +99,13 @@ class CameraAndListener:
         return stamp_ns
 
     def stream(self, first: int, rate: float, stop: threading.Event) -> None:
-        """Until told to stop; a late image is not made up for."""
+        """The frames from `first` on, forth and back, until told to stop; a late image is not made up for."""
         due = time.monotonic()
-        number = first
-        while not stop.wait(max(0.0, due - time.monotonic())):
+        path = range(first, len(self._frames))
+        for number in itertools.cycle((*path, *reversed(path[1:-1]))):  # a jump to the first would be refused
+            if stop.wait(max(0.0, due - time.monotonic())):
+                return
             self.send(number)
-            number = first + (number + 1 - first) % (len(self._frames) - first)
             due = max(due + 1 / rate, time.monotonic() - 1 / rate)
 
     def _on_label(self, message: Image) -> None:

@@ -24,6 +24,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 MAPPER = "semantic_mapper"
+MODULES = {MAPPER: "sray_ros.mapper.node", "sequence_player": "sray_ros.player.node"}
+"""What is run for a node."""
 
 
 class Rig:
@@ -63,18 +65,18 @@ class Rig:
         self.node.destroy_node()
         rclpy.try_shutdown()
 
-    def start(self, module: str, *ros_arguments: str, **parameters: Any) -> subprocess.Popen[bytes]:
-        """`python -m sray_ros.<module>` of this checkout (two underscores in a parameter's name: a dot)."""
-        command = [sys.executable, "-m", f"sray_ros.{module}", "--ros-args", *ros_arguments]
+    def start(self, node: str, *ros_arguments: str, **parameters: Any) -> subprocess.Popen[bytes]:
+        """A node of this checkout (two underscores in a parameter's name: a dot)."""
+        command = [sys.executable, "-m", MODULES[node], "--ros-args", *ros_arguments]
         for name, value in parameters.items():
             command += ["-p", f"{name.replace('__', '.')}:={str(value).lower() if isinstance(value, bool) else value}"]
         paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
-        with self.log(module).open("wb") as log:
+        with self.log(node).open("wb") as log:
             process = subprocess.Popen(
                 command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
-        self._processes[module] = process
+        self._processes[node] = process
         return process
 
     def log(self, module: str) -> Path:

@@ -16,7 +16,14 @@ async def awaited(node: Node, future: ThreadFuture[T]) -> T:
 
     For the callbacks of services and actions: the executor of `node` does other things meanwhile.
     """
-    done = Future(executor=node.executor)
-    future.add_done_callback(lambda _: done.set_result(None))
+    executor = node.executor
+    done = Future(executor=executor)
+
+    def go_on(_: ThreadFuture[T]) -> None:
+        done.set_result(None)
+        if executor is not None:
+            executor.wake()
+
+    future.add_done_callback(go_on)
     await done
     return future.result()

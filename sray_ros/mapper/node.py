@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
+from concurrent.futures import Future
 from contextlib import ExitStack
 from types import ModuleType
 
@@ -24,11 +25,11 @@ from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.executors import Executor
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
-from rclpy.task import Future
 
 from sray.checkpoint import load_checkpoint
 from sray.crash import ends_in_one_line
 from sray.errors import ErrorCode, SrayError
+from sray_interfaces.action import RenderView
 from sray_ros.common.executor import LifecycleExecutor
 from sray_ros.common.lifecycle import OrderlyNode, one_at_a_time
 from sray_ros.common.model_choice import device_of, model_path
@@ -234,7 +235,7 @@ class SemanticMapper(OrderlyNode):
 
     # --- requests
 
-    def _on_render_view(self, goal: ServerGoalHandle, future: Future) -> None:
+    def _on_render_view(self, goal: ServerGoalHandle, future: Future[RenderView.Result]) -> None:
         requests = self._requests
         if requests is None or not self._shared.is_active:
             future.set_result(refusal(inactive()))
@@ -267,7 +268,7 @@ def main(args: list[str] | None = None) -> int:
         print(f"semantic_mapper cannot start: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
-    executor = LifecycleExecutor(num_threads=4)
+    executor = LifecycleExecutor()
     executor.add_node(node)
     try:
         while not stop.is_set():

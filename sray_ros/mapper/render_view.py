@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from rclpy.task import Future
 from std_msgs.msg import Header
 
 from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
 from sray_ros.common.actions import action_server, settle
+from sray_ros.common.awaiting import awaited
 from sray_ros.common.conversions import image_message
 from sray_ros.mapper.api import RENDER_VIEW
 from sray_ros.mapper.outputs import Publications, view_messages
@@ -37,7 +38,7 @@ OUTPUTS = {
 class RenderViewServer:
     """Answers in every lifecycle state; `ask` hands a goal on, and refuses it where the node cannot scene."""
 
-    def __init__(self, node: Node, ask: Callable[[ServerGoalHandle, Future], None]) -> None:
+    def __init__(self, node: Node, ask: Callable[[ServerGoalHandle, Future[RenderView.Result]], None]) -> None:
         self._node = node
         self._ask = ask
         self.answering = 0
@@ -56,9 +57,9 @@ class RenderViewServer:
 
     async def _answer(self, goal: ServerGoalHandle) -> RenderView.Result:
         started = time.monotonic()
-        future = Future(executor=self._node.executor)
+        future: Future[RenderView.Result] = Future()
         self._ask(goal, future)
-        result = await future
+        result = await awaited(self._node, future)
         result.seconds = time.monotonic() - started
         settle(goal, result.error_code)
         return result

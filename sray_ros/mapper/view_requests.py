@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import tf2_ros
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from rclpy.action.server import ServerGoalHandle
-from rclpy.task import Future
 from std_msgs.msg import Header
 
 from sray.errors import ErrorCode, SrayError
 from sray.mapping.mapper import Rendering
+from sray_interfaces.action import RenderView
 from sray_ros.common.conversions import nanoseconds
 from sray_ros.common.poses import Matrix, matrix_of_pose, transform_of_matrix
 from sray_ros.common.refusals import displaced, inactive
@@ -86,7 +87,7 @@ class ViewRequests:
 
         self._with_pose(self._viewpoints, viewpoint, deliver, refuse)
 
-    def on_goal(self, goal: ServerGoalHandle, future: Future) -> None:
+    def on_goal(self, goal: ServerGoalHandle, future: Future[RenderView.Result]) -> None:
         """Sets the future's result: the rendered view, or why there is none."""
         asked = goal.request
         scale = asked.scale or 1.0

@@ -1,9 +1,13 @@
-"""Subscriptions destroyed while an executor is about to wait for them, or to take what has come."""
+"""The mapper's executor: what is destroyed as it spins, what waits, what takes long, how often it does things."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future as ThreadFuture
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +22,11 @@ from rclpy.executors import TimeoutException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
+from rclpy.task import Task
 from rclpy.waitable import NumberOfEntities, Waitable
 from std_msgs.msg import Empty
 
+from sray_ros.common.awaiting import awaited
 from sray_ros.common.executor import LifecycleExecutor
 from sray_ros.mapper import node as semantic_mapper
 
@@ -66,15 +72,15 @@ def node() -> Iterator[Node]:
 
 @pytest.fixture
 def executor(node: Node) -> Iterator[LifecycleExecutor]:
-    executor = LifecycleExecutor(num_threads=2, context=node.context)
+    executor = LifecycleExecutor(context=node.context)
     executor.add_node(node)
     yield executor
     executor.shutdown(timeout_sec=1.0)
 
 
-def spin_until(executor: LifecycleExecutor, heard: list[Any]) -> None:
+def spin_until(executor: LifecycleExecutor, heard: list[Any] | threading.Event, least: int = 1) -> None:
     for _ in range(500):
-        if heard:
+        if heard.is_set() if isinstance(heard, threading.Event) else len(heard) >= least:
             return
         executor.spin_once(timeout_sec=0.01)
     raise AssertionError("nothing was heard")
@@ -127,6 +133,83 @@ def test_a_callback_that_uses_what_is_destroyed_is_still_told_of(node: Node, exe
     node.destroy_publisher(camera)
     node.create_timer(0.001, lambda: camera.publish(Empty()))
     with pytest.raises(InvalidHandle):
+        spin_until(executor, [])
+
+
+def test_a_message_is_handed_out_once_however_busy_the_machine_is(
+    node: Node, executor: LifecycleExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Empty] = []
+    calls: Counter[int] = Counter()
+    node.create_subscription(Empty, "often", heard.append, 100, callback_group=MutuallyExclusiveCallbackGroup())
+    camera = node.create_publisher(Empty, "often", 100)
+    run = Task.__call__
+
+    def counted(task: Task[Any]) -> None:
+        calls[id(task)] += 1
+        kept.append(task)  # no other one gets its id
+        run(task)
+
+    kept: list[Task[Any]] = []
+    monkeypatch.setattr(Task, "__call__", counted)
+    with busy_thread():
+        for _ in range(50):
+            camera.publish(Empty())
+        spin_until(executor, heard, 50)
+    assert set(calls.values()) == {1}
+
+
+@contextmanager
+def busy_thread() -> Iterator[None]:
+    """Wants Python's lock all the time."""
+    over = threading.Event()
+
+    def count() -> None:
+        while not over.is_set():
+            sum(range(1000))
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+def test_a_coroutine_that_waits_costs_nothing_and_goes_on_at_once(node: Node, executor: LifecycleExecutor) -> None:
+    answers: ThreadFuture[float] = ThreadFuture()
+    late: list[float] = []
+
+    async def wait_for_answer() -> None:
+        answered = await awaited(node, answers)
+        late.append(time.monotonic() - answered)
+
+    executor.create_task(wait_for_answer)
+    threading.Timer(1.0, lambda: answers.set_result(time.monotonic())).start()
+    turns = 0
+    while not late and turns < 20:  # more: it spins where it could wait
+        executor.spin_once(timeout_sec=10.0)
+        turns += 1
+    assert late[0] < 5
+
+
+def test_what_takes_long_in_the_default_group_holds_up_no_other_callback(
+    node: Node, executor: LifecycleExecutor
+) -> None:
+    begun, may_end, heard = threading.Event(), threading.Event(), []
+
+    def transition() -> None:
+        begun.set()
+        may_end.wait(10)
+        raise ValueError("of the transition")
+
+    node.create_timer(0.01, transition)
+    node.create_subscription(Empty, "other", heard.append, 1, callback_group=MutuallyExclusiveCallbackGroup())
+    camera = node.create_publisher(Empty, "other", 1)
+    spin_until(executor, begun)
+    camera.publish(Empty())
+    spin_until(executor, heard)
+    may_end.set()
+    with pytest.raises(ValueError, match="of the transition"):
         spin_until(executor, [])
 
 

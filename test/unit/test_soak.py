@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from pathlib import Path
 from types import ModuleType
 
@@ -70,3 +71,9 @@ def test_a_mapper_that_stands_still_is_noticed(monkeypatch: pytest.MonkeyPatch) 
     renders = [5, 9, 9, 9, 9, 12, 12]
     run = [{"seconds": 10.0 * (index + 1), "renders": count} for index, count in enumerate(renders)]
     assert soak.longest_pause(run) == 30
+
+
+def test_the_nodes_that_benchmarks_start_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    for module in importlib.import_module("ros_rig").MODULES.values():
+        assert importlib.util.find_spec(module) is not None, module
