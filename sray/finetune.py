@@ -138,7 +138,9 @@ class FineTuner(Generic[M]):
     @property
     def _pictures_teach(self) -> bool:
         """Whether labels of single pictures have an encoder to teach."""
-        return self.config.mode == "full" and self.config.loss.semantic > 0 and self.model.feature_channels > 0
+        config = self.config
+        wanted = config.teach_pictures and config.mode == "full" and config.loss.semantic > 0
+        return wanted and self.model.feature_channels > 0
 
     @property
     def seconds(self) -> float:

@@ -21,7 +21,11 @@ class FineTuneConfig:
     steps: int = 200
     picture_steps: int = 60
     """Of these the first so many are on the labels of single pictures: the encoder and the classifier alone, in a
-    sixth of the time of a step on rays. None in mode `heads`, nor where no labels teach, nor without an encoder."""
+    sixth of the time of a step on rays. None in mode `heads`, without `teach_pictures`, where no labels teach, nor
+    without an encoder."""
+    teach_pictures: bool = True
+    """Whether single pictures teach too: in the first `picture_steps`, and the sources of every step on rays. False:
+    rays alone teach, as in the paper."""
     pictures: int = 4
     """Pictures of such a step."""
     pixels: int = 1024

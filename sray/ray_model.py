@@ -21,7 +21,7 @@ from sray.context import EncodedViews
 from sray.encoder import FEATURE_CHANNELS
 from sray.frames import SourceViews
 from sray.rays import RayBundle, SampleCounts
-from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, importance_samples, uniform_samples
+from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, importance_samples, joined_samples, uniform_samples
 from sray.stereo import StereoNetwork
 from sray.volume import composite
 
@@ -259,13 +259,14 @@ class RayModel(nn.Module):
         coordinates = uniform_samples(len(rays), samples.coarse, device=rays.pixels.device, generator=generator)
         coarse = self.coarse(*self._observe_along(views, rays, coordinates), semantics=coarse_semantics)
         coordinates = importance_samples(coarse.weights, samples.fine, generator=generator)
+        coordinates = joined_samples(coordinates, samples.whole_ray, generator=generator)
         return coarse, self.fine(*self._observe_along(views, rays, coordinates))
 
     def infer(self, views: EncodedViews, rays: RayBundle, samples: SampleCounts) -> RayOutput:
         """The fine result alone, each ray by itself: the coarse pass looks for surfaces only."""
         coordinates = uniform_samples(len(rays), samples.coarse, device=rays.pixels.device)
         weights = self.look(views, rays, coordinates)
-        return self.shade(views, rays, importance_samples(weights, samples.fine))
+        return self.shade(views, rays, joined_samples(importance_samples(weights, samples.fine), samples.whole_ray))
 
     def look(
         self, views: EncodedViews, rays: RayBundle, coordinates: Float[Tensor, "rays samples"]

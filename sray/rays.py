@@ -48,13 +48,17 @@ class RayBundle:
 
 @dataclass(frozen=True)
 class SampleCounts:
-    """How many samples a ray gets in each pass. Raises ValueError for fewer than 2."""
+    """How many samples a ray gets in each pass. Raises ValueError for fewer than 2 coarse or fine ones."""
 
     coarse: int = 64
     """Evenly spread, to look for surfaces."""
     fine: int = 64
     """Around the surfaces found."""
+    whole_ray: int = 0
+    """More of the fine pass, evenly from near to far: what attention along a ray sees of it beside the surface."""
 
     def __post_init__(self) -> None:
+        if self.whole_ray < 0:
+            raise ValueError(f"{self.whole_ray} samples of the whole ray; expected at least 0")
         if self.coarse < 2 or self.fine < 2:
             raise ValueError(f"{self.coarse} coarse and {self.fine} fine samples; expected at least 2 of each")

@@ -12,6 +12,9 @@ Engine = Literal["auto", "plain", "torch_compile"]
 Precision = Literal["float32", "bfloat16"]
 
 
+_LEAST = {"coarse_samples": 2, "fine_samples": 2, "wide_samples": 2, "coarse_stride": 1, "whole_ray_samples": 0}
+
+
 @dataclass(frozen=True)
 class RenderConfig:
     """How much work a render does, and which pixels it calls void."""
@@ -22,6 +25,8 @@ class RenderConfig:
     """Samples a ray around what was found."""
     wide_samples: int = 64
     """The same where the surface may be in several places: at edges, and where the views disagree."""
+    whole_ray_samples: int = 0
+    """Samples more of every shaded ray, evenly over the bounds, for a model that was trained with them."""
     coarse_stride: int = 1
     """Pixels between the rays that look for the surface; those between take the mix of their neighbours' findings."""
     label_stride: int = 1
@@ -44,7 +49,7 @@ class RenderConfig:
     """Of plain PyTorch's matrix products; `bfloat16` is worth it on a GPU. The kernel works in float32."""
 
     def __post_init__(self) -> None:
-        for name, least in (("coarse_samples", 2), ("fine_samples", 2), ("wide_samples", 2), ("coarse_stride", 1)):
+        for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least {least}")
         for name, known in (("engine", Engine), ("precision", Precision)):

@@ -87,6 +87,17 @@ def uniform_samples(
     return (torch.arange(samples, device=device) + offsets) / samples
 
 
+def joined_samples(
+    coordinates: Float[Tensor, "rays samples"], whole_ray: int, *, generator: torch.Generator | None = None
+) -> Float[Tensor, "rays more_samples"]:
+    """The coordinates and so many evenly spread ones, ascending. A few samples around a surface lie within two pixels
+    of a source view: attention among them alone sees nothing of the ray. Generator as in `uniform_samples`."""
+    if not whole_ray:
+        return coordinates
+    even = uniform_samples(len(coordinates), whole_ray, device=coordinates.device, generator=generator)
+    return torch.cat([coordinates, even], dim=-1).sort(dim=-1).values
+
+
 def importance_samples(
     weights: Float[Tensor, "rays bins"], samples: int, *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "rays samples"]:

@@ -12,7 +12,7 @@ from sray.guidance import PixelGrid, Window, distribution_around, nearest_depth,
 from sray.ray_engine import RayEngine
 from sray.rays import RayBundle
 from sray.render_config import RenderConfig
-from sray.sampling import DepthRange, importance_samples, uniform_samples
+from sray.sampling import DepthRange, importance_samples, joined_samples, uniform_samples
 from sray.shaded import Shaded
 from sray.upsampling import upsample_along_colors
 
@@ -68,7 +68,8 @@ class TileRenderer:
         shaded: Shaded | None = None
         for samples, group in ((config.fine_samples, seen & ~wide), (config.wide_samples, seen & wide)):
             index = torch.nonzero(group).squeeze(-1)
-            found = self._engine.shade(rays[index], importance_samples(guide[index], samples))
+            coordinates = joined_samples(importance_samples(guide[index], samples), config.whole_ray_samples)
+            found = self._engine.shade(rays[index], coordinates)
             # A sensor saw the surface: the light ends there, however short the stretch that was sampled.
             part = Shaded.of(found.opaque(measured[index]))
             shaded = shaded or part.blank(len(rays))

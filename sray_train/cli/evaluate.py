@@ -13,7 +13,6 @@ from torch import Tensor
 from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES, LabelSpace
-from sray.render_config import RenderConfig
 from sray.segmentation.between_spaces import projection, same_classes
 from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
 from sray_train.data.chosen_scenes import chosen_scenes
@@ -63,6 +62,8 @@ class Evaluate:
     """Pictures rendered a scene, at most. None, here and below: what the config says, and 40 without one."""
     views: int | None = None
     """Source views a picture."""
+    apart: tuple[float, float] | None = None
+    """Metres and degrees that source views should be away from the picture, such as 0.5 20; without: the nearest."""
     quality: Quality | None = None
     """Rays and samples spent on a picture: RenderConfig.preset."""
     depth: bool = False
@@ -162,8 +163,8 @@ class Evaluate:
         data, plan = self.settings(space)
         lpips, no_lpips = find_lpips(download=self.lpips)
         scenes = chosen_scenes(data, space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds)
-        queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views)]
-        field = SemanticField(checkpoint.model, RenderConfig.preset(plan.quality), table)
+        queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views, plan.apart)]
+        field = SemanticField(checkpoint.model, plan.render_config, table)
         renderer: SemanticField | VoxelFusion = field
         if self.fuse_voxels is not None:
             network = NetworkLabels(checkpoint.model, table)
@@ -204,7 +205,7 @@ class Evaluate:
         data = replace(data, **{name: value for name, value in given.items() if value is not None})
         if self.label_ids != "auto":
             data = replace(data, label_ids=self.label_ids)
-        given = {name: getattr(self, name) for name in ("targets", "views", "quality")}
+        given = {name: getattr(self, name) for name in ("targets", "views", "apart", "quality")}
         plan = replace(plan, **{name: value for name, value in given.items() if value is not None})
         return data, replace(plan, depth=plan.depth or self.depth)
 

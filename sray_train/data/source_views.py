@@ -4,7 +4,26 @@ from __future__ import annotations
 
 import torch
 
+from sray.view_selection import pose_scores
 from sray_train.data.scene import Scene
+
+LEAST_OVERLAP = 0.1
+"""Of the target's frustum that a source view sees, even one that is wanted far away."""
+
+
+def views_apart(scene: Scene, target: int, count: int, metres: float, degrees: float) -> list[int]:
+    """The frames whose distance and angle from frame `target` come closest to so many metres and degrees, best first.
+
+    Nearest views are almost the target's own picture: little is hidden from them, and they err alike.
+    Twice the distance counts as much as half of it; fewer frames if fewer see LEAST_OVERLAP of the target's frustum.
+    """
+    scores = pose_scores(scene.cameras[target], scene.cameras)
+    away = torch.log2(scores.distance.clamp_min(1e-3) / metres).abs()
+    cost = away + (torch.rad2deg(scores.angle) - degrees).abs() / degrees + 2 * (1 - scores.overlap)
+    cost[scores.overlap < LEAST_OVERLAP] = torch.inf
+    cost[target] = torch.inf
+    order = torch.argsort(cost, stable=True)[:count]
+    return [int(index) for index in order if torch.isfinite(cost[index])]
 
 
 def draw_views(scene: Scene, views: tuple[int, int], generator: torch.Generator) -> tuple[int, list[int]]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +28,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.learning.losses import LossWeights
 from sray.model import SemanticRay
 from sray.ray_model import RayModel
+from sray.render_config import RenderConfig
 from sray_train.configuration import CHECKED, merged, read_yaml
 from sray_train.data.config import DataConfig, Side
 from sray_train.learn.systems import SYSTEMS
@@ -95,6 +96,9 @@ class RayStage:
     """Fewest and most source views of a step."""
     coarse_samples: Samples = 32
     fine_samples: Samples = 16
+    whole_ray_samples: NonNegativeInt = 0
+    """More fine samples, evenly over the whole ray, so that attention along it sees all of it and not the surface
+    alone. Render as you train: `evaluation.whole_ray_samples`."""
     coarse_semantics: bool = True
     """Whether the coarse pass learns labels too (eq. 15). No render shows them: without, a step takes half the time."""
     learning_rate: PositiveFloat = 1e-3
@@ -115,10 +119,18 @@ class EvaluationConfig:
     """Pictures rendered a scene at most, evenly spread over its frames; two a scene say nothing of one scene."""
     views: PositiveInt = 8
     """Source views a picture, the nearest; the target itself is never among them."""
+    apart: Annotated[tuple[PositiveFloat, PositiveFloat] | None, Field(strict=False)] = None
+    """Metres and degrees that source views should be away from the target; None: the nearest views are taken."""
     quality: Quality = "balanced"
     """Rays and samples spent on a picture: RenderConfig.preset."""
+    whole_ray_samples: NonNegativeInt = 0
+    """Samples more of each ray, evenly over all of it: as many as the stages on rays have."""
     depth: bool = False
     """RGB-D: the sources' depth guides the samples. Without: RGB."""
+
+    @property
+    def render_config(self) -> RenderConfig:
+        return replace(RenderConfig.preset(self.quality), whole_ray_samples=self.whole_ray_samples)
 
 
 @dataclass(frozen=True, config=CHECKED)

@@ -19,6 +19,7 @@ from sray.field import RenderedView
 from sray.frames import Frame, SourceViews
 from sray.label_space import LabelSpace
 from sray_train.data.scene import Scene
+from sray_train.data.source_views import views_apart
 from sray_train.data.view_split import ViewSplit
 from sray_train.score.image_quality import Lpips
 from sray_train.score.scores import Evaluation, Scoreboard
@@ -57,9 +58,10 @@ class Rendering:
     """Of encoding the sources and rendering."""
 
 
-def spread_queries(scene: Scene, targets: int, views: int) -> list[Query]:
+def spread_queries(scene: Scene, targets: int, views: int, apart: tuple[float, float] | None = None) -> list[Query]:
     """At most `targets` frames, evenly over the scene, each from the `views` others that see most of what it sees.
 
+    `apart`: metres and degrees; those that are about so far from it instead, and no target that has none of them.
     Raises SrayError(TOO_FEW_VIEWS) if the scene has fewer than two frames.
     """
     count = len(scene.frames)
@@ -68,7 +70,11 @@ def spread_queries(scene: Scene, targets: int, views: int) -> list[Query]:
             ErrorCode.TOO_FEW_VIEWS,
             f"{scene.name} has {count} usable frame; expected at least 2, one to render and one to render it from",
         )
-    return [Query(scene, target, tuple(scene.nearest(target, views))) for target in scene.spread(targets)]
+    chosen = scene.spread(targets)
+    if apart is None:
+        return [Query(scene, target, tuple(scene.nearest(target, views))) for target in chosen]
+    found = ((target, tuple(views_apart(scene, target, views, *apart))) for target in chosen)
+    return [Query(scene, target, sources) for target, sources in found if sources]
 
 
 def split_queries(scene: Scene, split: ViewSplit) -> list[Query]:

@@ -56,6 +56,20 @@ def field() -> SemanticField:
 # Which pictures, from which
 
 
+def test_sources_can_be_wanted_away_from_the_picture() -> None:
+    """Frames are 15 cm apart and all look the same way: the angle is the same for all."""
+    scene = make_scene(7)
+    queries = spread_queries(scene, 7, 2, apart=(0.45, 20.0))
+    away = {query.target: sorted(abs(source - query.target) for source in query.sources) for query in queries}
+    assert away[3] == [3, 3] and away[0] == [2, 3], "of 2 and 4 frames away the one that sees more"
+    assert all(query.target not in query.sources for query in queries)
+    assert spread_queries(scene, 7, 2)[3].sources != queries[3].sources
+    turned = PlaneScene(width=32, height=24)
+    frames = [turned.frame((0.0, 0.0, 0.0)), turned.frame((0.1, 0.0, 0.0), yaw_degrees=180.0)]
+    back = Scene("back", tuple(frames), Camera.stack([frame.camera for frame in frames]))
+    assert spread_queries(back, 2, 2, apart=(0.1, 20.0)) == [], "a view that sees nothing of it is no source"
+
+
 def test_targets_are_spread_and_no_more_than_there_are_frames() -> None:
     scene = make_scene(10)
     assert [query.target for query in spread_queries(scene, 2, 3)] == [2, 7]

@@ -162,6 +162,16 @@ def test_a_config_names_what_is_wrong(wrong, named) -> None:
         FineTuneConfig(**wrong)
 
 
+def test_rays_alone_teach_the_encoder_too_and_no_picture_does(model) -> None:
+    config = FineTuneConfig(steps=2, teach_pictures=False, rays=16, views=2, coarse_samples=4, fine_samples=2)
+    tuner = FineTuner(model, PLANE.ring(3), config=config, bounds=(1.0, 4.0))
+    steps = list(tuner.run())
+    assert [step.kind for step in steps] == ["start", "rays", "rays"]
+    assert all("pictures" not in step.losses and "semantic" in step.losses for step in steps[1:])
+    before, after = (each.encoder.state_dict() for each in (model, tuner.model))
+    assert any(not torch.equal(before[name], tensor) for name, tensor in after.items())
+
+
 def test_learning_rates_rise_and_fall_in_each_part(model) -> None:
     config = FineTuneConfig(steps=22, picture_steps=10, rays=2, pixels=2, pictures=1, warm_up=5, coarse_samples=2)
     tuner = FineTuner(model, PLANE.ring(2), config=config, bounds=(1.0, 4.0))

@@ -120,6 +120,21 @@ def test_every_config_runs_and_learns(
     assert touched > 0.7 * len(list(model.parameters()))
 
 
+def test_the_fine_pass_sees_the_whole_ray_if_it_is_told_to(scene: tuple[SourceViews, Camera, torch.Tensor]) -> None:
+    views, target, pixels = scene
+    model = model_of(SemanticRayConfig(5)).eval()
+    rays, counts = model.rays(target, pixels, BOUNDS), SampleCounts(12, 6, whole_ray=10)
+    with torch.no_grad():
+        encoded = model.encode(views)
+        _, trained = model(encoded, rays, counts)
+        rendered = model.infer(encoded, rays, counts)
+    assert trained.weights.shape == (len(pixels), 16)
+    assert float(trained.coordinates[:, 0].max()) < 0.06 and float(trained.coordinates[:, -1].min()) > 0.94
+    torch.testing.assert_close(rendered.logits, trained.logits)
+    with pytest.raises(ValueError, match="-1 samples of the whole ray"):
+        SampleCounts(12, 6, -1)
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("classes", 0), ("tau", 0.0), ("tau", 1.5), ("spacing", "even"), ("attention", "radiall")]
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference.importance_sampling import centres, invert
 
-from sray.sampling import DepthRange, importance_samples, scene_bounds, uniform_samples
+from sray.sampling import DepthRange, importance_samples, joined_samples, scene_bounds, uniform_samples
 
 CPU = torch.device("cpu")
 FLOOR = 1e-3
@@ -127,6 +127,15 @@ def test_samples_go_where_the_weight_is() -> None:
     found = importance_samples(weights, 64)
     inside = ((found >= 20 / 32) & (found <= 21 / 32)).sum()
     assert inside >= 63
+
+
+def test_samples_of_the_whole_ray_join_those_around_the_surface_in_order() -> None:
+    around = torch.tensor([[0.31, 0.32], [0.9, 0.95]])
+    joined = joined_samples(around, 4)
+    torch.testing.assert_close(
+        joined, torch.tensor([[0.125, 0.31, 0.32, 0.375, 0.625, 0.875], [0.125, 0.375, 0.625, 0.875, 0.9, 0.95]])
+    )
+    assert joined_samples(around, 0) is around
 
 
 def test_a_ray_without_weights_is_sampled_evenly() -> None:

@@ -57,6 +57,7 @@ def plan(root: Path) -> dict[str, Any]:
             "semantic_ray": {"fine_tune": True},
             "ibrnet": {"train": {"system": "ibrnet"}, "seeds": [0]},
             "fused": {"fuse": "semantic_ray", "seeds": [0]},
+            "by_rays": {"rays_only": "semantic_ray", "seeds": [0]},
             "nerf": {"train": {"system": "nerf", "model": {"layers": 2, "width": 8}}, "seeds": [0], "scratch": rays},
         },
     }  # fmt: skip
@@ -89,6 +90,7 @@ def test_every_job_leaves_its_records(ran: list[Record]) -> None:
         ("ibrnet", "ibrnet", "generalization", "folder wall", 0, 3),
         ("fused", "voxel_fusion", "generalization", "folder wall", 0, 3),
         *(("semantic_ray", "semantic_ray", "finetuned", "folder wall", n, step) for n in (0, 1) for step in (0, 1, 2)),
+        *(("by_rays", "semantic_ray", "finetuned", "folder wall", 0, step) for step in (0, 1, 2)),
         *(("nerf", "nerf", "scratch", "folder wall", 0, step) for step in (0, 1, 2, 3)),
     }
     assert all(r.pictures == (2 if r.setting == "generalization" else 4) and r.size == (48, 36) for r in ran)
@@ -97,6 +99,12 @@ def test_every_job_leaves_its_records(ran: list[Record]) -> None:
         assert record.metrics["psnr"] is not None and record.metrics["ssim"] is not None
         assert record.teacher == ("colour alone" if record.system == "nerf" else "ground truth")
     options = {r.variant: r.options for r in ran}
+    assert options["by_rays"] == {"rays_only": "semantic_ray"}
+    whole, rays = (
+        next(r.metrics for r in ran if (r.variant, r.setting, r.seed, r.steps) == (name, "finetuned", 0, step))
+        for name, step in (("semantic_ray", 0), ("by_rays", 0))
+    )
+    assert whole == rays, "both begin with the same training"
     assert options["ibrnet"] == {"system": "ibrnet"} and options["fused"] == {"fuse": "semantic_ray", "depth": False}
 
 
@@ -206,9 +214,10 @@ def test_jobs_come_seed_by_seed_with_the_scenes_after_the_first_and_again_at_the
         ("semantic_ray", 0), ("ibrnet", 0), ("fused", 0), ("semantic_ray", 1),
     ]  # fmt: skip
     assert [(job.variant.name, job.setting, job.seed) for job in planned if isinstance(job, SceneJob)] == [
-        ("semantic_ray", "finetuned", 0), ("nerf", "scratch", 0), ("semantic_ray", "finetuned", 1),
+        ("semantic_ray", "finetuned", 0), ("by_rays", "finetuned", 0), ("nerf", "scratch", 0),
+        ("semantic_ray", "finetuned", 1),
     ]  # fmt: skip
-    assert [job.seed for job in planned] == [0, 0, 0, 0, 0, 1, 1]
+    assert [job.seed for job in planned] == [0, 0, 0, 0, 0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -233,6 +242,7 @@ def test_the_study_of_the_rooms_has_every_system() -> None:
     [
         ({"variants": None}, "variants is missing"),
         ({"variants": {"a": {"fuse": "nobody"}}}, "variants.a.fuse is 'nobody'; expected a variant that is trained"),
+        ({"variants": {"a": {"rays_only": "a"}}}, "variants.a.rays_only is 'a'; expected a variant that is trained"),
         ({"variants": {"a": {"train": {"frozen": {"steps": "many"}}}}}, "variants.a.train.frozen.steps: found 'many'"),
         (
             {"variants": {"a": {"seed": [1]}}},
@@ -254,6 +264,18 @@ def test_a_wrong_plan_is_refused_by_its_field(
         load_study(path)
     assert refused.value.code is ErrorCode.BAD_FILE
     assert complaint in str(refused.value) and str(path) in str(refused.value)
+
+
+@pytest.mark.slow
+def test_a_study_can_start_from_the_encoder_of_a_checkpoint(study: Path, ran: list[Record], tmp_path: Path) -> None:
+    shared = study.parent / "runs" / "encoder.safetensors"
+    raw = yaml.safe_load(study.read_text()) | {"encoder": str(shared)}
+    raw["variants"] = {"semantic_ray": {"seeds": [0]}}
+    (tmp_path / "given.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    run(tmp_path / "given.yaml")
+    assert not (tmp_path / "runs" / "encoder.safetensors").exists()
+    again = next(r for r in ran if (r.variant, r.setting, r.seed) == ("semantic_ray", "generalization", 0))
+    assert read_records(tmp_path / "given.json")[0].metrics == again.metrics
 
 
 def test_a_study_like_another_has_what_it_does_not_change(wall: Path, tmp_path: Path) -> None:

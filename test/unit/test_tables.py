@@ -211,12 +211,13 @@ def test_below_a_table_stands_what_it_was_measured_on() -> None:
         record(data="rooms 09000", **tuned),
         record(data="rooms 09001", **tuned),
     )
-    assert grid.notes[1] == (
+    measured = [note for note in grid.notes if note.startswith("On rooms")]
+    assert measured[0] == (
         "On rooms 9000:9010; generalization, 160x120, quality balanced, RGB; 20 pictures a record; 8 source views; "
         "600 steps; seeds 0, 2; commits aaaaaaa, bbbbbbb; `config/studies/rooms.yaml`; on AMD EPYC. "
         "Rows: 1, full S-Ray, Gen."
     )
-    assert grid.notes[2].startswith("On rooms 09000, 09001; finetuned, 160x120, quality balanced, RGB; 4 pictures")
+    assert measured[1].startswith("On rooms 09000, 09001; finetuned, 160x120, quality balanced, RGB; 4 pictures")
 
 
 def test_a_row_may_stand_for_every_number_of_steps() -> None:

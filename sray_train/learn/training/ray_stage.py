@@ -73,7 +73,7 @@ class RayTraining:
         self.model = model
         self._weights = weights
         self._scenes = scenes
-        self._samples = SampleCounts(config.coarse_samples, config.fine_samples)
+        self._samples = SampleCounts(config.coarse_samples, config.fine_samples, config.whole_ray_samples)
         self._features = FeatureCache(model, torch.float16)
 
     @property

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sray_train.paper.study.plan import Study
 from sray_train.paper.study.record import Setting
 
 
-def shared_encoder(folder: Path) -> Path:
-    """The pre-trained encoder that all variants start from."""
+def trained_encoder(folder: Path) -> Path:
+    """The encoder that the study itself has trained."""
     return folder / "encoder.safetensors"
+
+
+def shared_encoder(study: Study, folder: Path) -> Path | None:
+    """The pre-trained encoder that all variants start from; None: each begins with its own."""
+    return study.encoder_file or (trained_encoder(folder) if study.encoder.encoder.steps else None)
 
 
 def run_folder(folder: Path, variant: str, seed: int) -> Path:

@@ -67,7 +67,12 @@ class Job(ABC):
     @property
     def is_ready(self) -> bool:
         """Whether what it needs is there."""
-        return not self.needs or trained_checkpoint(self.place).exists()
+        return not self.needs or self.needed_checkpoint.exists()
+
+    @property
+    def needed_checkpoint(self) -> Path:
+        """The trained checkpoint of the variant that it needs."""
+        return trained_checkpoint(run_folder(self.folder, self.needs, self.seed))
 
     @abstractmethod
     def is_done(self, records: Sequence[Record]) -> bool:
@@ -97,4 +102,4 @@ class Job(ABC):
 
     @property
     def render_config(self) -> RenderConfig:
-        return RenderConfig.preset(self.variant.config.evaluation.quality)
+        return self.variant.config.evaluation.render_config

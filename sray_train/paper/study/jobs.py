@@ -52,7 +52,7 @@ def left(planned: Sequence[Job], done: Sequence[Record], failed: Container[str] 
 def _scene_jobs(study: Study, folder: Path, scene: str, round_number: int, device: torch.device) -> Iterator[Job]:
     for variant in study.variants.values():
         for seed in variant.seeds[round_number : round_number + 1]:
-            if variant.fine_tune:
+            if variant.fine_tune or variant.rays_only:
                 yield SceneJob(study, folder, variant, seed, device, scene, "finetuned")
             if variant.scratch:
                 yield SceneJob(study, folder, variant, seed, device, scene, "scratch")

@@ -33,6 +33,9 @@ class VariantSection:
     seeds: tuple[int, ...] = ()
     fine_tune: bool = False
     """Whether it is fine-tuned on the scenes too, from every seed's training."""
+    rays_only: str = ""
+    """A variant that is fine-tuned once more from its training, by rays alone as in the paper: no single picture
+    teaches. Nothing else is trained."""
     fuse: str = ""
     """A variant whose 2D labels are fused into voxels instead of rendering: nothing is trained."""
     depth: bool = False
@@ -49,6 +52,7 @@ class Variant:
     """Dotted fields in which the config differs from what all variants have in common."""
     seeds: tuple[int, ...]
     fine_tune: bool
+    rays_only: str
     scratch: RayStage | None
     """How it is learned from a single scene, from new weights; None: it is not."""
     fuse: str
@@ -57,7 +61,7 @@ class Variant:
     @property
     def is_trained(self) -> bool:
         """Whether it is trained on many scenes, for scenes it never saw."""
-        return not self.fuse and self.config.system_class.generalizes
+        return not (self.fuse or self.rays_only) and self.config.system_class.generalizes
 
     def run(self, seed: int, encoder: Path | None) -> TrainConfig:
         """The config of one training. `encoder`: the checkpoint whose encoder it starts from."""
@@ -71,6 +75,8 @@ class Study:
     path: Path
     encoder: TrainConfig
     """Of the pre-trained encoder that all variants share. Of 0 steps: there is none, each begins with its own."""
+    encoder_file: Path | None
+    """A checkpoint that has that encoder already, where the YAML's `encoder` names one: nothing is trained for it."""
     scene: ScenePlan
     variants: dict[str, Variant]
 
@@ -95,6 +101,9 @@ def load_study(path: Path, root: str = "") -> Study:
 
 
 def _study(path: Path, raw: dict[str, Any], root: str) -> Study:
+    encoder_file = Path(file) if isinstance(file := raw.get("encoder"), str) else None
+    if encoder_file:
+        raw["encoder"] = {"encoder": {"steps": 0}}
     missing = [name for name in ("encoder", "train", "variants") if not isinstance(raw.get(name), dict)]
     if missing:
         raise ValueError(f"{missing[0]} is missing; expected the sections encoder, train and variants")
@@ -106,9 +115,13 @@ def _study(path: Path, raw: dict[str, Any], root: str) -> Study:
     config_of(train, "train")  # raises ValueError for what is wrong there, not in a variant
     variants = {name: _variant(name, section or {}, train, common) for name, section in parts["variants"].items()}
     for variant in variants.values():
-        if variant.fuse and not (variant.fuse in variants and variants[variant.fuse].is_trained):
-            raise ValueError(f"variants.{variant.name}.fuse is {variant.fuse!r}; expected a variant that is trained")
-    return Study(path, encoder, common.scene, variants)
+        for name, of in (("fuse", variant.fuse), ("rays_only", variant.rays_only)):
+            if of and not (of in variants and variants[of].is_trained):
+                raise ValueError(f"variants.{variant.name}.{name} is {of!r}; expected a variant that is trained")
+        if of := variant.rays_only:
+            options = variants[of].options | {"rays_only": of}
+            variants[variant.name] = replace(variant, config=variants[of].config, options=options)
+    return Study(path, encoder, encoder_file, common.scene, variants)
 
 
 def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: _File) -> Variant:
@@ -125,7 +138,7 @@ def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: 
     stage = None if scratch is None else merged(config.frozen, scratch, f"{where}.scratch")
     fused = {"fuse": plan.fuse, "depth": plan.depth} if plan.fuse else {}
     return Variant(
-        name, config, _flat(own) | fused, plan.seeds or common.seeds, plan.fine_tune, stage, plan.fuse,
+        name, config, _flat(own) | fused, plan.seeds or common.seeds, plan.fine_tune, plan.rays_only, stage, plan.fuse,
         plan.depth or config.evaluation.depth,
     )  # fmt: skip
 

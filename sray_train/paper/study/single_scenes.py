@@ -16,7 +16,7 @@ from sray_train.data.view_split import split_views
 from sray_train.learn.finetune.from_scratch import new_checkpoint, scratch_config
 from sray_train.learn.finetune.scene_tuning import TuningPlan, tune_scene, tuned_lineage
 from sray_train.learn.systems import load_checkpoint
-from sray_train.paper.study.folder import scene_checkpoint, trained_checkpoint
+from sray_train.paper.study.folder import scene_checkpoint
 from sray_train.paper.study.job import Job, Stopped
 from sray_train.paper.study.record import Record, Setting, metrics_of
 from sray_train.records import with_nulls
@@ -31,7 +31,7 @@ class SceneJob(Job):
 
     @property
     def needs(self) -> str:
-        return self.variant.name if self.setting == "finetuned" else ""
+        return (self.variant.rays_only or self.variant.name) if self.setting == "finetuned" else ""
 
     @property
     def name(self) -> str:
@@ -44,7 +44,8 @@ class SceneJob(Job):
     @property
     def config(self) -> FineTuneConfig:
         if self.setting == "finetuned":
-            return FineTuneConfig(steps=self.study.scene.steps, seed=self.seed)
+            by_pictures = not self.variant.rays_only
+            return FineTuneConfig(steps=self.study.scene.steps, seed=self.seed, teach_pictures=by_pictures)
         assert self.variant.scratch is not None
         return scratch_config(replace(self.variant.config, frozen=self.variant.scratch), seed=self.seed)
 
@@ -60,7 +61,7 @@ class SceneJob(Job):
         split = split_views(scene)
         start: Checkpoint[RayModel]
         if self.setting == "finetuned":
-            start = load_checkpoint(trained_checkpoint(self.place))
+            start = load_checkpoint(self.needed_checkpoint)
         else:
             start = new_checkpoint(config, scene, split, self.seed)
         start.model.to(self.device)

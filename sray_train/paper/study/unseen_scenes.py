@@ -21,7 +21,7 @@ from sray_train.learn.training.run import make_trainer
 from sray_train.learn.training.trainer import make_fabric
 from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.paper.baselines.voxel_fusion import VoxelFusion
-from sray_train.paper.study.folder import run_folder, shared_encoder, trained_checkpoint
+from sray_train.paper.study.folder import shared_encoder, trained_checkpoint, trained_encoder
 from sray_train.paper.study.job import Job, Stopped
 from sray_train.paper.study.plan import Study
 from sray_train.paper.study.record import Record, metrics_of
@@ -59,8 +59,7 @@ class Generalization(Job):
         return self.variant.config.frozen.steps + self.variant.config.joint.steps
 
     def run(self, seconds: float) -> Iterator[Record]:
-        encoder = shared_encoder(self.folder) if self.study.encoder.encoder.steps else None
-        config = self.variant.run(self.seed, encoder)
+        config = self.variant.run(self.seed, shared_encoder(self.study, self.folder))
         trainer = make_trainer(config, self.place, max_seconds=seconds, fabric=fabric_on(self.device, config))
         if not trainer.run():
             raise Stopped
@@ -72,7 +71,7 @@ class Generalization(Job):
         """The record of a renderer on the test scenes."""
         data, plan = self.variant.config.data, self.variant.config.evaluation
         scenes = load_scenes(data, data.test)
-        queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views)]
+        queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views, plan.apart)]
         lpips, _ = find_lpips()
         space = LABEL_SPACES[data.label_space]
         result = evaluate(renderer, queries, space, depth=self.variant.depth, lpips=lpips).record()
@@ -104,28 +103,25 @@ class Fusion(Generalization):
         return ""
 
     def run(self, seconds: float) -> Iterator[Record]:
-        checkpoint = load_checkpoint(trained_checkpoint(self.place))
+        checkpoint = load_checkpoint(self.needed_checkpoint)
         field = SemanticField(checkpoint.model.to(self.device), self.render_config)
         trained = float(checkpoint.lineage["seconds"])
         # What was learned of pictures alone, where there is such a checkpoint: rays have changed the classifier since.
-        labels = load_checkpoint(shared_encoder(self.folder)).model if self.study.encoder.encoder.steps else field.model
+        encoder = shared_encoder(self.study, self.folder)
+        labels = load_checkpoint(encoder).model if encoder else field.model
         fusion = VoxelFusion(NetworkLabels(labels.to(self.device)), field)
         yield self.scored(fusion, trained, system=VoxelFusion.system)
-
-    @property
-    def place(self) -> Path:
-        return run_folder(self.folder, self.variant.fuse, self.seed)
 
 
 def train_encoder(study: Study, folder: Path, device: torch.device, seconds: float) -> None:
     """The pre-trained encoder that all variants share, if it is not there yet. Raises Stopped."""
-    if not study.encoder.encoder.steps or shared_encoder(folder).exists():
+    if not study.encoder.encoder.steps or trained_encoder(folder).exists():
         return
     fabric = fabric_on(device, study.encoder)
     trainer = make_trainer(study.encoder, folder / "encoder", max_seconds=seconds, fabric=fabric)
     if not trainer.run():
         raise Stopped
-    write_atomically(shared_encoder(folder), (folder / "encoder" / "best_encoder.safetensors").read_bytes())
+    write_atomically(trained_encoder(folder), (folder / "encoder" / "best_encoder.safetensors").read_bytes())
 
 
 def fabric_on(device: torch.device, config: TrainConfig) -> Fabric:
