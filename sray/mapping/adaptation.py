@@ -232,7 +232,7 @@ def _spread(numbers: list[int]) -> list[int]:
 
 
 def shrunk(session: Session, width: int) -> Session:
-    """Its pictures with no more columns than `width`; 0: as they are."""
+    """Its pictures with no more columns than `width` (0: as they are), without what stereo found of them."""
 
     def shrink(frame: Frame) -> Frame:
         camera = frame.camera
@@ -240,7 +240,8 @@ def shrunk(session: Session, width: int) -> Session:
             return frame
         return frame.resized(width, max(1, round(camera.height * width / camera.width)))
 
-    return replace(session, keyframes=tuple((number, shrink(frame)) for number, frame in session.keyframes))
+    frames = tuple((number, shrink(frame)) for number, frame in session.keyframes)
+    return replace(session, keyframes=frames, stereo={}, stereo_network="")
 
 
 def _completed(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from sray.field import SemanticField
+from sray.frames import Frame
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer
 from sray.sampling import Bounds
 from sray.stereo import StereoNetwork
 from sray.stereo.agreement import agreed
+from sray.stereo.found import FoundDepth, weights_digest
 from sray.stereo.network import StereoFeatures
 from sray.stereo.partners import PARTNERS, partner_cost, select_partners
 
@@ -32,6 +36,21 @@ class StereoKeeper:
         self._field = field
         self._bounds = bounds
 
+    @cached_property
+    def digest(self) -> str:
+        """Of the network's weights; empty: there is no network."""
+        network = self._field.model.stereo
+        return "" if network is None else weights_digest(network)
+
+    @torch.inference_mode()
+    def recalled(self, keyframe: Keyframe, found: FoundDepth | None) -> Keyframe:
+        """A keyframe of a session, with the depth that this network found of it then. Only features are made anew."""
+        network = self._field.model.stereo
+        if network is None:
+            return keyframe
+        known = None if found is None else found.to(self._field.device)
+        return replace(keyframe, matching=self._features(keyframe.frame, network).matching[0], stereo=known)
+
     @torch.inference_mode()
     def entered(self, buffer: KeyframeBuffer) -> None:
         """Find the newest keyframe's depth, and that of the one keyframe whose partners it betters most."""
@@ -51,14 +70,14 @@ class StereoKeeper:
 
     @torch.inference_mode()
     def renew(self, buffer: KeyframeBuffer) -> None:
-        """Find every keyframe's depth anew: after a session was loaded, or with another stereo network."""
+        """Find every keyframe's depth anew: with another stereo network, or after a session of another one."""
         network = self._field.model.stereo
         if network is None:
             for index in range(len(buffer)):
-                buffer.update(index, matching=None, swept=None, stereo=None, stereo_cost=math.inf)
+                buffer.update(index, matching=None, stereo=None)
             return
         for index in range(len(buffer)):
-            buffer.update(index, matching=self._features(buffer[index], network).matching[0])
+            buffer.update(index, matching=self._features(buffer[index].frame, network).matching[0])
         for index in range(len(buffer)):
             self._sweep(buffer, index, network)
         for index in range(len(buffer)):
@@ -66,7 +85,7 @@ class StereoKeeper:
 
     def _sweep(self, buffer: KeyframeBuffer, index: int, network: StereoNetwork) -> None:
         keyframe = buffer[index]
-        features = self._features(keyframe, network)
+        features = self._features(keyframe.frame, network)
         buffer.update(index, matching=features.matching[0])
         candidates = [each for each in range(len(buffer)) if buffer[each].matching is not None]
         cameras = buffer.cameras[candidates]
@@ -76,24 +95,25 @@ class StereoKeeper:
         partners = torch.stack([_matching(buffer[candidates[each]]) for each in chosen])
         likelihood = network(features, partners, keyframe.camera, cameras[chosen], self._bounds)
         cost = float(_mean_cost(partner_cost(keyframe.camera, cameras, self._bounds)))
-        buffer.update(index, swept=network.read(likelihood, self._bounds), stereo_cost=cost)
+        swept = network.read(likelihood, self._bounds).half()
+        buffer.update(index, stereo=FoundDepth(swept, swept, cost))
 
     def _agree(self, buffer: KeyframeBuffer, index: int) -> None:
         """Compare a keyframe's sweep with the depth of the keyframes around it."""
-        swept = buffer[index].swept
-        if swept is None:
+        known = buffer[index].stereo
+        if known is None:
             return
         found = {each: depth for each in self._around(buffer, index) if (depth := buffer[each].seen_depth) is not None}
         cameras = buffer.cameras
-        depth = agreed(swept, cameras[index], list(found.values()), cameras[list(found)])
-        buffer.update(index, stereo=depth)
+        depth = agreed(known.swept, cameras[index], list(found.values()), cameras[list(found)])
+        buffer.update(index, stereo=replace(known, agreed=depth.half()))
 
     def _around(self, buffer: KeyframeBuffer, index: int) -> list[int]:
         """The keyframes that see most of what a keyframe sees from elsewhere, best first."""
         return select_partners(buffer[index].camera, buffer.cameras, WITNESSES, self._bounds)
 
-    def _features(self, keyframe: Keyframe, network: StereoNetwork) -> StereoFeatures:
-        image = keyframe.frame.image.to(self._field.device).permute(2, 0, 1)[None].float() / 255
+    def _features(self, frame: Frame, network: StereoNetwork) -> StereoFeatures:
+        image = frame.image.to(self._field.device).permute(2, 0, 1)[None].float() / 255
         return network.features(image)
 
     def _most_bettered(self, buffer: KeyframeBuffer, newest: int) -> int | None:
@@ -103,7 +123,8 @@ class StereoKeeper:
         around = partner_cost(buffer[newest].camera, cameras, self._bounds)
         for index in torch.nonzero(torch.isfinite(around))[:, 0].tolist():
             now = float(_mean_cost(partner_cost(buffer[index].camera, cameras, self._bounds)))
-            gains.append((buffer[index].stereo_cost - now, index))
+            known = buffer[index].stereo
+            gains.append(((math.inf if known is None else known.cost) - now, index))
         gain, index = max(gains, default=(0.0, 0))
         return index if gain > CLEARLY_BETTER else None
 

@@ -9,7 +9,6 @@ of `capacity` keyframes, or of `memory_budget` bytes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -25,8 +24,8 @@ from sray.camera import Camera
 from sray.frames import TRUSTED, Frame
 from sray.mapping.keyframe_poses import KeyframePoses, Rows
 from sray.stereo import StereoDepth
-from sray.stereo.network import DEPTH_STRIDE
-from sray.stereo.surfaces import merged_depth
+from sray.stereo.found import FoundDepth
+from sray.stereo.surfaces import merged_cells, merged_depth
 
 MIB = 1 << 20
 
@@ -75,12 +74,8 @@ class Keyframe:
     """Encoded once, on the model's device, kept until the keyframe leaves."""
     matching: Float[Tensor, "matching_channels rows columns"] | None = None
     """What stereo matches with, for the sweeps of others; None without a stereo network."""
-    swept: StereoDepth | None = None
+    stereo: FoundDepth | None = None
     """Depth from its partners; None until it had some."""
-    stereo: StereoDepth | None = None
-    """The same, after the keyframes around were asked what they see there (`sray.stereo.agreement`)."""
-    stereo_cost: float = math.inf
-    """How badly its partners suited it (`sray.stereo.partners.partner_cost`)."""
 
     @property
     def camera(self) -> Camera:
@@ -94,33 +89,36 @@ class Keyframe:
     def bytes(self) -> int:
         """Of picture, depth, labels, features and what stereo keeps."""
         frame = self.frame
-        parts = (frame.image, frame.depth, frame.labels, self.features, self.matching, self.swept, self.stereo)
+        parts = (frame.image, frame.depth, frame.labels, self.features, self.matching, self.stereo)
         return sum(part.nbytes for part in parts if part is not None)
 
-    @cached_property
+    @property
     def seen_depth(self) -> StereoDepth | None:
         """What it tells other keyframes of the place: measured depth, else its own sweep; None: neither."""
+        swept = None if self.stereo is None else self.stereo.swept
         if self.frame.depth is None:
-            return self.swept
-        depth, confidence = merged_depth(self.frame.depth, self.swept, self.camera)
-        cells, device = slice(None, None, DEPTH_STRIDE), self.features.device
-        return StereoDepth(depth.nan_to_num(1.0)[cells, cells].to(device), confidence[cells, cells].to(device))
+            return swept
+        return merged_cells(self.frame.depth.to(self.features.device), swept)
 
-    @cached_property
+    @property
     def surface(self) -> tuple[Float[Tensor, "height width"], Float[Tensor, "height width"]] | None:
-        """Depth (camera z, metres; NaN where unknown) and its confidence: measured, else from stereo; None: neither."""
+        """Depth (camera z, metres; NaN where unknown) and its confidence: measured, else from stereo; None: neither.
+
+        Merged at every call: kept, it would take more memory than picture and features.
+        """
         if self.frame.depth is None and self.stereo is None:
             return None
-        return merged_depth(self.frame.depth, self.stereo, self.camera)
+        return merged_depth(self.frame.depth, None if self.stereo is None else self.stereo.agreed, self.camera)
 
     @cached_property
     def scene_points(self) -> Float[Tensor, "points 3"]:
         """Points, metres from the camera's origin, of a coarse grid of the surface; none where it is not trusted."""
-        if self.surface is None:
+        surface = self.surface
+        if surface is None:
             return torch.zeros(0, 3)
         camera = self.camera
         stride = max(1, camera.width // 24)
-        depth, confidence = (part[::stride, ::stride] for part in self.surface)
+        depth, confidence = (part[::stride, ::stride] for part in surface)
         kept = torch.isfinite(depth) & (depth > 0) & (confidence >= TRUSTED)
         rows, columns = torch.nonzero(kept, as_tuple=True)
         pixels = torch.stack([columns, rows], dim=-1).float() * stride
@@ -217,7 +215,7 @@ class KeyframeBuffer:
         self._keyframes.append(keyframe)
         self._stamps_ns.append(keyframe.stamp_ns)
         self._bytes += keyframe.bytes
-        return self._thin()
+        return self.thin()
 
     def nearest_in_time(self, stamp_ns: int) -> int | None:
         """Index of the keyframe whose stamp is nearest, the newest one among equals; None when there is none."""
@@ -229,7 +227,7 @@ class KeyframeBuffer:
     def label(self, index: int, labels: UInt8[Tensor, "height width"]) -> Keyframe:
         """Give a keyframe a label image of its size; returns what it now is. What then exceeds the budget leaves."""
         new = self.update(index, frame=replace(self._keyframes[index].frame, labels=labels))
-        self._thin()
+        self.thin()
         return new
 
     def update(self, index: int, **changes: Any) -> Keyframe:
@@ -266,8 +264,8 @@ class KeyframeBuffer:
         budget = self.config.memory_budget * MIB
         return len(self) > 1 and (len(self) > self.config.capacity or 0 < budget < self._bytes)
 
-    def _thin(self) -> list[Keyframe]:
-        """Let the most redundant leave until it is not too full; returns them."""
+    def thin(self) -> list[Keyframe]:
+        """Let the most redundant leave until it is not too full, after `update` made keyframes larger; returns them."""
         left = []
         while self._is_too_full():
             stays = torch.ones(len(self), dtype=torch.bool)

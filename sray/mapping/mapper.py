@@ -6,7 +6,7 @@ it leaves. Not thread-safe: one thread owns a mapper.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
@@ -26,6 +26,7 @@ from sray.mapping.refusals import check_pose, memory_errors
 from sray.mapping.voxel_map import CONFIRMED, VoxelMap, VoxelMapConfig, VoxelMapState
 from sray.origin import Origin
 from sray.sampling import ROOM_BOUNDS, Bounds, scene_bounds
+from sray.stereo.found import FoundDepth
 from sray.view_selection import Selection, nearest_views, select_views
 
 MIN_OVERLAP = 0.02
@@ -133,6 +134,11 @@ class Mapper:
         self._field = field or self._field
         self._stereo = StereoKeeper(self._field)
 
+    @property
+    def stereo_network(self) -> str:
+        """A short name of the weights that find the depth of keyframes; empty: none do."""
+        return self._stereo.digest if self.config.stereo else ""
+
     def add(self, frame: Frame) -> Added:
         """Offer a posed frame; it is encoded and kept if the gate lets it in.
 
@@ -155,6 +161,7 @@ class Mapper:
         if self.config.stereo:
             with memory_errors("find the depth of a keyframe", "smaller images, or depth.stereo false"):
                 self._stereo.entered(self.keyframes)
+            left += self.keyframes.thin()
         return Added(verdict, self.keyframes[len(self.keyframes) - 1], (*expired, *left))
 
     def supervise(self, stamp_ns: int, labels: UInt8[Tensor, "height width"], slop_ns: int = 0) -> Keyframe | None:
@@ -227,20 +234,26 @@ class Mapper:
         next_number: int,
         state: VoxelMapState,
         canceled: Callable[[], bool] | None = None,
+        stereo: Mapping[int, FoundDepth] | None = None,
     ) -> None:
         """Take saved keyframes (number and frame, oldest first) and a saved map instead of the present ones.
 
-        Each is encoded; more than the configured limits hold are thinned out as ever. Revisions count on from the
-        higher of the two. `canceled` is asked between keyframes. Raises SrayError OUT_OF_MEMORY, CANCELED, or
-        ValueError for what does not fit, and changes nothing.
+        `stereo`: by their numbers, what `stereo_network` found of them; None: it is found anew. Each is encoded; more
+        than the configured limits hold are thinned out as ever. Revisions count on from the higher of the two.
+        `canceled` is asked between keyframes. Raises SrayError OUT_OF_MEMORY, CANCELED, or ValueError for what does
+        not fit, and changes nothing.
         """
         buffer = KeyframeBuffer(self.config.keyframes)
         for number, frame in keyframes:
             _go_on(canceled)
             camera = buffer[0].camera if len(buffer) else frame.camera
-            buffer.enter(Keyframe(number, frame, _encode(self._field, frame, camera)))
-        if self.config.stereo:
+            keyframe = Keyframe(number, frame, _encode(self._field, frame, camera))
+            if self.config.stereo and stereo is not None:
+                keyframe = self._stereo.recalled(keyframe, stereo.get(number))
+            buffer.enter(keyframe)
+        if self.config.stereo and stereo is None:
             self._stereo.renew(buffer)
+            buffer.thin()
         buffer.next_number = max(next_number, buffer.next_number)
         buffer.revision = max(self.keyframes.revision, buffer.revision) + 1
         restored = VoxelMap.from_state(state, self.config.map)

@@ -1,20 +1,22 @@
 """Session: what a mapper has gathered, in one file, so that mapping goes on after a restart as if there had been none.
 
 The file is safetensors: each keyframe's picture (`image.N`), depth and labels (`depth.N`, `labels.N`, where there are
-any), the keyframes' cameras (world poses in float64), stamps and numbers, and the voxel map to the bit, relative to its
-origin. Names, label space, the model's id, the map's origin and the name of the world's frame are JSON in its header.
-Features are not saved: the model makes them again, the same ones if it is the same model.
+any), what stereo found of it (`stereo.N`, `stereo_cost.N`), the keyframes' cameras (world poses in float64), stamps and
+numbers, and the voxel map to the bit, relative to its origin. Names, label space, the model's id, the map's origin and
+the name of the world's frame are JSON in its header. Features are not saved: the model makes them again, the same ones
+if it is the same model.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
@@ -26,6 +28,7 @@ from sray.mapping.mapper import Mapper
 from sray.mapping.refusals import memory_errors
 from sray.mapping.session_reader import FORMAT, is_session, read_session
 from sray.mapping.voxel_map import VoxelMapState
+from sray.stereo.found import FoundDepth
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class Session:
     map: VoxelMapState
     frame: str = ""
     """Name of the world's frame (the node's map_frame); empty: not known."""
+    stereo: Mapping[int, FoundDepth] = field(default_factory=dict)
+    """Depth from stereo, by the keyframes' numbers, where there is any."""
+    stereo_network: str = ""
+    """Which network found it (`sray.stereo.found.weights_digest`); empty: none."""
 
     @staticmethod
     def of(mapper: Mapper, model_id: str, label_space: LabelSpace, frame: str = "") -> Session:
@@ -56,7 +63,10 @@ class Session:
                 "expected the mapper's label space"
             )
         frames = tuple((keyframe.number, keyframe.frame) for keyframe in mapper.keyframes)
-        return Session(model_id, label_space, frames, mapper.keyframes.next_number, state, frame)
+        stereo = {keyframe.number: keyframe.stereo for keyframe in mapper.keyframes if keyframe.stereo is not None}
+        return Session(
+            model_id, label_space, frames, mapper.keyframes.next_number, state, frame, stereo, mapper.stereo_network
+        )
 
     def save(self, path: Path) -> int:
         """Write the file, whole or not at all; returns its size in bytes.
@@ -78,6 +88,7 @@ class Session:
             "map_revision": self.map.revision,
             "map_origin": list(self.map.origin),
             "frame": self.frame,
+            "stereo_network": self.stereo_network,
         }
         with memory_errors("save a session", "fewer keyframes.capacity, or save more often"):
             content = save(self._arrays(), {FORMAT: json.dumps(header)})
@@ -109,7 +120,9 @@ class Session:
                 f"the session's map has voxels of {self.map.voxel_size} m, this one of {here} m; expected the same. "
                 "Set map.voxel_size to the session's and configure anew",
             )
-        mapper.restore(self.keyframes, self.next_number, self.map, canceled)
+        # What another network found is found anew: of one mapper, all depths must err alike.
+        known = self.stereo if self.stereo_network == mapper.stereo_network else None
+        mapper.restore(self.keyframes, self.next_number, self.map, canceled, known)
 
     def check_label_space(self, label_space: LabelSpace) -> None:
         """Raises SrayError MODEL_MISMATCH for another one than the session's."""
@@ -134,6 +147,11 @@ class Session:
                 arrays[f"depth.{number}"] = np.ascontiguousarray(frame.depth.float().numpy())
             if frame.labels is not None:
                 arrays[f"labels.{number}"] = np.ascontiguousarray(frame.labels.numpy())
+            if number in self.stereo:
+                found = self.stereo[number]
+                parts = (found.swept.depth, found.swept.confidence, found.agreed.depth, found.agreed.confidence)
+                arrays[f"stereo.{number}"] = torch.stack(parts).half().cpu().numpy()
+                arrays[f"stereo_cost.{number}"] = np.array([found.cost], np.float64)
         for part in fields(self.map):
             value = getattr(self.map, part.name)
             if isinstance(value, np.ndarray):

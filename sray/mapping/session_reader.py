@@ -21,20 +21,23 @@ from sray.label_space import VOID, LabelSpace
 from sray.mapping.refusals import check_pose
 from sray.mapping.voxel_map import VoxelMapState
 from sray.origin import SPACING, Origin
+from sray.stereo import StereoDepth
+from sray.stereo.found import FoundDepth
+from sray.stereo.network import DEPTH_STRIDE
 
 FORMAT = "sray-session-1"
 LARGEST_SIDE = 1 << 14
 """Pixels; beyond it a file is damaged, not a picture large."""
 _LARGEST_COUNT = 1 << 38
 """Of numbers and revisions: they go on counting, and share 64 bits with others."""
-_KINDS = {"U8": np.uint8, "I64": np.int64, "F32": np.float32, "F64": np.float64}
+_KINDS = {"U8": np.uint8, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64}
 
 
 class _Damaged(Exception):
     """What is wrong, what was expected."""
 
 
-Parts = tuple[str, LabelSpace, tuple[tuple[int, Frame], ...], int, VoxelMapState, str]
+Parts = tuple[str, LabelSpace, tuple[tuple[int, Frame], ...], int, VoxelMapState, str, dict[int, FoundDepth], str]
 """Of a Session, in its order."""
 
 
@@ -108,14 +111,16 @@ def _parts(arrays: _Arrays, header: dict[str, Any]) -> Parts:
     if frames and frames[-1][0] >= next_number:
         raise _Damaged(f"has keyframe {frames[-1][0]}, and {next_number} for the next", "a higher number")
     state = _map(arrays, header, space.classes)
+    stereo = {number: found for number, frame in frames if (found := _stereo(arrays, number, frame)) is not None}
     arrays.refuse_others()
     model_id = header["model_id"]
     if not isinstance(model_id, str) or not model_id.isprintable():
         raise _Damaged(f"has {model_id!r:.50} for its model", "a name")
-    frame = header.get("frame", "")
-    if not isinstance(frame, str) or not (frame.isprintable() or not frame):
-        raise _Damaged(f"has {frame!r:.50} for the name of its frame", "a name")
-    return model_id, space, frames, next_number, state, frame
+    frame, network = header.get("frame", ""), header.get("stereo_network", "")
+    for name, what in ((frame, "frame"), (network, "stereo network")):
+        if not isinstance(name, str) or not name.isprintable():
+            raise _Damaged(f"has {name!r:.50} for the name of its {what}", "a name")
+    return model_id, space, frames, next_number, state, frame, stereo, network
 
 
 def _frames(arrays: _Arrays, names: Any, classes: int) -> tuple[tuple[int, Frame], ...]:
@@ -153,6 +158,22 @@ def _frames(arrays: _Arrays, names: Any, classes: int) -> tuple[tuple[int, Frame
         )
         frames.append((number, frame))
     return tuple(frames)
+
+
+def _stereo(arrays: _Arrays, number: int, frame: Frame) -> FoundDepth | None:
+    """None for a keyframe without partners, and in files of before stereo was saved."""
+    if f"stereo.{number}" not in arrays:
+        return None
+    rows, columns = (-(-side // DEPTH_STRIDE) for side in _size_of(frame))
+    parts = torch.from_numpy(arrays.take(f"stereo.{number}", "F16", 4, rows, columns))
+    cost = float(arrays.take(f"stereo_cost.{number}", "F64", 1)[0])
+    depths, confidences = parts[0::2], parts[1::2]
+    is_sound = (depths.isfinite() & (depths > 0)).all() and ((confidences >= 0) & (confidences <= 1)).all()
+    if not is_sound or not 0 <= cost < math.inf:
+        raise _Damaged(
+            f"has stereo depth of keyframe {number} that cannot be", "depths above 0, confidences from 0 to 1"
+        )
+    return FoundDepth(StereoDepth(parts[0], parts[1]), StereoDepth(parts[2], parts[3]), cost)
 
 
 def _picture_size(shape: list[int]) -> tuple[int, int]:

@@ -29,6 +29,7 @@ def agreed(own: StereoDepth, camera: Camera, others: Sequence[StereoDepth], came
     """
     if not others:
         return own
+    own, others = own.float(), [other.float() for other in others]
     rows, columns = own.depth.shape
     depth = own.depth.reshape(-1)
     directions = camera.ray_directions(cell_pixels(rows, columns, depth.device, DEPTH_STRIDE))

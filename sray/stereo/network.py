@@ -39,6 +39,17 @@ class StereoDepth:
     def nbytes(self) -> int:
         return self.depth.nbytes + self.confidence.nbytes
 
+    def to(self, device: torch.device) -> StereoDepth:
+        return StereoDepth(self.depth.to(device), self.confidence.to(device))
+
+    def half(self) -> StereoDepth:
+        """In half precision, to be kept."""
+        return StereoDepth(self.depth.half(), self.confidence.half())
+
+    def float(self) -> StereoDepth:
+        """In single precision, to be reckoned with."""
+        return StereoDepth(self.depth.float(), self.confidence.float())
+
     def at(self, camera: Camera) -> tuple[Float[Tensor, "height width"], Float[Tensor, "height width"]]:
         """Depth and confidence at every pixel of the keyframe's camera: those of the nearest cell, never a mean.
 

@@ -12,7 +12,7 @@ from sray.camera import Camera
 from sray.frames import SourceViews
 from sray.sampling import Bounds
 from sray.stereo.agreement import agreed
-from sray.stereo.network import StereoDepth, StereoNetwork
+from sray.stereo.network import DEPTH_STRIDE, StereoDepth, StereoNetwork
 from sray.stereo.partners import select_partners
 
 LEAST_CONFIDENCE = 0.3
@@ -29,13 +29,24 @@ def merged_depth(
     depth = torch.full((camera.height, camera.width), torch.nan)
     confidence = torch.zeros_like(depth)
     if stereo is not None:
-        found, sure = stereo.at(camera)
+        found, sure = stereo.float().at(camera)
         taken = sure >= LEAST_CONFIDENCE
         depth, confidence = torch.where(taken, found, torch.nan).cpu(), torch.where(taken, sure, 0.0).cpu()
     if measured is not None:
         known = torch.isfinite(measured) & (measured > 0)
         depth, confidence = torch.where(known, measured, depth), torch.where(known, 1.0, confidence)
     return depth, confidence
+
+
+def merged_cells(measured: Float[Tensor, "height width"], stereo: StereoDepth | None) -> StereoDepth:
+    """The same at half resolution, on the device of `measured`; a confidence of 0 where nothing is known."""
+    cells = measured[::DEPTH_STRIDE, ::DEPTH_STRIDE]
+    known = torch.isfinite(cells) & (cells > 0)
+    if stereo is None:
+        return StereoDepth(torch.where(known, cells, 1.0), known.float())
+    stereo = stereo.float()
+    sure = torch.where(stereo.confidence >= LEAST_CONFIDENCE, stereo.confidence, 0.0)
+    return StereoDepth(torch.where(known, cells, stereo.depth), torch.where(known, 1.0, sure))
 
 
 @torch.inference_mode()

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from conftest import PlaneScene
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from sray.camera import Camera
+from sray.errors import ErrorCode, SrayError
 from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
+from sray.label_space import LabelSpace
+from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import Mapper, MapperConfig
+from sray.mapping.session import Session
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.stereo import StereoDepth, StereoNetwork
 from sray.stereo.surfaces import LEAST_CONFIDENCE, merged_depth, with_stereo
 
 SCENE = PlaneScene(width=64, height=48)
+SPACE = LabelSpace("three", ("wall", "floor", "bed"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (1, 2, 4))
 
 
 class SaysTwoMetres(StereoNetwork):
@@ -87,8 +96,103 @@ def test_a_restored_mapper_finds_every_depth_again(model: SemanticRay) -> None:
     kept = [(keyframe.number, keyframe.frame) for keyframe in mapper.keyframes]
     restored = mapper_of(model)
     restored.restore(kept, 3, mapper.map.state())
-    assert all(keyframe.stereo is not None for keyframe in restored.keyframes)
-    assert all(math.isfinite(keyframe.stereo_cost) for keyframe in restored.keyframes)
+    assert model.stereo.sweeps > 0
+    for keyframe in restored.keyframes:
+        assert keyframe.stereo is not None and math.isfinite(keyframe.stereo.cost)
+
+
+def walked(model: SemanticRay, **config: KeyframeConfig) -> Mapper:
+    """Three keyframes that see the same, and one that sees nothing of it."""
+    mapper = Mapper(SemanticField(model), 3, MapperConfig(**config))
+    for number, x in enumerate((0.0, 0.15, 0.3, 30.0)):
+        mapper.add(frame_at(x, number))
+    return mapper
+
+
+@pytest.fixture
+def trained() -> SemanticRay:
+    """Random weights of the real network: its depth varies from cell to cell."""
+    torch.manual_seed(1)
+    return SemanticRay(SemanticRayConfig(3, stereo=True)).eval()
+
+
+def depths_of(mapper: Mapper) -> list[bytes | None]:
+    """Every bit of what stereo found."""
+    return [
+        None
+        if (found := keyframe.stereo) is None
+        else b"".join(
+            part.numpy().tobytes() for each in (found.swept, found.agreed) for part in (each.depth, each.confidence)
+        )
+        + str(found.cost).encode()
+        for keyframe in mapper.keyframes
+    ]
+
+
+def test_a_session_brings_the_depth_that_was_found_and_nothing_is_swept_again(
+    trained: SemanticRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapper = walked(trained)
+    assert mapper.keyframes[3].stereo is None and depths_of(mapper)[0] != depths_of(mapper)[1]
+    Session.of(mapper, "three", SPACE).save(tmp_path / "s.safetensors")
+    restored = Mapper(SemanticField(trained), 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(StereoNetwork, "forward", lambda *_: pytest.fail("swept again"))
+        Session.load(tmp_path / "s.safetensors").restore(restored, SPACE)
+    assert depths_of(restored) == depths_of(mapper)
+    assert restored.keyframes.bytes == mapper.keyframes.bytes
+    camera = SCENE.camera((0.1, 0.0, 0.0))
+    assert torch.equal(restored.render(camera).view.depth, mapper.render(camera).view.depth)
+    for each in (mapper, restored):  # and both go on alike
+        each.add(frame_at(0.45, 9))
+    assert depths_of(restored) == depths_of(mapper)
+
+
+def test_depth_that_another_network_found_or_that_was_not_saved_is_found_anew(
+    trained: SemanticRay, tmp_path: Path
+) -> None:
+    Session.of(walked(trained), "three", SPACE).save(tmp_path / "s.safetensors")
+    other = SemanticRay(SemanticRayConfig(3, stereo=True)).eval()
+    restored = Mapper(SemanticField(other), 3)
+    Session.load(tmp_path / "s.safetensors").restore(restored, SPACE)
+    assert depths_of(restored)[:3] != depths_of(walked(trained))[:3]
+    with safe_open(tmp_path / "s.safetensors", "numpy") as file:
+        header = json.loads(file.metadata()["sray-session-1"])
+        older = {name: file.get_tensor(name) for name in file.keys() if "stereo" not in name}  # noqa: SIM118
+    del header["stereo_network"]
+    save_file(older, tmp_path / "older.safetensors", {"sray-session-1": json.dumps(header)})
+    found = Mapper(SemanticField(trained), 3)
+    Session.load(tmp_path / "older.safetensors").restore(found, SPACE)
+    assert all(keyframe.stereo is not None for keyframe in list(found.keyframes)[:3])
+
+
+@pytest.mark.parametrize(("part", "value"), [(0, 0.0), (1, 1.5), (2, math.inf), (3, -0.1), (2, math.nan)])
+def test_depth_that_cannot_be_is_refused(trained: SemanticRay, tmp_path: Path, part: int, value: float) -> None:
+    Session.of(walked(trained), "three", SPACE).save(tmp_path / "s.safetensors")
+    with safe_open(tmp_path / "s.safetensors", "numpy") as file:
+        metadata, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    arrays["stereo.1"][part, 3, 5] = value
+    save_file(arrays, tmp_path / "bad.safetensors", metadata)
+    with pytest.raises(SrayError, match="stereo depth of keyframe 1 that cannot be") as refused:
+        Session.load(tmp_path / "bad.safetensors")
+    assert refused.value.code is ErrorCode.BAD_FILE
+
+
+def test_what_stereo_finds_is_in_the_memory_budget(trained: SemanticRay) -> None:
+    """Keyframes that fit without their depth leave once it is found, never the newest one."""
+    frames = [replace(frame_at(0.15 * number, number).resized(320, 240), depth=None) for number in range(6)]
+
+    def held(**config: bool) -> tuple[int, int]:
+        mapper = Mapper(SemanticField(trained), 3, MapperConfig(KeyframeConfig(memory_budget=4), **config))
+        left = [keyframe for frame in frames for keyframe in mapper.add(frame).left]
+        assert mapper.keyframes.bytes <= 4 << 20 and mapper.keyframes[len(mapper.keyframes) - 1].stamp_ns == 5
+        assert len(left) + len(mapper.keyframes) == len(frames)
+        return len(mapper.keyframes), mapper.keyframes[0].bytes
+
+    (many, small), (few, large) = held(stereo=False), held()
+    assert many > few > 1
+    # Matching features at a quarter, twice depth and confidence at half resolution, in half precision.
+    assert large - small == 4 * 16 * 80 * 60 + 2 * 2 * 2 * 160 * 120
 
 
 def test_a_sensor_is_believed_and_stereo_fills_its_holes() -> None:
