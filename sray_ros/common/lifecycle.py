@@ -32,8 +32,8 @@ def one_at_a_time(transition: Transition) -> Transition:
 class OrderlyNode(LifecycleNode):
     """Its transitions are decorated with `one_at_a_time`."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
         self.is_loading = False
         """In a transition that nothing can stop, and that loses nothing if the process ends."""
         self._transition = threading.RLock()

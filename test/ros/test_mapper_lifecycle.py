@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 import rclpy
 from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState
 from mapper_process import ACTIVE, INACTIVE, UNCONFIGURED, MapperProcess, checkpoint
 from mapper_views import SETTINGS, goal_for, stamps, view
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle.node import LifecycleNodeMixin
 from ros_listener import Listener, listening
 
 from sray.errors import ErrorCode
 from sray.frames import Frame
+from sray_ros.common.executor import LifecycleExecutor
+from sray_ros.common.lifecycle import OrderlyNode
 
 pytestmark = pytest.mark.ros
 ROUNDS = 10
@@ -98,6 +103,37 @@ def test_what_cannot_be_is_refused_and_the_node_goes_on(process: MapperProcess, 
         assert not mapper.transition(DEACTIVATE)
         assert mapper.state == INACTIVE
         assert mapper.transition(CLEANUP)
+
+
+@pytest.mark.fault(
+    "a transition is asked for that the present state has not, or after shutdown, and rclpy gives no answer (Jazzy's)",
+    code=None,
+    says="~/change_state: success is false; log",
+    recovery="ask for one that the state has: `ros2 lifecycle list`",
+)
+def test_where_rclpy_raises_at_an_impossible_transition_its_client_is_answered(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raises(*_: object) -> None:
+        raise rclpy_implementation.RCLError("Transition is not registered.")
+
+    monkeypatch.setattr(LifecycleNodeMixin, "_LifecycleNodeMixin__on_change_state", raises)
+    node = OrderlyNode("orderly", context=listener.node.context)
+    executor = LifecycleExecutor(context=node.context)
+    executor.add_node(node)
+    change = listener.node.create_client(ChangeState, "orderly/change_state")
+    answer = change.call_async(ChangeState.Request(transition=Transition(id=ACTIVATE)))
+
+    def answered() -> bool:
+        executor.spin_once(timeout_sec=0.02)
+        return bool(answer.done())
+
+    try:
+        assert listener.until(answered, 20)
+        assert answer.result().success is False
+    finally:
+        executor.shutdown()
+        node.destroy_node()
 
 
 @pytest.mark.shows("session.autosave")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rcl_interfaces.msg import Log
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_listener import Listener, listening
 from rosgraph_msgs.msg import Clock
@@ -28,6 +29,7 @@ from sray_train.tools.bags import BagEncoding, write_bag
 
 pytestmark = pytest.mark.ros
 PLAYER = "sray_ros.player.node"
+ROSOUT = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 NUMBERS = (0, 3, 6, 9)
 
@@ -199,13 +201,14 @@ def test_lockstep_goes_on_without_an_answer_and_gives_up_after_three(listener: L
 
 @pytest.mark.shows("player wait_for_subscribers")
 def test_it_waits_for_subscribers_and_says_for_whom(listener: Listener, folder: Path) -> None:
+    said = listener.hear(Log, "/rosout", ROSOUT)
     player = listener.start(PLAYER, sequence=folder)
-    assert not listener.until(lambda: player.poll() is not None, 8)
-    heard = hear_all(listener)
+    words = "waiting for a subscriber of /image, a subscriber of /camera_info, a subscriber of /tf"
+    assert listener.until(lambda: any(words in line.msg for line in said)), [line.msg for line in said]
+    heard = hear_all(listener)  # not before: it would be in the way of what it says
     status, output = listener.finish(player)
     assert status == 0, output
     assert_is_the_recording(heard, folder)
-    assert "waiting for a subscriber of /image, a subscriber of /camera_info, a subscriber of /tf" in output
 
 
 @pytest.mark.shows("player wait_for_subscribers", "player lockstep")
