@@ -56,8 +56,11 @@ CALLS = QoSProfile(depth=1000)
 """QoS of services and actions: how many requests may wait to be taken. DDS drops the rest silently, and their clients
 wait for ever; the usual depth of 10 is too small for two or three clients that ask again and again."""
 
-IMAGE = Topic("image", Image, "colour, any common encoding; a bad one is refused by name", 5, is_auto=True)
+OF_A_CAMERA = 15
+"""Messages that may wait, of what a camera sends with each picture: half a second at 30 Hz, for which a node may wait
+for a core that renders or another program has."""
+IMAGE = Topic("image", Image, "colour, any common encoding; a bad one is refused by name", OF_A_CAMERA, is_auto=True)
 COMPRESSED = Topic(
-    "image/compressed", CompressedImage, "instead of image: image_transport compressed", 5, is_auto=True,
+    "image/compressed", CompressedImage, "instead of image: image_transport compressed", OF_A_CAMERA, is_auto=True,
     follows="image",
 )  # fmt: skip

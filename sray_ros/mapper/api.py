@@ -13,13 +13,17 @@ from visualization_msgs.msg import MarkerArray
 
 from sray_interfaces.action import RenderView
 from sray_interfaces.srv import ListKeyframes, LoadModel, LoadSession, SaveMap, SaveSession
-from sray_ros.common.topics import COMPRESSED, IMAGE, TF, TF_STATIC, Call, Topic
+from sray_ros.common.topics import COMPRESSED, IMAGE, OF_A_CAMERA, TF, TF_STATIC, Call, Topic
 from sray_ros.finetune import api as finetune
 
 CAMERA_INFO = Topic(
-    "camera_info", CameraInfo, "K[0] = 0 is refused; D is undistorted, unless camera.rectified", 5, is_auto=True
+    "camera_info",
+    CameraInfo,
+    "K[0] = 0 is refused; D is undistorted, unless camera.rectified",
+    OF_A_CAMERA,
+    is_auto=True,
 )
-DEPTH = Topic("depth", Image, "optional: 32FC1 metres or 16UC1 millimetres; guides sampling", 5, is_auto=True)
+DEPTH = Topic("depth", Image, "optional: 32FC1 metres or 16UC1 millimetres; guides sampling", OF_A_CAMERA, is_auto=True)
 LABELS = Topic(
     "labels", Image, "optional: mono8 class indices, 255 unlabelled; meet their keyframe by stamp, however late", 5,
     is_auto=True,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from mapper_process import MapperProcess, time_of
+from mapper_process import MapperProcess, seconds_of, time_of
 from mapper_views import SETTINGS as EXACT
 from mapper_views import as_started, keyframes, stamps
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -16,7 +17,7 @@ from vision_msgs.msg import LabelInfo
 
 from sray.frames import Frame
 from sray_ros.common.conversions import image_message
-from sray_ros.common.topics import Topic
+from sray_ros.common.topics import OF_A_CAMERA, Topic
 from sray_ros.mapper.api import PUBLISHED, SERVICES, SUBSCRIBED
 
 pytestmark = pytest.mark.ros
@@ -68,6 +69,30 @@ def test_inputs_are_heard_however_they_are_offered(
     process.start_over()
     process.send_in_lockstep(frames[:2])
     assert stamps(process) == [100.0, 101.0]
+
+
+@pytest.mark.fault(
+    "the node has no core to run on for a third of a second, while a camera sends at 30 Hz, best effort",
+    code=None,
+    says="nothing",
+    recovery="none needed: what came meanwhile is taken",
+)
+def test_pictures_that_come_while_the_node_stands_still_are_taken(process: MapperProcess, frames: list[Frame]) -> None:
+    process.start_over()
+    offer(process, QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT))
+    heard = (process._image, process._info)
+    assert process.listener.until(lambda: all(publisher.get_subscription_count() == 1 for publisher in heard))
+    process.send_in_lockstep(frames[:1])
+    seconds = [101.0 + number / 30 for number in range(OF_A_CAMERA - 3)]
+    process.process.send_signal(signal.SIGSTOP)
+    try:
+        for second in seconds:
+            process.send(frames[0], second)
+            process.listener.until(lambda: False, 1 / 30)
+    finally:
+        process.process.send_signal(signal.SIGCONT)
+    handled = [seconds_of(time_of(second)) for second in seconds]
+    assert process.listener.until(lambda: {seconds_of(h.stamp) for h in process.handled} >= set(handled), 20)
 
 
 def resolved(topic: Topic) -> str:
