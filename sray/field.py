@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, UInt8
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.errors import ErrorCode, SrayError
+from sray.exposure import color_gains
 from sray.frames import SourceViews
 from sray.guidance import PixelGrid, Window
 from sray.label_space import VOID
@@ -119,6 +120,10 @@ class SemanticField:
                 f"({views.count}, {channels}, rows, columns), one for each view"
             )
         encoded = self.model.encode(views, None if features is None else features.to(self.device), bounds)
+        if self.config.match_exposure:
+            gains = views.gains if views.gains is not None else color_gains(views)
+            if gains is not None:  # after encoding: encoder and stereo read the pictures as they were taken
+                encoded = replace(encoded, images=encoded.images * gains[:, :, None, None])
         self._engine = ray_engine(self.model, self._chain, encoded, self.config)
         self._views = views
         self._range = self.model.depth_range(bounds)

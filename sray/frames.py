@@ -90,6 +90,9 @@ class SourceViews:
     """Camera z in metres, NaN where there is none; None if no view has any. Of a sensor, or of stereo."""
     depth_confidence: Float[Tensor, "views height width"] | None = None
     """How sure the depth is, 0..1; None: 1 wherever there is depth."""
+    gains: Float[Tensor, "views 3"] | None = None
+    """What the colors that rays read are multiplied by, so that all views have one exposure (`sray.exposure`);
+    None: not known."""
 
     @staticmethod
     def from_frames(frames: Sequence[Frame]) -> SourceViews:
@@ -118,9 +121,10 @@ class SourceViews:
         return torch.where(self.depth_confidence >= TRUSTED, self.depth, torch.nan)
 
     def __getitem__(self, index: Tensor | list[int]) -> SourceViews:
-        depth, confidence = (None if each is None else each[index] for each in (self.depth, self.depth_confidence))
-        return SourceViews(self.images[index], self.camera[index], depth, confidence)
+        optional = (None if each is None else each[index] for each in (self.depth, self.depth_confidence, self.gains))
+        return SourceViews(self.images[index], self.camera[index], *optional)
 
     def to(self, device: torch.device | str) -> SourceViews:
-        depth, confidence = (None if each is None else each.to(device) for each in (self.depth, self.depth_confidence))
-        return SourceViews(self.images.to(device), self.camera.to(device), depth, confidence)
+        known = (self.depth, self.depth_confidence, self.gains)
+        optional = (None if each is None else each.to(device) for each in known)
+        return SourceViews(self.images.to(device), self.camera.to(device), *optional)

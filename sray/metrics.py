@@ -106,6 +106,19 @@ def psnr(image: Tensor, truth: Tensor, mask: Tensor | None = None) -> float:
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
+def exposure_matched(image: Tensor, truth: Tensor) -> Tensor:
+    """An image (..., 3) in 0..1, brought to the exposure of another one: one factor per channel, by least squares.
+
+    A rendering has the exposure of its sources; the camera gave the true picture one of its own, which no other picture
+    tells. Scores after this are of all errors but that one. A channel without light stays as it is.
+    """
+    axes = tuple(range(image.ndim - 1))
+    image, truth = image.double(), truth.double()
+    power = (image * image).sum(axes)
+    factor = torch.where(power > 0, (image * truth).sum(axes) / power.clamp_min(1e-12), 1.0)
+    return (image * factor).clamp(0, 1)
+
+
 @dataclass(frozen=True)
 class DepthScores:
     """How a picture's depth compares with the true one. NaN where nothing can be compared."""

@@ -21,6 +21,7 @@ from sray.frames import Frame, SourceViews, nearest_exact
 from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud, cloud_of_view
 from sray.mapping.keyframe_depth import StereoKeeper
+from sray.mapping.keyframe_exposure import ExposureKeeper, ExposureState
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Verdict
 from sray.mapping.refusals import check_pose, memory_errors
 from sray.mapping.voxel_map import CONFIRMED, VoxelMap, VoxelMapConfig, VoxelMapState
@@ -122,17 +123,22 @@ class Mapper:
         self._classes = classes
         self._field = field
         self._stereo = StereoKeeper(field)
+        self.exposure = ExposureKeeper()
+        """Gains of the keyframes."""
 
     def configure(self, config: MapperConfig, field: SemanticField | None = None) -> None:
         """Take new settings, and a field of the same model, from the next frame on; keyframes and map stay.
 
         Raises ValueError if size or number of the voxels would change: that takes a new mapper.
         """
+        was_matched = self._field.config.match_exposure
         self.map.config = config.map
         self.config = config
         self.keyframes.config = config.keyframes
         self._field = field or self._field
         self._stereo = StereoKeeper(self._field)
+        if self._field.config.match_exposure and not was_matched:
+            self.exposure.renew(self.keyframes)
 
     @property
     def stereo_network(self) -> str:
@@ -162,6 +168,8 @@ class Mapper:
             with memory_errors("find the depth of a keyframe", "smaller images, or depth.stereo false"):
                 self._stereo.entered(self.keyframes)
             left += self.keyframes.thin()
+        if self._field.config.match_exposure:
+            self.exposure.entered(self.keyframes)
         return Added(verdict, self.keyframes[len(self.keyframes) - 1], (*expired, *left))
 
     def supervise(self, stamp_ns: int, labels: UInt8[Tensor, "height width"], slop_ns: int = 0) -> Keyframe | None:
@@ -226,6 +234,8 @@ class Mapper:
             self._stereo = StereoKeeper(field)
             if self.config.stereo and not _same_weights(field.model.stereo, old.model.stereo):
                 self._stereo.renew(self.keyframes)
+                if field.config.match_exposure:
+                    self.exposure.renew(self.keyframes)
         return is_taken
 
     def restore(
@@ -235,13 +245,14 @@ class Mapper:
         state: VoxelMapState,
         canceled: Callable[[], bool] | None = None,
         stereo: Mapping[int, FoundDepth] | None = None,
+        exposure: ExposureState | None = None,
     ) -> None:
         """Take saved keyframes (number and frame, oldest first) and a saved map instead of the present ones.
 
-        `stereo`: by their numbers, what `stereo_network` found of them; None: it is found anew. Each is encoded; more
-        than the configured limits hold are thinned out as ever. Revisions count on from the higher of the two.
-        `canceled` is asked between keyframes. Raises SrayError OUT_OF_MEMORY, CANCELED, or ValueError for what does
-        not fit, and changes nothing.
+        `stereo`: by their numbers, what `stereo_network` found of them; `exposure`: of all of them; None: it is found
+        anew. Each is encoded; more than the configured limits hold are thinned out as ever. Revisions count on from the
+        higher of the two. `canceled` is asked between keyframes. Raises SrayError OUT_OF_MEMORY, CANCELED, or
+        ValueError for what does not fit, and changes nothing.
         """
         buffer = KeyframeBuffer(self.config.keyframes)
         for number, frame in keyframes:
@@ -258,7 +269,12 @@ class Mapper:
         buffer.revision = max(self.keyframes.revision, buffer.revision) + 1
         restored = VoxelMap.from_state(state, self.config.map)
         restored.revision = max(self.map.revision, restored.revision) + 1
-        self.keyframes, self.map = buffer, restored
+        keeper = ExposureKeeper()
+        if exposure is not None and len(exposure.log_gains) == len(buffer):
+            keeper.recall(buffer, exposure)
+        elif self._field.config.match_exposure:
+            keeper.renew(buffer)
+        self.keyframes, self.map, self.exposure = buffer, restored, keeper
 
     def render(
         self,
@@ -284,7 +300,7 @@ class Mapper:
             )
         bounds = self.bounds(camera)
         chosen = self._sources(camera, stamp_ns, bounds)
-        views = _views(chosen)
+        views = replace(_views(chosen), gains=self.exposure.gains(chosen))
         features = torch.stack([keyframe.features for keyframe in chosen])
         field = field or self._field
         with memory_errors("render", "smaller render.width and render.height or fewer views.count"):

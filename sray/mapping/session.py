@@ -2,9 +2,9 @@
 
 The file is safetensors: each keyframe's picture (`image.N`), depth and labels (`depth.N`, `labels.N`, where there are
 any), what stereo found of it (`stereo.N`, `stereo_cost.N`), the keyframes' cameras (world poses in float64), stamps and
-numbers, and the voxel map to the bit, relative to its origin. Names, label space, the model's id, the map's origin and
-the name of the world's frame are JSON in its header. Features are not saved: the model makes them again, the same ones
-if it is the same model.
+numbers, how their exposures compare (`exposure.*`), and the voxel map to the bit, relative to its origin. Names, label
+space, the model's id, the map's origin and the name of the world's frame are JSON in its header. Features are not
+saved: the model makes them again, the same ones if it is the same model.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sray.errors import ErrorCode, SrayError
 from sray.files import write_atomically
 from sray.frames import Frame
 from sray.label_space import LabelSpace
+from sray.mapping.keyframe_exposure import ExposureState
 from sray.mapping.mapper import Mapper
 from sray.mapping.refusals import memory_errors
 from sray.mapping.session_reader import FORMAT, is_session, read_session
@@ -49,6 +50,8 @@ class Session:
     """Depth from stereo, by the keyframes' numbers, where there is any."""
     stereo_network: str = ""
     """Which network found it (`sray.stereo.found.weights_digest`); empty: none."""
+    exposure: ExposureState | None = None
+    """How the keyframes' exposures compare; None in files of before it was saved."""
 
     @staticmethod
     def of(mapper: Mapper, model_id: str, label_space: LabelSpace, frame: str = "") -> Session:
@@ -64,8 +67,9 @@ class Session:
             )
         frames = tuple((keyframe.number, keyframe.frame) for keyframe in mapper.keyframes)
         stereo = {keyframe.number: keyframe.stereo for keyframe in mapper.keyframes if keyframe.stereo is not None}
+        network, exposure = mapper.stereo_network, mapper.exposure.state(mapper.keyframes)
         return Session(
-            model_id, label_space, frames, mapper.keyframes.next_number, state, frame, stereo, mapper.stereo_network
+            model_id, label_space, frames, mapper.keyframes.next_number, state, frame, stereo, network, exposure
         )
 
     def save(self, path: Path) -> int:
@@ -122,7 +126,7 @@ class Session:
             )
         # What another network found is found anew: of one mapper, all depths must err alike.
         known = self.stereo if self.stereo_network == mapper.stereo_network else None
-        mapper.restore(self.keyframes, self.next_number, self.map, canceled, known)
+        mapper.restore(self.keyframes, self.next_number, self.map, canceled, known, self.exposure)
 
     def check_label_space(self, label_space: LabelSpace) -> None:
         """Raises SrayError MODEL_MISMATCH for another one than the session's."""
@@ -152,6 +156,8 @@ class Session:
                 parts = (found.swept.depth, found.swept.confidence, found.agreed.depth, found.agreed.confidence)
                 arrays[f"stereo.{number}"] = torch.stack(parts).half().cpu().numpy()
                 arrays[f"stereo_cost.{number}"] = np.array([found.cost], np.float64)
+        if self.exposure is not None:
+            arrays |= {f"exposure.{name}": value for name, value in vars(self.exposure).items()}
         for part in fields(self.map):
             value = getattr(self.map, part.name)
             if isinstance(value, np.ndarray):

@@ -18,6 +18,7 @@ from sray.encoder import LEAST_SIDE
 from sray.errors import ErrorCode, SrayError
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
+from sray.mapping.keyframe_exposure import ExposureState
 from sray.mapping.refusals import check_pose
 from sray.mapping.voxel_map import VoxelMapState
 from sray.origin import SPACING, Origin
@@ -28,6 +29,8 @@ from sray.stereo.network import DEPTH_STRIDE
 FORMAT = "sray-session-1"
 LARGEST_SIDE = 1 << 14
 """Pixels; beyond it a file is damaged, not a picture large."""
+LARGEST_LOG_RATIO = 20.0
+"""Of colors: no sensor tells more apart. Twice what `sray.exposure` compares is 6, gains add up along a path."""
 _LARGEST_COUNT = 1 << 38
 """Of numbers and revisions: they go on counting, and share 64 bits with others."""
 _KINDS = {"U8": np.uint8, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64}
@@ -37,7 +40,17 @@ class _Damaged(Exception):
     """What is wrong, what was expected."""
 
 
-Parts = tuple[str, LabelSpace, tuple[tuple[int, Frame], ...], int, VoxelMapState, str, dict[int, FoundDepth], str]
+Parts = tuple[
+    str,
+    LabelSpace,
+    tuple[tuple[int, Frame], ...],
+    int,
+    VoxelMapState,
+    str,
+    dict[int, FoundDepth],
+    str,
+    ExposureState | None,
+]
 """Of a Session, in its order."""
 
 
@@ -112,6 +125,7 @@ def _parts(arrays: _Arrays, header: dict[str, Any]) -> Parts:
         raise _Damaged(f"has keyframe {frames[-1][0]}, and {next_number} for the next", "a higher number")
     state = _map(arrays, header, space.classes)
     stereo = {number: found for number, frame in frames if (found := _stereo(arrays, number, frame)) is not None}
+    exposure = _exposure(arrays, [number for number, _ in frames])
     arrays.refuse_others()
     model_id = header["model_id"]
     if not isinstance(model_id, str) or not model_id.isprintable():
@@ -120,7 +134,7 @@ def _parts(arrays: _Arrays, header: dict[str, Any]) -> Parts:
     for name, what in ((frame, "frame"), (network, "stereo network")):
         if not isinstance(name, str) or not name.isprintable():
             raise _Damaged(f"has {name!r:.50} for the name of its {what}", "a name")
-    return model_id, space, frames, next_number, state, frame, stereo, network
+    return model_id, space, frames, next_number, state, frame, stereo, network, exposure
 
 
 def _frames(arrays: _Arrays, names: Any, classes: int) -> tuple[tuple[int, Frame], ...]:
@@ -174,6 +188,26 @@ def _stereo(arrays: _Arrays, number: int, frame: Frame) -> FoundDepth | None:
             f"has stereo depth of keyframe {number} that cannot be", "depths above 0, confidences from 0 to 1"
         )
     return FoundDepth(StereoDepth(parts[0], parts[1]), StereoDepth(parts[2], parts[3]), cost)
+
+
+def _exposure(arrays: _Arrays, numbers: list[int]) -> ExposureState | None:
+    """None in files of before exposures were saved."""
+    if "exposure.pairs" not in arrays:
+        return None
+    shape = arrays.shape("exposure.pairs")
+    count = shape[0] if shape else 0
+    state = ExposureState(
+        arrays.take("exposure.log_gains", "F32", len(numbers), 3),
+        arrays.take("exposure.pairs", "I64", count, 2),
+        arrays.take("exposure.log_ratios", "F32", count, 3),
+        arrays.take("exposure.cells", "I64", count),
+    )
+    logarithms = np.concatenate([state.log_gains, state.log_ratios])
+    if not (np.abs(logarithms) <= LARGEST_LOG_RATIO).all() or not ((state.cells > 0) & (state.cells < 1 << 32)).all():
+        raise _Damaged("has exposures that cannot be", f"logarithms up to {LARGEST_LOG_RATIO}, cells above 0")
+    if not np.isin(state.pairs, numbers).all() or (state.pairs[:, 0] == state.pairs[:, 1]).any():
+        raise _Damaged("compares exposures of keyframes that it does not have", "pairs of its keyframes")
+    return state
 
 
 def _picture_size(shape: list[int]) -> tuple[int, int]:

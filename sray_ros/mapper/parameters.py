@@ -104,6 +104,10 @@ class RenderSettings:
         (0.0, 3600.0),
     )
     quality: str = parameter("balanced", "rays and samples spent on a view: docs/performance.md", choices=QUALITIES)
+    match_exposure: bool = parameter(
+        RenderConfig.match_exposure,
+        "bring the colors of keyframes to one exposure before they are blended, where their depth is known",
+    )
     min_opacity: float = parameter(
         RenderConfig.min_opacity, "a pixel whose rendered opacity is lower has no label (255)", (0.0, 1.0)
     )
@@ -239,6 +243,7 @@ class MapperSettings:
             RenderConfig.preset(quality or self.render.quality),
             engine=self.model.engine,  # type: ignore[arg-type]
             precision=self.model.precision,  # type: ignore[arg-type]
+            match_exposure=self.render.match_exposure,
             min_opacity=self.render.min_opacity,
             min_coverage=self.render.min_coverage,
             min_confidence=self.render.min_confidence,

@@ -78,6 +78,8 @@ class Evaluate:
     """Frames a scene; a recording is thinned to so many. 0, and --sequence without --config: all."""
     bounds: tuple[float, float] | None = None
     """Near and far of the scenes, metres; None: their own."""
+    match_exposure: bool = True
+    """Bring the source views to one exposure before their colors are blended, where their depth is known."""
     lpips: bool = False
     """Fetch the weights of LPIPS if they are not on this machine. Without, it is given where they are."""
     device: Device = "auto"
@@ -164,7 +166,7 @@ class Evaluate:
         lpips, no_lpips = find_lpips(download=self.lpips)
         scenes = chosen_scenes(data, space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds)
         queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views, plan.apart)]
-        field = SemanticField(checkpoint.model, plan.render_config, table)
+        field = SemanticField(checkpoint.model, replace(plan.render_config, match_exposure=self.match_exposure), table)
         renderer: SemanticField | VoxelFusion = field
         if self.fuse_voxels is not None:
             network = NetworkLabels(checkpoint.model, table)
@@ -187,7 +189,11 @@ class Evaluate:
             "input": "RGB-D" if plan.depth else "RGB",
             "scored": self._what(data, scenes),
             "size": [scenes[0].cameras.width, scenes[0].cameras.height],
-            "config": {"data": asdict(data), "evaluation": asdict(plan)},
+            "config": {
+                "data": asdict(data),
+                "evaluation": asdict(plan),
+                "render": {"match_exposure": self.match_exposure},
+            },
             "system": checkpoint.model.system if self.fuse_voxels is None else VoxelFusion.system,
             "voxel_size": self.fuse_voxels,
         }

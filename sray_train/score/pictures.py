@@ -42,10 +42,8 @@ def evaluate_pictures(
         if frame.labels is not None:
             confusion.update(labels, frame.labels)
         void = float((labels == VOID).to(torch.float32).mean())
-        unknown = math.nan
-        scores = PictureScores(
-            pictures.folder.name, frame.name, confusion, unknown, unknown, unknown, NO_DEPTH, NO_DEPTH, void, seconds
-        )
+        unknown = (math.nan,) * 4
+        scores = PictureScores(pictures.folder.name, frame.name, confusion, *unknown, NO_DEPTH, NO_DEPTH, void, seconds)
         board.take(scores)
         on_picture(scores, board)
     return board.evaluation()

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
-from sray.metrics import NO_DEPTH, ConfusionMatrix, DepthScores, depth_scores, psnr
+from sray.metrics import NO_DEPTH, ConfusionMatrix, DepthScores, depth_scores, exposure_matched, psnr
 from sray_train.score.image_quality import Lpips, ssim
 from sray_train.score.surfaces import RenderedMap, SurfaceScores
 from sray_train.score.view_scores import ViewScore, miou_interval
@@ -27,6 +27,8 @@ class PictureScores:
     """Of this picture alone; empty if nothing in it is labelled: it is not scored then, it does not score 0."""
     psnr: float
     """dB."""
+    psnr_matched: float
+    """dB, after `exposure_matched`: an exposure of its own, which no source tells, is no error then."""
     ssim: float
     lpips: float
     depth: DepthScores
@@ -100,7 +102,7 @@ class Summary:
         }
 
 
-PICTURE_MEANS = ("psnr", "ssim", "lpips", "void")
+PICTURE_MEANS = ("psnr", "psnr_matched", "ssim", "lpips", "void")
 LEAST_DRAWN = 5
 """Scenes, or pictures, from which an interval is drawn: fewer say nothing of others."""
 
@@ -206,6 +208,7 @@ class Scoreboard:
             name=truth.name,
             confusion=confusion,
             psnr=psnr(view.color, colours),
+            psnr_matched=psnr(exposure_matched(view.color, colours), colours),
             ssim=ssim(view.color, colours),
             lpips=self._lpips(view.color, colours) if self._lpips else math.nan,
             depth=depth,

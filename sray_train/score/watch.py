@@ -115,7 +115,8 @@ def say_result(console: Console, evaluation: Evaluation, record: dict[str, Any])
             f"pixels right {_number(record['total_accuracy'])}",
         ]
     if not math.isnan(record["psnr"]):
-        parts += [f"PSNR {_number(record['psnr'], 1)} dB", f"SSIM {_number(record['ssim'])}"]
+        parts += [f"PSNR {_number(record['psnr'], 1)} dB ({_number(record['psnr_matched'], 1)} at one exposure)"]
+        parts += [f"SSIM {_number(record['ssim'])}"]
     if not record["lpips_missing"]:
         parts.append(f"LPIPS {_number(record['lpips'])}")
     if not math.isnan(record["depth_abs_rel"]):

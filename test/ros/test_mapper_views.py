@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,27 @@ def test_what_is_too_little_is_void_as_the_field_says(
     assert (pixels(result.confidence, np.float32)[void] == 0).all()
     assert np.isnan(pixels(result.depth, np.float32)[void]).all()
     assert result.points.width == int((~void).sum())
+
+
+@pytest.mark.shows("render.match_exposure")
+def test_keyframes_are_brought_to_one_exposure(mapper: MapperProcess, frames: list[Frame]) -> None:
+    """Every second picture is half as bright; each is looked at alone, from its own place."""
+    taken = [replace(each, image=each.image // 2) if place % 2 else each for place, each in enumerate(frames)]
+    assert mapper.set(depth__use=True, views__count=1, views__min=1) == ""
+    mapper.start_over()
+    mapper.send_in_lockstep(taken)
+
+    def shown(place: int) -> np.ndarray:
+        return pixels(view(mapper, frames[place].camera, want_color=True).color).astype(np.float64)
+
+    matched = [shown(place) for place in (2, 3)]
+    assert mapper.set(render__match_exposure=False) == ""
+    gains = []
+    for place, found in zip((2, 3), matched, strict=True):
+        plain = shown(place)
+        clear = (plain > 25) & (found < 230)
+        gains.append(np.median(found[clear] / plain[clear]))
+    assert gains[1] / gains[0] == pytest.approx(2, rel=0.1) and gains[0] < 1 < gains[1]
 
 
 def threshold_within(view: RenderedView, what: str) -> float:

@@ -111,7 +111,7 @@ def test_only_what_a_sensor_measured_is_opaque(views: SourceViews, plane_scene) 
     columns = torch.arange(plane_scene.width)
     half = views.depth.masked_fill(columns >= plane_scene.width // 2, torch.nan)
     camera = plane_scene.camera((0, 0, 0))
-    field = make_field(coarse_samples=32, fine_samples=8)
+    field = make_field(coarse_samples=32, fine_samples=8, match_exposure=False)
     with torch.no_grad():
         field.model.fine.geometry.density_mlp[2].bias.fill_(0.02)
     pictures = []

@@ -139,7 +139,8 @@ def _tiles(run: DemoRun) -> list[tuple[str, str, str]]:
         tiles.append((percent(scores.total_accuracy), "pixels right", "void counts as wrong"))
     tiles.append((percent(run.labelled_fraction), "pixels labelled", f"{len(run.views)} label images"))
     if not math.isnan(run.psnr_color):
-        tiles.append((f"{run.psnr_color:.1f} dB", "colour PSNR", "against real frames that were no sources"))
+        against = f"against real frames that were no sources; {run.psnr_matched:.1f} dB at their exposure"
+        tiles.append((f"{run.psnr_color:.1f} dB", "colour PSNR", against))
     if not math.isnan(run.depth["within_1_25"]):
         within = f"{percent(run.depth['within_1_25'], 0)} within 1.25 of the truth, void pixels not"
         tiles.append((percent(run.depth["abs_rel"]), "depth error, relative", within))

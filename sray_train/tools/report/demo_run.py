@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
 from sray.mapping.cloud import LabelledCloud
-from sray.metrics import ConfusionMatrix, depth_scores, psnr
+from sray.metrics import ConfusionMatrix, depth_scores, exposure_matched, psnr
 from sray_train.score.scores import mean
 from sray_train.score.surfaces import NO_SURFACE, SurfaceScores, surface_scores, true_points
 
@@ -115,6 +115,16 @@ class DemoRun:
         ]
         return statistics.fmean(values) if values else math.nan
 
+    @property
+    def psnr_matched(self) -> float:
+        """The same after `exposure_matched`: the map has one exposure, each real picture its own."""
+        values = []
+        for view in self.views:
+            if view.color is not None:
+                rendered, real = torch.from_numpy(view.color) / 255, torch.from_numpy(view.image) / 255
+                values.append(psnr(exposure_matched(rendered, real), real))
+        return statistics.fmean(values) if values else math.nan
+
     @cached_property
     def depth(self) -> dict[str, float]:
         """Mean over the views of each of DepthScores, void pixels being without depth; NaN where there is no truth."""
@@ -157,6 +167,7 @@ class DemoRun:
             "total_accuracy": scores.total_accuracy if scores else None,
             "commonest_class_miou": matrix.commonest_class().miou if matrix else None,
             "psnr_color": _or_none(self.psnr_color),
+            "psnr_matched": _or_none(self.psnr_matched),
             **{f"depth_{name}": _or_none(value) for name, value in self.depth.items()},
             "map_accuracy": _or_none(self.map_scores.accuracy),
             "map_completeness": _or_none(self.map_scores.completeness),
@@ -168,4 +179,4 @@ class DemoRun:
 
 
 def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return value if math.isfinite(value) else None

@@ -1,0 +1,152 @@
+"""Exposure: gains that make one surface one color in all pictures, where they enter a rendering, and a map's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import PlaneScene
+from torch import Tensor
+
+from sray.exposure import LEAST_CELLS, Comparison, Shot, color_gains, compared, solved
+from sray.field import RenderedView, SemanticField
+from sray.frames import Frame, SourceViews
+from sray.mapping.keyframes import KeyframeConfig
+from sray.mapping.mapper import Mapper, MapperConfig
+from sray.metrics import exposure_matched
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.render_config import RenderConfig
+
+SCENE = PlaneScene(width=96, height=72)
+UNKNOWN = torch.full((3, 3), torch.nan)
+
+
+def exposed(frame: Frame, gain: Tensor) -> Frame:
+    """The frame as another exposure would show it."""
+    return replace(frame, image=(frame.image.float() * gain).round().clamp(0, 255).to(torch.uint8))
+
+
+def shots_of(*frames: Frame) -> list[Shot]:
+    views = SourceViews.from_frames(frames)
+    return [Shot(views.images[each], views.camera[each], views.depth[each]) for each in range(views.count)]
+
+
+def field(match_exposure: bool = True) -> SemanticField:
+    torch.manual_seed(0)
+    model = SemanticRay(SemanticRayConfig(SCENE.classes)).eval()
+    return SemanticField(model, replace(RenderConfig.preset("balanced"), match_exposure=match_exposure))
+
+
+def test_gains_undo_the_exposures_that_the_pictures_were_taken_with() -> None:
+    """Per channel; only their ratios can be known, so their geometric mean is 1."""
+    exposures = torch.tensor([[1.0, 1.0, 1.0], [0.6, 0.7, 0.8], [0.9, 0.75, 0.6], [0.5, 0.5, 0.5]])
+    frames = [exposed(frame, gain) for frame, gain in zip(SCENE.ring(4), exposures, strict=True)]
+    gains = color_gains(SourceViews.from_frames(frames))
+    product = gains * exposures
+    torch.testing.assert_close(product, product.log().mean(0).exp().expand(4, 3), rtol=0.03, atol=0)
+    torch.testing.assert_close(gains.log().mean(0), torch.zeros(3), atol=1e-4, rtol=0)
+
+
+def test_pictures_whose_depth_is_not_known_or_not_trusted_have_no_gains() -> None:
+    views = SourceViews.from_frames(SCENE.ring(3))
+    assert color_gains(replace(views, depth=None)) is None
+    assert color_gains(replace(views, depth_confidence=torch.full_like(views.depth, 0.2))) is None
+
+
+def test_a_picture_whose_view_of_the_surface_is_blocked_is_not_compared() -> None:
+    """Something stands before the other camera: its pixels are another thing, or nobody knows what they are."""
+    one, other = shots_of(*SCENE.ring(2))
+    assert compared(one, other).cells > 10 * LEAST_CELLS
+    assert compared(one, replace(other, depth=other.depth / 2)) is None
+    assert compared(one, replace(other, depth=torch.full_like(other.depth, torch.nan))) is None
+
+
+def test_colors_that_the_sensor_could_not_tell_apart_are_not_compared() -> None:
+    one, other = shots_of(*SCENE.ring(2))
+    assert compared(replace(one, image=torch.ones_like(one.image)), other) is None
+    assert compared(one, replace(other, image=torch.zeros_like(other.image))) is None
+
+
+def test_a_pair_that_contradicts_the_others_is_outvoted() -> None:
+    """By least squares without weights the third picture would be 0.25 off."""
+    ratio = torch.full((3,), 0.3)
+    right = [(0, 1, Comparison(ratio, 200)), (1, 2, Comparison(ratio, 200)), (0, 2, Comparison(2 * ratio, 200))]
+    wrong = (0, 2, Comparison(-2 * ratio, 200))
+    expected = torch.tensor([-0.3, 0.0, 0.3])
+    torch.testing.assert_close(solved(right, UNKNOWN)[:, 0], expected, atol=2e-3, rtol=0)
+    doubled = [*right, *right, wrong]
+    torch.testing.assert_close(solved(doubled, UNKNOWN)[:, 0], expected, atol=0.02, rtol=0)
+
+
+def test_known_gains_stay_and_pictures_without_a_pair_have_gain_1() -> None:
+    known = UNKNOWN.clone()
+    known[0] = torch.tensor([0.1, 0.2, 0.3])
+    found = solved([(0, 1, Comparison(torch.full((3,), 0.5), 500))], known)
+    torch.testing.assert_close(found[0], known[0])
+    torch.testing.assert_close(found[1], known[0] + 0.5, atol=2e-3, rtol=0)
+    assert (found[2] == 0).all()
+    assert (solved([], UNKNOWN) == 0).all()
+
+
+def test_gains_are_of_the_colors_that_rays_read_and_not_of_what_the_encoder_reads() -> None:
+    """As pictures of that exposure would be rendered, with the features of those that were taken."""
+    views = SourceViews.from_frames(SCENE.ring(3))
+    gains = torch.tensor([[0.5, 0.6, 0.7], [0.8, 0.4, 0.3], [0.9, 0.9, 0.2]])
+    brought = replace(views, images=views.images * gains[..., None, None])
+    camera = SCENE.camera((0.0, 0.0, 0.0)).resized(24, 18)
+    plain = field(match_exposure=False)
+    features = plain.model.picture_features(views.images, views.camera)
+
+    def rendered(shown: SemanticField, views: SourceViews, features: Tensor | None = None) -> RenderedView:
+        shown.set_sources(views, features)
+        return shown.render(camera)
+
+    found, expected = rendered(field(), replace(views, gains=gains)), rendered(plain, brought, features)
+    assert torch.equal(found.color, expected.color) and torch.equal(found.opacity, expected.opacity)
+    assert torch.equal(found.labels, expected.labels)
+    unmatched = rendered(plain, replace(views, gains=gains))
+    assert torch.equal(unmatched.color, rendered(plain, views).color)
+    assert not torch.equal(unmatched.color, found.color)
+
+
+def test_the_keyframes_of_a_map_have_one_exposure() -> None:
+    """As they enter, after one has left, and when matching is switched on later."""
+    exposures = (1.0, 0.5, 0.8, 0.65)
+    frames = [
+        replace(exposed(SCENE.frame((0.15 * place, 0.0, 0.0)), torch.tensor(gain)), stamp_ns=place)
+        for place, gain in enumerate(exposures)
+    ]
+    config = MapperConfig(keyframes=KeyframeConfig(min_translation=0.1, min_sharpness=0.0), stereo=False)
+
+    def same(mapper: Mapper, exposures: tuple[float, ...]) -> None:
+        assert len(mapper.keyframes) == len(exposures)
+        gains = mapper.exposure.gains(list(mapper.keyframes))
+        product = gains * torch.tensor(exposures)[:, None]
+        torch.testing.assert_close(product, product.log().mean(0).exp().expand_as(product), rtol=0.03, atol=0)
+
+    mapper = Mapper(field(), SCENE.classes, config)
+    for frame in frames:
+        mapper.add(frame)
+    same(mapper, exposures)
+    mapper.configure(replace(config, keyframes=replace(config.keyframes, capacity=3)))
+    mapper.add(replace(exposed(SCENE.frame((0.6, 0.0, 0.0)), torch.tensor(0.7)), stamp_ns=4))
+    same(mapper, tuple((*exposures, 0.7)[each.number] for each in mapper.keyframes))
+
+    late = Mapper(field(match_exposure=False), SCENE.classes, config)
+    for frame in frames:
+        late.add(frame)
+    assert (late.exposure.gains(list(late.keyframes)) == 1).all()
+    late.configure(config, field())
+    same(late, exposures)
+
+
+def test_an_exposure_of_its_own_is_fitted_per_channel() -> None:
+    truth = torch.rand(5, 7, 3, generator=torch.Generator().manual_seed(0)) * 0.8
+    found = exposure_matched(truth * torch.tensor([0.5, 1.0, 0.9]), truth)
+    torch.testing.assert_close(found.float(), truth)
+    assert (exposure_matched(torch.zeros(5, 7, 3), truth) == 0).all()
+    # By hand: (0.2 * 0.4 + 0.4 * 0.4) / (0.2 * 0.2 + 0.4 * 0.4) = 1.2.
+    image, other = torch.tensor([0.2, 0.4]), torch.tensor([0.4, 0.4])
+    fitted = exposure_matched(image[:, None].expand(2, 3), other[:, None].expand(2, 3))
+    assert fitted[:, 0].tolist() == pytest.approx([0.24, 0.48])
