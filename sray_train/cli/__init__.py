@@ -40,6 +40,8 @@ COMMANDS: dict[str, str] = {
     "tables": "Tables",
     "study": "StudyCommand",
     "figures": "Figures",
+    "levels": "Levels",
+    "compare": "Compare",
 }
 """Each command's class, in the module of the command's name."""
 

@@ -1,0 +1,171 @@
+"""Labels of a target view at every level between its own picture and perfect ones. Each level mends one thing.
+
+What is rendered is S-Ray; what is a *mean* is the plain mean of the source views' 2D log-likelihoods at one point a
+pixel, as in baselines/surface.py. A level has two confusion matrices: of all pixels, and of those away from edges.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from sray.field import SemanticField
+from sray.frames import Frame, SourceViews
+from sray.label_space import VOID
+from sray.learning.supervision import pixel_logits
+from sray.metrics import ConfusionMatrix
+from sray.ray_model import RayModel
+from sray.render_config import RenderConfig
+from sray.stereo.surfaces import with_stereo
+from sray.view_selection import pose_scores
+from sray.visibility import Surfaces
+from sray_train.paper.baselines.surface import Sightings, sightings
+from sray_train.score.evaluate import Query
+from sray_train.score.view_scores import ViewScore
+
+LEVELS = {
+    "picture": "2D labels of the target's own picture",
+    "density": "S-Ray, depth from its density alone",
+    "rendered": "S-Ray",
+    "mean_density": "mean of the views at the depth of the density alone",
+    "mean_rendered": "mean of the views at S-Ray's depth",
+    "mean_true": "mean of all views at true depth",
+    "mean_visible": "mean of the views that see it, at true depth",
+    "true_rendered": "true labels of the views at S-Ray's depth",
+    "true_visible": "true labels of the views that see it, at true depth",
+}
+"""What each level is. `rendered` and `mean_rendered`: with stereo, where the model has a stereo network."""
+EDGE = 2
+"""Pixels: nearer to another label than this a pixel is at an edge."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One target view."""
+
+    scene: str
+    frame: str
+    everywhere: dict[str, ViewScore]
+    """By the names of LEVELS."""
+    inside: dict[str, ViewScore]
+    """The same without pixels at edges."""
+    distance: float
+    """Median of the source views' distance from the target, metres."""
+    angle: float
+    """Median of the angle between them, degrees."""
+    occluded: float
+    """Share of the target's surface points inside a source view's image that something hides from it, by true depth."""
+
+
+class LevelReader:
+    """Measures the levels of one model. Encodes every frame of a scene once. Works on the CPU."""
+
+    def __init__(self, model: RayModel, config: RenderConfig) -> None:
+        self._field = SemanticField(model, config)
+        alone = copy.deepcopy(self._field.model)
+        alone.stereo = None
+        self._density = SemanticField(alone, config)
+        self._encoded: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
+
+    @torch.inference_mode()
+    def measure(self, query: Query) -> Measured:
+        """Raises ValueError for a target or source without labels or depth: without them there is no truth."""
+        scene, bounds = query.scene, query.scene.bounds
+        truth = scene.frames[query.target]
+        sources = [scene.frames[index] for index in query.sources]
+        if any(frame.labels is None or frame.depth is None for frame in (truth, *sources)):
+            raise ValueError(f"{scene.name}: frames lack labels or depth; expected both, to tell true levels by")
+        assert truth.labels is not None and truth.depth is not None
+        known = SourceViews.from_frames(sources)
+        bare = SourceViews(known.images, known.camera)
+        encoded = [self._encode(query, index, frame) for index, frame in zip(query.sources, sources, strict=True)]
+        features, said = (torch.stack(part) for part in zip(*encoded, strict=True))
+        stereo = self._field.model.stereo
+        seen = bare if stereo is None else with_stereo(stereo, bare, bounds)
+        self._field.set_sources(seen, features, bounds)
+        self._density.set_sources(bare, features, bounds)
+        rendered, density = self._field.render(truth.camera), self._density.render(truth.camera)
+        right = torch.stack([_one_hot(frame, said.shape[-1]) for frame in sources])
+        camera, own = truth.camera, Surfaces.of(seen)
+        at_own = sightings(camera, rendered.depth_with_void, bare, own)
+        at_true = sightings(camera, truth.depth, bare, Surfaces.of(known))
+        shape = truth.labels.shape
+        labels = {
+            "picture": self._encode(query, query.target, truth)[1].argmax(-1).to(torch.uint8),
+            "density": density.labels,
+            "rendered": rendered.labels,
+            "mean_density": _labels(sightings(camera, density.depth_with_void, bare, None), said, shape),
+            "mean_rendered": _labels(at_own, said, shape),
+            "mean_true": _labels(sightings(camera, truth.depth, bare, None), said, shape),
+            "mean_visible": _labels(at_true, said, shape),
+            "true_rendered": _labels(at_own, right, shape),
+            "true_visible": _labels(at_true, right, shape),
+        }
+        poses = pose_scores(camera, known.camera)
+        inner = torch.where(at_edges(truth.labels), VOID, truth.labels)
+        return Measured(
+            scene.name,
+            truth.name,
+            {name: _score(found, truth.labels, said.shape[-1]) for name, found in labels.items()},
+            {name: _score(found, inner, said.shape[-1]) for name, found in labels.items()},
+            float(poses.distance.median()),
+            float(torch.rad2deg(poses.angle).median()),
+            at_true.hidden / max(1, at_true.inside),
+        )
+
+    def _encode(self, query: Query, index: int, frame: Frame) -> tuple[Tensor, Tensor]:
+        """Features of a frame's picture, and its log-likelihoods (height, width, classes)."""
+        key = query.scene.name, index
+        if key not in self._encoded:
+            if not any(scene == query.scene.name for scene, _ in self._encoded):
+                self._encoded.clear()  # another scene: frames of the one before are not asked for again
+            model, camera = self._field.model, frame.camera
+            features = self._field.encode(frame.image, camera)
+            scale = model.reading_scale(features[None], camera)
+            logits = pixel_logits(model, features[None], camera.pixel_grid()[None], scale)[0]
+            said = torch.log_softmax(logits.float(), -1).reshape(camera.height, camera.width, -1)
+            self._encoded[key] = features, said
+        return self._encoded[key]
+
+
+def at_edges(labels: UInt8[Tensor, "height width"]) -> Bool[Tensor, "height width"]:
+    """Pixels within EDGE pixels, in rows or columns, of one with another label. Void counts as a label of its own."""
+    values = labels.float()[None, None]
+    window = 2 * EDGE + 1
+    padded = F.pad(values, (EDGE,) * 4, mode="replicate")
+    highest, lowest = F.max_pool2d(padded, window, 1), -F.max_pool2d(-padded, window, 1)
+    return (highest != lowest)[0, 0]
+
+
+def chain() -> Iterator[tuple[str, str, str]]:
+    """The steps of the waterfall, from what is rendered to perfect labels: name, level before, level after."""
+    yield "stereo depth", "density", "rendered"
+    yield "plain mean for attention, weights and compositing", "rendered", "mean_rendered"
+    yield "true depth for its own", "mean_rendered", "mean_true"
+    yield "only views that see it", "mean_true", "mean_visible"
+    yield "true labels for 2D ones", "mean_visible", "true_visible"
+
+
+def _labels(found: Sightings, values: Float[Tensor, "views height width classes"], shape: torch.Size) -> Tensor:
+    mean = found.mean(values)
+    said = mean.abs().sum(-1) > 0  # no view counts, or all that do are void there
+    return torch.where(said, mean.argmax(-1).to(torch.uint8), VOID).reshape(shape)
+
+
+def _one_hot(frame: Frame, classes: int) -> Float[Tensor, "height width classes"]:
+    """Votes of a frame's true labels; a void pixel has none."""
+    assert frame.labels is not None
+    votes = F.one_hot(torch.where(frame.labels == VOID, classes, frame.labels.long()), classes + 1)
+    return votes[..., :classes].float()
+
+
+def _score(labels: Tensor, truth: Tensor, classes: int) -> ViewScore:
+    matrix = ConfusionMatrix(classes)
+    matrix.update(labels, truth)
+    return ViewScore(matrix.counts, float("nan"))
