@@ -1,10 +1,12 @@
 """How the commands of the nodes begin and end: a signal ends them in order at any moment, with exit status 0.
 
-Importing torch takes seconds, and under load so does Python's own end, when it has given signals back to the system.
+Importing torch takes seconds. Python's own end, when it has given signals back to the system, takes most of a second,
+under load more than a launch waits for: the process ends without it.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from importlib import import_module
@@ -33,11 +35,15 @@ def viewer() -> int:
 
 
 def _run(module: str) -> int:
-    """The exit status of the node's `main`, which has handlers of its own once rclpy runs (`common.signals`)."""
+    """Ends with the exit status of the node's `main`, which has handlers of its own once rclpy runs."""
     for number in SIGNALS:
         signal.signal(number, lambda *_: os._exit(0))  # nothing is begun yet
     try:
-        return int(import_module(module).main())
+        status = int(import_module(module).main())
     finally:
         for number in SIGNALS:  # everything is done
             signal.signal(number, signal.SIG_IGN)
+    from sray_ros.common.signals import end_at_once  # not before: it brings rclpy
+
+    gc.collect()  # the node, which reference circles hold, and with it the memory that DDS shares
+    end_at_once(status)

@@ -43,7 +43,7 @@ def init_until_signalled(args: list[str] | None) -> threading.Event:
 
 
 def end_at_once(status: int = 0) -> NoReturn:
-    """Where a thread is in the midst of what nothing can stop: Python would wait for it, or crash under it."""
+    """Without Python's own end, which waits for every thread, and crashes under one that is in a network."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

@@ -76,8 +76,12 @@ def test_a_signal_while_it_imports_ends_it_at_once(start: Start, name: str, sign
 )
 @pytest.mark.parametrize("name", ["semantic_mapper", "label_scorer"])
 def test_a_hail_of_signals_ends_it_in_order(start: Start, listener: Listener, name: str) -> None:
+    others = set(Path("/dev/shm").iterdir())
     process = start(name)
     assert listener.until(lambda: name in listener.node.get_node_names()), "it does not start"
+    mapped = re.findall(r"(/dev/shm/fastdds_[0-9a-f]{16})\b", Path(f"/proc/{process.pid}/maps").read_text())
+    segments = set(map(Path, mapped)) - others
+    assert segments
     process.send_signal(signal.SIGINT)
     while process.poll() is None:  # to the end of Python's own end
         process.send_signal(signal.SIGTERM)
@@ -86,3 +90,4 @@ def test_a_hail_of_signals_ends_it_in_order(start: Start, listener: Listener, na
     assert process.returncode == 0, output
     assert "Traceback" not in output
     assert ("no label image was scored" in output) == (name == "label_scorer")
+    assert not [segment for segment in segments if segment.exists()]
