@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 TF_STATIC = "/tf_static"
 """Always latched: tf2 sends it once, and no one else may need to ask."""
 
+DATA_FILES = (".mcap", ".db3")
+
 
 def tf_name(frame: str) -> str:
     """A frame's name as tf2 keeps it: a leading slash, as ROS 1 had it, is cut off. Look-ups with one are refused."""
     return frame.removeprefix("/")
+
+
+def is_bag(path: Path) -> bool:
+    """Whether it is a rosbag2, damaged or not, by its names: one data file, or a folder that has some."""
+    if path.is_dir():
+        return any(next(path.glob(f"*{ending}"), None) is not None for ending in DATA_FILES)
+    return path.suffix in DATA_FILES
 
 
 def open_bag(path: Path) -> Reader:

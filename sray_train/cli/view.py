@@ -24,6 +24,7 @@ from sray.mapping.session import Session
 from sray.mapping.session_reader import is_session
 from sray.mapping.voxel_map import CONFIRMED
 from sray.model import SemanticRay
+from sray.recorded_bag import is_bag
 from sray.viewing.export import write_page
 from sray.viewing.local_source import Feed, LocalSource
 from sray.viewing.viewer import Viewer
@@ -94,7 +95,7 @@ class View:
         title = path.stem if path.is_file() else path.resolve().name
         if is_session(path):
             return LocalSource.of_session(checkpoint, Session.load(path), title, self.output)
-        if (path / "metadata.yaml").is_file():
+        if is_bag(path):
             raise SrayError(
                 ErrorCode.BAD_FILE,
                 f"{path} is a rosbag2; expected a session or a recording. Play it into the mapper with a viewer: "

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sray.errors import SrayError
+from sray.recorded_bag import is_bag
 from sray_train.data.colmap import model_folder
 from sray_train.data.config import Dataset
 from sray_train.data.recording import bad_file
@@ -34,6 +35,12 @@ SIGNS: tuple[tuple[str, Callable[[Path], bool], Dataset], ...] = (
 """What a scene of a dataset has in its folder, in words and as a test. The first that is found counts."""
 
 OTHERS: tuple[tuple[str, Callable[[Path], bool], str], ...] = (
+    (
+        "a rosbag2 (.mcap or .db3)",
+        is_bag,
+        "`sray bag --check` prints the line that plays it into the node; a session that the node saves of it becomes a "
+        "recording: `sray session --export`",
+    ),
     (
         "NICE-SLAM's Replica (results/frameN.jpg, traj.txt)",
         _has("traj.txt", "results/frame*"),

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from bag_fixtures import Message, make_frames, rewrite
+from conftest import PlaneScene
 from sensor_msgs.msg import Image
 
 from sray.errors import SrayError
 from sray.label_space import LABEL_SPACES, ROOMS
+from sray.sequence import SequenceWriter
 from sray_ros.common.conversions import read_depth, read_image
 from sray_ros.mapper.parameters import MapperSettings
 from sray_train.cli import main
@@ -287,6 +289,18 @@ def test_a_damaged_bag_is_one_problem_with_a_remedy(
     shutil.rmtree(tmp_path / "bag")
     shutil.copytree(sound, tmp_path / "bag")
     assert check_bag(tmp_path / "bag").works, "a whole copy is fine"
+
+
+@pytest.mark.fault("a recording's folder is given where a bag is expected", code="BAD_FILE", says="sray bag --check",
+                   recovery="sray data check, or sray bag --output")  # fmt: skip
+def test_a_recording_is_no_bag_and_is_called_one(tmp_path: Path, plane_scene: PlaneScene) -> None:
+    SequenceWriter(tmp_path / "room").add(0, plane_scene.frame((0.0, 0.0, 0.0)))
+    (row,) = [row for row in check_bag(tmp_path / "room").rows if row.subject == "bag"]
+    assert row.verdict == "problem"
+    assert f"sray data check {tmp_path / 'room'}" in row.text + row.remedy
+    assert "reindex" not in row.text + row.remedy
+    main(["bag", str(tmp_path / "room"), "--output", str(tmp_path / "bag")])  # what the remedy says
+    assert (tmp_path / "bag" / "metadata.yaml").exists()
 
 
 def test_given_names_and_label_space_are_held_to(sound: Path) -> None:

@@ -256,8 +256,9 @@ def test_commands_read_every_layout_without_being_told(tmp_path: Path, layout: s
     assert len(recording) == 4 and not findings
 
 
-@pytest.mark.fault("a folder in a known layout that is not read: NICE-SLAM's Replica, 7-Scenes", code="BAD_FILE",
-                   says="the command: the layout, and how to convert it", recovery="the converted folder")  # fmt: skip
+@pytest.mark.fault("a folder in a known layout that is not read: NICE-SLAM's Replica, 7-Scenes, rosbag2",
+                   code="BAD_FILE", says="the command: the layout, and how to convert it",
+                   recovery="the converted folder")  # fmt: skip
 @pytest.mark.parametrize(
     ("files", "words"),
     [
@@ -265,6 +266,8 @@ def test_commands_read_every_layout_without_being_told(tmp_path: Path, layout: s
         (["frame-000000.color.png", "frame-000000.pose.txt"], "7-Scenes"),
         (["rgb.txt", "rgb/1.png"], "TUM RGB-D without its poses"),
         (["images/0.jpg"], "pictures without poses"),
+        (["metadata.yaml", "bag_0.mcap"], "sray bag --check"),
+        (["bag_0.db3"], "rosbag2"),
         (["notes.txt"], "looks like no dataset known here"),
     ],
 )

@@ -13,7 +13,8 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 
 from sray.errors import ErrorCode, SrayError
-from sray.recorded_bag import open_bag
+from sray.recorded_bag import is_bag, open_bag
+from sray_train.data.layouts import layout_of
 from sray_train.tools.bags.names import typestore
 
 
@@ -134,6 +135,12 @@ def _topics_of(reader: Reader) -> dict[str, BagTopic]:
 
 
 def _expected(path: Path) -> str:
+    if path.is_dir() and not is_bag(path):
+        with suppress(SrayError):
+            return (
+                f"expected a rosbag2, and this has the layout of a recording ({layout_of(path)}). Look at it with "
+                f"`sray data check {path}`, or make a bag of it: `sray bag {path} --output BAG`"
+            )
     if path.is_dir() and not (path / "metadata.yaml").exists():
         return (
             f"expected a rosbag2 folder with metadata.yaml. If it was being recorded when the robot went off: "
