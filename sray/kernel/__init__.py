@@ -1,6 +1,7 @@
 """The chain along rays, compiled for this CPU: built on first use where there is a compiler, done without elsewhere.
 
-`rays.py` calls it, `weights.py` packs the network for it, `build.py` compiles it; `rays.cpp` is the chain itself.
+`rays.py` calls it, `weights.py` packs the network for it, `build.py` compiles it; `rays.cpp` is the chain itself. The
+plane sweep of stereo is compiled along with it: `sweep.py`, `sweep.cpp`.
 """
 
 from sray.kernel.build import NoKernel

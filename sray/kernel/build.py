@@ -87,7 +87,7 @@ def _compile(compiler: list[str], target: Path) -> None:
     # In a folder of its own: two processes may compile at once, and the rename is atomic.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="partial-") as folder:
         made = Path(folder) / target.name
-        command = [*compiler, *FLAGS, "-o", str(made), str(SOURCES / "rays.cpp")]
+        command = [*compiler, *FLAGS, "-o", str(made), *map(str, sorted(SOURCES.glob("*.cpp")))]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=COMPILE_SECONDS)
         with made.open("rb") as file:
             os.fsync(file.fileno())
@@ -95,12 +95,12 @@ def _compile(compiler: list[str], target: Path) -> None:
 
 
 def _checked(path: Path) -> ctypes.CDLL:
-    """Raises OSError if the file is no library with our function."""
+    """Raises OSError if the file is no library with our functions."""
     kernel = ctypes.CDLL(str(path))
     try:
-        kernel.sray_render.restype = ctypes.c_int32
+        kernel.sray_render.restype = kernel.sray_sweep.restype = ctypes.c_int32
     except AttributeError as error:
-        raise OSError(f"{path} has no sray_render") from error
+        raise OSError(f"{path} lacks a function: {error}") from error
     return kernel
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,7 +94,8 @@ class StereoKeeper:
         if not chosen:
             return
         partners = torch.stack([_matching(buffer[candidates[each]]) for each in chosen])
-        likelihood = network(features, partners, keyframe.camera, cameras[chosen], self._bounds)
+        with self._precision():
+            likelihood = network(features, partners, keyframe.camera, cameras[chosen], self._bounds)
         cost = float(_mean_cost(partner_cost(keyframe.camera, cameras, self._bounds)))
         swept = network.read(likelihood, self._bounds).half()
         buffer.update(index, stereo=FoundDepth(swept, swept, cost))
@@ -114,7 +116,15 @@ class StereoKeeper:
 
     def _features(self, frame: Frame, network: StereoNetwork) -> StereoFeatures:
         image = frame.image.to(self._field.device).permute(2, 0, 1)[None].float() / 255
-        return network.features(image)
+        with self._precision():
+            return network.features(image)
+
+    def _precision(self) -> torch.autocast:
+        """Convolutions in bfloat16 where the processor has it: a third less time for depth of the same errors.
+
+        Elsewhere bfloat16 is emulated, at several times the cost. The sweep itself stays in float32.
+        """
+        return torch.autocast("cpu", torch.bfloat16, enabled=self._field.device.type == "cpu" and has_bfloat16())
 
     def _most_bettered(self, buffer: KeyframeBuffer, newest: int) -> int | None:
         """The keyframe around the newest one whose partners would be clearly better with it among them."""
@@ -127,6 +137,13 @@ class StereoKeeper:
             gains.append(((math.inf if known is None else known.cost) - now, index))
         gain, index = max(gains, default=(0.0, 0))
         return index if gain > CLEARLY_BETTER else None
+
+
+@cache
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself."""
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # there since torch 2.7
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def _mean_cost(costs: Tensor) -> Tensor:

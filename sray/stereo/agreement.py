@@ -13,6 +13,7 @@ import torch
 
 from sray.camera import Camera, cell_pixels
 from sray.stereo.network import DEPTH_STRIDE, StereoDepth
+from sray.stereo.sweep import looked_at
 
 AGREEING = 0.1
 """Relative difference of two depths of one point up to which they mean one surface: two planes of a sweep."""
@@ -33,17 +34,18 @@ def agreed(own: StereoDepth, camera: Camera, others: Sequence[StereoDepth], came
     rows, columns = own.depth.shape
     depth = own.depth.reshape(-1)
     directions = camera.ray_directions(cell_pixels(rows, columns, depth.device, DEPTH_STRIDE))
-    points = camera.centre + depth[:, None] * directions
-    projection = cameras.project(points)
-    column, row = (projection.pixels / DEPTH_STRIDE).round().nan_to_num().unbind(-1)
-    cell = (row.clamp(0, rows - 1) * columns + column.clamp(0, columns - 1)).long()
+    u, v, z, seen = looked_at(camera, cameras, directions, depth[None])
+    column = (u / DEPTH_STRIDE).round().nan_to_num().clamp(0, columns - 1)
+    row = (v / DEPTH_STRIDE).round().nan_to_num().clamp(0, rows - 1)
+    cell = (row * columns + column).long()[:, 0]
     there = torch.stack([other.depth for other in others]).flatten(1).gather(1, cell)
-    votes = torch.stack([other.confidence for other in others]).flatten(1).gather(1, cell) * projection.seen
-    ratio = torch.where(votes > 0, there / projection.depth, 1.0)
+    votes = torch.stack([other.confidence for other in others]).flatten(1).gather(1, cell) * seen[:, 0]
+    ratio = torch.where(votes > 0, there / z[:, 0], 1.0)
     support = torch.where((ratio - 1).abs() <= AGREEING, votes, 0.0)
     contradiction = torch.where(ratio > 1 + AGREEING, votes, 0.0).sum(0)
+    supported = support.sum(0)
     # What another view measures of the point, carried over to this view's ray.
-    correction = (support * ratio.log()).sum(0) / (own.confidence.reshape(-1) + support.sum(0)).clamp_min(1e-6)
-    share = support.sum(0) / (support.sum(0) + contradiction + DOUBT)
+    correction = (support * ratio.log()).sum(0) / (own.confidence.reshape(-1) + supported).clamp_min(1e-6)
+    share = supported / (supported + contradiction + DOUBT)
     confidence = own.confidence * share.reshape(rows, columns)
     return StereoDepth((depth * correction.exp()).reshape(rows, columns), confidence)

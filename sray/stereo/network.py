@@ -87,7 +87,7 @@ class StereoNetwork(nn.Module):
         quarter = self.to_quarter(half)
         eighth = self.to_eighth(quarter)
         matching = self.matching(torch.cat([quarter, double(eighth, quarter)], 1))
-        return StereoFeatures(F.normalize(matching, dim=1), half, quarter, eighth)
+        return StereoFeatures(F.normalize(matching.float(), dim=1), half, quarter, eighth)
 
     def forward(
         self,
@@ -115,15 +115,15 @@ class StereoNetwork(nn.Module):
 
     def read(self, log_probabilities: Float[Tensor, "planes rows columns"], bounds: Bounds) -> StereoDepth:
         """Depth, as the mean log depth of the planes around the likeliest, and how sure it is."""
-        probabilities = log_probabilities.exp()
+        probabilities = F.pad(log_probabilities.exp(), (0, 0, 0, 0, WINDOW, WINDOW))
         # The likeliest group of planes, not the likeliest plane: a surface between two planes shares itself.
-        grouped = F.avg_pool1d(probabilities.flatten(1).T[:, None], 3, 1, 1)[:, 0].T.reshape(probabilities.shape)
-        peak = grouped.argmax(0)
-        places = torch.arange(self.planes, device=peak.device)[:, None, None]
-        window = probabilities * ((places - peak).abs() <= WINDOW)
+        before, here, after = (probabilities[WINDOW + step : WINDOW + step + self.planes] for step in (-1, 0, 1))
+        peak = (before + here + after).argmax(0)
+        around = peak + torch.arange(2 * WINDOW + 1, device=peak.device)[:, None, None]
+        window = probabilities.gather(0, around)
         mass = window.sum(0)
-        log_depths = plane_depths(*bounds, self.planes, device=peak.device).log()[:, None, None]
-        depth = ((window * log_depths).sum(0) / mass.clamp_min(1e-6)).exp()
+        log_depths = F.pad(plane_depths(*bounds, self.planes, device=peak.device).log(), (WINDOW, WINDOW))
+        depth = ((window * log_depths[around]).sum(0) / mass.clamp_min(1e-6)).exp()
         return StereoDepth(depth, mass)
 
 

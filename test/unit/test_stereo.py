@@ -11,9 +11,11 @@ from reference.stereo_sweep import agreement
 
 from sray.camera import Camera, cell_pixels
 from sray.frames import SourceViews
+from sray.kernel import build
+from sray.kernel import sweep as kernel_sweep
 from sray.stereo import StereoNetwork, select_partners
 from sray.stereo.partners import partner_cost
-from sray.stereo.sweep import plane_depths, sweep
+from sray.stereo.sweep import plain_sweep, plane_depths, sweep
 from sray_train.learn.training.stereo_stage import log_probabilities, stereo_loss
 
 BOUNDS = (1.0, 4.0)
@@ -46,6 +48,29 @@ def test_the_sweep_is_its_twin() -> None:
     assert 0 < (expected[2] > 0).mean() < 1  # some cells are seen, some are not
     # Pixels come from K (R | t), the twin's from a matrix inverse: a few roundings of numbers up to 20.
     np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=1e-6)
+
+
+needs_kernel = pytest.mark.skipif(
+    isinstance(build.library(), build.NoKernel), reason=f"no compiled kernel: {build.library()}"
+)
+
+
+@needs_kernel
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (33, 47), (20, 4)])
+@pytest.mark.parametrize("channels", [3, 16, 20])
+def test_the_compiled_sweep_finds_what_the_plain_one_finds(width: int, height: int, channels: int) -> None:
+    """Also of a partner that looks away, on one row of cells, with channels that fill no register."""
+    torch.manual_seed(1)
+    places = ((0, 0), (0.4, 0.1), (-0.3, -0.2), (0, math.pi))
+    cameras = Camera.stack([camera_at(x, yaw, width, height) for x, yaw in places])
+    maps = torch.nn.functional.normalize(torch.randn(4, channels, -(-height // 4), -(-width // 4)), dim=1)
+    given = (maps[0], maps[1:], cameras[0], cameras[[1, 2, 3]], plane_depths(0.4, 8.0, 12))
+    assert kernel_sweep.serves(maps)
+    compiled, plain = sweep(*given), plain_sweep(*given)
+    assert 0 < (plain[2] > 0).float().mean() < 1
+    # Single precision on either side: a place is off by about 1e-5 cells, and from cell to cell features differ by 2.
+    torch.testing.assert_close(compiled, plain, rtol=0, atol=1e-4)
+    assert not kernel_sweep.serves(maps.double()) and not kernel_sweep.serves(maps.requires_grad_())
 
 
 def test_partners_agree_best_at_the_true_depth() -> None:
