@@ -78,13 +78,7 @@ class Compare:
         scenes = chosen_scenes(data, space, seeds=self.seeds, sequence=self.sequence)
         queries = [query for scene in scenes for query in spread_queries(scene, self.targets, self.views, self.apart)]
         contenders = rivals(checkpoint.model, config.evaluation.render_config, self.voxel_size)
-        commit = present_commit()  # before the source tree may change
-        found: list[Shown] = []
-        for number, query in enumerate(queries, start=1):
-            found += show(contenders, [query], space.classes)
-            console.print(f"{query.scene.name}: {number} of {len(queries)} shown")
-        record = rivals_record(found) | {
-            "scenes": [scene.name for scene in scenes],
+        facts = {
             "size": [scenes[0].cameras.width, scenes[0].cameras.height],
             "checkpoint": checkpoint.sha256,
             "checkpoint_file": self.checkpoint,
@@ -93,9 +87,16 @@ class Compare:
             "apart": self.apart,
             "voxel_size": self.voxel_size,
             "clock": "processor",
-            "commit": commit,
+            "commit": present_commit(),
         }
-        write_record(self.json, record)
+        found: list[Shown] = []
+        record: dict[str, Any] = {}
+        for number, query in enumerate(queries, start=1):
+            found += show(contenders, [query], space.classes)
+            shown = sorted({one.scene.name for one in queries[:number]})
+            record = rivals_record(found) | {"scenes": shown} | facts
+            write_record(self.json, record)  # a record of the pictures so far is left if this is interrupted
+            console.print(f"{query.scene.name}: {number} of {len(queries)} shown")
         for table in tables(record):
             console.print(table)
         console.print(f"see {self.json}")
