@@ -26,6 +26,7 @@ from sray.frames import Frame, at_size_of_image
 from sray.label_space import ROOMS, LabelSpace
 from sray.origin import Origin
 from sray.pictures import Fits, decode_file
+from sray.recorded_bag import is_bag
 from sray.sampling import ROOM_BOUNDS, Bounds
 
 FRAME_PERIOD_NS = 1_000_000_000 // 30
@@ -81,7 +82,11 @@ class Sequence:
         folder = Path(folder)
         color = folder / "color"
         if not color.is_dir():
-            raise _bad(folder, "has no color/ folder", "the ScanNet layout: color/N.jpg pose/N.txt intrinsic/")
+            raise _bad(
+                folder,
+                "has no color/ folder",
+                f"the ScanNet layout: color/N.jpg pose/N.txt intrinsic/. {_way_here(folder)}",
+            )
         numbers = sorted(numbered(color, "color"))
         if not numbers:
             raise _bad(color, "holds no N.jpg", "numbered pictures such as 0.jpg")
@@ -262,6 +267,13 @@ def numbered(folder: Path, kind: str) -> dict[int, Path]:
                 raise _bad(path, f"has the number of {other.name}", "one file a number; remove one of them")
             found[int(path.stem)] = path
     return found
+
+
+def _way_here(path: Path) -> str:
+    """What to do with something else than a folder in our layout."""
+    if is_bag(path):
+        return f"A rosbag2 is given as a bag: `sray bag --check {path}` prints the line that plays it"
+    return f"Of a scene in another layout `sray bag {path} --output BAG` makes a bag, for bag:="
 
 
 def _bad(path: Path, found: str, expected: str) -> SrayError:

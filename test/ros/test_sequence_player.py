@@ -246,8 +246,11 @@ def test_a_loop_starts_again_with_the_clock_jumping_back_and_ctrl_c_ends_it(list
 @pytest.mark.shows("player label_space", "player sequence", "player bag")
 def test_what_cannot_be_played_is_one_message_and_status_1(listener: Listener, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
+    (tmp_path / "bag").mkdir()
+    (tmp_path / "bag" / "bag_0.mcap").touch()
     for parameters, words in (
-        ({"sequence": tmp_path / "empty"}, "has no color/ folder"),
+        ({"sequence": tmp_path / "empty"}, "sray bag"),
+        ({"sequence": tmp_path / "bag"}, f"`sray bag --check {tmp_path / 'bag'}` prints the line that plays it"),
         ({"bag": tmp_path / "empty"}, "expected a rosbag2 folder"),
         ({}, "expected either `sequence` or `bag`"),
         ({"sequence": tmp_path, "label_space": "nyu"}, "expected one of rooms"),
