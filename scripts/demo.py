@@ -60,6 +60,7 @@ WIDEST_STEP = 0.25
 """Metres between neighbouring frames that are played."""
 SAMPLED_POSES = 300
 LEAST_LABEL_IMAGES = 10
+"""Or half of the frames, where a recording is short: the first ones are kept and have no others to be rendered from."""
 AFTERWARDS = 45.0
 """Seconds kept back for stopping and for the page when the time limit ends the playing."""
 
@@ -131,7 +132,7 @@ class Demo:
         else:
             run = replace(run, look_around=left)
         page = write_page(run, self.output)
-        complaint = complaint_about(run, sequence.has_labels)
+        complaint = complaint_about(run, len(frames), sequence.has_labels)
         console.print(table_of(run))
         console.print(
             f"page: {page}    report: {self.output / 'report.json'}    {time.monotonic() - begun:.0f} s in all"
@@ -276,10 +277,11 @@ def ordinal(number: int) -> str:
     return {1: "frame", 2: "2nd frame", 3: "3rd frame"}.get(number, f"{number}th frame")
 
 
-def complaint_about(run: DemoRun, has_labels: bool) -> str | None:
+def complaint_about(run: DemoRun, frames: int, has_labels: bool) -> str | None:
     """Why the run is not a success; None if it is one."""
-    if len(run.views) < LEAST_LABEL_IMAGES:
-        return f"{len(run.views)} label images came out; expected at least {LEAST_LABEL_IMAGES}"
+    least = min(LEAST_LABEL_IMAGES, max(1, frames // 2))
+    if len(run.views) < least:
+        return f"{len(run.views)} label images came out of {frames} frames; expected at least {least}"
     if run.labelled_fraction == 0:
         return "every pixel of every label image is void"
     if has_labels and run.confusion is None:

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -143,6 +144,20 @@ def test_a_mapper_that_cannot_start_is_reported_with_its_own_words(
     assert demo.returncode == 1
     assert "did not start" in stderr and "views.count" in stderr, stderr
     assert not left_of(demo)
+
+
+@pytest.mark.parametrize(
+    ("frames", "views", "is_enough"), [(40, 10, True), (40, 9, False), (4, 2, True), (4, 1, False), (1, 0, False)]
+)
+def test_a_short_recording_is_held_to_half_of_its_frames(
+    monkeypatch: pytest.MonkeyPatch, frames: int, views: int, is_enough: bool
+) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from demo import complaint_about
+
+    run = SimpleNamespace(views=range(views), labelled_fraction=1.0, confusion=None)
+    complaint = complaint_about(run, frames, has_labels=False)
+    assert complaint is None if is_enough else f"{views} label images came out of {frames} frames" in complaint
 
 
 @pytest.mark.parametrize(
