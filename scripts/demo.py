@@ -41,7 +41,7 @@ from demo_view import SCENE, SESSION, leave_something_to_look_at, look_around
 from rich.console import Console
 
 from sray.checkpoint import Checkpoint, load_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import InternalError, RequestError
 from sray.frames import Frame
 from sray.mapping.cloud import write_ply
 from sray.sequence import Sequence
@@ -149,9 +149,8 @@ class Demo:
             left_out = "".join(f", {len(numbers)} left out: {why}" for why, numbers in sequence.skipped.items())
             return sequence, f"{sequence.folder.resolve().name}: {len(sequence)} frames{left_out}"
         if self.seed < FIRST_HELD_OUT_SEED:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"seed {self.seed} may have been in training; expected {FIRST_HELD_OUT_SEED} or more, held-out rooms",
+            raise RequestError(
+                f"seed {self.seed} may have been in training", f"{FIRST_HELD_OUT_SEED} or more, held-out rooms"
             )
         folder = room_folder(self.seed, width=160, height=120, frames=self.frames)
         return Sequence.open(folder, checkpoint.label_space), f"Generated room {self.seed}, never in training"
@@ -176,7 +175,7 @@ class Demo:
         text = running.log("player").read_text(errors="replace")
         counted = re.search(r"played (\d+) pictures", text)
         if player.returncode and not cut_short:
-            raise SrayError(ErrorCode.INTERNAL, f"the bag was not played to its end: {last_line(text)}")
+            raise InternalError(f"the bag was not played to its end: {last_line(text)}")
         return int(counted.group(1)) if counted else 0, cut_short
 
     def _watch(
@@ -192,9 +191,7 @@ class Demo:
         with console.status("playing") as status:
             while player.poll() is None:
                 if launch.poll() is not None:
-                    raise SrayError(
-                        ErrorCode.INTERNAL, f"the mapping ended early: {last_line(running.log('launch').read_text())}"
-                    )
+                    raise InternalError(f"the mapping ended early: {last_line(running.log('launch').read_text())}")
                 if time.monotonic() > deadline:
                     return True
                 done = len(list((self.output / "labels").glob("*.png")))

@@ -38,7 +38,7 @@ from demo_ros import (
 from rich.console import Console
 
 from sray.checkpoint import load_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import InternalError, RequestError
 from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.sequence import Sequence
@@ -77,9 +77,8 @@ class FineTuneDemo:
     def main(self) -> int:
         """The exit status: 0 if the new model was accepted."""
         if self.seed < FIRST_HELD_OUT_SEED:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"seed {self.seed} may have been in training; expected {FIRST_HELD_OUT_SEED} or more, held-out rooms",
+            raise RequestError(
+                f"seed {self.seed} may have been in training", f"{FIRST_HELD_OUT_SEED} or more, held-out rooms"
             )
         console = Console(highlight=False)
         checkpoint = load_checkpoint(self.checkpoint)
@@ -134,12 +133,12 @@ class FineTuneDemo:
                     status.update(lines[-1] if lines else "the node gets the room's pictures and labels")
                     time.sleep(0.5)
             if client.returncode:
-                raise SrayError(ErrorCode.INTERNAL, f"no fine-tuning: {last_line(running.log('client').read_text())}")
+                raise InternalError(f"no fine-tuning: {last_line(running.log('client').read_text())}")
 
     @staticmethod
     def _check(process: subprocess.Popen[bytes], name: str, log: Path) -> None:
         if process.poll() is not None:
-            raise SrayError(ErrorCode.INTERNAL, f"{name} ended early: {last_line(log.read_text())}")
+            raise InternalError(f"{name} ended early: {last_line(log.read_text())}")
 
     def _views(self, frames: list[Frame]) -> list[Unseen]:
         def read(when: str, kind: str, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -29,9 +29,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from sensor_msgs.msg import CameraInfo, Image
 
-from sray.errors import ErrorCode
 from sray_interfaces.action import FineTune, RenderView
 from sray_interfaces.srv import ListKeyframes
+from sray_ros.common.error_codes import ErrorCode
 from sray_ros.common.poses import pose_of_matrix
 
 MAPPER = "/semantic_mapper"

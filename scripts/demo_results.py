@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from sray.camera import up_of
 from sray.checkpoint import Checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, InternalError
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud
@@ -39,7 +39,7 @@ def read_run(output: Path, frames: list[Frame], checkpoint: Checkpoint, **told: 
     """The run as the files say it went; `told`: the fields of DemoRun that no file holds."""
     path = output / "received" / "recording.json"
     if not path.is_file():
-        raise SrayError(ErrorCode.INTERNAL, f"the recorder left no {path}; expected one, see its log beside it")
+        raise InternalError(f"the recorder left no {path}", "one, see its log beside it")
     record = json.loads(path.read_text())
     mapped = _map(output)
     # All that the page draws is relative to the map's origin, as its points are.
@@ -109,7 +109,7 @@ def _received(output: Path, kind: str, name: str) -> NDArray[Any] | None:
 def _read(path: Path) -> NDArray[Any]:
     picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if picture is None:
-        raise SrayError(ErrorCode.BAD_FILE, f"{path} cannot be read; expected a PNG that the recorder wrote")
+        raise FileError(f"{path} cannot be read", "a PNG that the recorder wrote")
     return picture
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from demo_processes import Processes
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, InternalError, NotInstalledError, SrayError, StaleError
 from sray_train.tools.bags import BagLayout
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +39,7 @@ def ros2_command() -> str:
     beside = Path(sys.executable).parent / "ros2"
     found = str(beside) if beside.is_file() else shutil.which("ros2")
     if not found:
-        raise SrayError(ErrorCode.BAD_FILE, "there is no ros2 command; expected it in .venv/bin, run `make setup`")
+        raise NotInstalledError("there is no ros2 command", "it in .venv/bin", "Run `make setup`")
     return found
 
 
@@ -99,23 +99,19 @@ def await_recorder(running: Processes, launch: subprocess.Popen[bytes], deadline
     """Until the mapper's topics exist and the recorder hears them."""
     while "ready" not in running.log("recorder").read_text(errors="replace").split():
         if launch.poll() is not None:
-            raise SrayError(
-                ErrorCode.INTERNAL, f"the mapping did not start: {last_line(running.log('launch').read_text())}"
-            )
+            raise InternalError(f"the mapping did not start: {last_line(running.log('launch').read_text())}")
         if time.monotonic() > deadline:
-            raise SrayError(ErrorCode.STALE, "the mapper published nothing in time; expected it configured by now")
+            raise StaleError("the mapper published nothing in time", "it configured by now")
         time.sleep(0.2)
 
 
 def read_params(path: Path) -> dict[str, Any]:
-    """The mapper's parameters in a ROS parameter file. Raises SrayError(BAD_FILE), naming the file."""
+    """The mapper's parameters in a ROS parameter file. Raises FileError, naming the file."""
     try:
         (node,) = yaml.safe_load(path.read_text()).values()
         return dict(node["ros__parameters"])
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{path} is no parameter file of one node ({error!r}); expected one as config/demo.yaml"
-        ) from error
+        raise FileError(f"{path} is no parameter file of one node ({error!r})", "one as config/demo.yaml") from error
 
 
 def write_params(parameters: dict[str, Any], path: Path) -> Path:

@@ -237,7 +237,8 @@ def faults_page(found: list[Mark]) -> str:
     lines = [
         "# What goes wrong, and what happens then\n\nWritten by `python scripts/write_docs.py` from the tests that "
         "bring each fault about. The codes are those of `sray_interfaces/msg/ErrorCode`; the node's diagnostics count "
-        "every refusal and hold the last one's text.\n",
+        "every refusal and hold the last one's text. Commands, and nodes that cannot start, say the same in one line "
+        "on standard error, without a code.\n",
         _line(("fault", "code", "said where", "how it goes on", "test")),
         _line(["---"] * 5),
     ]

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CalibrationError, SrayError
 
 Matrix = NDArray[np.float64]
 
@@ -51,7 +51,6 @@ LARGEST = 1e9
 """Pixels; no sensor has so many, and what is computed of it leaves the range of numbers."""
 SQUEEZED = 1.5
 """fx over fy, or fy over fx, at most: pixels that are not square come from squeezed pictures, 16:9 into 4:3 is 1.33."""
-_SUBJECT = "the calibration"
 SAME_ASPECT = 0.02
 """By which aspects may differ and still be one: ScanNet's depth (640x480) is 0.4 % off its colour (1296x968)."""
 
@@ -75,24 +74,27 @@ PINHOLE = Lens()
 def lens_of(model: str, coefficients: Sequence[float]) -> Lens:
     """The lens of a model's name, as ROS, OpenCV, COLMAP or nerfstudio write it, and its coefficients.
 
-    Raises SrayError(BAD_CAMERA_INFO) for a model that is not known here, even with coefficients of 0: an ideal fisheye
+    Raises CalibrationError for a model that is not known here, even with coefficients of 0: an ideal fisheye
     or a unified camera is no pinhole.
     """
     name = model.strip().lower().replace("-", "_").replace(" ", "_")
     values = tuple(float(value) for value in coefficients)
     if name not in (*BROWN_CONRADY, *FISHEYE, *WITHOUT_DISTORTION):
-        raise bad_calibration(
-            f"distortion model {model[:40]!r}; expected {SUPPORTED}. Undistort the pictures before, and say so "
-            "(camera.rectified with P of camera_info; pinhole and no coefficients in a file)"
+        raise CalibrationError(
+            f"distortion model {model[:40]!r}",
+            SUPPORTED,
+            "Undistort the pictures before, and say so (camera.rectified with P of camera_info; pinhole and no "
+            "coefficients in a file)",
         )
     if not np.isfinite(values).all():
-        raise bad_calibration(f"D = {values}; expected finite values. Calibrate the camera again")
+        raise CalibrationError(f"D = {values}", "finite values", "Calibrate the camera again")
     is_fisheye = name in FISHEYE
     expected = (0, 4) if is_fisheye else (0, 4, 5, 8, 12, 14)
     if len(values) not in expected and (is_fisheye or any(values)):
-        raise bad_calibration(
-            f"{len(values)} values in D for distortion model {model!r}; expected {SUPPORTED}. Name the model that the "
-            "camera was calibrated with"
+        raise CalibrationError(
+            f"{len(values)} values in D for distortion model {model!r}",
+            SUPPORTED,
+            "Name the model that the camera was calibrated with",
         )
     if is_fisheye:
         return Lens(values or (0.0,) * 4, is_fisheye=True)
@@ -127,12 +129,13 @@ class Calibration:
     def cropped(self, left: int, top: int, width: int, height: int) -> Calibration:
         """Of the part of each picture that begins at pixel (left, top).
 
-        Raises SrayError(BAD_CAMERA_INFO) if that is not inside the picture.
+        Raises CalibrationError if that is not inside the picture.
         """
         if min(left, top) < 0 or min(width, height) < 1 or left + width > self.width or top + height > self.height:
-            raise bad_calibration(
-                f"a region of interest of {width}x{height} at ({left}, {top}) in {self.width}x{self.height} pixels; "
-                "expected one inside the full picture, whose size width and height are. Correct camera_info"
+            raise CalibrationError(
+                f"a region of interest of {width}x{height} at ({left}, {top}) in {self.width}x{self.height} pixels",
+                "one inside the full picture, whose size width and height are",
+                "Correct camera_info",
             )
         intrinsics = self.intrinsics.copy()
         intrinsics[:2, 2] -= left, top
@@ -153,14 +156,15 @@ class Calibration:
     def of_pictures(self, width: int, height: int) -> Calibration:
         """For pictures of this size: itself, or scaled if they have exactly its aspect.
 
-        Raises SrayError(BAD_CAMERA_INFO) for any other size: they may have been cropped, which changes K otherwise.
+        Raises CalibrationError for any other size: they may have been cropped, which changes K otherwise.
         """
         if (width, height) == (self.width, self.height):
             return self
         if not self.fits(width, height):
-            raise bad_calibration(
-                f"size {self.width}x{self.height}, but the image is {width}x{height}, of another shape; expected the "
-                "calibration of these pictures. Take the one that belongs to them, or calibrate at this size"
+            raise CalibrationError(
+                f"size {self.width}x{self.height}, but the image is {width}x{height}, of another shape",
+                "the calibration of these pictures",
+                "Take the one that belongs to them, or calibrate at this size",
             )
         return self.resized(width, height)
 
@@ -170,55 +174,60 @@ def calibrated(
 ) -> Calibration:
     """A calibration that can be right.
 
-    Raises SrayError(BAD_CAMERA_INFO), with what was found, what was expected and what to do, if K cannot be one of
+    Raises CalibrationError, with what was found, what was expected and what to do, if K cannot be one of
     pictures of this size (`why_implausible`), or if R is no rotation.
     """
     k = np.array(intrinsics, np.float64)
     if why := why_implausible(k, width, height):
-        raise bad_calibration(why)
+        raise why
     if not lens.is_pinhole and abs(k[0, 1]) > 1e-6:
-        raise bad_calibration(f"a skew of {k[0, 1]:g} beside distortion; expected K[0,1] = 0. Calibrate without skew")
+        raise CalibrationError(f"a skew of {k[0, 1]:g} beside distortion", "K[0,1] = 0", "Calibrate without skew")
     r = np.eye(3) if rotation is None else np.array(rotation, np.float64)
     if not (np.abs(r) < 2).all() or np.abs(r @ r.T - np.eye(3)).max() > 1e-2 or np.linalg.det(r) < 0:
-        raise bad_calibration(f"R = {np.round(r, 3).tolist()}; expected a rotation. Calibrate the stereo pair again")
+        raise CalibrationError(f"R = {np.round(r, 3).tolist()}", "a rotation", "Calibrate the stereo pair again")
     return Calibration(k, int(width), int(height), lens, r)
 
 
-def why_implausible(k: Matrix, width: int, height: int) -> str:
-    """Why K (3, 3) cannot be of pictures of this size, with the remedy; "" if it can."""
+def why_implausible(k: Matrix, width: int, height: int) -> CalibrationError | None:
+    """Why K (3, 3) cannot be of pictures of this size; None if it can."""
     if not (width > 0 and height > 0):
-        return f"size {width}x{height}; expected the picture's size in pixels. Set width and height"
-    shown = np.round(k, 3).tolist()
+        return CalibrationError(f"size {width}x{height}", "the picture's size in pixels", "Set width and height")
+    shown = f"K = {np.round(k, 3).tolist()}"
     if k[0, 0] == 0:
-        return "K[0] = 0, so the camera is uncalibrated; expected a focal length in pixels. Calibrate the camera"
+        what = "K[0] = 0, so the camera is uncalibrated"
+        return CalibrationError(what, "a focal length in pixels", "Calibrate the camera")
     if not ((np.abs(k) < LARGEST).all() and k[0, 0] > 0 and k[1, 1] > 0):
-        return f"K = {shown}; expected finite values and focal lengths above 0. Calibrate the camera"
+        return CalibrationError(shown, "finite values and focal lengths above 0", "Calibrate the camera")
     if np.abs(k[2] - (0, 0, 1)).max() > 1e-6 or abs(k[1, 0]) > 1e-6:
-        return f"K = {shown}; expected fx s cx / 0 fy cy / 0 0 1, row by row. Write K so"
+        return CalibrationError(shown, "fx s cx / 0 fy cy / 0 0 1, row by row", "Write K so")
     fx, fy, size = k[0, 0], k[1, 1], f"{width}x{height}"
+    principal = f"principal point ({k[0, 2]:.1f}, {k[1, 2]:.1f}) in pictures of {size}"
     if off_middle(k, width, height) > NEAR_MIDDLE:
-        other = _other_size((k[:2, 2] + 0.5) / (width, height), width, height)
-        return (
-            f"principal point ({k[0, 2]:.1f}, {k[1, 2]:.1f}) in pictures of {size}{other}; expected it near their "
-            f"middle, within {100 * NEAR_MIDDLE:.0f} % of each side. Give K of pictures of this size; if they are cut "
-            "out of larger ones, give the full size and the region of interest"
+        return CalibrationError(
+            principal + _other_size((k[:2, 2] + 0.5) / (width, height), width, height),
+            f"it near their middle, within {100 * NEAR_MIDDLE:.0f} % of each side",
+            "Give K of pictures of this size; if they are cut out of larger ones, give the full size and the region of "
+            "interest",
         )
     if off_middle(k, width, height) > TURNED and off_middle(k, height, width) < TURNED / 2:
-        return (
-            f"principal point ({k[0, 2]:.1f}, {k[1, 2]:.1f}) in pictures of {size}, the middle of pictures turned by "
-            "90 degrees; expected it near their middle. Turn the pictures, or K and the poses"
+        return CalibrationError(
+            f"{principal}, the middle of pictures turned by 90 degrees",
+            "it near their middle",
+            "Turn the pictures, or K and the poses",
         )
     if not SHORTEST <= fx / width <= LONGEST:
-        return (
-            f"focal length {fx:.1f} px in pictures of {size}; expected {SHORTEST * width:.0f} to {LONGEST * width:.0f} "
-            "(a quarter to ten times the width). Give it in pixels, of pictures of this size"
+        return CalibrationError(
+            f"focal length {fx:.1f} px in pictures of {size}",
+            f"{SHORTEST * width:.0f} to {LONGEST * width:.0f} (a quarter to ten times the width)",
+            "Give it in pixels, of pictures of this size",
         )
     if not 1 / SQUEEZED <= fx / fy <= SQUEEZED:
-        return (
-            f"focal lengths {fx:.1f} and {fy:.1f} px; expected them about the same, at most {SQUEEZED:g} times each "
-            "other. Give K of pictures of this size"
+        return CalibrationError(
+            f"focal lengths {fx:.1f} and {fy:.1f} px",
+            f"them about the same, at most {SQUEEZED:g} times each other",
+            "Give K of pictures of this size",
         )
-    return ""
+    return None
 
 
 def off_middle(k: Matrix, width: int, height: int) -> float:
@@ -232,17 +241,12 @@ def same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 @contextmanager
-def said_by(source: str, code: ErrorCode = ErrorCode.BAD_CAMERA_INFO) -> Iterator[None]:
-    """Refusals of a calibration name where it came from, a message or a file, and have that one's code."""
+def said_by(source: str, kind: type[SrayError] = CalibrationError) -> Iterator[None]:
+    """Errors of a calibration name where it came from, a message or a file, and are of that one's kind."""
     try:
         yield
-    except SrayError as error:
-        raise SrayError(code, str(error.args[0]).replace(_SUBJECT, source, 1)) from error
-
-
-def bad_calibration(what: str) -> SrayError:
-    """`what`: what was found, what was expected, what to do."""
-    return SrayError(ErrorCode.BAD_CAMERA_INFO, f"{_SUBJECT} has {what}")
+    except CalibrationError as error:
+        raise kind(f"{source} has {error.found}", error.expected, error.remedy) from error
 
 
 def _other_size(middle: Matrix, width: int, height: int) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from sray.calibration import Calibration, Matrix, bad_calibration, calibrated, lens_of, said_by
+from sray.calibration import Calibration, Matrix, calibrated, lens_of, said_by
+from sray.errors import CalibrationError
 
 StereoFrame = Literal["", "own", "first"]
 """What the frame of a stereo pair's second camera is: its own optical centre (as most drivers have it), the first
@@ -40,7 +41,7 @@ def read_camera_info(info: CameraInfoFields, *, is_rectified: bool = False) -> C
     """The calibration of the image that comes with this camera_info.
 
     `is_rectified`: the image is already; P holds its intrinsics, and there is no lens. Otherwise K, D and R.
-    Raises SrayError(BAD_CAMERA_INFO) for what is missing, not supported here, or cannot be right.
+    Raises CalibrationError for what is missing, not supported here, or cannot be right.
     """
     with said_by("camera_info"):
         return _shown(_full(info, is_rectified), info)
@@ -61,17 +62,19 @@ def baseline(info: CameraInfoFields) -> tuple[float, float]:
 def optical_centre(info: CameraInfoFields, stereo_frame: StereoFrame) -> Matrix:
     """The camera (4, 4) in the frame that camera_info names: the identity, or shifted by the baseline.
 
-    Raises SrayError(BAD_CAMERA_INFO) if there is a baseline and nobody says which frame it is.
+    Raises CalibrationError if there is a baseline and nobody says which frame it is.
     """
     x, y = baseline(info)
     shift = np.eye(4)
     if not x and not y:
         return shift
     if not stereo_frame:
-        raise bad_calibration(
+        raise CalibrationError(
             f"P[0,3] = {float(info.p[3]):.4g}, P[1,3] = {float(info.p[7]):.4g}: it is the second camera of a stereo "
-            f"pair, {np.hypot(x, y):.3f} m beside the first; expected the first one's, where both are 0. Use the first "
-            "camera, or say with camera.stereo_frame whose optical centre the frame of camera_info is: own, or first"
+            f"pair, {np.hypot(x, y):.3f} m beside the first",
+            "the first one's, where both are 0",
+            "Use the first camera, or say with camera.stereo_frame whose optical centre the frame of camera_info is: "
+            "own, or first",
         )
     if stereo_frame == "first":
         shift[:2, 3] = x, y
@@ -97,7 +100,7 @@ def _shown(full: Calibration, info: CameraInfoFields) -> Calibration:
     if binning == (1, 1):
         return shown
     if shown.width < binning[0] or shown.height < binning[1]:
-        raise bad_calibration(f"binning {binning} of {shown.width}x{shown.height} pixels; expected pixels to be left")
+        raise CalibrationError(f"binning {binning} of {shown.width}x{shown.height} pixels", "pixels to be left")
     whole = shown.width // binning[0] * binning[0], shown.height // binning[1] * binning[1]
     return shown.cropped(0, 0, *whole).resized(whole[0] // binning[0], whole[1] // binning[1])
 

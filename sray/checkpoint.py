@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError, SrayError
 from sray.files import write_atomically
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay
@@ -57,8 +57,8 @@ def save_checkpoint(
 ) -> str:
     """Write a checkpoint and return its sha256. Killed at any moment, either the old file or the new one is there.
 
-    Raises ValueError if the label space has another number of classes than the model, and SrayError (DISK_FULL,
-    BAD_FILE) if the file cannot be written.
+    Raises ValueError if the label space has another number of classes than the model, and SrayError (DiskFullError,
+    FileError) if the file cannot be written.
     """
     if label_space.classes != model.config.classes:
         raise ValueError(
@@ -86,8 +86,8 @@ def load_checkpoint(path: Path | str, systems: Sequence[type[M]]) -> Checkpoint[
 def load_checkpoint(path: Path | str, systems: Sequence[type[RayModel]] = (SemanticRay,)) -> Checkpoint[Any]:
     """Read a checkpoint of one of the `systems`.
 
-    Raises SrayError(BAD_FILE) if the file is missing, damaged or no checkpoint of this project, and
-    SrayError(MODEL_MISMATCH) if it is of another system, or its weights do not fit the network its config describes.
+    Raises FileError if the file is missing, damaged or no checkpoint of this project, and
+    ModelError if it is of another system, or its weights do not fit the network its config describes.
     """
     path = Path(path)
     try:
@@ -96,16 +96,13 @@ def load_checkpoint(path: Path | str, systems: Sequence[type[RayModel]] = (Seman
             tensors = _single_precision(file, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError as error:
-        raise SrayError(ErrorCode.BAD_FILE, f"{path} does not exist; expected a .safetensors checkpoint") from error
+        raise FileError(f"{path} does not exist", "a .safetensors checkpoint") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{path} cannot be read ({error}); expected an undamaged .safetensors checkpoint"
-        ) from error
+        raise FileError(f"{path} cannot be read ({error})", "an undamaged .safetensors checkpoint") from error
     if FORMAT not in metadata:
-        raise SrayError(
-            ErrorCode.BAD_FILE,
-            f"{path} says nothing of {FORMAT} (it has {sorted(metadata) or 'no metadata'}); expected a checkpoint as "
-            "`sray train` writes",
+        raise FileError(
+            f"{path} says nothing of {FORMAT} (it has {sorted(metadata) or 'no metadata'})",
+            "a checkpoint as `sray train` writes",
         )
     try:
         header = read_header(metadata[FORMAT])
@@ -118,9 +115,8 @@ def load_checkpoint(path: Path | str, systems: Sequence[type[RayModel]] = (Seman
     except (KeyError, TypeError, ValueError) as error:
         raise _unknown(path, error) from error
     if label_space.classes != config.classes:  # before so many are allocated
-        raise SrayError(
-            ErrorCode.MODEL_MISMATCH,
-            f"{path}: {config.classes} classes, but label space {label_space.name} has {label_space.classes}",
+        raise ModelError(
+            f"{path}: {config.classes} classes, but label space {label_space.name} has {label_space.classes}"
         )
     try:
         model = system(config)
@@ -131,33 +127,29 @@ def load_checkpoint(path: Path | str, systems: Sequence[type[RayModel]] = (Seman
 
 
 def _system_of(header: dict[str, Any], systems: Sequence[type[RayModel]], path: Path) -> type[RayModel]:
-    """Raises SrayError(MODEL_MISMATCH) if the file is of none of the systems."""
+    """Raises ModelError if the file is of none of the systems."""
     name = header.get("system", SemanticRay.system)
     for system in systems:
         if system.system == name:
             return system
     known = ", ".join(system.system for system in systems)
-    raise SrayError(
-        ErrorCode.MODEL_MISMATCH,
-        f"{path} is of system {name!r:.60}; expected {known}, which is all that this program runs. Give a checkpoint "
-        "of that; the paper's other systems are for `sray evaluate`",
+    raise ModelError(
+        f"{path} is of system {name!r:.60}",
+        f"{known}, which is all that this program runs",
+        "Give a checkpoint of that; the paper's other systems are for `sray evaluate`",
     )
 
 
 def _unknown(path: Path, error: Exception) -> SrayError:
-    return SrayError(
-        ErrorCode.MODEL_MISMATCH, f"{path} describes no network this version knows ({error}); train or convert anew"
-    )
+    return ModelError(f"{path} describes no network this version knows ({error})", remedy="Train or convert anew")
 
 
 def _single_precision(file: Any, path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of an open file. Raises SrayError BAD_FILE if one has another type than checkpoints are saved in."""
+    """All tensors of an open file. Raises FileError if one has another type than checkpoints are saved in."""
     names = list(file.keys())
     for name in names:
         if (kind := file.get_slice(name).get_dtype()) != "F32":
-            raise SrayError(
-                ErrorCode.BAD_FILE, f"{path} holds {name!r:.60} of type {kind}; expected F32, as `sray train` writes"
-            )
+            raise FileError(f"{path} holds {name!r:.60} of type {kind}", "F32, as `sray train` writes")
     return {name: file.get_tensor(name) for name in names}
 
 
@@ -196,17 +188,16 @@ def _fit(model: RayModel, tensors: dict[str, torch.Tensor], path: Path) -> None:
     if expected != found:
         wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         first = wrong[0]
-        raise SrayError(
-            ErrorCode.MODEL_MISMATCH,
+        raise ModelError(
             f"{path}: {len(wrong)} of {len(expected)} tensors do not fit, first {first}: expected "
-            f"{expected.get(first, 'none')}, found {found.get(first, 'none')}",
+            f"{expected.get(first, 'none')}, found {found.get(first, 'none')}"
         )
     strange = sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all())
     if strange:
         # Loaded, it would answer void everywhere and give no reason.
-        raise SrayError(
-            ErrorCode.BAD_FILE,
-            f"{path}: {len(strange)} tensors hold NaN or infinity, first {strange[0]}; expected finite weights, "
-            "take a checkpoint from before the training diverged",
+        raise FileError(
+            f"{path}: {len(strange)} tensors hold NaN or infinity, first {strange[0]}",
+            "finite weights",
+            "Take a checkpoint from before the training diverged",
         )
     model.load_state_dict(tensors)

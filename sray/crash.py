@@ -21,8 +21,8 @@ from typing import ParamSpec
 
 import torch
 
-from sray.errors import ErrorCode, SrayError
-from sray.files import code_of
+from sray.errors import NoMemoryError, SrayError
+from sray.files import failure
 
 P = ParamSpec("P")
 FILE_ERRORS = frozenset(
@@ -67,7 +67,7 @@ def one_line(program: str, error: Exception) -> str:
         return str(_of_a_file(error))
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         reason = (str(error).splitlines() or [""])[0]
-        return str(SrayError(ErrorCode.OUT_OF_MEMORY, f"there was not enough memory ({reason}); try smaller pictures"))
+        return str(NoMemoryError(f"there was not enough memory ({reason})", remedy="Try smaller pictures"))
     where = write_log(program, error)
     what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return f"a bug ({what}); please report it with {where}"
@@ -113,6 +113,4 @@ def _of_a_file(error: OSError) -> SrayError:
     remedy = "Check the path and its permissions, or free some space"
     if is_at_home:
         remedy += "; where the home is read-only set HOME, or SRAY_CACHE for what is kept between runs"
-    return SrayError(
-        code_of(error), f"{what} ({error.strerror or error}); expected a place that can be read and written. {remedy}"
-    )
+    return failure(what, error, "a place that can be read and written", remedy)

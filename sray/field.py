@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CanceledError, NoViewsError
 from sray.exposure import color_gains
 from sray.frames import SourceViews
 from sray.guidance import PixelGrid, Window
@@ -140,11 +140,11 @@ class SemanticField:
         """What `camera` would see, at `scale` times its size. Works tile by tile: memory does not grow with the size.
 
         `on_progress` gets the finished fraction, `canceled` is asked, between tiles.
-        Raises SrayError(NO_KEYFRAMES) before `set_sources`, SrayError(CANCELED) if asked to stop, and ValueError for a
+        Raises NoViewsError before `set_sources`, CanceledError if asked to stop, and ValueError for a
         scale that is not positive.
         """
         if self._engine is None or self._views is None:
-            raise SrayError(ErrorCode.NO_KEYFRAMES, "render() has no source views; call set_sources(views) first")
+            raise NoViewsError("render() has no source views", remedy="Call set_sources(views) first")
         if not scale > 0:
             raise ValueError(f"scale is {scale}; expected more than 0")
         if scale != 1:
@@ -155,7 +155,7 @@ class SemanticField:
         windows = PixelGrid(camera.width, camera.height, 1).windows(self._tile)
         for done, window in enumerate(windows):
             if canceled is not None and canceled():
-                raise SrayError(ErrorCode.CANCELED, f"the render was canceled at {done} of {len(windows)} tiles")
+                raise CanceledError(f"the render was canceled at {done} of {len(windows)} tiles")
             self._paste(tiles.render(window), window, view)
             if on_progress is not None:
                 on_progress((done + 1) / len(windows))

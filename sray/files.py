@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import DiskFullError, FileError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No room left: on the disk, in the user's share of it, or below the largest file allowed."""
@@ -20,9 +20,10 @@ LEFT_AFTER = 3600.0
 """Seconds after which a half-written file is nobody's any more."""
 
 
-def code_of(error: OSError) -> ErrorCode:
-    """Of a write that failed: DISK_FULL or BAD_FILE."""
-    return ErrorCode.DISK_FULL if error.errno in FULL else ErrorCode.BAD_FILE
+def failure(what: str, error: OSError, expected: str, remedy: str = "") -> FileError:
+    """What to raise of `error`, which the system gave: `what` is what could not be done, with which file."""
+    kind = DiskFullError if error.errno in FULL else FileError
+    return kind(f"{what} ({error.strerror or error})", expected, remedy)
 
 
 def _clear_what_was_left(path: Path) -> None:
@@ -36,7 +37,7 @@ def _clear_what_was_left(path: Path) -> None:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write, flush to disk, rename: killed at any moment, either the old file or the new one is there.
 
-    Folders that are missing are made. Raises SrayError: DISK_FULL, BAD_FILE; the old file is kept then.
+    Folders that are missing are made. Raises DiskFullError or another FileError; the old file is kept then.
     """
     # Process and thread: two that write the same file do not write into each other's half.
     partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
@@ -52,8 +53,5 @@ def write_atomically(path: Path, content: bytes) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise SrayError(
-            code_of(error),
-            f"cannot write {path} ({error.strerror or error}); expected a folder that can be written to, with room for "
-            f"{len(content) / 1e6:.1f} MB. Free some space, or give another path",
-        ) from error
+        expected = f"a folder that can be written to, with room for {len(content) / 1e6:.1f} MB"
+        raise failure(f"cannot write {path}", error, expected, "Free some space, or give another path") from error

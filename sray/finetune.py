@@ -107,8 +107,8 @@ class FineTuner(Generic[M]):
         nearest others; `held_out` ones are rendered from `sources`, and only scored. `remembered` frames hold labels
         that must not be forgotten (`sray.remembered`): one picture of four, one target of four. `bounds`: of the scene.
 
-        Raises SrayError: TOO_FEW_VIEWS for fewer than two frames, or if labels should teach and none does;
-        MODEL_MISMATCH for a label the model does not know. ValueError if sizes differ, or a held-out frame would teach.
+        Raises TooFewViewsError for fewer than two frames, or if labels should teach and none does;
+        ModelError for a label the model does not know. ValueError if sizes differ, or a held-out frame would teach.
         """
         self.config = config or FineTuneConfig()
         self._taught = len(sources) + len(tuning)

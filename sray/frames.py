@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sray.calibration import same_aspect
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ TRUSTED = 0.5
 def at_size_of_image(picture: NDArray[Any], width: int, height: int, what: str, path: Path | str) -> NDArray[Any]:
     """Depth or labels (height, width) at their image's size, nearest-exact.
 
-    Raises SrayError(BAD_FILE), naming `path`, if they have another shape, and would not lie on what they mean.
+    Raises FileError, naming `path`, if they have another shape, and would not lie on what they mean.
     """
     if not same_aspect((picture.shape[1], picture.shape[0]), (width, height)):
-        raise SrayError(
-            ErrorCode.BAD_FILE,
-            f"{path} has {what} of {picture.shape[1]}x{picture.shape[0]} beside a picture of {width}x{height}; "
-            f"expected one shape. Export {what} for the colour camera, uncropped",
+        raise FileError(
+            f"{path} has {what} of {picture.shape[1]}x{picture.shape[0]} beside a picture of {width}x{height}",
+            "one shape",
+            f"Export {what} for the colour camera, uncropped",
         )
     return nearest_exact(picture, width, height)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sray.calibration import off_middle, why_implausible
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.frames import Frame, at_size_of_image
 from sray.label_space import ROOMS, LabelSpace
 from sray.origin import Origin
@@ -76,24 +76,24 @@ class Sequence:
         """Look through a folder, reading one picture for its size.
 
         `check_intrinsics`: whether K can be of these pictures; without, nothing is read, and whoever opens it judges.
-        Raises SrayError(BAD_FILE), naming the path, if the folder, its intrinsics or every usable frame is missing, or
+        Raises FileError, naming the path, if the folder, its intrinsics or every usable frame is missing, or
         if K is of other pictures.
         """
         folder = Path(folder)
         color = folder / "color"
         if not color.is_dir():
-            raise _bad(
-                folder,
-                "has no color/ folder",
-                f"the ScanNet layout: color/N.jpg pose/N.txt intrinsic/. {_way_here(folder)}",
+            raise FileError(
+                f"{folder} has no color/ folder",
+                "the ScanNet layout: color/N.jpg pose/N.txt intrinsic/",
+                _way_here(folder),
             )
         numbers = sorted(numbered(color, "color"))
         if not numbers:
-            raise _bad(color, "holds no N.jpg", "numbered pictures such as 0.jpg")
+            raise FileError(f"{color} holds no N.jpg", "numbered pictures such as 0.jpg")
         calibration = intrinsics_file(folder)
         intrinsics = _read_matrix(calibration)[:3, :3]
         if intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0 or not np.isfinite(intrinsics).all():
-            raise _bad(calibration, "is not a calibration", "focal lengths above 0")
+            raise FileError(f"{calibration} is not a calibration", "focal lengths above 0")
         named = numbered(folder / "pose", "pose")
         usable: list[int] = []
         poses: list[NDArray[np.float64]] = []
@@ -111,7 +111,7 @@ class Sequence:
                 poses.append(pose)
         if not usable:
             reasons = ", ".join(f"{len(found)} frames: {reason}" for reason, found in skipped.items())
-            raise _bad(folder / "pose", f"leaves no usable frame ({reasons})", "4x4 poses with finite numbers")
+            raise FileError(f"{folder / 'pose'} leaves no usable frame ({reasons})", "4x4 poses with finite numbers")
         sequence = Sequence(
             folder,
             label_space,
@@ -124,7 +124,7 @@ class Sequence:
             nyu40_of=nyu40_of,
         )
         if check_intrinsics and (why := why_implausible(intrinsics, *sequence.size)):
-            raise SrayError(ErrorCode.BAD_FILE, f"{calibration} has {why}")
+            raise FileError(f"{calibration} has {why.found}", why.expected, why.remedy)
         return sequence
 
     @property
@@ -138,12 +138,12 @@ class Sequence:
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """Width and height of the pictures: the first readable one's. Raises SrayError(BAD_FILE) if none is."""
+        """Width and height of the pictures: the first readable one's. Raises FileError if none is."""
         for number in self.indices:
             picture = decode_file(self.file("color", number), self._fits)
             if picture is not None:
                 return picture.shape[1], picture.shape[0]
-        raise _bad(self.folder / "color", "holds no picture that can be decoded", "readable N.jpg")
+        raise FileError(f"{self.folder / 'color'} holds no picture that can be decoded", "readable N.jpg")
 
     @property
     def cameras(self) -> Camera:
@@ -174,15 +174,17 @@ class Sequence:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> Frame:
-        """Read one frame. Raises SrayError(BAD_FILE), naming the file, if a picture is damaged or of another size."""
+        """Read one frame. Raises FileError, naming the file, if a picture is damaged or of another size."""
         number = self.indices[position]
         bgr = _read_image(self.file("color", number), cv2.IMREAD_COLOR, self._fits)
         image = torch.from_numpy(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
         height, width = image.shape[:2]
         if (width, height) != self.size:
             found = f"is {width}x{height}, others {self.size[0]}x{self.size[1]}"
-            raise _bad(
-                self.file("color", number), found, "pictures of one camera and one size; export the sequence again"
+            raise FileError(
+                f"{self.file('color', number)} {found}",
+                "pictures of one camera and one size",
+                "Export the sequence again",
             )
         depth = labels = None
         if self.has_depth:
@@ -190,14 +192,14 @@ class Sequence:
             raw = _read_image(path, cv2.IMREAD_UNCHANGED)
             if raw.ndim != 2 or raw.dtype != np.uint16:
                 found = f"holds {raw.dtype} of shape {raw.shape}"
-                raise _bad(path, found, "one channel of uint16 millimetres")
+                raise FileError(f"{path} {found}", "one channel of uint16 millimetres")
             metres = np.where(raw > 0, raw.astype(np.float32) / 1000, np.float32(np.nan))
             depth = torch.from_numpy(at_size_of_image(metres, width, height, "depth", path))
         if self.has_labels:
             path = self.file("label-filt", number)
             ids = _read_image(path, cv2.IMREAD_UNCHANGED)
             if ids.ndim != 2:
-                raise _bad(path, f"has shape {ids.shape}", "one channel of ids")
+                raise FileError(f"{path} has shape {ids.shape}", "one channel of ids")
             nyu40 = self.label_space.from_nyu40(ids if self.nyu40_of is None else self.nyu40_of[ids])
             labels = torch.from_numpy(at_size_of_image(nyu40, width, height, "labels", path))
         intrinsics = torch.from_numpy(self.intrinsics).float()
@@ -258,13 +260,13 @@ def intrinsics_file(folder: Path) -> Path:
 def numbered(folder: Path, kind: str) -> dict[int, Path]:
     """Number -> file of a folder, whose names may be padded with zeros; none if there is no such folder.
 
-    Raises SrayError(BAD_FILE) if two files have one number.
+    Raises FileError if two files have one number.
     """
     found: dict[int, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.suffix.lower() in ENDINGS[kind] and path.stem.isdecimal():
             if other := found.get(int(path.stem)):
-                raise _bad(path, f"has the number of {other.name}", "one file a number; remove one of them")
+                raise FileError(f"{path} has the number of {other.name}", "one file a number", "Remove one of them")
             found[int(path.stem)] = path
     return found
 
@@ -276,18 +278,14 @@ def _way_here(path: Path) -> str:
     return f"Of a scene in another layout `sray bag {path} --output BAG` makes a bag, for bag:="
 
 
-def _bad(path: Path, found: str, expected: str) -> SrayError:
-    return SrayError(ErrorCode.BAD_FILE, f"{path} {found}; expected {expected}")
-
-
 def _read_matrix(path: Path) -> NDArray[np.float64]:
     try:
         rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
         matrix = np.array(rows, dtype=np.float64)
     except (OSError, ValueError) as error:
-        raise _bad(path, f"cannot be read ({error})", "a text file with a 4x4 matrix") from error
+        raise FileError(f"{path} cannot be read ({error})", "a text file with a 4x4 matrix") from error
     if matrix.shape != (4, 4):
-        raise _bad(path, f"holds an array of shape {matrix.shape}", "a 4x4 matrix")
+        raise FileError(f"{path} holds an array of shape {matrix.shape}", "a 4x4 matrix")
     return matrix
 
 
@@ -304,14 +302,14 @@ def _read_image(path: Path, flags: int, fits: Fits | None = None) -> NDArray[Any
     image = decode_file(path, fits, flags)
     if image is None:
         state = "cannot be decoded" if path.is_file() else "is missing"
-        raise _bad(path, state, "a readable picture; export the sequence again or remove the frame")
+        raise FileError(f"{path} {state}", "a readable picture", "Export the sequence again or remove the frame")
     return image
 
 
 def _write_image(path: Path, image: NDArray[Any], options: list[int] | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), image, options or []):
-        raise _bad(path, "could not be written", "a writable folder with free space")
+        raise FileError(f"{path} could not be written", "a writable folder with free space")
 
 
 def _write_matrix(path: Path, matrix: NDArray[np.float64]) -> None:

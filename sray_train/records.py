@@ -7,20 +7,18 @@ import math
 from pathlib import Path
 from typing import Any
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.files import write_atomically
 
 
 def refuse_existing(path: Path, option: str, *, overwrite: bool) -> None:
-    """Raises SrayError(BAD_FILE) if there is something at `path` already, before hours are spent on replacing it."""
+    """Raises FileError if there is something at `path` already, before hours are spent on replacing it."""
     if path.exists() and not overwrite:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{path} exists; expected a free name. Pass --overwrite or another {option}"
-        )
+        raise FileError(f"{path} exists", "a free name", f"Pass --overwrite or another {option}")
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write valid JSON: null where a number is not finite. Raises SrayError: DISK_FULL, BAD_FILE."""
+    """Write valid JSON: null where a number is not finite. Raises FileError."""
     write_atomically(path, (json.dumps(with_nulls(record), indent=2, allow_nan=False) + "\n").encode())
 
 

@@ -14,10 +14,10 @@ from rclpy.action.client import ClientGoalHandle
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sray.errors import ErrorCode
 from sray.frames import Frame
 from sray_interfaces.action import FineTune
 from sray_interfaces.msg import FineTuneStatus
+from sray_ros.common.error_codes import ErrorCode
 
 TUNING_SETTINGS: dict[str, Any] = {
     **SETTINGS,

@@ -30,13 +30,13 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from sray.checkpoint import save_checkpoint
-from sray.errors import ErrorCode
 from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
 from sray_interfaces.action import RenderView
 from sray_interfaces.msg import Keyframe
 from sray_interfaces.srv import ListKeyframes
+from sray_ros.common.error_codes import ErrorCode
 
 OPTICAL_FRAME = "camera_optical_frame"
 INACTIVE, ACTIVE, UNCONFIGURED = (

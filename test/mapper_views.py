@@ -18,12 +18,12 @@ from sensor_msgs_py import point_cloud2
 
 from sray.camera import Camera
 from sray.checkpoint import load_checkpoint
-from sray.errors import ErrorCode
 from sray.field import RenderConfig, RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
 from sray.mapping.session import Session
 from sray_interfaces.action import RenderView
 from sray_interfaces.srv import ListKeyframes, SaveSession
+from sray_ros.common.error_codes import ErrorCode
 from sray_ros.common.parameters import declared_in
 from sray_ros.common.poses import matrix_of_pose
 from sray_ros.mapper.parameters import MapperSettings

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from sray.camera import AS_READ, Camera, feature_grid
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError, TooFewViewsError
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.learning.losses import RayTargets, semantic_loss
@@ -115,13 +115,12 @@ def balanced_weights(frames: Sequence[Frame], classes: int, balance: float) -> F
 def check_teaching_frames(
     model: RayModel, frames: Sequence[Frame], held_out: Sequence[Frame], *, semantic: bool
 ) -> None:
-    """Raises SrayError: TOO_FEW_VIEWS for fewer than two frames, or if labels should teach (`semantic`) and none
-    does; MODEL_MISMATCH for a label the model does not know. ValueError if a held-out frame would teach.
+    """Raises TooFewViewsError for fewer than two frames, or if labels should teach (`semantic`) and none
+    does; ModelError for a label the model does not know. ValueError if a held-out frame would teach.
     """
     if len(frames) < 2:
-        raise SrayError(
-            ErrorCode.TOO_FEW_VIEWS,
-            f"fine-tuning was given {len(frames)} frames; expected at least 2, one to render and one to render it from",
+        raise TooFewViewsError(
+            f"fine-tuning was given {len(frames)} frames", "at least 2, one to render and one to render it from"
         )
     if any(frame is kept for frame in frames for kept in held_out):
         raise ValueError(
@@ -133,14 +132,14 @@ def check_teaching_frames(
             continue
         strange = frame.labels[(frame.labels >= classes) & (frame.labels != VOID)]
         if len(strange):
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"frame {frame.name or 'without a name'} has label {int(strange[0])}; expected a class of the model, 0 "
-                f"to {classes - 1}, or {VOID}. Read the labels in the model's label space",
+            raise ModelError(
+                f"frame {frame.name or 'without a name'} has label {int(strange[0])}",
+                f"a class of the model, 0 to {classes - 1}, or {VOID}",
+                "Read the labels in the model's label space",
             )
     if semantic and not any(frame.labels is not None and (frame.labels != VOID).any() for frame in frames):
-        raise SrayError(
-            ErrorCode.TOO_FEW_VIEWS,
-            f"none of the {len(frames)} frames to learn from has a label; expected at least one. Label some, or let "
-            "colour alone teach (semantic loss weight 0)",
+        raise TooFewViewsError(
+            f"none of the {len(frames)} frames to learn from has a label",
+            "at least one",
+            "Label some, or let colour alone teach (semantic loss weight 0)",
         )

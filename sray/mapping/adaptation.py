@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from sray.checkpoint import Checkpoint, save_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import TooFewViewsError
 from sray.field import SemanticField
 from sray.finetune import FineTuner, FineTuneResult
 from sray.finetune_config import FineTuneConfig, Mode
@@ -158,8 +158,8 @@ class Adaptation:
     ) -> None:
         """`bounds`: near and far of the scene, metres. `on_progress`: of what is to be done before the first step.
 
-        Raises SrayError: TOO_FEW_VIEWS for fewer than LEAST_KEYFRAMES keyframes, or fewer than two with labels where
-        these should teach; MODEL_MISMATCH for another label space.
+        Raises TooFewViewsError for fewer than LEAST_KEYFRAMES keyframes, or fewer than two with labels where
+        these should teach; ModelError for another label space.
         """
         check_keyframes([frame for _, frame in session.keyframes], config)
         session.check_label_space(checkpoint.label_space)
@@ -200,18 +200,18 @@ class Adaptation:
 
 
 def check_keyframes(frames: Sequence[Frame], config: AdaptationConfig) -> None:
-    """Raises SrayError TOO_FEW_VIEWS if there are too few of them, or of labelled ones where labels should teach."""
+    """Raises TooFewViewsError if there are too few of them, or of labelled ones where labels should teach."""
     if len(frames) < LEAST_KEYFRAMES:
-        raise SrayError(
-            ErrorCode.TOO_FEW_VIEWS,
-            f"there are {len(frames)} keyframes to learn from; expected {LEAST_KEYFRAMES}, one of them held out. "
+        raise TooFewViewsError(
+            f"there are {len(frames)} keyframes to learn from",
+            f"{LEAST_KEYFRAMES}, one of them held out",
             "Move the camera around the place first",
         )
     labelled = sum(is_labelled(frame) for frame in frames)
     if config.supervision == "labels" and labelled < 2:
-        raise SrayError(
-            ErrorCode.TOO_FEW_VIEWS,
-            f"{labelled} of {len(frames)} keyframes have labels; expected at least 2, one to teach, one to judge by. "
+        raise TooFewViewsError(
+            f"{labelled} of {len(frames)} keyframes have labels",
+            "at least 2, one to teach, one to judge by",
             "Publish labels of the camera's pictures (topic labels), or let these alone teach: supervision color",
         )
 

@@ -85,7 +85,7 @@ def write_ply(path: Path, cloud: LabelledCloud, label_space: LabelSpace, frame: 
     """Write a binary PLY (x y z, red green blue, label, confidence); class names and `frame` as comments.
 
     Points are in the world (`frame`); as float64 where the cloud has an origin of its own.
-    The file appears whole or not at all. Raises SrayError: DISK_FULL, BAD_FILE; an existing file is kept then.
+    The file appears whole or not at all. Raises FileError; an existing file is kept then.
     """
     is_world = cloud.origin.is_world
     kind = ply_point("<f4" if is_world else "<f8")

@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CanceledError, ModelError, NoViewsError, PictureError, TooFewViewsError
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews, nearest_exact
 from sray.label_space import VOID
@@ -44,7 +44,7 @@ class ViewsConfig:
     count: int = 8
     """Source views per render at most."""
     min: int = 2
-    """With fewer sources that see the target, TOO_FEW_VIEWS."""
+    """With fewer sources that see the target, TooFewViewsError."""
     selection: Selection = "pose_score"
     """What makes a source better: `pose_score` weighs distance, angle and overlap; `nearest` distance and angle alone,
     among those that overlap enough."""
@@ -148,7 +148,7 @@ class Mapper:
     def add(self, frame: Frame) -> Added:
         """Offer a posed frame; it is encoded and kept if the gate lets it in.
 
-        Raises SrayError: BAD_POSE if its pose is not a rigid transform, OUT_OF_MEMORY if encoding did not fit.
+        Raises PoseError if its pose is not a rigid transform, NoMemoryError if encoding did not fit.
         """
         check_pose(frame.camera, f"frame {frame.name or frame.stamp_ns}")
         expired = self.keyframes.expire(frame.stamp_ns)
@@ -176,7 +176,7 @@ class Mapper:
         """Give a label image to the keyframe whose stamp is nearest within the slop; None if there is no such one.
 
         Labels are class indices, 255 unlabelled, of any size. They may come late, and again: the last ones hold.
-        Raises SrayError: BAD_ENCODING for a label that is no class, or a picture without pixels.
+        Raises PictureError for a label that is no class, or a picture without pixels.
         """
         index = self.keyframes.nearest_in_time(stamp_ns)
         if index is None or abs(self.keyframes[index].stamp_ns - stamp_ns) > slop_ns:
@@ -184,10 +184,10 @@ class Mapper:
         strange = labels[(labels >= self._classes) & (labels != VOID)]
         if not labels.numel() or len(strange):
             found = f"hold {int(strange[0])}" if len(strange) else "have no pixels"
-            raise SrayError(
-                ErrorCode.BAD_ENCODING,
-                f"the labels at {stamp_ns * 1e-9:.3f} s {found}; expected indices of {self._classes} classes, 0 to "
-                f"{self._classes - 1}, or {VOID} where unlabelled. Convert a dataset's own ids first",
+            raise PictureError(
+                f"the labels at {stamp_ns * 1e-9:.3f} s {found}",
+                f"indices of {self._classes} classes, 0 to {self._classes - 1}, or {VOID} where unlabelled",
+                "Convert a dataset's own ids first",
             )
         camera = self.keyframes[index].camera
         return self.keyframes.label(index, torch.from_numpy(nearest_exact(labels.numpy(), camera.width, camera.height)))
@@ -202,15 +202,15 @@ class Mapper:
 
         With an encoder of the same weights their features stay too. `accept` is asked when the new model renders, and
         may render to find out; unless it agrees, the old one goes on. Returns whether the new one does.
-        Raises SrayError, and goes on with the old model: MODEL_MISMATCH if it has another number of classes,
-        OUT_OF_MEMORY if both models' features do not fit, CANCELED, and whatever `accept` raises.
+        Raises SrayError, and goes on with the old model: ModelError if it has another number of classes,
+        NoMemoryError if both models' features do not fit, CanceledError, and whatever `accept` raises.
         """
         classes = field.model.config.classes
         if classes != self._classes:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"the new model tells {classes} classes apart, the map holds {self._classes}; expected the same label "
-                "space. Start a new map for another one",
+            raise ModelError(
+                f"the new model tells {classes} classes apart, the map holds {self._classes}",
+                "the same label space",
+                "Start a new map for another one",
             )
         before, old = [keyframe.features for keyframe in self.keyframes], self._field
         features = before
@@ -251,8 +251,8 @@ class Mapper:
 
         `stereo`: by their numbers, what `stereo_network` found of them; `exposure`: of all of them; None: it is found
         anew. Each is encoded; more than the configured limits hold are thinned out as ever. Revisions count on from the
-        higher of the two. `canceled` is asked between keyframes. Raises SrayError OUT_OF_MEMORY, CANCELED, or
-        ValueError for what does not fit, and changes nothing.
+        higher of the two. `canceled` is asked between keyframes. Raises NoMemoryError, CanceledError, or ValueError for
+        what does not fit, and changes nothing.
         """
         buffer = KeyframeBuffer(self.config.keyframes)
         for number, frame in keyframes:
@@ -289,14 +289,14 @@ class Mapper:
         """What the camera would see. `stamp_ns` names the target's own frame, which is no source unless `include_own`.
 
         `field`: one of the same model, at another quality, instead of the configured one.
-        Raises SrayError: NO_KEYFRAMES, TOO_FEW_VIEWS, BAD_POSE, CANCELED, OUT_OF_MEMORY.
+        Raises NoViewsError, TooFewViewsError, PoseError, CanceledError, NoMemoryError.
         """
         check_pose(camera, "the requested view")
         if not len(self.keyframes):
-            raise SrayError(
-                ErrorCode.NO_KEYFRAMES,
-                "there are no keyframes to render from; expected at least "
-                f"{self.config.views.min}. Move the camera while images and poses arrive",
+            raise NoViewsError(
+                "there are no keyframes to render from",
+                f"at least {self.config.views.min}",
+                "Move the camera while images and poses arrive",
             )
         bounds = self.bounds(camera)
         chosen = self._sources(camera, stamp_ns, bounds)
@@ -344,11 +344,11 @@ class Mapper:
             selection=views.selection,
         )
         if len(indices) < views.min:
-            raise SrayError(
-                ErrorCode.TOO_FEW_VIEWS,
-                f"{len(indices)} of {len(self.keyframes)} keyframes can serve as sources for this view; expected at "
-                f"least {views.min} that see part of it. Move the camera around the place, lower views.min, or let "
-                "more keyframes be held (keyframes.capacity, model.memory_budget)",
+            raise TooFewViewsError(
+                f"{len(indices)} of {len(self.keyframes)} keyframes can serve as sources for this view",
+                f"at least {views.min} that see part of it",
+                "Move the camera around the place, lower views.min, or let more keyframes be held "
+                "(keyframes.capacity, model.memory_budget)",
             )
         return [self.keyframes[index] for index in indices]
 
@@ -384,7 +384,7 @@ def _relative_to(origin: Origin, keyframe: Keyframe) -> Float[Tensor, "points 3"
 
 def _go_on(canceled: Callable[[], bool] | None) -> None:
     if canceled is not None and canceled():
-        raise SrayError(ErrorCode.CANCELED, "canceled before all keyframes were encoded; nothing has changed")
+        raise CanceledError("canceled before all keyframes were encoded; nothing has changed")
 
 
 def _same_weights(one: nn.Module | None, other: nn.Module | None) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import NoMemoryError, PoseError
 
 _ALLOCATION_FAILED = (
     "DefaultCPUAllocator",
@@ -23,26 +23,24 @@ no memory has."""
 
 
 def check_pose(camera: Camera, whose: str) -> None:
-    """Raises SrayError BAD_POSE unless `world_from_camera` is finite and rigid (a rotation and a translation)."""
+    """Raises PoseError unless `world_from_camera` is finite and rigid (a rotation and a translation)."""
     pose = camera.world_from_camera.double()
     if not bool(torch.isfinite(pose).all()):
-        raise SrayError(
-            ErrorCode.BAD_POSE, f"the pose of {whose} has values that are not finite; expected a rigid transform"
-        )
+        raise PoseError(f"the pose of {whose} has values that are not finite", "a rigid transform")
     rotation = pose[:3, :3]
     error = float((rotation.T @ rotation - torch.eye(3, dtype=torch.float64)).abs().max())
     last_row = np.array_equal(pose[3].numpy(), [0, 0, 0, 1])
     if error > 1e-3 or float(torch.linalg.det(rotation)) < 0 or not last_row:
-        raise SrayError(
-            ErrorCode.BAD_POSE,
-            f"the pose of {whose} is not rigid (its axes are off by {error:.3g} from orthonormal, or mirrored); "
-            "expected a rotation and a translation. Normalise the quaternion, remove any scale",
+        raise PoseError(
+            f"the pose of {whose} is not rigid (its axes are off by {error:.3g} from orthonormal, or mirrored)",
+            "a rotation and a translation",
+            "Normalise the quaternion, remove any scale",
         )
 
 
 @contextmanager
 def memory_errors(what: str, remedy: str) -> Iterator[None]:
-    """Whatever memory says when it is short, on any device, as SrayError OUT_OF_MEMORY."""
+    """Whatever memory says when it is short, on any device, as NoMemoryError."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -50,6 +48,4 @@ def memory_errors(what: str, remedy: str) -> Iterator[None]:
         if not isinstance(error, MemoryError) and not any(words in str(error) for words in _ALLOCATION_FAILED):
             raise
         reason = (str(error).splitlines() or ["no more could be had"])[0]
-        raise SrayError(
-            ErrorCode.OUT_OF_MEMORY, f"there was not enough memory to {what} ({reason}); try {remedy}"
-        ) from error
+        raise NoMemoryError(f"there was not enough memory to {what} ({reason})", remedy=f"Try {remedy}") from error

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError
 from sray.files import write_atomically
 from sray.frames import Frame
 from sray.label_space import LabelSpace
@@ -75,12 +75,12 @@ class Session:
     def save(self, path: Path) -> int:
         """Write the file, whole or not at all; returns its size in bytes.
 
-        Raises SrayError: DISK_FULL, BAD_FILE, OUT_OF_MEMORY; an older file is kept then.
+        Raises FileError, NoMemoryError; an older file is kept then.
         """
         if path.exists() and not is_session(path):
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{path} exists and is no session, perhaps a model; expected a new name, or a session to replace. "
+            raise FileError(
+                f"{path} exists and is no session, perhaps a model",
+                "a new name, or a session to replace",
                 "Give another name, or remove the file",
             )
         header = {
@@ -103,7 +103,7 @@ class Session:
     def load(path: Path) -> Session:
         """Read a file that `save` wrote.
 
-        Raises SrayError: BAD_FILE if it is missing, damaged, or says what cannot be; OUT_OF_MEMORY. Nothing is
+        Raises FileError if it is missing, damaged, or says what cannot be; NoMemoryError. Nothing is
         unpickled, and nothing is allocated before the file is known to hold it.
         """
         with memory_errors("load a session", "a machine with more memory"):
@@ -113,15 +113,15 @@ class Session:
         """Give a mapper these keyframes and this map instead of its own. With the same model it goes on as that one.
 
         `canceled` is asked between keyframes, each of which takes as long to encode as when it was new.
-        Raises SrayError, and changes nothing: MODEL_MISMATCH if the session speaks another label space than the
-        mapper, BAD_FILE if its map has another voxel size, OUT_OF_MEMORY, CANCELED.
+        Raises SrayError, and changes nothing: ModelError if the session speaks another label space than the
+        mapper, FileError if its map has another voxel size, NoMemoryError, CanceledError.
         """
         self.check_label_space(label_space)
         here = mapper.config.map.voxel_size
         if here != self.map.voxel_size:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"the session's map has voxels of {self.map.voxel_size} m, this one of {here} m; expected the same. "
+            raise FileError(
+                f"the session's map has voxels of {self.map.voxel_size} m, this one of {here} m",
+                "the same",
                 "Set map.voxel_size to the session's and configure anew",
             )
         # What another network found is found anew: of one mapper, all depths must err alike.
@@ -129,12 +129,12 @@ class Session:
         mapper.restore(self.keyframes, self.next_number, self.map, canceled, known, self.exposure)
 
     def check_label_space(self, label_space: LabelSpace) -> None:
-        """Raises SrayError MODEL_MISMATCH for another one than the session's."""
+        """Raises ModelError for another one than the session's."""
         if label_space != self.label_space:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"the session is of label space {_described(self.label_space)}, the model of "
-                f"{_described(label_space)}; expected the same. Load a model of that label space first",
+            raise ModelError(
+                f"the session is of label space {_described(self.label_space)}, the model of {_described(label_space)}",
+                "the same",
+                "Load a model of that label space first",
             )
 
     def _arrays(self) -> dict[str, NDArray[Any]]:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from sray.errors import ErrorCode, SrayError
-from sray.files import code_of
+from sray.errors import FileError
+from sray.files import failure
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.mapping.session import Session
@@ -25,11 +25,11 @@ def export_sequence(session: Session, folder: Path) -> int:
 
     If any keyframe has depth (or labels), those without get a picture that knows none: a reader wants one for each.
     Pictures become JPEG, depth whole millimetres up to 65.5 m, labels NYU40 ids; stamps and names are lost.
-    Raises SrayError: BAD_FILE if the folder exists, there is nothing to write, or the layout cannot hold it (several
-    cameras, ids beyond 255); DISK_FULL.
+    Raises FileError if the folder exists, there is nothing to write, or the layout cannot hold it (several
+    cameras, ids beyond 255), and DiskFullError.
     """
     if folder.exists() or folder.is_symlink():
-        raise _bad(f"{folder} exists; expected a free name")
+        raise FileError(f"{folder} exists", "a free name")
     _refuse_what_does_not_fit(session)
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     try:
@@ -40,11 +40,8 @@ def export_sequence(session: Session, folder: Path) -> int:
             writer.add(number, _completed(frame, has_depth, has_labels))
         partial.rename(folder)
     except OSError as error:
-        raise SrayError(
-            code_of(error),
-            f"cannot write {folder} ({error.strerror or error}); expected a folder that can be written to, with room. "
-            "Free some space, or give another path",
-        ) from error
+        expected = "a folder that can be written to, with room"
+        raise failure(f"cannot write {folder}", error, expected, "Free some space, or give another path") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return len(session.keyframes)
@@ -52,16 +49,17 @@ def export_sequence(session: Session, folder: Path) -> int:
 
 def _refuse_what_does_not_fit(session: Session) -> None:
     if not session.keyframes:
-        raise _bad("the session holds no keyframes; expected some to export")
+        raise FileError("the session holds no keyframes", "some to export")
     first = session.keyframes[0][1].camera.intrinsics
     for number, frame in session.keyframes:
         if not torch.allclose(first, frame.camera.intrinsics):
-            raise _bad(
-                f"keyframe {number} was taken by another camera than keyframe {session.keyframes[0][0]}; expected one "
-                "calibration, as the layout holds. Map one camera at a time"
+            raise FileError(
+                f"keyframe {number} was taken by another camera than keyframe {session.keyframes[0][0]}",
+                "one calibration, as the layout holds",
+                "Map one camera at a time",
             )
     if max(session.label_space.nyu40) > 255:
-        raise _bad(f"label space {session.label_space.name} has ids beyond 255; expected NYU40 ids")
+        raise FileError(f"label space {session.label_space.name} has ids beyond 255", "NYU40 ids")
 
 
 def _completed(frame: Frame, has_depth: bool, has_labels: bool) -> Frame:
@@ -73,7 +71,3 @@ def _completed(frame: Frame, has_depth: bool, has_labels: bool) -> Frame:
     if has_labels and labels is None:
         labels = torch.full(frame.image.shape[:2], VOID, dtype=torch.uint8)
     return replace(frame, depth=depth, labels=labels)
-
-
-def _bad(message: str) -> SrayError:
-    return SrayError(ErrorCode.BAD_FILE, message)

@@ -15,7 +15,7 @@ from sray.calibration import why_implausible
 from sray.camera import Camera
 from sray.checkpoint import read_header, read_label_space
 from sray.encoder import LEAST_SIDE
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, PoseError
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
 from sray.mapping.keyframe_exposure import ExposureState
@@ -36,8 +36,8 @@ _LARGEST_COUNT = 1 << 38
 _KINDS = {"U8": np.uint8, "I64": np.int64, "F16": np.float16, "F32": np.float32, "F64": np.float64}
 
 
-class _Damaged(Exception):
-    """What is wrong, what was expected."""
+class _Damaged(FileError):
+    """Begins with what the file has or is; its name is put before it."""
 
 
 Parts = tuple[
@@ -55,7 +55,7 @@ Parts = tuple[
 
 
 def read_session(path: Path) -> Parts:
-    """Raises SrayError BAD_FILE, naming the file and what is wrong in it."""
+    """Raises FileError, naming the file and what is wrong in it."""
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -63,14 +63,11 @@ def read_session(path: Path) -> Parts:
                 raise _Damaged(f"says nothing of {FORMAT}", "a session as save_session writes")
             return _parts(_Arrays(file), read_header(metadata[FORMAT]))
     except FileNotFoundError as error:
-        raise SrayError(ErrorCode.BAD_FILE, f"{path} does not exist; expected a session (.safetensors)") from error
+        raise FileError(f"{path} does not exist", "a session (.safetensors)") from error
     except _Damaged as damage:
-        found, expected = damage.args
-        raise SrayError(ErrorCode.BAD_FILE, f"{path} {found}; expected {expected}. Save the session again") from None
+        raise FileError(f"{path} {damage.found}", damage.expected, "Save the session again") from None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{path} cannot be read ({error!r}); expected an undamaged session (.safetensors)"
-        ) from error
+        raise FileError(f"{path} cannot be read ({error!r})", "an undamaged session (.safetensors)") from error
 
 
 def is_session(path: Path) -> bool:
@@ -227,12 +224,11 @@ def _check_camera(camera: Camera, number: int) -> None:
     if not (bool(k.isfinite().all()) and k[0, 0] > 0 and k[1, 1] > 0 and k[2].tolist() == [0, 0, 1] and k[1, 0] == 0):
         raise _Damaged(f"has keyframe {number} without a calibration", "finite intrinsics, focal lengths above 0")
     if why := why_implausible(k.double().numpy(), camera.width, camera.height):
-        found, _, expected = why.partition("; expected ")
-        raise _Damaged(f"has keyframe {number} with a {found}", expected)
+        raise _Damaged(f"has keyframe {number} with a {why.found}", why.expected)
     try:
         check_pose(camera, f"keyframe {number}")
-    except SrayError as error:
-        raise _Damaged(f"is damaged ({error.args[0]})", "rigid poses") from error
+    except PoseError as error:
+        raise _Damaged(f"is damaged ({error.found})", "rigid poses") from error
 
 
 def _map(arrays: _Arrays, header: dict[str, Any], classes: int) -> VoxelMapState:

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError
 from sray.label_space import LABEL_SPACES, NYU40, VOID, LabelSpace
 from sray.segmentation.mapping import ClassMapping, packaged_mapping, plain
 
@@ -45,7 +45,7 @@ def projection(source: LabelSpace, target: LabelSpace) -> Float[Tensor, "sources
 
     By the mapping file of the source space where there is one that speaks of the target, else by the NYU40 id of the
     class. Probabilities times this table are probabilities of the target's classes, summed over those that mean the
-    same. Raises SrayError(MODEL_MISMATCH) if no class of the source means one of the target.
+    same. Raises ModelError if no class of the source means one of the target.
     """
     table = torch.zeros(source.classes, target.classes)
     if same_classes(source, target):
@@ -54,11 +54,11 @@ def projection(source: LabelSpace, target: LabelSpace) -> Float[Tensor, "sources
         if index != VOID:
             table[row, index] = 1
     if not table.any():
-        raise SrayError(
-            ErrorCode.MODEL_MISMATCH,
+        raise ModelError(
             f"no class of label space {source.name} ({', '.join(source.names[:4])}, ...) means one of {target.name} "
-            f"({', '.join(target.names[:4])}, ...); expected some. Name another label space, or write the classes into "
-            "a file of sray/segmentation/mappings",
+            f"({', '.join(target.names[:4])}, ...)",
+            "some",
+            "Name another label space, or write the classes into a file of sray/segmentation/mappings",
         )
     return table
 

@@ -18,7 +18,7 @@ import yaml
 from jaxtyping import Float
 from torch import Tensor
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError
 from sray.label_space import LabelSpace
 
 FOLDER = Path(__file__).with_name("mappings")
@@ -40,26 +40,27 @@ class ClassMapping:
     def table(self, labels: Sequence[str]) -> Float[Tensor, "sources targets"]:
         """1 where a class of a model means a class of ours. The last column: it says nothing.
 
-        `labels`: the model's names by class. Raises SrayError(MODEL_MISMATCH) for names that the dataset does not have.
+        `labels`: the model's names by class. Raises ModelError for names that the dataset does not have.
         """
         classes = [self._class_of(label) for label in labels]
         strange = [repr(label) for label, found in zip(labels, classes, strict=True) if found is None]
         if strange:
             shown = ", ".join(strange[:SHOWN]) + (" and more" if len(strange) > SHOWN else "")
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"the model has {len(strange)} classes of {len(labels)} that {self.path} does not know ({shown}); "
-                "expected names that it lists. Take the mapping of the dataset that the model was trained on, add the "
-                "names to a copy of it, or, if the model has none (LABEL_0), write them into id2label of config.json",
+            raise ModelError(
+                f"the model has {len(strange)} classes of {len(labels)} that {self.path} does not know ({shown})",
+                "names that it lists",
+                "Take the mapping of the dataset that the model was trained on, add the names to a copy of it, or, "
+                "if the model has none (LABEL_0), write them into id2label of config.json",
             )
         table = torch.zeros(len(labels), self.label_space.classes + 1)
         for row, name in enumerate(classes):
             table[row, self.meaning.get(str(name), self.label_space.classes)] = 1
         if table[:, :-1].sum() == 0:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
+            raise ModelError(
                 f"none of the model's {len(labels)} classes means one of label space {self.label_space.name} in "
-                f"{self.path}; expected some. Take another model, or another mapping",
+                f"{self.path}",
+                "some",
+                "Take another model, or another mapping",
             )
         return table
 
@@ -82,7 +83,7 @@ def known_mappings() -> list[str]:
 def load_mapping(mapping: str | Path, label_space: LabelSpace) -> ClassMapping:
     """A mapping that comes with the package, by its name, or a file of one's own.
 
-    Raises SrayError(BAD_FILE), naming file and line, if it names classes that the dataset or the label space does not
+    Raises FileError, naming file and line, if it names classes that the dataset or the label space does not
     have, or one twice, or says nothing of the label space.
     """
     path = FOLDER / f"{mapping}.yaml" if str(mapping) in known_mappings() else Path(mapping)
@@ -180,6 +181,6 @@ def _line(node: Any) -> int:
     return 1 if node is None else int(node.start_mark.line) + 1
 
 
-def _bad(path: Path, line: int, found: str, expected: str) -> SrayError:
+def _bad(path: Path, line: int, found: str, expected: str) -> FileError:
     where = f"{path} line {line}" if line else str(path)
-    return SrayError(ErrorCode.BAD_FILE, f"{where} {found}; expected {expected}")
+    return FileError(f"{where} {found}", expected)

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError
 from sray.segmentation.extra import optional
 
 FILES = ("config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json")
@@ -38,8 +38,8 @@ def load_pretrained(name: str | Path) -> Pretrained:
     """A semantic or universal segmentation model: SegFormer, Mask2Former, DeepLabV3+ on MobileNetV2, and alike.
 
     `name`: a folder with config.json, preprocessor_config.json and model.safetensors; or a hub's id, whose files are
-    fetched into the hub's own cache, once. Raises SrayError: BAD_FILE if something is missing, damaged or pickled, or
-    the extra is not installed; MODEL_MISMATCH if it is no such model, or weights are missing.
+    fetched into the hub's own cache, once. Raises FileError if something is missing, damaged or pickled, or
+    the extra is not installed; ModelError if it is no such model, or weights are missing.
     """
     transformers = optional("transformers")
     folder = Path(name).expanduser() if Path(name).expanduser().is_dir() else _fetched(str(name))
@@ -51,8 +51,8 @@ def load_pretrained(name: str | Path) -> Pretrained:
             folder, local_files_only=True, trust_remote_code=False, backend="pil"
         )
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-        raise _bad(
-            folder / "preprocessor_config.json", f"cannot be used ({_first(error)})", "the model's own"
+        raise FileError(
+            f"{folder / 'preprocessor_config.json'} cannot be used ({_first(error)})", "the model's own"
         ) from error
     try:
         with _quiet(transformers.utils.logging):
@@ -64,22 +64,25 @@ def load_pretrained(name: str | Path) -> Pretrained:
                 output_loading_info=True,
             )
     except (OSError, ValueError, TypeError, KeyError, ImportError, RuntimeError) as error:
-        raise _bad(
-            folder, f"cannot be loaded ({_first(error)})", "undamaged weights that fit its config.json"
+        raise FileError(
+            f"{folder} cannot be loaded ({_first(error)})", "undamaged weights that fit its config.json"
         ) from error
     except Exception as error:
         if type(error).__name__ != "SafetensorError":
             raise
-        raise _bad(folder, f"holds damaged weights ({_first(error)})", "whole safetensors; copy them again") from error
+        raise FileError(
+            f"{folder} holds damaged weights ({_first(error)})", "whole safetensors", "Copy them again"
+        ) from error
     if missing := sorted(found["missing_keys"]):
-        raise SrayError(
-            ErrorCode.MODEL_MISMATCH,
+        raise ModelError(
             f"{folder} lacks {len(missing)} weights of {kind.__name__.removeprefix('AutoModelFor')}, first "
-            f"{missing[0]}, which would be random; expected all. Take a checkpoint trained for semantic segmentation",
+            f"{missing[0]}, which would be random",
+            "all",
+            "Take a checkpoint trained for semantic segmentation",
         )
     strange = [name for name, tensor in model.named_parameters() if not tensor.isfinite().all()]
     if strange:
-        raise _bad(folder, f"holds NaN or infinity in {strange[0]}", "finite weights")
+        raise FileError(f"{folder} holds NaN or infinity in {strange[0]}", "finite weights")
     classes = model.config.id2label
     labels = tuple(str(classes[index]) for index in sorted(classes))
     return Pretrained(str(name), model.float().eval(), processor, labels, _hash(folder))
@@ -104,22 +107,24 @@ def _fetched(name: str) -> Path:
     try:
         return Path(hub.snapshot_download(name, allow_patterns=list(FILES)))
     except (OSError, ValueError) as error:
-        raise SrayError(
-            ErrorCode.BAD_FILE,
-            f"{name} is no folder, and a hub does not give it ({_first(error)}); expected a folder with config.json "
-            "and model.safetensors, or the id of a model that can be reached. Check the name, or copy the model here",
+        raise FileError(
+            f"{name} is no folder, and a hub does not give it ({_first(error)})",
+            "a folder with config.json and model.safetensors, or the id of a model that can be reached",
+            "Check the name, or copy the model here",
         ) from error
 
 
 def _check_files(folder: Path) -> None:
     for needed in ("config.json", "preprocessor_config.json"):
         if not (folder / needed).is_file():
-            raise _bad(folder, f"has no {needed}", "a model's folder as save_pretrained writes it")
+            raise FileError(f"{folder} has no {needed}", "a model's folder as save_pretrained writes it")
     if not any(folder.glob("model*.safetensors")):
         pickled = sorted(path.name for path in [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])
         found = f"holds pickled weights only ({pickled[0]}), which are never read" if pickled else "holds no weights"
-        raise _bad(
-            folder, found, "model.safetensors. Take a revision that has it, or convert the model where you trust it"
+        raise FileError(
+            f"{folder} {found}",
+            "model.safetensors",
+            "Take a revision that has it, or convert the model where you trust it",
         )
 
 
@@ -128,16 +133,15 @@ def _kind_of(transformers: Any, folder: Path) -> Any:
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
-        raise _bad(
-            folder / "config.json", f"cannot be used ({_first(error)})", "a config that transformers knows"
+        raise FileError(
+            f"{folder / 'config.json'} cannot be used ({_first(error)})", "a config that transformers knows"
         ) from error
     for kind in (transformers.AutoModelForSemanticSegmentation, transformers.AutoModelForUniversalSegmentation):
         if type(config) in kind._model_mapping:
             return kind
-    raise SrayError(
-        ErrorCode.MODEL_MISMATCH,
-        f"{folder} is a {config.model_type}, which labels no pixels; expected a semantic or universal segmentation "
-        "model, such as segformer, mask2former or mobilenet_v2",
+    raise ModelError(
+        f"{folder} is a {config.model_type}, which labels no pixels",
+        "a semantic or universal segmentation model, such as segformer, mask2former or mobilenet_v2",
     )
 
 
@@ -153,7 +157,3 @@ def _hash(folder: Path) -> str:
 def _first(error: Exception) -> str:
     """An error's first line: the library's go on for many."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]
-
-
-def _bad(path: Path, found: str, expected: str) -> SrayError:
-    return SrayError(ErrorCode.BAD_FILE, f"{path} {found}; expected {expected}")

@@ -11,7 +11,7 @@ from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError, NoMemoryError, SrayError
 from sray.label_space import VOID, LabelSpace
 from sray.segmentation.mapping import ClassMapping
 from sray.segmentation.pretrained import Pretrained
@@ -39,7 +39,7 @@ class Segmenter:
     def __init__(
         self, pretrained: Pretrained, mapping: ClassMapping, threshold: float = 0.5, device: torch.device | str = "cpu"
     ) -> None:
-        """Raises ValueError if the threshold is no probability, SrayError(MODEL_MISMATCH) as `ClassMapping.table`."""
+        """Raises ValueError if the threshold is no probability, ModelError as `ClassMapping.table`."""
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold is {threshold}; expected a probability, 0 to 1")
         self.pretrained = pretrained
@@ -58,18 +58,18 @@ class Segmenter:
         """Labels of an RGB picture, at its size.
 
         A pixel is VOID where "says nothing" is likelier than every class of ours, or the likeliest one's probability
-        is below the threshold. Raises SrayError(MODEL_MISMATCH) if the network answers in another way than it should,
-        and SrayError(OUT_OF_MEMORY).
+        is below the threshold. Raises ModelError if the network answers in another way than it should,
+        and NoMemoryError.
         """
         height, width = image.shape[:2]
         try:
             scores = self._scores(image)
             parts = [_decide(band, self.threshold) for band in probabilities(scores, self._table, height, width)]
         except (torch.OutOfMemoryError, MemoryError) as error:
-            raise SrayError(
-                ErrorCode.OUT_OF_MEMORY,
-                f"a picture of {width}x{height} is too much for {self.pretrained.name} on {self._device}; expected one "
-                "that fits. Take smaller pictures or a smaller model",
+            raise NoMemoryError(
+                f"a picture of {width}x{height} is too much for {self.pretrained.name} on {self._device}",
+                "one that fits",
+                "Take smaller pictures or a smaller model",
             ) from error
         labels, confidence = zip(*parts, strict=True)
         return Segmentation(np.concatenate(labels), np.concatenate(confidence))
@@ -102,10 +102,10 @@ class Segmenter:
         return values.to(self._device)
 
     def _strange(self, found: str) -> SrayError:
-        return SrayError(
-            ErrorCode.MODEL_MISMATCH,
-            f"{self.pretrained.name} answers with {found}; expected scores of the {len(self._table)} classes that its "
-            "config names, for each pixel or for each query. Take a model for semantic or universal segmentation",
+        return ModelError(
+            f"{self.pretrained.name} answers with {found}",
+            f"scores of the {len(self._table)} classes that its config names, for each pixel or for each query",
+            "Take a model for semantic or universal segmentation",
         )
 
 

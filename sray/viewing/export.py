@@ -35,5 +35,5 @@ def scene_page(viewer: Viewer) -> str:
 
 
 def write_page(viewer: Viewer, path: Path) -> None:
-    """The file appears whole or not at all. Raises SrayError: DISK_FULL, BAD_FILE."""
+    """The file appears whole or not at all. Raises FileError."""
     write_atomically(path, scene_page(viewer).encode())

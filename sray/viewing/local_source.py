@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.checkpoint import Checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CanceledError, FileError, SrayError, TooFewViewsError
 from sray.field import SemanticField
 from sray.frames import Frame
 from sray.label_space import LabelSpace
@@ -31,8 +31,6 @@ from sray.viewing.local_tuning import LocalTuning, Tuned
 from sray.viewing.source import Answer, Settings, ShownKeyframe, Status, Tuning
 
 QUICKEST = "fast"
-REFUSED = (ErrorCode.TOO_FEW_VIEWS, ErrorCode.NO_KEYFRAMES)
-"""The first frames cannot be rendered from others yet."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class LocalSource:
 
     @staticmethod
     def of_session(checkpoint: Checkpoint[SemanticRay], session: Session, title: str, folder: Path) -> LocalSource:
-        """What was saved, all of it. Raises SrayError MODEL_MISMATCH for another label space."""
+        """What was saved, all of it. Raises ModelError for another label space."""
         config = MapperConfig(
             KeyframeConfig(capacity=max(KeyframeConfig().capacity, len(session.keyframes))),
             map=replace(
@@ -86,7 +84,7 @@ class LocalSource:
     # --- what is in it
 
     def restore(self, session: Session) -> None:
-        """Take a saved session's keyframes and map. Raises SrayError MODEL_MISMATCH for another label space."""
+        """Take a saved session's keyframes and map. Raises ModelError for another label space."""
         session.restore(self._mapper, self._checkpoint.label_space)
         self._note()
         self._text = f"{len(self._shown)} keyframes, {len(self._mapper.map):,} voxels"
@@ -131,11 +129,10 @@ class LocalSource:
                     )
                     self._mapper.map.integrate(self._mapper.cloud_of(rendering.view))
                 return
-            except SrayError as error:
-                if error.code in REFUSED:
-                    return
-                if error.code is not ErrorCode.CANCELED:
-                    raise
+            except TooFewViewsError:
+                return
+            except CanceledError:
+                pass
             while self._visitors and self._is_open:  # somebody looks around: that comes first
                 time.sleep(0.02)
 
@@ -233,12 +230,12 @@ class LocalSource:
 
     @contextmanager
     def _visit(self, canceled: Callable[[], bool]) -> Iterator[None]:
-        """A turn with the mapper. Raises SrayError CANCELED if it was not to be had before `canceled` said so."""
+        """A turn with the mapper. Raises CanceledError if it was not to be had before `canceled` said so."""
         self._visitors += 1
         try:
             while not self._turn.acquire(timeout=0.02):
                 if canceled():
-                    raise SrayError(ErrorCode.CANCELED, "canceled before it was rendered")
+                    raise CanceledError("canceled before it was rendered")
             try:
                 yield
             finally:
@@ -247,13 +244,10 @@ class LocalSource:
             self._visitors -= 1
 
     def _path(self, name: str, ending: str) -> Path:
-        """Raises SrayError BAD_FILE for a name that leads elsewhere."""
+        """Raises FileError for a name that leads elsewhere."""
         path = Path(name)
         if not name or path.is_absolute() or ".." in path.parts:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{name!r} is no name in {self._folder}; expected one such as kitchen, or monday/kitchen",
-            )
+            raise FileError(f"{name!r} is no name in {self._folder}", "one such as kitchen, or monday/kitchen")
         self._folder.joinpath(path.parent).mkdir(parents=True, exist_ok=True)
         return self._folder / (name if name.endswith(ending) else name + ending)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sray.checkpoint import Checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import BusyError, RequestError, SrayError
 from sray.finetune import FineTuneStep
 from sray.held_out import Score
 from sray.mapping.adaptation import Adaptation, AdaptationConfig, shrunk
@@ -62,13 +62,13 @@ class LocalTuning:
         )
 
     def start(self, steps: int, time_limit: float) -> None:
-        """Raises SrayError: BUSY, BAD_REQUEST."""
+        """Raises BusyError, RequestError."""
         if self._thread is not None and self._thread.is_alive():
-            raise SrayError(ErrorCode.BUSY, "the model is being fine-tuned; expected one job at a time. Stop it first")
+            raise BusyError("the model is being fine-tuned", "one job at a time", "Stop it first")
         try:
             config = AdaptationConfig(steps, time_limit)
         except ValueError as error:
-            raise SrayError(ErrorCode.BAD_REQUEST, str(error)) from error
+            raise RequestError(str(error)) from error
         self._is_stopped.clear()
         self._log = TuningLog()
         self._told = Tuning("running", "taking the keyframes")
@@ -80,12 +80,10 @@ class LocalTuning:
         self._is_stopped.set()
 
     def use(self, which: Literal["before", "tuned"]) -> None:
-        """Raises SrayError BAD_REQUEST if there is no such model."""
+        """Raises RequestError if there is no such model."""
         wanted = self._before if which == "before" else self._after
         if wanted is None:
-            raise SrayError(
-                ErrorCode.BAD_REQUEST, "there is only one model; expected a fine-tuned one. Fine-tune first"
-            )
+            raise RequestError("there is only one model", "a fine-tuned one", "Fine-tune first")
         self._take(wanted)
         self._present = wanted
 

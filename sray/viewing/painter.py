@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CanceledError, SrayError
 from sray.origin import WORLD, Origin
 from sray.viewing.source import Answer
 
@@ -148,7 +148,7 @@ class Painter:
                 (lambda: self._is_past(viewpoint)) if is_full else (lambda: not self._is_open),
             )
         except SrayError as error:
-            if error.code is not ErrorCode.CANCELED:
+            if not isinstance(error, CanceledError):
                 self._complain(error)
             elif is_full:
                 self.canceled += 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from viser import ClientHandle, Icon
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError
 from sray.viewing.pictures import scale_html
 from sray.viewing.visitor import Shown, Visitor, notify
 
@@ -191,9 +191,9 @@ def reported(client: ClientHandle, title: str, action: Callable[[], str | None])
         try:
             text = action()
         except SrayError as error:
-            notify(client, f"{title}: {error.code.name}", str(error.args[0]), is_error=True)
+            notify(client, title, str(error), is_error=True)
         except Exception as error:
-            notify(client, f"{title}: {ErrorCode.INTERNAL.name}", f"a bug ({error!r}); please report it", is_error=True)
+            notify(client, title, f"a bug ({error!r}); please report it", is_error=True)
             raise
         else:
             if text:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from viser import ClientHandle
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import NoViewsError, StaleError
 from sray.frames import nearest_exact
 from sray.viewing.panel import reported
 from sray.viewing.pictures import RGB, compared, paint
@@ -60,7 +60,7 @@ class KeyframesTab:
     def _chosen(self) -> ShownKeyframe:
         keyframes = self._visitor.source.keyframes()
         if not keyframes:
-            raise SrayError(ErrorCode.NO_KEYFRAMES, "there are no keyframes yet; expected images with poses first")
+            raise NoViewsError("there are no keyframes yet", "images with poses first")
         return keyframes[min(len(keyframes), int(self._place.value)) - 1]
 
     def _tell(self) -> None:
@@ -81,10 +81,7 @@ class KeyframesTab:
         keyframe = self._chosen()
         picture = self._visitor.source.picture(keyframe.number)
         if picture is None:
-            raise SrayError(
-                ErrorCode.STALE,
-                f"the picture of keyframe {keyframe.number} has not come yet; expected it soon. Try again",
-            )
+            raise StaleError(f"the picture of keyframe {keyframe.number} has not come yet", "it soon", "Try again")
         camera = keyframe.camera
         if camera.width > WIDEST:
             camera = camera.resized(WIDEST, max(1, round(camera.height * WIDEST / camera.width)))

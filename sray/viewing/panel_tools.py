@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from viser import ClientHandle, uplot
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import RequestError, SrayError
 from sray.viewing.camera_path import fly_between
 from sray.viewing.export import scene_page
 from sray.viewing.panel import reported
@@ -127,10 +127,7 @@ class SaveTab:
     def _video(self, name: str, seconds: float) -> str:
         visitor = self._visitor
         if visitor.shown == "map":
-            raise SrayError(
-                ErrorCode.BAD_REQUEST,
-                "a video shows pictures, and the map is shown; expected another choice in the tab View",
-            )
+            raise RequestError("a video shows pictures, and the map is shown", "another choice in the tab View")
         self._make.disabled, self._bar.visible = True, True
         try:
             # All of the shape of the first: the window may have changed.
@@ -170,7 +167,7 @@ class SettingsFolder:
             try:
                 source.change(wanted)
             except SrayError as error:
-                notify(client, f"Settings: {error.code.name}", str(error.args[0]), is_error=True)
+                notify(client, "Settings", str(error), is_error=True)
             visitor.look()
 
         def resize(_: Any) -> None:

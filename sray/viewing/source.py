@@ -125,7 +125,7 @@ class Source(Protocol):
 
         `is_preview`: another one will follow; the quickest quality will do. `own`: a keyframe that is not to be
         rendered from, so that its picture can be compared with the view. `canceled` is asked meanwhile.
-        Raises SrayError: CANCELED, TOO_FEW_VIEWS, NO_KEYFRAMES, and whatever else hinders the render.
+        Raises CanceledError, TooFewViewsError, NoViewsError, and whatever else hinders the render.
         """
 
     def settings(self) -> Settings: ...

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CanceledError, FileError, SrayError
 from sray.viewing.camera_path import RATE
 from sray.viewing.pictures import Output, paint
 from sray.viewing.source import Source
@@ -40,17 +40,16 @@ class VideoFile:
         return self
 
     def write(self, picture: UInt8[np.ndarray, "height width 3"]) -> None:
-        """Raises SrayError(BAD_FILE) if the file cannot be written."""
+        """Raises FileError if the file cannot be written."""
         height, width = picture.shape[:2]
         frame = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         if self._writer is None:
             size = (frame.shape[1], frame.shape[0])
             self._writer = cv2.VideoWriter(str(self._partial), cv2.VideoWriter.fourcc(*"mp4v"), self._rate, size)
             if not self._writer.isOpened():
-                raise SrayError(
-                    ErrorCode.BAD_FILE,
-                    f"{self._path} cannot be written as MP4 of {size[0]}x{size[1]}; expected a writable folder, and an "
-                    "OpenCV with FFmpeg (opencv-python-headless has it)",
+                raise FileError(
+                    f"{self._path} cannot be written as MP4 of {size[0]}x{size[1]}",
+                    "a writable folder, and an OpenCV with FFmpeg (opencv-python-headless has it)",
                 )
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
@@ -75,7 +74,7 @@ def path_video(
 ) -> bytes:
     """The source's views along a path as an MP4 file. A camera that has no view gets the one before it.
 
-    Raises SrayError: CANCELED, and what the first camera's view was refused with if none has one.
+    Raises CanceledError, and what the first camera's view was refused with if none has one.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "path.mp4"
@@ -90,7 +89,7 @@ def path_video(
                     size = (times * camera.width, times * camera.height)
                     last = cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST)
                 except SrayError as error:
-                    if error.code is ErrorCode.CANCELED:
+                    if isinstance(error, CanceledError):
                         raise
                     refused = refused or error
                 if last is not None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sray.camera import Camera, up_of
-from sray.errors import ErrorCode, SrayError
+from sray.errors import BusyError
 from sray.origin import WORLD, Origin
 from sray.viewing.extra import check_port, import_viser
 from sray.viewing.source import Source
@@ -32,7 +32,7 @@ class Viewer:
     """Open from its construction until `close`. A context manager."""
 
     def __init__(self, source: Source, host: str = "127.0.0.1", port: int = 8080) -> None:
-        """`port` 0: any that is free. Raises SrayError: BAD_FILE without viser; BUSY if the port is taken; BAD_REQUEST
+        """`port` 0: any that is free. Raises FileError without viser; BusyError if the port is taken; RequestError
         for an address that this machine does not have."""
         viser = import_viser()
         from sray.viewing.scene import SharedScene
@@ -42,10 +42,7 @@ class Viewer:
         self._server = viser.ViserServer(host, port, label=source.title, verbose=False)
         if port and self._server.get_port() != port:
             self._server.stop()
-            raise SrayError(
-                ErrorCode.BUSY,
-                f"port {port} of {host} was taken by another program just now; expected a free one. Try again",
-            )
+            raise BusyError(f"port {port} of {host} was taken by another program just now", "a free one", "Try again")
         # A page of this machine must not be published on the internet at a browser's word.
         self._server.gui.configure_theme(show_share_button=False, show_logo=False, control_width="large")
         self._server.request_share_url = lambda *_, **__: None

@@ -190,7 +190,7 @@ class Visitor:
 
     def _complain(self, error: SrayError) -> None:
         with self._lock:
-            self.complaint = str(error.args[0])
+            self.complaint = str(error)
             self.client.scene.set_background_image(None)
             self.arrange()
         self.on_change()

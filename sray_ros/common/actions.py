@@ -11,7 +11,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from sray.errors import ErrorCode
+from sray_ros.common.error_codes import ErrorCode
 from sray_ros.common.topics import CALLS, Call
 
 

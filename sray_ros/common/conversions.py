@@ -19,7 +19,7 @@ from vision_msgs.msg import LabelInfo, VisionClass
 
 from sray.camera import Camera
 from sray.depth import why_not_metres
-from sray.errors import ErrorCode, SrayError
+from sray.errors import PictureError
 from sray.label_space import VOID, LabelSpace
 from sray.mapping.cloud import LabelledCloud
 from sray.pictures import FORMATS, BitDepth, Fits, claimed_size, decode
@@ -58,24 +58,20 @@ def time_message(stamp_ns: int) -> Time:
 def read_image(
     message: Image | CompressedImage, *, fits: Fits | None = None, bit_depth: BitDepth | None = None
 ) -> Picture:
-    """RGB (height, width, 3). Raises SrayError BAD_ENCODING for what cannot become RGB, named.
+    """RGB (height, width, 3). Raises PictureError for what cannot become RGB, named.
 
     `fits`: what sizes the camera's pictures can have, where a compressed one may be turned (`sray.pictures.decode`).
     `bit_depth`: of the camera, where it sends 16 bits; None: of this picture alone.
     """
     bit_depth = bit_depth or BitDepth()
     if isinstance(message, Image) and not (message.width and message.height):
-        raise SrayError(
-            ErrorCode.BAD_ENCODING,
-            f"an image has {message.width}x{message.height} pixels; expected some. Check the driver",
-        )
+        raise PictureError(f"an image has {message.width}x{message.height} pixels", "some", "Check the driver")
     if isinstance(message, CompressedImage):
         size = claimed_size(memoryview(message.data).cast("B"))
         if size is None or not 0 < size[0] * size[1] <= MOST_PIXELS:
             found = f"is no whole {FORMATS}" if size is None else f"claims {size[0]}x{size[1]} pixels"
-            raise SrayError(
-                ErrorCode.BAD_ENCODING,
-                f"a compressed image ({message.format!r}) {found}; expected {FORMATS}, {MOST_PIXELS} pixels at most",
+            raise PictureError(
+                f"a compressed image ({message.format!r}) {found}", f"{FORMATS}, {MOST_PIXELS} pixels at most"
             )
     try:
         if isinstance(message, CompressedImage):
@@ -85,10 +81,10 @@ def read_image(
         return np.ascontiguousarray(_BRIDGE.imgmsg_to_cv2(message, "rgb8"))
     except (CvBridgeError, KeyError, ValueError, TypeError, cv2.error) as error:
         encoding = message.format if isinstance(message, CompressedImage) else message.encoding
-        raise SrayError(
-            ErrorCode.BAD_ENCODING,
-            f"an image with encoding {encoding!r} cannot be read as colours ({error}); expected rgb8, bgr8, mono8, a "
-            f"Bayer or YUV encoding, or {FORMATS}. Check the driver, or convert with image_proc",
+        raise PictureError(
+            f"an image with encoding {encoding!r} cannot be read as colours ({error})",
+            f"rgb8, bgr8, mono8, a Bayer or YUV encoding, or {FORMATS}",
+            "Check the driver, or convert with image_proc",
         ) from error
 
 
@@ -115,38 +111,37 @@ def _of_8_bits(message: Image, bit_depth: BitDepth) -> Image:
 
 
 def read_depth(message: Image) -> Depth:
-    """Metres (height, width), NaN where there is none. Raises SrayError BAD_ENCODING.
+    """Metres (height, width), NaN where there is none. Raises PictureError.
 
     32FC1 is metres with NaN as invalid, 16UC1 and mono16 millimetres with 0 as invalid (REP 118). Floats that can only
     be millimetres are refused.
     """
     if message.encoding not in ("32FC1", "16UC1", "mono16"):
-        raise SrayError(
-            ErrorCode.BAD_ENCODING,
-            f"a depth image has encoding {message.encoding!r}; expected 32FC1 in metres or 16UC1 in millimetres",
+        raise PictureError(
+            f"a depth image has encoding {message.encoding!r}", "32FC1 in metres or 16UC1 in millimetres"
         )
     try:
         raw = _BRIDGE.imgmsg_to_cv2(message, "passthrough")
     except (CvBridgeError, ValueError, TypeError) as error:
-        raise SrayError(ErrorCode.BAD_ENCODING, f"a depth image cannot be read: {error}") from error
+        raise PictureError(f"a depth image cannot be read: {error}") from error
     if not raw.size:
-        raise SrayError(ErrorCode.BAD_ENCODING, "a depth image has no pixels; expected some, or no image")
+        raise PictureError("a depth image has no pixels", "some, or no image")
     if message.encoding == "32FC1" and (why := why_not_metres(raw)):
-        raise SrayError(ErrorCode.BAD_ENCODING, why)
+        raise why
     metres: Depth = raw.astype(np.float32) * np.float32(1.0 if message.encoding == "32FC1" else 0.001)
     metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
     return metres
 
 
 def read_labels(message: Image) -> Picture:
-    """Class indices (height, width), 255 unlabelled. Raises SrayError BAD_ENCODING."""
+    """Class indices (height, width), 255 unlabelled. Raises PictureError."""
     rows = message.step * message.height
     is_whole = len(message.data) >= rows > 0 and message.step >= message.width > 0
     if message.encoding not in ("mono8", "8UC1") or not is_whole:
-        raise SrayError(
-            ErrorCode.BAD_ENCODING,
-            f"a label image has encoding {message.encoding!r} and {len(message.data)} bytes for {message.width}x"
-            f"{message.height}; expected mono8 class indices, one byte a pixel",
+        raise PictureError(
+            f"a label image has encoding {message.encoding!r} and {len(message.data)} bytes for "
+            f"{message.width}x{message.height}",
+            "mono8 class indices, one byte a pixel",
         )
     picture = np.frombuffer(message.data, np.uint8)[:rows].reshape(message.height, message.step)
     return np.ascontiguousarray(picture[:, : message.width])

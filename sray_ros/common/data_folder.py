@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 
 LONGEST_NAME = 200
 """Bytes: with suffix and what a half-written file is called, what every file system takes."""
@@ -20,7 +20,7 @@ class DataFolder:
     def path(self, name: str, suffix: str) -> Path:
         """Where the file of this name is, or would be; `suffix` is added where it lacks.
 
-        Raises SrayError(BAD_FILE), naming the name, for anything but a plain relative name inside the folder.
+        Raises FileError, naming the name, for anything but a plain relative name inside the folder.
         """
         if complaint := complaint_about_name(name):
             raise self._bad(name, complaint)
@@ -34,10 +34,9 @@ class DataFolder:
         return path
 
     def _bad(self, name: str, what: str) -> SrayError:
-        return SrayError(
-            ErrorCode.BAD_FILE,
-            f"the file name {name[:200]!r} {what}; expected a name inside data_dir ({self._root}), such as "
-            "'kitchen' or 'monday/kitchen'",
+        return FileError(
+            f"the file name {name[:200]!r} {what}",
+            f"a name inside data_dir ({self._root}), such as 'kitchen' or 'monday/kitchen'",
         )
 
 

@@ -13,7 +13,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from std_msgs.msg import Header
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError
+from sray_ros.common.error_codes import ErrorCode, code_of, with_code
 
 RECENT = 20
 """Outputs that rates and latencies are taken over."""
@@ -95,12 +96,12 @@ class Health:
         """
         now = time.monotonic()
         # A copy: the raised error has a traceback, which keeps pictures and models alive.
-        error = SrayError(error.code, *error.args)
+        error = type(error)(*error.args)
         if is_hindrance:
             self.last_hindrance = now, error
         last, last_at = self.last_refusal, self.last_refusal_at
-        self.refusals[error.code] += 1
-        is_news = last is None or last.code is not error.code or now - last_at > SILENCE_SECONDS
+        self.refusals[code_of(error)] += 1
+        is_news = last is None or type(last) is not type(error) or now - last_at > SILENCE_SECONDS
         self.last_refusal = error
         # A steady stream of one refusal is logged every 5 s: the clock restarts with the log line.
         self.last_refusal_at = now if is_news else last_at
@@ -131,6 +132,6 @@ class Health:
             output.level = DiagnosticStatus.WARN
         work = DiagnosticStatus(name=f"{name}: work", hardware_id=name, level=DiagnosticStatus.OK, message="ok")
         if self.last_refusal is not None:
-            work.message = f"last refusal: {self.last_refusal}"
+            work.message = f"last refusal: {with_code(self.last_refusal)}"
         work.values = [KeyValue(key=key, value=str(value)) for key, value in facts.items()]
         return DiagnosticArray(header=Header(stamp=stamp), status=[output, work])

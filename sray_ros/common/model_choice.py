@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError
 
 SHIPPED = {"indoor": "sray_indoor.safetensors", "rooms": "sray_rooms.safetensors"}
 """Name -> file of the checkpoints that this package brings (models/README.md)."""
@@ -25,16 +25,15 @@ def model_path(given: str) -> Path:
         return Path(__file__).parents[2] / "models" / name
 
 
-def device_of(name: str) -> torch.device:
-    """auto: the GPU if there is one. Raises SrayError MODEL_MISMATCH for a device that torch cannot use here."""
+def device_of(name: str, parameter: str = "model.device") -> torch.device:
+    """auto: the GPU if there is one. Raises ModelError, naming the parameter, for a device that torch cannot use."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.empty(0, device=name)
     except Exception as error:
-        raise SrayError(
-            ErrorCode.MODEL_MISMATCH,
-            f"model.device is {name!r}, which torch cannot use here ({error}); expected auto, cpu or cuda",
+        raise ModelError(
+            f"{parameter} is {name!r}, which torch cannot use here ({error})", "auto, cpu or cuda"
         ) from error
     return torch.device(name)
 

@@ -12,7 +12,7 @@ import numpy as np
 from geometry_msgs.msg import Pose, Transform
 from numpy.typing import NDArray
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import PoseError
 
 Matrix = NDArray[np.float64]
 
@@ -21,13 +21,13 @@ OPTICAL_FROM_BODY: Matrix = np.array([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0]
 
 
 def matrix_of_transform(transform: Transform) -> Matrix:
-    """Raises SrayError BAD_POSE for values that are not finite or a quaternion that is no rotation."""
+    """Raises PoseError for values that are not finite or a quaternion that is no rotation."""
     t, r = transform.translation, transform.rotation
     return _matrix((t.x, t.y, t.z), (r.x, r.y, r.z, r.w))
 
 
 def matrix_of_pose(pose: Pose) -> Matrix:
-    """Raises SrayError BAD_POSE for values that are not finite or a quaternion that is no rotation."""
+    """Raises PoseError for values that are not finite or a quaternion that is no rotation."""
     p, r = pose.position, pose.orientation
     return _matrix((p.x, p.y, p.z), (r.x, r.y, r.z, r.w))
 
@@ -75,10 +75,9 @@ def quaternion_of(rotation: Matrix) -> tuple[float, float, float, float]:
 def _matrix(translation: tuple[float, float, float], quaternion: tuple[float, float, float, float]) -> Matrix:
     norm = math.sqrt(sum(value * value for value in quaternion))
     if not all(math.isfinite(value) for value in (*translation, norm)) or abs(norm - 1) > 1e-2:
-        raise SrayError(
-            ErrorCode.BAD_POSE,
-            f"a pose has translation {translation} and quaternion {quaternion}; expected finite values and a "
-            "quaternion of length 1 (0, 0, 0, 1 is no rotation)",
+        raise PoseError(
+            f"a pose has translation {translation} and quaternion {quaternion}",
+            "finite values and a quaternion of length 1 (0, 0, 0, 1 is no rotation)",
         )
     x, y, z, w = (value / norm for value in quaternion)
     matrix = np.eye(4)

@@ -7,39 +7,39 @@ import traceback
 import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import BusyError, InternalError, NoMemoryError, PoseError, SrayError, StaleError
 from sray.mapping.cloud import LabelledCloud
 from sray.mapping.voxel_map import VoxelMap
+from sray_ros.common.error_codes import InactiveError
 
 
 def inactive() -> SrayError:
-    return SrayError(ErrorCode.INACTIVE, "the node is not active; configure and activate it, then ask again")
+    return InactiveError("the node is not active", remedy="Configure and activate it, then ask again")
 
 
 def displaced() -> SrayError:
-    return SrayError(ErrorCode.STALE, "newer requests took its place before the worker was free; ask again")
+    return StaleError("newer requests took its place before the worker was free", remedy="Ask again")
 
 
 def busy() -> SrayError:
-    return SrayError(ErrorCode.BUSY, "too many commands wait for the worker; expected fewer at a time. Ask again later")
+    return BusyError("too many commands wait for the worker", "fewer at a time", "Ask again later")
 
 
 def too_late(waited: float, bound: float) -> SrayError:
-    return SrayError(
-        ErrorCode.STALE,
-        f"waited {waited:.2f} s for the worker; expected no more than render.max_latency ({bound:g} s). Ask less "
-        "often, or raise render.max_latency",
+    return StaleError(
+        f"waited {waited:.2f} s for the worker",
+        f"no more than render.max_latency ({bound:g} s)",
+        "Ask less often, or raise render.max_latency",
     )
 
 
 def beyond_the_map(voxels: VoxelMap, cloud: LabelledCloud) -> SrayError:
     """Of a view none of whose points the map can hold."""
     away = float(np.linalg.norm(cloud.world_points.mean(axis=0) - voxels.origin))
-    return SrayError(
-        ErrorCode.BAD_POSE,
-        f"a view lies {away / 1000:.0f} km from the map's origin {voxels.origin}; expected at most "
-        f"{voxels.reach / 1000:.0f} km, what a map of such voxels can hold. The view is published, and not mapped: "
-        "save the map, then call ~/clear to begin one here",
+    return PoseError(
+        f"a view lies {away / 1000:.0f} km from the map's origin {voxels.origin}",
+        f"at most {voxels.reach / 1000:.0f} km, what a map of such voxels can hold",
+        "The view is published, and not mapped: save the map, then call ~/clear to begin one here",
     )
 
 
@@ -48,11 +48,11 @@ def explained(error: Exception, logger: RcutilsLogger) -> SrayError:
     if isinstance(error, SrayError):
         return error
     if isinstance(error, MemoryError):
-        return SrayError(ErrorCode.OUT_OF_MEMORY, f"{error or 'no memory is left'}; hold fewer keyframes.capacity")
+        return NoMemoryError(str(error) or "no memory is left", remedy="Hold fewer keyframes.capacity")
     return bug(error, logger)
 
 
 def bug(error: Exception, logger: RcutilsLogger) -> SrayError:
-    """What nobody foresaw: INTERNAL, with its traceback in the log."""
+    """What nobody foresaw: InternalError, with its traceback in the log."""
     logger.error("a bug, please report it:\n" + "".join(traceback.format_exception(error)))
-    return SrayError(ErrorCode.INTERNAL, f"{error!r}; please report it with the log")
+    return InternalError(f"{error!r}", remedy="Please report it with the log")

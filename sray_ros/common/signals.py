@@ -15,27 +15,25 @@ from typing import NoReturn
 import rclpy
 from rclpy.signals import SignalHandlerOptions
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, RequestError
 
 
 def init_until_signalled(args: list[str] | None) -> threading.Event:
     """Initialise rclpy; the event is set by the first signal to end.
 
-    Raises SrayError: BAD_FILE if rclpy has nowhere to write its log, BAD_REQUEST for arguments that it does not know.
+    Raises FileError if rclpy has nowhere to write its log, RequestError for arguments that it does not know.
     """
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         if "log" in reason:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"ROS cannot begin its log ({reason}); expected a home that can be written to. Set ROS_LOG_DIR to a "
-                "folder that can, or HOME",
+            raise FileError(
+                f"ROS cannot begin its log ({reason})",
+                "a home that can be written to",
+                "Set ROS_LOG_DIR to a folder that can, or HOME",
             ) from error
-        raise SrayError(
-            ErrorCode.BAD_REQUEST, f"ROS does not start ({reason}); check what follows --ros-args"
-        ) from error
+        raise RequestError(f"ROS does not start ({reason})", remedy="Check what follows --ros-args") from error
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

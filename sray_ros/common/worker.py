@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CanceledError, SrayError
 from sray_ros.common.inbox import Inbox, Lane
 from sray_ros.common.refusals import busy, explained, inactive
 
@@ -129,19 +129,19 @@ class Worker(Generic[W]):
     def stoppable(self, canceled: Callable[[], bool] = lambda: False) -> Iterator[Callable[[], bool]]:
         """For a long job: yields a function that says whether to stop, because of `canceled` or of `close`.
 
-        Raises SrayError INACTIVE in place of the CANCELED of a job that nobody canceled: the node was deactivated.
+        Raises InactiveError in place of the CANCELED of a job that nobody canceled: the node was deactivated.
         """
 
         def stopped() -> bool:
             for lane in self._lanes:  # canceled while they waited: told now, not after this job
                 for job in self.inbox.remove_if(lane, lambda job: job.is_canceled):
-                    job.drop(SrayError(ErrorCode.CANCELED, "canceled before it was rendered"))
+                    job.drop(CanceledError("canceled before it was rendered"))
             return canceled() or not self.is_open
 
         try:
             yield stopped
         except SrayError as error:
-            if error.code is ErrorCode.CANCELED and not canceled():
+            if isinstance(error, CanceledError) and not canceled():
                 raise inactive() from None
             raise
 

@@ -27,12 +27,13 @@ from typing import Any, NoReturn, TextIO
 import torch
 
 from sray.checkpoint import load_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError
 from sray.finetune import FineTuneStep
 from sray.mapping.adaptation import Adaptation, AdaptationConfig
 from sray.mapping.keyframes import MIB
 from sray.mapping.refusals import memory_errors
 from sray.mapping.session import Session
+from sray_ros.common.error_codes import ErrorCode, code_of
 
 JOB, SESSION, PARENT, TUNED = "job.json", "session.safetensors", "parent.safetensors", "tuned.safetensors"
 NICE = 10
@@ -130,7 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         learn(folder, say)
     except SrayError as error:
-        tell(say, error={"code": int(error.code), "text": error.args[0]})
+        tell(say, error={"code": int(code_of(error)), "text": str(error)})
         return 1
     except BrokenPipeError:  # the node has ended, and this noticed it before the closed standard input did
         vanish(folder)

@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sray.checkpoint import load_checkpoint
-from sray.errors import ErrorCode, SrayError
-from sray.files import code_of
+from sray.errors import CanceledError, InternalError, SrayError, StaleError
+from sray.files import failure
 from sray.held_out import Score
 from sray.mapping.adaptation import AdaptationConfig
 from sray_interfaces.action import FineTune
 from sray_interfaces.msg import FineTuneScore, FineTuneStatus
+from sray_ros.common.error_codes import code_of, with_code
 from sray_ros.common.refusals import explained
 from sray_ros.finetune.child import TUNED
 from sray_ros.finetune.host import Host, Scene
@@ -101,15 +102,15 @@ class FinetuneJob:
             self._host.logger.info(f"fine-tuning {status.job_id}: {status.text}")
         except Exception as failure:
             error = explained(failure, self._host.logger)
-            status.error_code = result.error_code = int(error.code)
-            result.error_text = status.text = str(error.args[0])
-            if error.code is ErrorCode.CANCELED:
+            status.error_code = result.error_code = int(code_of(error))
+            result.error_text = status.text = str(error)
+            if isinstance(error, CanceledError):
                 status.state = FineTuneStatus.CANCELED
                 self._host.logger.info(f"fine-tuning {status.job_id} was canceled")
             else:
                 status.state = FineTuneStatus.FAILED
                 self._host.health.refused(error, is_hindrance=False)
-                self._host.logger.warning(f"fine-tuning {status.job_id}: {error}")
+                self._host.logger.warning(f"fine-tuning {status.job_id}: {with_code(error)}")
             if not self.begun.done():  # refused: nobody knows its id, and no status is published
                 self.begun.set_result(error)
                 self._publish = lambda status: None
@@ -154,9 +155,9 @@ class FinetuneJob:
             trial = ModelTrial(job, tuned, name, self.result.held_out, self._learns_labels, self._is_stopped)
             complaint = self._on_scene(trial.run, is_final=True)
         except SrayError as error:
-            if error.code is ErrorCode.STALE:
+            if isinstance(error, StaleError):
                 self.result.model_id = self._on_scene(lambda scene: scene.checkpoint.id, is_final=True)
-                raise SrayError(error.code, f"{error.args[0]}; the new model is kept as {name}") from error
+                raise StaleError(f"{error}; the new model is kept as {name}") from error
             path.unlink(missing_ok=True)
             raise
         if complaint:
@@ -185,7 +186,7 @@ class FinetuneJob:
                     self._follow(step)
                 outcome = message.get("outcome", outcome)
         if outcome is None:
-            raise SrayError(ErrorCode.INTERNAL, "the fine-tuning process ended without a word; see the log")
+            raise InternalError("the fine-tuning process ended without a word", remedy="See the log")
         return dict(outcome)
 
     def _follow(self, step: dict[str, Any]) -> None:
@@ -219,7 +220,7 @@ class FinetuneJob:
     def _on_scene(self, do: Callable[[Scene], T], *, is_final: bool = False) -> T:
         """The result of `do`, called by the worker. `is_final`: wait for it even if the job is canceled meanwhile.
 
-        Raises SrayError: what `do` raises, INACTIVE.
+        Raises SrayError: what `do` raises, InactiveError.
         """
         answer = self._host.submit(do)
         while True:
@@ -252,26 +253,21 @@ def unknown_score() -> FineTuneScore:
 
 
 def canceled() -> SrayError:
-    return SrayError(ErrorCode.CANCELED, "canceled; the model stays as it was")
+    return CanceledError("canceled; the model stays as it was")
 
 
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SrayError(
-            code_of(error),
-            f"cannot make {folder} ({error.strerror or error}); expected a data_dir that can be written to, with room",
-        ) from error
+        raise failure(f"cannot make {folder}", error, "a data_dir that can be written to, with room") from error
 
 
 def _move(file: Path, to: Path) -> None:
     try:
         file.replace(to)
     except OSError as error:
-        raise SrayError(
-            code_of(error), f"cannot write {to} ({error.strerror or error}); expected a folder that can be written to"
-        ) from error
+        raise failure(f"cannot write {to}", error, "a folder that can be written to") from error
 
 
 def _clear_away(jobs: Path) -> None:

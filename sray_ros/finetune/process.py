@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from sray.checkpoint import Checkpoint, save_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import InternalError, NoMemoryError, SrayError
 from sray.files import write_atomically
 from sray.mapping.adaptation import AdaptationConfig, shrunk
 from sray.mapping.session import Session
+from sray_ros.common.error_codes import error_of
 from sray_ros.finetune import child
 
 GLANCE = 0.1
@@ -43,7 +44,7 @@ class Handover:
     """MiB of its own memory; 0: no limit."""
 
     def write(self, folder: Path) -> None:
-        """Raises SrayError: DISK_FULL, BAD_FILE."""
+        """Raises FileError, and DiskFullError of it."""
         shrunk(self.session, self.config.width).save(folder / child.SESSION)
         save_checkpoint(
             folder / child.PARENT, self.checkpoint.model, self.checkpoint.label_space, self.checkpoint.lineage
@@ -96,8 +97,8 @@ class FinetuneProcess:
     def messages(self, check: Callable[[], None]) -> Iterator[dict[str, Any]]:
         """What the process says, until it has ended in order. `check` is called ten times a second: it raises to stop.
 
-        Raises SrayError: what the process says is wrong, OUT_OF_MEMORY if the kernel ended it for that, INTERNAL if it
-        died otherwise, or hangs.
+        Raises SrayError: what the process says is wrong, NoMemoryError if the kernel ended it for that,
+        InternalError if it died otherwise, or hangs.
         """
         heard = time.monotonic()
         while True:
@@ -106,10 +107,9 @@ class FinetuneProcess:
                 line = self._lines.get(timeout=GLANCE)
             except queue.Empty:
                 if time.monotonic() - heard > PATIENCE:
-                    raise SrayError(
-                        ErrorCode.INTERNAL,
-                        f"the fine-tuning process has not said anything for {PATIENCE:g} s, and was ended; see whether "
-                        "device and disk respond, and ask again",
+                    raise InternalError(
+                        f"the fine-tuning process has not said anything for {PATIENCE:g} s, and was ended",
+                        remedy="See whether device and disk respond, and ask again",
                     ) from None
                 continue
             if line is None:
@@ -117,7 +117,7 @@ class FinetuneProcess:
             heard = time.monotonic()
             message = json.loads(line)
             if error := message.get("error"):
-                raise SrayError(ErrorCode(error["code"]), error["text"])
+                raise error_of(error["code"], error["text"])
             yield message
         if status := self._process.wait():
             raise self._death(status)
@@ -130,14 +130,13 @@ class FinetuneProcess:
 
     def _death(self, status: int) -> SrayError:
         if status == -signal.SIGKILL and _killed_for_memory() > self._killed_for_memory:
-            return SrayError(
-                ErrorCode.OUT_OF_MEMORY,
-                "the kernel ended the fine-tuning process, as the machine was out of memory; try a smaller "
-                "fine_tune.width, fewer keyframes, or end other programs",
+            return NoMemoryError(
+                "the kernel ended the fine-tuning process, as the machine was out of memory",
+                remedy="Try a smaller fine_tune.width, fewer keyframes, or end other programs",
             )
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         remedy = "ask again; if nobody did it, look for what the log or the kernel's (dmesg) says of it"
-        return SrayError(ErrorCode.INTERNAL, f"the fine-tuning process {how} before it was done; {remedy}")
+        return InternalError(f"the fine-tuning process {how} before it was done", remedy=remedy)
 
 
 def _killed_for_memory() -> int:

@@ -13,13 +13,14 @@ from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from std_msgs.msg import Header
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import BusyError, RequestError, SrayError
 from sray.mapping.adaptation import AdaptationConfig
 from sray_interfaces.action import FineTune
 from sray_interfaces.msg import FineTuneStatus
 from sray_ros.common.actions import action_server, settle
 from sray_ros.common.awaiting import awaited
 from sray_ros.common.conversions import image_message
+from sray_ros.common.error_codes import ErrorCode, InactiveError, code_of, with_code
 from sray_ros.common.refusals import bug, inactive
 from sray_ros.common.topics import CALLS
 from sray_ros.finetune import api
@@ -89,7 +90,7 @@ class FinetuneServer:
             job = self._start(goal.request, lambda: bool(goal.is_cancel_requested), feedback)
         except SrayError as error:
             unknown = {"before": unknown_score(), "after": unknown_score()}
-            return FineTune.Result(error_code=int(error.code), error_text=str(error.args[0]), **unknown)
+            return FineTune.Result(error_code=int(code_of(error)), error_text=str(error), **unknown)
         result = await awaited(self._node, job.done)
         return result
 
@@ -101,7 +102,7 @@ class FinetuneServer:
                 raise error
             response.job_id = job.status.job_id
         except SrayError as error:
-            response.error_code, response.error_text = int(error.code), str(error.args[0])
+            response.error_code, response.error_text = int(code_of(error)), str(error)
         finally:
             self.answering -= 1
         return response
@@ -124,15 +125,15 @@ class FinetuneServer:
     def _start(
         self, asked: Any, canceled: Callable[[], bool], feedback: Callable[[FineTuneStatus], None]
     ) -> FinetuneJob:
-        """Raises SrayError: INACTIVE, BUSY, BAD_REQUEST."""
+        """Raises InactiveError, BusyError, RequestError."""
         try:
             request = self._read(asked, canceled)
             with self._lock:
                 if self.is_running:
-                    raise SrayError(
-                        ErrorCode.BUSY,
-                        "a model is being fine-tuned already; expected one at a time. Wait until ~/fine_tune/status "
-                        "says that it has ended, or call ~/fine_tune_cancel",
+                    raise BusyError(
+                        "a model is being fine-tuned already",
+                        "one at a time",
+                        "Wait until ~/fine_tune/status says that it has ended, or call ~/fine_tune_cancel",
                     )
                 self._curve = FinetuneCurve()
                 self._job = FinetuneJob(request, self._host, self._publisher(feedback))
@@ -140,7 +141,7 @@ class FinetuneServer:
                 return self._job
         except SrayError as error:
             if self._host.health.refused(error, is_hindrance=False):
-                self._host.logger.warning(str(error))
+                self._host.logger.warning(with_code(error))
             raise
 
     def _read(self, asked: Any, canceled: Callable[[], bool]) -> Request:
@@ -148,8 +149,8 @@ class FinetuneServer:
             raise inactive()
         settings = self._host.finetune_settings
         if not settings.enabled:
-            raise SrayError(
-                ErrorCode.INACTIVE, "fine-tuning is switched off; set the parameter fine_tune.enabled, then ask again"
+            raise InactiveError(
+                "fine-tuning is switched off", remedy="Set the parameter fine_tune.enabled, then ask again"
             )
         try:
             config = AdaptationConfig(
@@ -164,7 +165,7 @@ class FinetuneServer:
                 settings.width,
             )
         except ValueError as error:
-            raise SrayError(ErrorCode.BAD_REQUEST, str(error)) from error
+            raise RequestError(str(error)) from error
         threads = settings.threads or max(1, (os.cpu_count() or 1) // 2)
         limit = settings.memory_limit
         return Request(config, frozenset(asked.keyframe_ids), threads, limit, canceled)

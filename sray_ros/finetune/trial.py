@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from sray.checkpoint import Checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import NoViewsError, StaleError
 from sray.field import RenderedView
 from sray.held_out import Score, small
 from sray.mapping.adaptation import AdaptationConfig, check_keyframes
@@ -18,14 +18,13 @@ from sray_ros.finetune.process import Handover
 def snapshot(scene: Scene, numbers: Collection[int], config: AdaptationConfig) -> tuple[Session, tuple[float, float]]:
     """The keyframes to fine-tune on (all, if no numbers are given), without the map; near and far of the scene.
 
-    Raises SrayError: NO_KEYFRAMES if one of the numbers is not held; TOO_FEW_VIEWS, as `check_keyframes` says.
+    Raises NoViewsError if one of the numbers is not held; TooFewViewsError, as `check_keyframes` says.
     """
     mapper = scene.mapper
     held = {keyframe.number: keyframe for keyframe in mapper.keyframes}
     if missing := sorted(set(numbers) - held.keys()):
-        raise SrayError(
-            ErrorCode.NO_KEYFRAMES,
-            f"keyframe {missing[0]} is not held (any more); expected ids that ~/list_keyframes lists, or none for all",
+        raise NoViewsError(
+            f"keyframe {missing[0]} is not held (any more)", "ids that ~/list_keyframes lists, or none for all"
         )
     kept = [keyframe for keyframe in held.values() if not numbers or keyframe.number in numbers]
     check_keyframes([keyframe.frame for keyframe in kept], config)
@@ -63,14 +62,14 @@ class ModelTrial:
     def run(self, scene: Scene) -> str:
         """On the worker's thread. "" if the new model renders from now on, else why not.
 
-        Raises SrayError: STALE if another model was loaded meanwhile, or all keyframes are others; as `change_model`.
+        Raises StaleError if another model was loaded meanwhile, or all keyframes are others; as `change_model`.
         """
         if scene.checkpoint.sha256 != self._job.checkpoint.sha256:
-            raise SrayError(ErrorCode.STALE, "another model was loaded meanwhile, and stays")
+            raise StaleError("another model was loaded meanwhile, and stays")
         # Compared by their pictures, because numbers begin anew where a session is loaded.
         held = {id(keyframe.frame.image) for keyframe in scene.mapper.keyframes}
         if not any(id(frame.image) in held for _, frame in self._job.session.keyframes):
-            raise SrayError(ErrorCode.STALE, "none of the keyframes that it learned from is held any more")
+            raise StaleError("none of the keyframes that it learned from is held any more")
         before, complaint = self._look(scene), ""
 
         def accept() -> bool:

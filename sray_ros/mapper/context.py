@@ -11,8 +11,9 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CanceledError, SrayError, StaleError, TooFewViewsError
 from sray_ros.common.data_folder import DataFolder
+from sray_ros.common.error_codes import with_code
 from sray_ros.common.worker import Worker
 from sray_ros.finetune.parameters import FinetuneSettings
 from sray_ros.mapper import api
@@ -21,7 +22,7 @@ from sray_ros.mapper.lanes import LANES
 from sray_ros.mapper.parameters import MapperParameters, MapperSettings
 
 T = TypeVar("T")
-EXPECTED = (ErrorCode.TOO_FEW_VIEWS, ErrorCode.NO_KEYFRAMES, ErrorCode.CANCELED, ErrorCode.STALE)
+EXPECTED = (TooFewViewsError, CanceledError, StaleError)
 """Logged as information: the first keyframes cannot be rendered from others, and a job that is stopped or late is no
 fault."""
 
@@ -69,14 +70,15 @@ class MapperContext:
         """Count an error, and log it if it is news. Any thread."""
         if self.health.refused(error) and self.is_active:
             # One call site per severity: rclpy refuses a call site whose severity changes.
-            if error.code in EXPECTED:
-                self.logger.info(str(error))
+            if isinstance(error, EXPECTED):
+                self.logger.info(with_code(error))
             else:
-                self.logger.warning(str(error))
+                self.logger.warning(with_code(error))
 
     def submit(self, do: Callable[[Any], T]) -> Future[T]:
         """Call `do` with the present `scene.Scene`, between two views.
 
-        The future has its result, or raises the SrayError that came instead: INACTIVE, BUSY, or what `do` raises.
+        The future has its result, or raises the SrayError that came instead: InactiveError, BusyError, or what
+        `do` raises.
         """
         return self.worker.submit(lambda work: do(work.scene))

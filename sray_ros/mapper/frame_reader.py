@@ -16,7 +16,7 @@ from sray.calibration import Calibration, said_by, same_aspect
 from sray.camera import Camera
 from sray.camera_info import optical_centre, read_camera_info
 from sray.encoder import LEAST_SIDE
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CalibrationError, PictureError, SrayError
 from sray.frames import Frame, nearest_exact
 from sray.pictures import BitDepth
 from sray.rectification import Rectifier
@@ -48,7 +48,7 @@ class FrameReader:
         self._told: str = ""
 
     def frame(self, arrival: Arrival) -> Frame:
-        """Raises SrayError: BAD_CAMERA_INFO, BAD_ENCODING."""
+        """Raises CalibrationError, PictureError."""
         full = self._full(arrival)
         picture = self._picture(arrival, full)
         with said_by("camera_info"):
@@ -61,10 +61,9 @@ class FrameReader:
                 "was cropped, take the camera_info that belongs to it"
             )
         if max(calibration.width, calibration.height) < LEAST_SIDE:
-            raise SrayError(
-                ErrorCode.BAD_CAMERA_INFO,
-                f"the image is {calibration.width}x{calibration.height}; expected a side of {LEAST_SIDE} pixels or "
-                "more: the encoder halves it four times",
+            raise CalibrationError(
+                f"the image is {calibration.width}x{calibration.height}",
+                f"a side of {LEAST_SIDE} pixels or more: the encoder halves it four times",
             )
         self._calibration = calibration
         return Frame(
@@ -82,7 +81,7 @@ class FrameReader:
     def labels(self, image: Image) -> UInt8[Tensor, "height width"]:
         """Class indices, 255 unlabelled, rectified as the camera's images are.
 
-        Raises SrayError BAD_ENCODING, also if they have not the shape of the camera's images.
+        Raises PictureError, also if they have not the shape of the camera's images.
         """
         labels, calibration = read_labels(image), self._calibration
         if calibration is None:
@@ -114,11 +113,10 @@ class FrameReader:
     def _check_shape(self, picture: NDArray[Any], calibration: Calibration, what: str) -> None:
         height, width = picture.shape
         if not same_aspect((width, height), (calibration.width, calibration.height)):
-            raise SrayError(
-                ErrorCode.BAD_ENCODING,
-                f"{what} is {width}x{height}, the camera's image {calibration.width}x{calibration.height}; expected "
-                "one of the same pixels, at this size or another of its shape. Take the topic that is registered to "
-                "the colour camera",
+            raise PictureError(
+                f"{what} is {width}x{height}, the camera's image {calibration.width}x{calibration.height}",
+                "one of the same pixels, at this size or another of its shape",
+                "Take the topic that is registered to the colour camera",
             )
 
     def _tell_once(self, words: str) -> None:
@@ -128,7 +126,7 @@ class FrameReader:
 
 
 def _check_frame(arrival: Arrival, depth: Image) -> None:
-    """Raises SrayError BAD_CAMERA_INFO if depth is in a frame that is not where the colour camera is."""
+    """Raises CalibrationError if depth is in a frame that is not where the colour camera is."""
     frames = depth.header.frame_id, arrival.image.header.frame_id
     if frames[0] == frames[1] or not frames[0]:  # a driver that names no frame does not say that it is another one
         return
@@ -140,21 +138,20 @@ def _check_frame(arrival: Arrival, depth: Image) -> None:
         if distance < SAME_PLACE and angle < SAME_DIRECTION:
             return
         apart = f"{distance:.3f} m and {angle:.1f} degrees away"
-    raise SrayError(
-        ErrorCode.BAD_CAMERA_INFO,
-        f"depth is in frame {frames[0]!r}, the image in {frames[1]!r}, {apart}; expected depth registered to the "
-        "colour camera, so it is not used. Take the registered topic, or set depth.use to false",
+    raise CalibrationError(
+        f"depth is in frame {frames[0]!r}, the image in {frames[1]!r}, {apart}",
+        "depth registered to the colour camera, so it is not used",
+        "Take the registered topic, or set depth.use to false",
     )
 
 
 def camera_of_request(info: CameraInfo, map_from_camera: Matrix) -> Camera:
-    """The pinhole part of a requested camera: a rendered view has no lens. Raises SrayError BAD_CAMERA_INFO."""
+    """The pinhole part of a requested camera: a rendered view has no lens. Raises CalibrationError."""
     pinhole = CameraInfo(header=info.header, width=info.width, height=info.height)
     pinhole.k = info.k
     if max(info.width, info.height) > LARGEST_REQUEST:
-        raise SrayError(
-            ErrorCode.BAD_CAMERA_INFO,
-            f"camera_info of the request has size {info.width}x{info.height}; expected at most {LARGEST_REQUEST} "
-            "columns and rows",
+        raise CalibrationError(
+            f"camera_info of the request has size {info.width}x{info.height}",
+            f"at most {LARGEST_REQUEST} columns and rows",
         )
     return read_camera_info(pinhole).camera(map_from_camera)

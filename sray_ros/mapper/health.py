@@ -8,6 +8,7 @@ from typing import Any
 
 from sray.mapping.keyframes import Verdict
 from sray_ros.common import health
+from sray_ros.common.error_codes import code_of, with_code
 from sray_ros.common.health import Health, Silence
 from sray_ros.mapper.inputs import CameraInputs
 from sray_ros.mapper.pacing import Effort
@@ -72,7 +73,7 @@ class MapperHealth(Health):
         if self.last_hindrance is not None and self.last_hindrance[0] > max(
             self.last_judged_at, now - 2 * health.SILENCE_SECONDS
         ):
-            return Silence(self.last_hindrance[1].code.name, True, str(self.last_hindrance[1]))
+            return Silence(code_of(self.last_hindrance[1]).name, True, with_code(self.last_hindrance[1]))
         if trigger == "request":
             return Silence("request", False, "trigger is request, and nothing was requested")
         verdict = self.last_verdict.value if self.last_verdict is not None else "not looked at yet"

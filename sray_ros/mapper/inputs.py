@@ -17,7 +17,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CalibrationError, SrayError, StaleError
 from sray_ros.common.conversions import nanoseconds
 from sray_ros.common.poses import Matrix
 from sray_ros.common.topic_input import TopicInput, image_input
@@ -128,7 +128,7 @@ class CameraInputs:
                 if each.stamp_ns < new_ns + jump_ns // 2:
                     self._match(each.input_number, each.message)
                 elif each.input_number == IMAGE:
-                    error = SrayError(ErrorCode.STALE, "time jumped back before its camera_info came")
+                    error = StaleError("time jumped back before its camera_info came")
                     self._receiver.on_refused(each.stamp_ns, error)
 
     def are_after(self, jump_ns: int, now_ns: int) -> bool:
@@ -189,8 +189,10 @@ class CameraInputs:
     def _give_up(self, held: Held) -> None:
         if held.input_number == IMAGE:
             what = f"the image at {held.stamp_ns * 1e-9:.3f} s found no {self.info.topic} within sync.slop"
-            remedy = "expected one of the same stamp. Take the camera_info of the same driver, or raise sync.slop"
-            self._receiver.on_refused(held.stamp_ns, SrayError(ErrorCode.BAD_CAMERA_INFO, f"{what}; {remedy}"))
+            error = CalibrationError(
+                what, "one of the same stamp", "Take the camera_info of the same driver, or raise sync.slop"
+            )
+            self._receiver.on_refused(held.stamp_ns, error)
 
     def _watch_time(self, topic: TopicInput, stamp_ns: int) -> None:
         """Each topic by itself: whichever comes first after a jump tells of it, and what follows is new already."""

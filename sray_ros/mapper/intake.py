@@ -5,8 +5,9 @@ from __future__ import annotations
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import PoseError, SrayError, StaleError
 from sray_ros.common.conversions import time_message
+from sray_ros.common.error_codes import with_code
 from sray_ros.common.refusals import bug
 from sray_ros.common.tf_thread import TfThread
 from sray_ros.mapper.context import MapperContext
@@ -17,7 +18,7 @@ from sray_ros.mapper.pose_jumps import PoseJumps
 from sray_ros.mapper.pose_queue import PoseQueue
 from sray_ros.mapper.view_requests import ViewRequests
 
-JUMP_CAUSES = "localisation was corrected, the robot was carried, or two nodes publish the same transform"
+JUMP_CAUSES = "Localisation was corrected, the robot was carried, or two nodes publish the same transform"
 
 
 class Intake:
@@ -76,7 +77,7 @@ class Intake:
         self._context.logger.warning(what)
         self._listener.time_went_back(new_ns, jump_ns, is_clock=is_clock)
         self._jumps.forget()
-        self._drop_pending(SrayError(ErrorCode.STALE, "time jumped back while the pose was waited for"))
+        self._drop_pending(StaleError("time jumped back while the pose was waited for"))
         self.inputs.restart(new_ns, jump_ns)
 
     def on_arrival(self, arrival: Arrival) -> None:
@@ -86,7 +87,7 @@ class Intake:
             return
         if jump := self._jumps.jump(arrival.stamp_ns, arrival.map_from_camera):
             self._on_pose_jump(jump)
-            self.on_refused(arrival.stamp_ns, SrayError(ErrorCode.BAD_POSE, f"{jump}; {JUMP_CAUSES}"))
+            self.on_refused(arrival.stamp_ns, PoseError(jump, remedy=JUMP_CAUSES))
             return
         self._context.worker.put(AddImage(self._context, arrival))
 
@@ -96,7 +97,7 @@ class Intake:
 
     def on_refused(self, stamp_ns: int, error: SrayError) -> None:
         if self._context.health.refused(error):
-            self._context.logger.warning(str(error))
+            self._context.logger.warning(with_code(error))
         self._context.handled(Header(stamp=time_message(stamp_ns)))
 
     def _on_bug(self, error: Exception) -> None:
@@ -106,7 +107,7 @@ class Intake:
         """What waits was posed, or would be, by what TF held before: drop it. Keyframes keep, as after a clock jump."""
         self._context.logger.warning(f"{what}; clearing pending work and TF", throttle_duration_sec=5.0)
         self._context.tf.clear()
-        self._drop_pending(SrayError(ErrorCode.STALE, "the camera's pose jumped while this waited"))
+        self._drop_pending(StaleError("the camera's pose jumped while this waited"))
 
     def _drop_pending(self, error: SrayError) -> None:
         self._poses.refuse_all(error)

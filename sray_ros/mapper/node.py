@@ -28,8 +28,9 @@ from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from sray.checkpoint import load_checkpoint
 from sray.crash import ends_in_one_line
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError
 from sray_interfaces.action import RenderView
+from sray_ros.common.error_codes import NoPoseError, with_code
 from sray_ros.common.executor import LifecycleExecutor
 from sray_ros.common.lifecycle import OrderlyNode, one_at_a_time
 from sray_ros.common.model_choice import device_of, model_path
@@ -126,7 +127,7 @@ class SemanticMapper(OrderlyNode):
                 self._poses = PoseQueue(
                     self._shared.tf, settings.map_frame, settings.sync.queue_size,
                     lambda: self._shared.settings.tf.timeout,
-                    lambda: SrayError(ErrorCode.NO_POSE, "more images wait for their poses than sync.queue_size"),
+                    lambda: NoPoseError("more images wait for their poses than sync.queue_size"),
                 )  # fmt: skip
                 self._work = work
                 self._requests = ViewRequests(self._shared, work.scene, publications, self._broadcaster)
@@ -139,7 +140,7 @@ class SemanticMapper(OrderlyNode):
             return result
         except SrayError as error:
             self._shared.health.refused(error)
-            self.get_logger().error(f"cannot configure: {error}")
+            self.get_logger().error(f"cannot configure: {with_code(error)}")
             return FAILURE  # correct the parameter and configure again
         except Exception as error:
             self.get_logger().error(f"cannot configure: {error!r}")
@@ -224,8 +225,10 @@ class SemanticMapper(OrderlyNode):
             path = self._shared.folder.path(f"{self.get_namespace()}/{name}".lstrip("/"), SESSION)
             scene.session().save(path)
             self.get_logger().info(f"saved {keyframes} keyframes to {path}")
+        except SrayError as error:
+            self.get_logger().error(f"the session is not saved: {with_code(error)}")
         except Exception as error:  # whatever it is, the rest of the node is to end in order
-            self.get_logger().error(f"the session is not saved: {error}")
+            self.get_logger().error(f"the session is not saved: {error!r}")
 
     # --- the clock
 

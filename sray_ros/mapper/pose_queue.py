@@ -17,8 +17,9 @@ import tf2_ros
 from builtin_interfaces.msg import Time as TimeMessage
 from rclpy.time import Time
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError
 from sray.recorded_bag import tf_name
+from sray_ros.common.error_codes import NoPoseError
 from sray_ros.common.poses import Matrix, matrix_of_transform
 
 MOST_FRAMES = 32
@@ -114,7 +115,7 @@ class PoseQueue:
                     else:
                         still.append(queued)
                 except SrayError as error:
-                    self.last_gap = str(error.args[0])
+                    self.last_gap = str(error)
                     settled.append((waiting.refuse, error))
                 except Exception as error:  # an item that tf2 cannot handle must not affect the others
                     settled.append((waiting.refuse, self._no_pose(waiting, repr(error), "Check the header's values")))
@@ -147,13 +148,11 @@ class PoseQueue:
 
     def _lookup(self, waiting: Waiting) -> Matrix:
         if not waiting.frame:
-            raise SrayError(ErrorCode.NO_POSE, "the header has no frame_id; expected the camera's optical frame")
+            raise NoPoseError("the header has no frame_id", "the camera's optical frame")
         if waiting.stamp.sec < 0:
-            raise SrayError(
-                ErrorCode.NO_POSE, f"the header has stamp {waiting.stamp.sec} s; expected a time since 1970"
-            )
+            raise NoPoseError(f"the header has stamp {waiting.stamp.sec} s", "a time since 1970")
         if not (waiting.may_be_latest or waiting.stamp.sec or waiting.stamp.nanosec):
-            raise SrayError(ErrorCode.NO_POSE, "the header has stamp 0; expected the time of the exposure")
+            raise NoPoseError("the header has stamp 0", "the time of the exposure")
         self._asked[tf_name(waiting.frame)] = None
         self._asked.move_to_end(tf_name(waiting.frame))
         if len(self._asked) > MOST_FRAMES:
@@ -171,9 +170,9 @@ class PoseQueue:
             return "TF has both frames, but at other times. Is localisation running, by the clock of the camera?"
         return f"Is localisation running, and are the names right: map_frame {self._map_frame}, the picture's frame_id?"
 
-    def _no_pose(self, waiting: Waiting, why: str, remedy: str) -> SrayError:
+    def _no_pose(self, waiting: Waiting, why: str, remedy: str) -> NoPoseError:
         self.last_gap = (
             f"TF has no {self._map_frame} <- {waiting.frame} at {waiting.stamp.sec}.{waiting.stamp.nanosec:09d} within "
             f"tf.timeout ({self._timeout():g} s): {why.rstrip(' .')}"
         )
-        return SrayError(ErrorCode.NO_POSE, f"{self.last_gap}. {remedy}")
+        return NoPoseError(self.last_gap, remedy=remedy)

@@ -11,12 +11,13 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError
 from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
 from sray_ros.common.actions import action_server, settle
 from sray_ros.common.awaiting import awaited
 from sray_ros.common.conversions import image_message
+from sray_ros.common.error_codes import ErrorCode, code_of
 from sray_ros.mapper.api import RENDER_VIEW
 from sray_ros.mapper.outputs import Publications, view_messages
 from sray_ros.mapper.pacing import Effort
@@ -66,7 +67,7 @@ class RenderViewServer:
 
 
 def refusal(error: SrayError) -> RenderView.Result:
-    return RenderView.Result(error_code=int(error.code), error_text=str(error.args[0]))
+    return RenderView.Result(error_code=int(code_of(error)), error_text=str(error))
 
 
 def result_of(

@@ -61,7 +61,7 @@ class PacedRenderer:
     ) -> tuple[Rendering, Effort]:
         """Render as well as the time since `since` (steady seconds) allows; `how` as `Mapper.render` takes it.
 
-        Raises SrayError STALE if the time that `render.max_latency` gives is over already.
+        Raises StaleError if the time that `render.max_latency` gives is over already.
         """
         effort = self._effort(camera, since, scale)
         started = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from sray.checkpoint import Checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError, NoViewsError, TooFewViewsError
 from sray.field import RenderedView
 from sray.frames import Frame
 from sray.mapping.cloud import LabelledCloud
@@ -59,30 +59,28 @@ class Scene:
         self._publications.keyframes(self.mapper)
 
     def session(self) -> Session:
-        """A snapshot that another thread may save. Raises SrayError NO_KEYFRAMES if there is nothing to save."""
+        """A snapshot that another thread may save. Raises NoViewsError if there is nothing to save."""
         if not len(self.mapper.keyframes) and not len(self.mapper.map):
-            raise SrayError(
-                ErrorCode.NO_KEYFRAMES, "there are neither keyframes nor a map to save; move the camera, then save"
-            )
+            raise NoViewsError("there are neither keyframes nor a map to save", remedy="Move the camera, then save")
         return Session.of(self.mapper, self.checkpoint.id, self.checkpoint.label_space, self.map_frame)
 
     def map_cloud(self) -> LabelledCloud:
-        """The fused map. Raises SrayError NO_KEYFRAMES if it is empty, so that no good file is replaced by nothing."""
+        """The fused map. Raises NoViewsError if it is empty, so that no good file is replaced by nothing."""
         if not len(self.mapper.map):
-            raise SrayError(ErrorCode.NO_KEYFRAMES, "the map is empty; render some views first (trigger), then save")
+            raise NoViewsError("the map is empty", remedy="Render some views first (trigger), then save")
         return self.mapper.map.to_cloud()
 
     def restore(self, session: Session) -> None:
         """Go on from a saved session.
 
-        Raises SrayError BAD_FILE for one in another map frame, INACTIVE, or what `Session.restore` raises; nothing has
+        Raises FileError for one in another map frame, InactiveError, or what `Session.restore` raises; nothing has
         changed then.
         """
         if session.frame not in ("", self.map_frame):
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"the session's poses are in frame {session.frame!r}, this node maps in {self.map_frame!r}; expected "
-                "the same. Set map_frame to the session's and configure anew",
+            raise FileError(
+                f"the session's poses are in frame {session.frame!r}, this node maps in {self.map_frame!r}",
+                "the same",
+                "Set map_frame to the session's and configure anew",
             )
         with self._context.worker.stoppable() as stopped:
             session.restore(self.mapper, self.checkpoint.label_space, stopped)
@@ -93,15 +91,13 @@ class Scene:
     def rehearse(self, frame: Frame, canceled: Callable[[], bool]) -> RenderedView | None:
         """The frame's view from the other keyframes, as the node renders it now; it is not published.
 
-        None where too few keyframes see it. Raises otherwise as `Mapper.render`, and INACTIVE.
+        None where too few keyframes see it. Raises otherwise as `Mapper.render`, and InactiveError.
         """
         try:
             with self._context.worker.stoppable(canceled) as stopped:
                 return self.renderer.rehearse(self.mapper, frame, stopped)
-        except SrayError as error:
-            if error.code in (ErrorCode.TOO_FEW_VIEWS, ErrorCode.NO_KEYFRAMES):
-                return None
-            raise
+        except TooFewViewsError:
+            return None
 
     def change_model(
         self,
@@ -112,16 +108,16 @@ class Scene:
     ) -> bool:
         """Render with another model, which ~/load_model knows as `file`; `accept` as in `Mapper.change_model`.
 
-        Raises SrayError MODEL_MISMATCH for another label space, OUT_OF_MEMORY, INACTIVE, CANCELED; the old model stays
+        Raises ModelError for another label space, NoMemoryError, InactiveError, CanceledError; the old model stays
         then.
         """
         old, old_renderer = self.checkpoint, self.renderer
         if checkpoint.label_space != old.label_space:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
+            raise ModelError(
                 f"the model has label space {checkpoint.label_space.name} ({checkpoint.label_space.classes} classes), "
-                f"keyframes and map have {old.label_space.name} ({old.label_space.classes}); expected the same. To "
-                "change it set model.path, clean up and configure again",
+                f"keyframes and map have {old.label_space.name} ({old.label_space.classes})",
+                "the same",
+                "To change it set model.path, clean up and configure again",
             )
         renderer = PacedRenderer(checkpoint, self.device, self._context.parameters, self._context.health)
 

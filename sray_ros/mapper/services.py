@@ -18,6 +18,7 @@ from sray.mapping.session import Session
 from sray_interfaces.msg import Keyframe
 from sray_ros.common.awaiting import awaited
 from sray_ros.common.conversions import time_message
+from sray_ros.common.error_codes import code_of, with_code
 from sray_ros.common.poses import pose_of_matrix
 from sray_ros.common.refusals import busy, explained, inactive
 from sray_ros.common.topics import CALLS, Call
@@ -130,11 +131,11 @@ class MapperServices:
         response.message = "paused: images are ignored, requests answered" if request.data else "running"
 
     async def _on_scene(self, do: Callable[[Scene], T]) -> T:
-        """The result of `do`, called by the worker. Raises SrayError: what it raises, INACTIVE, BUSY."""
+        """The result of `do`, called by the worker. Raises SrayError: what it raises, InactiveError, BusyError."""
         return await awaited(self._context.node, self._context.submit(do))
 
     async def _of_files(self, do: Callable[[], T]) -> T:
-        """The result of `do`, called on the thread for files. Raises what it raises, and SrayError BUSY."""
+        """The result of `do`, called on the thread for files. Raises what it raises, and BusyError."""
         if self._waiting_for_files >= MOST_FILES:
             raise busy()
         self._waiting_for_files += 1
@@ -164,12 +165,12 @@ class MapperServices:
             except Exception as failure:
                 error = explained(failure, self._context.logger)
             if self._context.health.refused(error, is_hindrance=False):
-                self._context.logger.warning(str(error))
+                self._context.logger.warning(with_code(error))
             refused = type(response)()  # nothing half-filled
             if hasattr(refused, "error_code"):
-                refused.error_code, refused.error_text = int(error.code), str(error.args[0])
+                refused.error_code, refused.error_text = int(code_of(error)), str(error)
             else:
-                refused.success, refused.message = False, str(error)
+                refused.success, refused.message = False, with_code(error)
             return refused
 
         return callback

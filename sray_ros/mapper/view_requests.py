@@ -14,10 +14,11 @@ from geometry_msgs.msg import PoseStamped, TransformStamped
 from rclpy.action.server import ServerGoalHandle
 from std_msgs.msg import Header
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import RequestError, SrayError, StaleError
 from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
 from sray_ros.common.conversions import nanoseconds
+from sray_ros.common.error_codes import with_code
 from sray_ros.common.poses import Matrix, matrix_of_pose, transform_of_matrix
 from sray_ros.common.refusals import displaced, inactive
 from sray_ros.mapper.context import MapperContext
@@ -78,8 +79,8 @@ class ViewRequests:
         header = self._header(viewpoint)
 
         def refuse(error: SrayError) -> None:
-            if error.code is not ErrorCode.STALE:  # STALE: a newer viewpoint came
-                self._context.logger.warning(f"no view of the viewpoint: {error}", throttle_duration_sec=5.0)
+            if not isinstance(error, StaleError):  # STALE: a newer viewpoint came
+                self._context.logger.warning(f"no view of the viewpoint: {with_code(error)}", throttle_duration_sec=5.0)
 
         def deliver(map_from_view: Matrix) -> None:
             request = ViewRequest(map_from_view, header, lambda r, effort: self._publish(header, r), refuse)
@@ -119,7 +120,7 @@ class ViewRequests:
             self._context.worker.put(RenderRequest(request, REQUESTS))
 
         if not 0 < scale <= 1:
-            error = SrayError(ErrorCode.BAD_REQUEST, f"scale is {scale:g}; expected more than 0, at most 1")
+            error = RequestError(f"scale is {scale:g}", "more than 0, at most 1")
             self._context.report(error)
             refuse(error)
         else:

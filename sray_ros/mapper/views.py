@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import NoViewsError, SrayError
 from sray.frames import Frame
 from sray.mapping.mapper import Rendering
 from sray_ros.common.poses import Matrix
@@ -81,7 +81,7 @@ class Views:
         return None
 
     def render_target(self, target: Target) -> None:
-        """Render, publish, and fuse into the map. Raises SrayError as `PacedRenderer.render`, and INACTIVE."""
+        """Render, publish, and fuse into the map. Raises SrayError as `PacedRenderer.render`, and InactiveError."""
         mapper = self._scene.mapper
         self._last_render = time.monotonic()
         with self._context.worker.stoppable() as stopped:
@@ -97,7 +97,8 @@ class Views:
         self._publications.frustums(rendering)
 
     def render_request(self, request: ViewRequest) -> None:
-        """Render and answer. Raises SrayError as `PacedRenderer.render`, BAD_CAMERA_INFO, NO_KEYFRAMES, INACTIVE."""
+        """Render and answer. Raises SrayError as `PacedRenderer.render`, CalibrationError, NoViewsError,
+        InactiveError."""
         mapper, renderer, camera = self._scene.mapper, self._scene.renderer, self._camera_of(request)
         with self._context.worker.stoppable(request.canceled) as stopped:
             view: dict[str, Any] = {"scale": request.scale, "canceled": stopped, "stamp_ns": request.own_ns}
@@ -119,10 +120,9 @@ class Views:
             return camera_of_request(request.info, request.map_from_camera)
         last = self._scene.frames.last_camera
         if last is None:
-            raise SrayError(
-                ErrorCode.NO_KEYFRAMES,
-                "no image has been seen, so there is neither a keyframe nor a camera to render for; expected images "
-                "with poses first",
+            raise NoViewsError(
+                "no image has been seen, so there is neither a keyframe nor a camera to render for",
+                "images with poses first",
             )
         return self._sized(Camera.at(request.map_from_camera, last.intrinsics, last.width, last.height))
 

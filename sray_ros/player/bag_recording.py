@@ -17,7 +17,7 @@ from typing import Any
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.validate_full_topic_name import validate_full_topic_name
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, NotInstalledError, SrayError
 from sray.recorded_bag import TF_STATIC, open_bag
 from sray.sequence import LATEST_STAMP_NS
 from sray_ros.common.topics import Topic
@@ -49,7 +49,7 @@ class BagRecording:
     def open(folder: Path | str, image_topic: str = "") -> BagRecording:
         """Look at a bag. `image_topic` is the camera's, with or without /compressed; empty: the first one in colour.
 
-        Raises SrayError(BAD_FILE), naming the folder, if it is not a readable rosbag2 or has no such topic.
+        Raises FileError, naming the folder, if it is not a readable rosbag2 or has no such topic.
         """
         folder = Path(folder)
         topics: dict[str, Topic] = {}
@@ -76,10 +76,9 @@ class BagRecording:
         if image_topic not in topics and image_topic + COMPRESSED in topics:
             image_topic += COMPRESSED
         if image_topic not in topics:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"the bag {folder} has {'no topic ' + image_topic if image_topic else 'no colour image topic'}; "
-                f"expected one of its topics ({', '.join(sorted(topics)) or 'none'}) as image_topic (launch: image:=)",
+            raise FileError(
+                f"the bag {folder} has {'no topic ' + image_topic if image_topic else 'no colour image topic'}",
+                f"one of its topics ({', '.join(sorted(topics)) or 'none'}) as image_topic (launch: image:=)",
             )
         return BagRecording(folder, image_topic, tuple(topics.values()), tuple(unknown), tuple(made_anew))
 
@@ -96,7 +95,7 @@ class BagRecording:
         return f"{self.folder}: {len(self.topics)} topics, camera on {self.image_topic}{left_out}"
 
     def steps(self, start_offset: float = 0.0) -> Iterator[Step]:
-        """Raises SrayError(BAD_FILE), naming the bag, where it is damaged."""
+        """Raises FileError, naming the bag, where it is damaged."""
         durable = {topic.name for topic in self.topics if topic.is_latched}
         names = {topic.name for topic in self.topics}
         with _reading(self.folder) as reader:
@@ -121,16 +120,16 @@ def _reading(folder: Path) -> Iterator[Any]:
         with closing(open_bag(folder)) as reader:
             yield reader
     except ModuleNotFoundError as error:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{folder} cannot be played without the Python package rosbags; pip install rosbags"
+        raise NotInstalledError(
+            f"{folder} cannot be played without the Python package rosbags", remedy="pip install rosbags"
         ) from error
     except SrayError:
         raise
     except Exception as error:  # a damaged file can make the library raise anything
-        raise SrayError(
-            ErrorCode.BAD_FILE,
-            f"{folder} cannot be played ({type(error).__name__}: {str(error)[:300]}); expected a rosbag2 folder with "
-            "metadata.yaml, whole; `sray bag --check` says more",
+        raise FileError(
+            f"{folder} cannot be played ({type(error).__name__}: {str(error)[:300]})",
+            "a rosbag2 folder with metadata.yaml, whole",
+            "`sray bag --check` says more",
         ) from error
 
 

@@ -22,7 +22,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from sray.crash import ends_in_one_line
-from sray.errors import ErrorCode, SrayError
+from sray.errors import InternalError, RequestError, SrayError, StaleError
 from sray.label_space import LABEL_SPACES
 from sray.sequence import Sequence
 from sray_ros.common.conversions import nanoseconds, time_message
@@ -70,14 +70,12 @@ class SequencePlayer(Node):
         settings = self._settings
         sequence, bag, space = settings.sequence, settings.bag, settings.label_space
         if bool(sequence) == bool(bag):
-            raise SrayError(ErrorCode.BAD_FILE, "expected either `sequence` or `bag` as a parameter, and not both")
+            raise RequestError("neither `sequence` nor `bag`, or both", "one of these two parameters")
         if bag:
             image = settings.image_topic
             return BagRecording.open(Path(bag).expanduser(), self.resolve_topic_name(image) if image else "")
         if space not in LABEL_SPACES:
-            raise SrayError(
-                ErrorCode.BAD_FILE, f"label_space {space!r} is not known; expected one of {', '.join(LABEL_SPACES)}"
-            )
+            raise RequestError(f"label_space {space!r} is not known", f"one of {', '.join(LABEL_SPACES)}")
         opened = Sequence.open(Path(sequence).expanduser(), LABEL_SPACES[space])
         return FolderRecording(opened, settings.map_frame, settings.body_frame, settings.camera_frame)
 
@@ -112,7 +110,7 @@ class SequencePlayer(Node):
         except Exception as error:
             # Reported, or it would look like a slow mapper; not after a shutdown from outside.
             if self.context.ok():
-                self.failure = SrayError(ErrorCode.INTERNAL, f"playing stopped: {error!r}")
+                self.failure = InternalError(f"playing stopped: {error!r}")
         finally:
             self.get_logger().info(f"played {self.played} pictures in {time.monotonic() - begun:.1f} s")
 
@@ -161,7 +159,7 @@ class SequencePlayer(Node):
             if time.monotonic() > deadline:
                 text = f"waited {bound:g} s for {', '.join(missing)}"
                 if self._settings.lockstep:
-                    raise SrayError(ErrorCode.STALE, f"{text}; lockstep needs an active mapper, start it first")
+                    raise StaleError(text, remedy="Lockstep needs an active mapper, start it first")
                 self.get_logger().warning(f"{text}; playing all the same")
                 break
             if time.monotonic() > next_word:
@@ -195,7 +193,7 @@ class SequencePlayer(Node):
         self._unanswered += 1
         text = f"the picture at {stamp_ns / 1e9:.3f} s was not reported handled within {bound:g} s"
         if self._unanswered >= UNANSWERED_IN_A_ROW:
-            raise SrayError(ErrorCode.STALE, f"{text}, {UNANSWERED_IN_A_ROW} in a row; is the mapper still running?")
+            raise StaleError(f"{text}, {UNANSWERED_IN_A_ROW} in a row", remedy="Is the mapper still running?")
         self.get_logger().warning(f"{text}; going on")
 
     def _send(self, step: Step) -> None:

@@ -30,12 +30,13 @@ from vision_msgs.msg import LabelInfo
 from sray.calibration import said_by
 from sray.camera_info import read_camera_info
 from sray.crash import ends_in_one_line
-from sray.errors import ErrorCode, SrayError
+from sray.errors import RequestError, SrayError
 from sray.frames import nearest_exact
 from sray.label_space import LABEL_SPACES, VOID
 from sray.metrics import ConfusionMatrix
 from sray.rectification import Rectifier
 from sray_ros.common.conversions import Picture, nanoseconds, read_labels
+from sray_ros.common.error_codes import with_code
 from sray_ros.common.signals import init_until_signalled
 from sray_ros.scorer import api
 from sray_ros.scorer.parameters import ScorerParameters, ScorerSettings
@@ -49,9 +50,7 @@ class LabelScorer(Node):
         self._settings = settings = ScorerParameters(self, ScorerSettings).now
         space = settings.label_space
         if space not in LABEL_SPACES:
-            raise SrayError(
-                ErrorCode.BAD_FILE, f"label_space {space!r} is not known; expected one of {', '.join(LABEL_SPACES)}"
-            )
+            raise RequestError(f"label_space {space!r} is not known", f"one of {', '.join(LABEL_SPACES)}")
         self._names: list[str] = list(LABEL_SPACES[space].names)
         self._matrix = ConfusionMatrix(len(self._names))
         self._output = Path(settings.output).expanduser() if settings.output else None
@@ -133,7 +132,7 @@ class LabelScorer(Node):
         try:
             picture = read_labels(message)
         except SrayError as error:
-            self.get_logger().error(str(error), throttle_duration_sec=5.0)
+            self.get_logger().error(with_code(error), throttle_duration_sec=5.0)
             return
         stamp = nanoseconds(message.header.stamp)
         waiting[stamp] = picture
@@ -149,7 +148,7 @@ class LabelScorer(Node):
             truth = self._rectified(truth)
         except SrayError as error:
             self.get_logger().error(
-                f"the label image at {stamp / 1e9:.3f} s is not scored: {error}", throttle_duration_sec=5.0
+                f"the label image at {stamp / 1e9:.3f} s is not scored: {with_code(error)}", throttle_duration_sec=5.0
             )
             return
         truth = nearest_exact(truth, label.shape[1], label.shape[0])
@@ -177,7 +176,7 @@ class LabelScorer(Node):
                 cv2.imwrite(str(folder / f"{stamp}.png"), picture)
 
     def _rectified(self, truth: Picture) -> Picture:
-        """As the mapper rectifies the picture of this truth. Raises SrayError BAD_CAMERA_INFO."""
+        """As the mapper rectifies the picture of this truth. Raises CalibrationError."""
         if self._camera_info is None:
             return truth
         calibration = read_camera_info(self._camera_info, is_rectified=self._settings.camera.rectified)

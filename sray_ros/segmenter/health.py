@@ -10,6 +10,7 @@ from typing import Any
 
 from sray.errors import SrayError
 from sray_ros.common import health
+from sray_ros.common.error_codes import code_of, with_code
 from sray_ros.common.health import RECENT, Health, Silence
 from sray_ros.common.topic_input import TopicInput
 
@@ -49,7 +50,7 @@ class SegmenterHealth(Health):
         if image is None:
             return Silence("loading", False, f"the model has been loading for {now - self.quiet_since:.0f} s")
         if missing is not None:
-            return Silence("label space", True, str(missing))
+            return Silence("label space", True, with_code(missing))
         if label_info:
             return Silence(
                 "label space", True,
@@ -67,7 +68,7 @@ class SegmenterHealth(Health):
             return Silence("unheard", False, "nobody listens to the labels, so none are made")
         hindrance = self.last_hindrance
         if hindrance is not None and hindrance[0] > now - 2 * patience:
-            return Silence(hindrance[1].code.name, True, str(hindrance[1]))
+            return Silence(code_of(hindrance[1]).name, True, with_code(hindrance[1]))
         return Silence("waiting", False, "pictures wait for max_rate")
 
     def facts(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from sray.label_space import VOID
 from sray.mapping.keyframes import MIB
 from sray.segmentation import Segmenter
 from sray_ros.common.conversions import image_message, label_info_message
+from sray_ros.common.error_codes import with_code
 from sray_ros.common.health import SilenceLog
 from sray_ros.common.inbox import Inbox, Lane
 from sray_ros.common.model_choice import memory_in_use
@@ -162,7 +163,7 @@ class SegmenterNode(Node):
             if not self._ending.is_set():
                 refusal = explained(error, self.get_logger())
                 if self._health.refused(refusal):
-                    self.get_logger().warning(str(refusal))
+                    self.get_logger().warning(with_code(refusal))
         finally:
             self._health.busy_since = None
 

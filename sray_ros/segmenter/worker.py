@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from sensor_msgs.msg import CompressedImage, Image
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError, SrayError
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.mapping.refusals import memory_errors
 from sray.pictures import BitDepth
@@ -44,7 +44,7 @@ class SegmentingWork:
         if threads := self._parameters.now.threads:
             torch.set_num_threads(threads)
         wanted = self._parameters.now.label_space
-        self.device = self._device()
+        self.device = device_of(self._parameters.now.device, "device")
         spaces = [LABEL_SPACES[wanted]] if wanted else list(LABEL_SPACES.values())
         with _naming("mapping", self._parameters.now.mapping):  # before a model is fetched
             mappings = [_or_error(self._mapping, space) for space in spaces]
@@ -65,7 +65,7 @@ class SegmentingWork:
     def segmenter(self) -> Segmenter | None:
         """Into the label space that is asked for; None while the mapper has not said which that is.
 
-        Raises SrayError MODEL_MISMATCH if there can be none.
+        Raises ModelError if there can be none.
         """
         if (space := self._space()) is None:
             return None
@@ -74,21 +74,15 @@ class SegmentingWork:
         return segmenter
 
     def label(self, message: Image | CompressedImage) -> Segmentation:
-        """Raises SrayError: BAD_ENCODING, OUT_OF_MEMORY, MODEL_MISMATCH."""
+        """Raises PictureError, NoMemoryError, ModelError."""
         segmenter = self.segmenter
         if segmenter is None:
-            raise SrayError(ErrorCode.MODEL_MISMATCH, "no label space is known; set label_space")
+            raise ModelError("no label space is known", remedy="Set label_space")
         segmenter.threshold = self._parameters.now.threshold
         picture = read_image(message, bit_depth=self._bit_depth)
         height, width = picture.shape[:2]
         with memory_errors(f"label a picture of {width}x{height}", "smaller pictures or a smaller model"):
             return segmenter.segment(picture)
-
-    def _device(self) -> torch.device:
-        try:
-            return device_of(self._parameters.now.device)
-        except SrayError as error:  # which speaks of the mapper's parameter
-            raise SrayError(error.code, error.args[0].removeprefix("model.")) from error
 
     def _mapping(self, space: LabelSpace) -> ClassMapping:
         return load_mapping(Path(self._parameters.now.mapping).expanduser(), space)
@@ -99,23 +93,24 @@ class SegmentingWork:
         return Segmenter(pretrained, mapping, self._parameters.now.threshold, self.device)
 
     def _space(self) -> LabelSpace | None:
-        """Raises SrayError MODEL_MISMATCH for one that is unknown, or other than `label_space`."""
+        """Raises ModelError for one that is unknown, or other than `label_space`."""
         wanted, named = self._parameters.now.label_space, self._named
         if named is None:
             return LABEL_SPACES[wanted] if wanted else None
         shown = ", ".join(named[:SHOWN]) + ", ..." * (len(named) > SHOWN)
         space = next((space for space in LABEL_SPACES.values() if space.names == named), None)
         if space is None:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"the mapper's label/info names {len(named)} classes ({shown}); expected those of one of "
-                f"{', '.join(LABEL_SPACES)}. Load a model of such a label space into the mapper",
+            raise ModelError(
+                f"the mapper's label/info names {len(named)} classes ({shown})",
+                f"those of one of {', '.join(LABEL_SPACES)}",
+                "Load a model of such a label space into the mapper",
             )
         if wanted not in ("", space.name):
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
+            raise ModelError(
                 f"label_space is {wanted!r}, and the mapper's label/info names the classes of {space.name} ({shown}), "
-                f"so that labels would mean something else there; expected one label space. Leave label_space empty",
+                "so that labels would mean something else there",
+                "one label space",
+                "Leave label_space empty",
             )
         return space
 
@@ -139,4 +134,4 @@ def _naming(parameter: str, value: str) -> Iterator[None]:
     try:
         yield
     except SrayError as error:
-        raise SrayError(error.code, f"{parameter} is {value!r}: {error.args[0]}") from error
+        raise error.of(f"{parameter} is {value!r}: ") from error

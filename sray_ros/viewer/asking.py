@@ -17,10 +17,11 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CanceledError, RequestError, SrayError, StaleError
 from sray_interfaces.action import FineTune, RenderView
 from sray_interfaces.srv import ListKeyframes, LoadModel, SaveMap, SaveSession
 from sray_ros.common.conversions import camera_info_message, time_message
+from sray_ros.common.error_codes import error_of
 from sray_ros.common.poses import pose_of_matrix
 
 PATIENCE = 60.0
@@ -46,38 +47,38 @@ class Mapper:
         self._clients = {call: node.create_client(kind, f"{name}/{call}") for call, kind in services.items()}
 
     def call(self, service: str, request: Any, seconds: float = PATIENCE) -> Any:
-        """The response. Raises SrayError: STALE if there is none in time, and what a response's error code says."""
+        """The response. Raises StaleError if there is none in time, and what a response's error code says."""
         client = self._clients[service]
         if not client.service_is_ready():
             raise self.away()
         response = self._await(client.call_async(request), seconds)
         code = getattr(response, "error_code", 0)
         if code:
-            raise SrayError(ErrorCode(code), response.error_text)
+            raise error_of(code, response.error_text)
         return response
 
     def parameters(self, *names: str) -> dict[str, Any]:
-        """Values by name, of those that the mapper has. Raises SrayError STALE."""
+        """Values by name, of those that the mapper has. Raises StaleError."""
         response = self.call("get_parameters", GetParameters.Request(names=list(names)))
         values = [parameter_value_to_python(value) for value in response.values]
         return {name: value for name, value in zip(names, values, strict=False) if value is not None}
 
     def set_parameters(self, **values: Any) -> None:
-        """All of them or none; two underscores for a dot. Raises SrayError: BAD_REQUEST, STALE."""
+        """All of them or none; two underscores for a dot. Raises RequestError, StaleError."""
         parameters = [
             Parameter(name.replace("__", "."), value=value).to_parameter_msg() for name, value in values.items()
         ]
         request = SetParametersAtomically.Request(parameters=parameters)
         result = self.call("set_parameters_atomically", request).result
         if not result.successful:
-            raise SrayError(ErrorCode.BAD_REQUEST, result.reason)
+            raise RequestError(result.reason)
 
     def view(
         self, camera: Camera, map_frame: str, stamp_ns: int = 0, canceled: Callable[[], bool] = lambda: False
     ) -> RenderView.Result:
         """What the camera would see, all outputs; `stamp_ns`: of a keyframe that is not to be rendered from.
 
-        Raises SrayError: CANCELED as soon as `canceled` says so, and the mapper is told; STALE without a mapper.
+        Raises CanceledError as soon as `canceled` says so, and the mapper is told; StaleError without a mapper.
         """
         goal = RenderView.Goal(camera_info=camera_info_message(Header(), camera), **dict.fromkeys(OUTPUTS, True))
         goal.viewpoint = PoseStamped(pose=pose_of_matrix(camera.world_pose))
@@ -90,7 +91,7 @@ class Mapper:
         goal.viewpoint = PoseStamped(pose=pose_of_matrix(camera.world_pose), header=Header(frame_id=map_frame))
         result = self._view(goal, lambda: False)
         if result.error_code:
-            raise SrayError(ErrorCode(result.error_code), result.error_text)
+            raise error_of(result.error_code, result.error_text)
         return result.camera_info
 
     def _view(self, goal: RenderView.Goal, canceled: Callable[[], bool]) -> RenderView.Result:
@@ -106,10 +107,7 @@ class Mapper:
 
     def away(self) -> SrayError:
         """That there is no mapper."""
-        return SrayError(
-            ErrorCode.STALE,
-            f"{self.name} does not answer; expected it to run, and to be active. It is looked for again",
-        )
+        return StaleError(f"{self.name} does not answer", "it to run, and to be active", "It is looked for again")
 
     def _await(self, future: Future, seconds: float, canceled: Callable[[], bool] = lambda: False) -> Any:
         done = threading.Event()
@@ -117,7 +115,7 @@ class Mapper:
         deadline = time.monotonic() + seconds
         while not done.wait(LOOK):
             if canceled():
-                raise SrayError(ErrorCode.CANCELED, "canceled: it is not wanted any more")
+                raise CanceledError("canceled: it is not wanted any more")
             if time.monotonic() > deadline:
                 raise self.away()
         return future.result()

@@ -11,13 +11,14 @@ from sensor_msgs_py import point_cloud2
 from vision_msgs.msg import LabelInfo
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import PictureError
 from sray.field import RenderedView
 from sray.label_space import LABEL_SPACES, NYU40, VOID, LabelSpace
 from sray.mapping.cloud import LabelledCloud
 from sray.origin import Origin
 from sray_interfaces.action import RenderView
 from sray_ros.common.conversions import read_depth, read_image, read_labels
+from sray_ros.common.error_codes import error_of
 from sray_ros.common.map_origins import origin_of
 from sray_ros.common.poses import Matrix
 
@@ -27,15 +28,14 @@ GOLDEN_ANGLE = 137.508
 
 
 def cloud_of_message(message: PointCloud2, map_frame: str) -> LabelledCloud:
-    """The inverse of `cloud_message`. Raises SrayError BAD_ENCODING for a cloud without these fields or frame."""
+    """The inverse of `cloud_message`. Raises PictureError for a cloud without these fields or frame."""
     try:
         points = point_cloud2.read_points(message, FIELDS)
         origin = origin_of(map_frame, message.header.frame_id)
     except (AssertionError, ValueError, KeyError) as error:
-        raise SrayError(
-            ErrorCode.BAD_ENCODING,
-            f"a cloud in {message.header.frame_id!r} cannot be read as a map ({error}); expected the mapper's ~/map, "
-            f"with the fields {', '.join(FIELDS)}",
+        raise PictureError(
+            f"a cloud in {message.header.frame_id!r} cannot be read as a map ({error})",
+            f"the mapper's ~/map, with the fields {', '.join(FIELDS)}",
         ) from error
     packed = np.ascontiguousarray(points["rgb"]).view(np.uint32)
     return LabelledCloud(
@@ -66,10 +66,10 @@ def space_of_message(info: LabelInfo) -> LabelSpace:
 def view_of_result(result: RenderView.Result, camera: Camera) -> RenderedView:
     """A rendered view of the camera that was asked for, of the size that it was rendered at.
 
-    Raises SrayError: what the mapper refused it with, or BAD_ENCODING.
+    Raises SrayError: what the mapper refused it with, or PictureError.
     """
     if result.error_code:
-        raise SrayError(ErrorCode(result.error_code), result.error_text)
+        raise error_of(result.error_code, result.error_text)
     size = (int(result.label.width), int(result.label.height))
     view = RenderedView.blank(camera if size == (camera.width, camera.height) else camera.resized(*size))
     labels, depth = read_labels(result.label), read_depth(result.depth)

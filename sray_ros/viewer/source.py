@@ -21,12 +21,13 @@ from torch import Tensor
 from vision_msgs.msg import LabelInfo
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError, StaleError
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.mapping.cloud import LabelledCloud
 from sray.viewing.source import Answer, Settings, ShownKeyframe, Status, Tuning
 from sray_interfaces.srv import ListKeyframes, SaveMap, SaveSession
 from sray_ros.common.conversions import nanoseconds, read_image
+from sray_ros.common.error_codes import InactiveError, with_code
 from sray_ros.common.poses import matrix_of_pose, matrix_of_transform
 from sray_ros.common.tf_thread import TfThread
 from sray_ros.viewer import api
@@ -135,7 +136,7 @@ class MapperSource:
                 self._look_at_keyframes()
             except SrayError as error:
                 if self._is_alive:
-                    self._node.get_logger().warning(str(error))
+                    self._node.get_logger().warning(with_code(error))
                 self._is_alive = False
             except Exception as error:  # a message that cannot be read: the next one may
                 self._node.get_logger().error(f"what the mapper holds cannot be shown: {error!r}")
@@ -180,7 +181,7 @@ class MapperSource:
         try:
             self._info = self._mapper.calibration(self._camera(held.keyframes[-1]), held.map_frame)
         except SrayError as error:
-            if error.code in (ErrorCode.STALE, ErrorCode.INACTIVE):
+            if isinstance(error, StaleError | InactiveError):
                 raise
             self._has_changed.set()  # too few views as yet: again soon
         else:

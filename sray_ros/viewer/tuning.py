@@ -8,7 +8,7 @@ from typing import Any, Literal
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import BusyError, RequestError
 from sray.viewing.source import Tuning, TuningLog, TuningState
 from sray_interfaces.action import FineTune
 from sray_interfaces.msg import FineTuneStatus
@@ -54,9 +54,9 @@ class MapperTuning:
         )
 
     def start(self, steps: int, time_limit: float) -> None:
-        """Raises SrayError: BUSY, STALE. What else the mapper refuses is told by the state."""
+        """Raises BusyError, StaleError. What else the mapper refuses is told by the state."""
         if self._told.state == "running":
-            raise SrayError(ErrorCode.BUSY, "the model is being fine-tuned; expected one job at a time. Stop it first")
+            raise BusyError("the model is being fine-tuned", "one job at a time", "Stop it first")
         if not self._mapper.fine_tuning.server_is_ready():
             raise self._mapper.away()
         self._told = Tuning("running", "asking the mapper")
@@ -64,13 +64,13 @@ class MapperTuning:
         sent.add_done_callback(lambda done: done.result().get_result_async().add_done_callback(self._on_result))
 
     def stop(self) -> None:
-        """Raises SrayError STALE."""
+        """Raises StaleError."""
         self._mapper.call("fine_tune_cancel", Trigger.Request())
 
     def use(self, which: Literal["before", "tuned"]) -> None:
-        """Raises SrayError: BAD_REQUEST if there is no such model, and what the mapper refuses it with."""
+        """Raises RequestError if there is no such model, and what the mapper refuses it with."""
         if self._files is None:
-            raise SrayError(ErrorCode.BAD_REQUEST, "no model was fine-tuned from here; expected one. Fine-tune first")
+            raise RequestError("no model was fine-tuned from here", "one", "Fine-tune first")
         before, tuned = self._files
         self._mapper.call("load_model", LoadModel.Request(file=before if which == "before" else tuned))
         self._is_tuned = which == "tuned"
@@ -87,6 +87,6 @@ class MapperTuning:
     def _on_result(self, done: Any) -> None:
         result = done.result().result
         if result.error_code and self._told.state == "running":
-            self._told = Tuning("failed", f"{ErrorCode(result.error_code).name}: {result.error_text}")
+            self._told = Tuning("failed", result.error_text)
         if result.accepted:
             self._files, self._is_tuned = (result.parent_file, result.file), True

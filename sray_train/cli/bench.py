@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sray.checkpoint import load_checkpoint
 from sray.encoder import LEAST_SIDE
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError
 from sray.label_space import ROOMS
 from sray_train.cli.options import check_options
 from sray_train.data.catalog import load_scenes
@@ -67,15 +67,15 @@ class Bench:
 
     def main(self) -> None:
         if self.json.exists() and not self.overwrite:
-            raise SrayError(ErrorCode.BAD_FILE, f"{self.json} exists; pass --overwrite or another --json")
+            raise FileError(f"{self.json} exists", remedy="Pass --overwrite or another --json")
         began = time.monotonic()
         use_threads(self.threads)
         device = chosen_device(self.device)
         checkpoint = load_checkpoint(self.checkpoint)
         if checkpoint.label_space.names != ROOMS.names:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"{self.checkpoint} knows label space {checkpoint.label_space.name}; the bench scores on {ROOMS.name}",
+            raise ModelError(
+                f"{self.checkpoint} knows label space {checkpoint.label_space.name}",
+                f"{ROOMS.name}, which the bench scores on",
             )
 
         def say(text: str) -> None:

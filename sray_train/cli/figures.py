@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from sray.checkpoint import Checkpoint, load_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, RequestError
 from sray.label_space import LABEL_SPACES
 from sray.model import SemanticRay
 from sray.view_selection import evenly_spread
@@ -115,7 +115,7 @@ class Figures:
             try:
                 parse_seeds(" ".join(seeds))
             except ValueError as error:
-                raise SrayError(ErrorCode.BAD_FILE, f"--scenes: {error}") from error
+                raise RequestError(f"--scenes: {error}") from error
             return chosen_scenes(data, space, seeds=seeds)
         if self.scenes:
             return chosen_scenes(replace(data, test=",".join(self.scenes)), space)
@@ -132,7 +132,7 @@ def shown_queries(scene: Scene, count: int) -> list[Query]:
 def _learned_from(checkpoint: Checkpoint[Any], path: Path) -> DataConfig:
     """The data section of the config in a checkpoint's lineage; rooms where it says none.
 
-    Raises SrayError(BAD_FILE) if it is none.
+    Raises FileError if it is none.
     """
     config = checkpoint.lineage.get("config")
     said = config.get("data") if isinstance(config, dict) else None
@@ -143,6 +143,4 @@ def _learned_from(checkpoint: Checkpoint[Any], path: Path) -> DataConfig:
         known = {each.name for each in fields(DataConfig)}
         return DataConfig(**{name: value for name, value in dict(said).items() if name in known})
     except (TypeError, ValueError) as error:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{path} says it learned from data that is none ({error}); pass --config"
-        ) from error
+        raise FileError(f"{path} says it learned from data that is none ({error})", remedy="Pass --config") from error

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from sray.checkpoint import Checkpoint, save_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.finetune_config import FineTuneConfig
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
@@ -210,7 +210,7 @@ class Finetune:
         try:
             plan = self.plan(experiment)
         except ValueError as error:
-            raise SrayError(ErrorCode.BAD_FILE, f"{self.scratch}: from new weights {error}") from error
+            raise FileError(f"{self.scratch}: from new weights {error}") from error
         return LABEL_SPACES[experiment.data.label_space], plan, partial(new_checkpoint, experiment, seed=self.seed)
 
     def data(self, space: LabelSpace) -> DataConfig:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sray.checkpoint import Checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.files import write_atomically
 from sray.finetune_config import FineTuneConfig
 from sray.ray_model import RayModel
@@ -141,9 +141,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}; expected a record of sray levels") from error
+        raise FileError(f"{path}: {error}", "a record of sray levels") from error
     if not isinstance(record, dict) or "levels" not in record:
-        raise SrayError(ErrorCode.BAD_FILE, f"{path} is no record of sray levels")
+        raise FileError(f"{path} is no record of sray levels")
     return record
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.frames import Frame
 from sray.mapping.cloud import LabelledCloud, write_ply
 from sray.mapping.session import Session
@@ -34,7 +34,7 @@ class SessionCommand:
     def main(self) -> None:
         for path, option in ((self.export, "--export"), (self.ply, "--ply")):
             if path is not None and path.exists():
-                raise SrayError(ErrorCode.BAD_FILE, f"{path} exists; expected a free name. Give another {option}")
+                raise FileError(f"{path} exists", "a free name", f"Give another {option}")
         session = Session.load(self.file)
         cloud = _cloud(session)
         console = Console(highlight=False, soft_wrap=True)

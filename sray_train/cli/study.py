@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import RequestError, SrayError
 from sray_train.cli.options import check_options
 from sray_train.machine import Device, chosen_device
 from sray_train.paper.study.commit import present_commit
@@ -54,7 +54,7 @@ class StudyCommand:
         present_commit()  # before hours go by in which the source tree may change
         study = load_study(self.config, self.root)
         if strange := sorted(set(self.only) - set(study.variants)):
-            raise SrayError(ErrorCode.BAD_FILE, f"--only {strange[0]}: {self.config} has {', '.join(study.variants)}")
+            raise RequestError(f"--only {strange[0]}", f"one of {self.config}: {', '.join(study.variants)}")
         folder = self.run_folder or Path("results/studies") / self.config.stem
         results = self.results or Path("benchmarks/results") / f"{self.config.stem}.json"
         device = chosen_device(self.device)
@@ -78,9 +78,8 @@ class StudyCommand:
             while todo := to_do():
                 if not any(self._do(job, to_do, results, ends, console, failed) for job in todo):
                     if not any(job.is_ready for job in todo):
-                        raise SrayError(
-                            ErrorCode.BAD_FILE,
-                            f"{todo[0].name} needs {todo[0].needs}, trained, in {folder}; run without --only",
+                        raise RequestError(
+                            f"{todo[0].name} needs {todo[0].needs}, trained, in {folder}", remedy="Run without --only"
                         )
                     time.sleep(WAIT)  # others are at the rest
         except Stopped:
@@ -91,7 +90,7 @@ class StudyCommand:
             raise
         if failed:
             name, error = next(iter(failed.items()))
-            raise SrayError(error.code, f"{len(failed)} failed, the rest is done; the first, {name}: {error.args[0]}")
+            raise error.of(f"{len(failed)} failed, the rest is done; the first, {name}: ")
         console.print(f"see {results}")
 
     def _do(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.files import write_atomically
 from sray_train.paper.study.record import read_records
 
@@ -27,7 +27,7 @@ class Tables:
         from sray_train.paper.tables.results import Results
 
         if not self.results.exists():
-            raise SrayError(ErrorCode.BAD_FILE, f"{self.results} is not there; expected a file or folder of records")
+            raise FileError(f"{self.results} is not there", "a file or folder of records")
         results = Results(read_records(self.results))
         folder = self.page.parent / "images" / "results"
         blocks = results.blocks("images/results")
@@ -36,9 +36,9 @@ class Tables:
         if self.check:
             old = outdated(page, blocks, str(self.page)) if page else ["the whole page"]
             if old or stale:
-                raise SrayError(
-                    ErrorCode.BAD_FILE,
-                    f"{self.page} is not what {self.results} gives: {', '.join([*old, *stale])}; run sray tables",
+                raise FileError(
+                    f"{self.page} is not what {self.results} gives: {', '.join([*old, *stale])}",
+                    remedy="Run `sray tables`",
                 )
             print(f"{self.page} is what {self.results} gives")
             return
@@ -55,4 +55,4 @@ class Tables:
         try:
             return self.page.read_text(encoding="utf-8") if self.page.exists() else ""
         except (OSError, ValueError) as error:
-            raise SrayError(ErrorCode.BAD_FILE, f"{self.page}: {error}; expected a page of text") from error
+            raise FileError(f"{self.page}: {error}", "a page of text") from error

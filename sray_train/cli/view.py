@@ -15,7 +15,7 @@ import tyro
 from rich.console import Console
 
 from sray.checkpoint import Checkpoint, load_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError
 from sray.frames import Frame
 from sray.label_space import LABEL_SPACES
 from sray.mapping.keyframes import KeyframeConfig
@@ -91,22 +91,23 @@ class View:
     def _source(self, checkpoint: Checkpoint[SemanticRay]) -> LocalSource:
         path = self.what.expanduser()
         if not path.exists():
-            raise SrayError(ErrorCode.BAD_FILE, f"{path} does not exist; expected a session or a recording")
+            raise FileError(f"{path} does not exist", "a session or a recording")
         title = path.stem if path.is_file() else path.resolve().name
         if is_session(path):
             return LocalSource.of_session(checkpoint, Session.load(path), title, self.output)
         if is_bag(path):
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{path} is a rosbag2; expected a session or a recording. Play it into the mapper with a viewer: "
-                f"ros2 launch sray_ros semantic_mapping.launch.py bag:={path} viewer:=true",
+            raise FileError(
+                f"{path} is a rosbag2",
+                "a session or a recording",
+                f"Play it into the mapper with a viewer: ros2 launch sray_ros semantic_mapping.launch.py bag:={path} "
+                "viewer:=true",
             )
         space = checkpoint.label_space.name
         if space not in LABEL_SPACES:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"{self.checkpoint} is of label space {space}; expected one of {', '.join(LABEL_SPACES)} to read a "
-                "recording's labels. Look at a session instead",
+            raise ModelError(
+                f"{self.checkpoint} is of label space {space}",
+                f"one of {', '.join(LABEL_SPACES)} to read a recording's labels",
+                "Look at a session instead",
             )
         recording = open_scene(path, "auto", space, "auto")
         stride = max(1, -(-len(recording) // self.frames)) if self.frames else 1
@@ -135,7 +136,7 @@ class View:
 
     def _export(self, source: LocalSource, path: Path, console: Console) -> None:
         if path.exists():
-            raise SrayError(ErrorCode.BAD_FILE, f"{path} exists; expected a free name. Give another --export")
+            raise FileError(f"{path} exists", "a free name", "Give another --export")
         with console.status("mapping"):
             source.finish()
         with Viewer(source, "127.0.0.1", 0) as viewer:

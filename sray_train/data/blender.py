@@ -20,7 +20,7 @@ BOUNDS = (2.0, 6.0)
 def open_blender(folder: Path | str, part: Part = "train") -> FileRecording:
     """The views of one part of a scene; what is transparent is white.
 
-    Raises SrayError(BAD_FILE), naming the file and the field, if they are missing or are not what they should be.
+    Raises FileError, naming the file and the field, if they are missing or are not what they should be.
     """
     folder = Path(folder)
     path = folder / f"transforms_{part}.json"

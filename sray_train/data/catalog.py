@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, RequestError
 from sray.label_space import LABEL_SPACES
 from sray.sequence import Sequence
 from sray_train.data.blender import PARTS, open_blender
@@ -18,7 +18,6 @@ from sray_train.data.config import DataConfig
 from sray_train.data.llff import LlffRecording
 from sray_train.data.named_splits import scene_names
 from sray_train.data.nerfstudio import open_nerfstudio
-from sray_train.data.recording import bad_file
 from sray_train.data.replica import SEQUENCES, ReplicaRecording
 from sray_train.data.rooms import FIRST_HELD_OUT_SEED, make_rooms, parse_seeds
 from sray_train.data.scannet import open_folder, open_scannet
@@ -43,7 +42,7 @@ def load_scenes(data: DataConfig, which: str) -> list[Scene]:
 
     See `fitting_size`. Rooms are made if not cached yet.
 
-    Raises SrayError(BAD_FILE) naming the scene that is not there or cannot be read, and what was expected.
+    Raises FileError naming the scene that is not there or cannot be read, and what was expected.
     """
     cache = FrameCache()
     return [
@@ -62,7 +61,7 @@ def recordings(data: DataConfig, which: str) -> Iterator[Recording]:
 
 
 def refuse_leaks(data: DataConfig) -> None:
-    """Raises SrayError(BAD_FILE) if what is trained or chosen on is scored by `data.test`, unless learnt by heart.
+    """Raises RequestError if what is trained or chosen on is scored by `data.test`, unless learnt by heart.
 
     Train and test, and validation and test, may share no place; rooms of held-out seeds may be in test alone. Nothing
     is read: names decide. Test scenes that nobody named (empty, or the default's rooms for recordings) are none.
@@ -87,9 +86,9 @@ def refuse_leaks(data: DataConfig) -> None:
                 )
 
 
-def _leak(found: str, expected: str) -> SrayError:
+def _leak(found: str, expected: str) -> RequestError:
     switch = "To show only that everything learns, set data.learn_by_heart: true"
-    return SrayError(ErrorCode.BAD_FILE, f"{found}; expected {expected}. {switch}")
+    return RequestError(found, expected, switch)
 
 
 def _without(places: dict[str, str], test: dict[str, str]) -> str:
@@ -108,8 +107,8 @@ def _places(data: DataConfig, part: str) -> dict[str, str]:
         return {}
     try:
         names = [str(seed) for seed in _seeds(which)] if data.dataset == "rooms" else scene_names(which, data.dataset)
-    except SrayError as error:
-        raise SrayError(error.code, f"data.{part}: {error.args[0]}") from error
+    except RequestError as error:
+        raise error.of(f"data.{part}: ") from error
     places: dict[str, str] = {}
     for name in names:
         place = posixpath.normpath(name)
@@ -126,9 +125,9 @@ def _places(data: DataConfig, part: str) -> dict[str, str]:
 def _recordings_of(data: DataConfig, name: str) -> list[Recording]:
     root = Path(data.root).expanduser()
     if not root.is_dir():
-        raise bad_file(root, "is no folder", f"the {data.dataset} dataset; set data.root")
+        raise FileError(f"{root} is no folder", f"the {data.dataset} dataset", "Set data.root")
     if not (found := OPEN[data.dataset](data, root, name)):
-        raise bad_file(root, f"has no scene {name}", f"{EXPECTED[data.dataset].format(name)}. There is {_there(root)}")
+        raise FileError(f"{root} has no scene {name}", EXPECTED[data.dataset].format(name), f"There is {_there(root)}")
     return found
 
 
@@ -187,9 +186,7 @@ def _rooms(data: DataConfig, which: str) -> Iterator[Recording]:
     space = LABEL_SPACES[data.label_space]
     seeds = _seeds(which)
     if data.frames < 1:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"data.frames is {data.frames}; expected at least 1 for rooms to be made of"
-        )
+        raise RequestError(f"data.frames is {data.frames}", "at least 1 for rooms to be made of")
     with tqdm(total=len(seeds), unit="room", delay=2, leave=False) as bar:
         folders = make_rooms(
             seeds,
@@ -207,4 +204,4 @@ def _seeds(which: str) -> list[int]:
     try:
         return parse_seeds(which)
     except ValueError as error:
-        raise SrayError(ErrorCode.BAD_FILE, str(error)) from error
+        raise RequestError(str(error)) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError
 from sray.label_space import LABEL_SPACES, VOID, LabelSpace
 from sray.segmentation.between_spaces import same_classes
 from sray.sequence import Sequence, label_folder
@@ -16,7 +16,6 @@ from sray_train.data.catalog import OPEN, load_scenes
 from sray_train.data.config import DataConfig
 from sray_train.data.label_pictures import LabelPictures
 from sray_train.data.layouts import layout_of
-from sray_train.data.recording import bad_file
 from sray_train.data.replica import SEQUENCES, ReplicaRecording
 from sray_train.data.scannet import open_scannet
 from sray_train.data.scene import Recording, Scene, fitting_size
@@ -37,19 +36,19 @@ def chosen_scenes(
     """The rooms of `seeds`, the recording `sequence`, or, given neither, the config's test scenes.
 
     Labels come out in `label_space`, a checkpoint's. `bounds`: near and far in metres, instead of the scenes' own.
-    Raises SrayError: MODEL_MISMATCH if the labels are of another label space, BAD_FILE if a scene cannot be read.
+    Raises ModelError if the labels are of another label space, FileError if a scene cannot be read.
     """
     if sequence is not None:
         scenes = _recorded(data, label_space, sequence)
     else:
         known = LABEL_SPACES[data.label_space]
         if not same_classes(known, label_space):
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
+            raise ModelError(
                 f"the scenes' labels are of label space {known.name} ({known.classes} classes: "
                 f"{', '.join(known.names[:4])}, ...), the checkpoint's of {label_space.name} ({label_space.classes}: "
-                f"{', '.join(label_space.names[:4])}, ...); expected the same. Set data.label_space of the config, or "
-                "take a checkpoint that was trained on it",
+                f"{', '.join(label_space.names[:4])}, ...)",
+                "the same",
+                "Set data.label_space of the config, or take a checkpoint that was trained on it",
             )
         if seeds:
             data = replace(data, dataset="rooms", test=" ".join(seeds))
@@ -65,7 +64,7 @@ def _recorded(data: DataConfig, label_space: LabelSpace, path: Path) -> list[Sce
     # `--sequence .` has no name of its own, and a link to a recording is called what the link is called: no resolve().
     path = Path(os.path.abspath(path))  # noqa: PTH100
     if not path.exists():
-        raise bad_file(path, "does not exist", "the folder of a recording, or a .sens file")
+        raise FileError(f"{path} does not exist", "the folder of a recording, or a .sens file")
     dataset = layout_of(path)
     found: list[Recording]
     if dataset in ("folder", "scannet"):
@@ -88,7 +87,7 @@ def _label_pictures(recording: Sequence | SensRecording) -> LabelPictures | None
 
 
 def _check_labels(recording: Sequence | SensRecording, labels: LabelPictures) -> None:
-    """Raises SrayError(MODEL_MISMATCH) if pictures are labelled, but with no class of the recording's label space."""
+    """Raises ModelError if pictures are labelled, but with no class of the recording's label space."""
     numbers = recording.numbers if isinstance(recording, SensRecording) else recording.indices
     strange: set[int] = set()
     for position in range(0, len(recording), max(1, len(recording) // LOOKED_AT)):
@@ -100,9 +99,9 @@ def _check_labels(recording: Sequence | SensRecording, labels: LabelPictures) ->
     if strange:
         space = recording.label_space
         shown = ", ".join(str(each) for each in sorted(strange)[:8]) + (" and more" if len(strange) > 8 else "")
-        raise SrayError(
-            ErrorCode.MODEL_MISMATCH,
+        raise ModelError(
             f"{labels.path} holds ids {shown}, none of them of the checkpoint's label space {space.name} (NYU40 ids "
-            f"{', '.join(map(str, space.nyu40))}); expected some of those. Say what they are with --label-ids, or "
-            "take a checkpoint of their label space",
+            f"{', '.join(map(str, space.nyu40))})",
+            "some of those",
+            "Say what they are with --label-ids, or take a checkpoint of their label space",
         )

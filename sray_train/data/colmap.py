@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from sray.calibration import Calibration, bad_calibration, calibrated, lens_of, said_by
-from sray.errors import ErrorCode
+from sray.calibration import Calibration, calibrated, lens_of, said_by
+from sray.errors import CalibrationError, FileError
 from sray.sampling import ROOM_BOUNDS
 from sray_train.data.picture_files import FileRecording, Photograph
-from sray_train.data.recording import bad_file, usable_poses
+from sray_train.data.recording import usable_poses
 from sray_train.data.sparse_points import bounds_of_points
 
 MODELS = ("sparse/0", "sparse", "colmap/sparse/0", "")
@@ -44,14 +44,14 @@ def model_folder(folder: Path, ending: str = "txt") -> Path | None:
 
 
 def open_colmap(folder: Path | str) -> FileRecording:
-    """Raises SrayError(BAD_FILE), naming the file and the line, for what is missing or is not what it should be."""
+    """Raises FileError, naming the file and the line, for what is missing or is not what it should be."""
     folder = Path(folder)
     model = model_folder(folder)
     if model is None:
         if binary := model_folder(folder, "bin"):
             convert = f"colmap model_converter --input_path {binary} --output_path {binary} --output_type TXT"
-            raise bad_file(binary, "holds a model in COLMAP's binary form", f"text. Convert it: {convert}")
-        raise bad_file(folder, "has no images.txt", f"COLMAP's text model in it or in {', '.join(MODELS[:3])}")
+            raise FileError(f"{binary} holds a model in COLMAP's binary form", "text", f"Convert it: {convert}")
+        raise FileError(f"{folder} has no images.txt", f"COLMAP's text model in it or in {', '.join(MODELS[:3])}")
     cameras = _cameras(model / "cameras.txt")
     photographs, skipped = _photographs(model / "images.txt", cameras, _pictures(folder))
     points = _points(model / "points3D.txt")
@@ -68,7 +68,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise bad_file(path, f"cannot be read ({error})", "COLMAP's text model; export it again") from error
+        raise FileError(f"{path} cannot be read ({error})", "COLMAP's text model", "Export it again") from error
     return [(number, line) for number, line in enumerate(lines, start=1) if not line.lstrip().startswith("#")]
 
 
@@ -82,21 +82,23 @@ def _cameras(path: Path) -> dict[str, Calibration]:
             identity, model, (width, height) = words[0], words[1], (int(words[2]), int(words[3]))
             values = [float(word) for word in words[4:]]
         except (IndexError, ValueError) as error:
-            raise bad_file(path, f"has no camera in line {number} ({error})", "id, model, size, parameters") from error
-        with said_by(f"{path}, line {number},", ErrorCode.BAD_FILE):
+            raise FileError(
+                f"{path} has no camera in line {number} ({error})", "id, model, size, parameters"
+            ) from error
+        with said_by(f"{path}, line {number},", FileError):
             cameras[identity] = _calibration(model, width, height, values)
     return cameras
 
 
 def _calibration(model: str, width: int, height: int, values: Sequence[float]) -> Calibration:
     if model not in LENSES:
-        raise bad_calibration(
-            f"camera model {model!r}; expected one of {', '.join(LENSES)}. Undistort it: colmap image_undistorter"
+        raise CalibrationError(
+            f"camera model {model!r}", f"one of {', '.join(LENSES)}", "Undistort it: colmap image_undistorter"
         )
     focals, lens, coefficients = LENSES[model]
     if len(values) != focals + 2 + len(coefficients):
-        raise bad_calibration(
-            f"{len(values)} parameters for {model}; expected {focals + 2 + len(coefficients)}. Export the model again"
+        raise CalibrationError(
+            f"{len(values)} parameters for {model}", f"{focals + 2 + len(coefficients)}", "Export the model again"
         )
     fx, fy = values[0], values[focals - 1]
     cx, cy = values[focals : focals + 2]
@@ -122,7 +124,7 @@ def _photographs(
             rotation = Rotation.from_quat([*quaternion[1:], quaternion[0]]).as_matrix()
         except (IndexError, KeyError, ValueError) as error:
             expected = "id, quaternion, translation, a camera of cameras.txt and a name; export the model again"
-            raise bad_file(path, f"has no picture in line {number} ({error!r})", expected) from error
+            raise FileError(f"{path} has no picture in line {number} ({error!r})", expected) from error
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = rotation.T, -rotation.T @ translation
         found.append((name, calibration, pose))
@@ -140,4 +142,6 @@ def _points(path: Path) -> NDArray[np.float64]:
     try:
         return np.array(rows, np.float64).reshape(-1, 3)
     except ValueError as error:
-        raise bad_file(path, f"holds no points ({error})", "id, x, y, z and more a line; export it again") from error
+        raise FileError(
+            f"{path} holds no points ({error})", "id, x, y, z and more a line", "Export it again"
+        ) from error

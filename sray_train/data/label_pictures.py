@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sray_train.data.recording import bad_file, read_picture
+from sray.errors import FileError
+from sray_train.data.recording import read_picture
 
 ARCHIVE = "{scene}_2d-label-filt.zip"
 
@@ -33,7 +34,7 @@ class LabelPictures:
     def beside(scene: str, folders: list[Path]) -> LabelPictures | None:
         """The scene's label pictures in one of the folders, if there are any.
 
-        Raises SrayError(BAD_FILE) if the archive cannot be read or holds none.
+        Raises FileError if the archive cannot be read or holds none.
         """
         for folder in folders:
             if (folder / "label-filt").is_dir():
@@ -44,7 +45,7 @@ class LabelPictures:
 
     @staticmethod
     def of(path: Path) -> LabelPictures:
-        """Raises SrayError(BAD_FILE) if the folder or archive cannot be read or holds no N.png."""
+        """Raises FileError if the folder or archive cannot be read or holds no N.png."""
         if path.is_dir():
             names = [child.name for child in path.iterdir()]
         else:
@@ -52,20 +53,20 @@ class LabelPictures:
                 with zipfile.ZipFile(path) as archive:
                     names = archive.namelist()
             except (OSError, zipfile.BadZipFile) as error:
-                raise bad_file(path, f"cannot be read ({error})", "ScanNet's archive; download it again") from error
+                raise FileError(f"{path} cannot be read ({error})", "ScanNet's archive", "Download it again") from error
         parts = [PurePosixPath(name) for name in names]
         members = {int(part.stem): str(part) for part in parts if part.suffix == ".png" and part.stem.isdigit()}
         if not members:
-            raise bad_file(path, "holds no N.png", "label pictures named by frame number; get the scene again")
+            raise FileError(f"{path} holds no N.png", "label pictures named by frame number", "Get the scene again")
         return LabelPictures(path, members)
 
     def read(self, number: int) -> NDArray[Any]:
-        """Ids (height, width), as stored. Raises SrayError(BAD_FILE), naming it, if it is missing or damaged."""
+        """Ids (height, width), as stored. Raises FileError, naming it, if it is missing or damaged."""
         name = self.members.get(number, f"{number}.png")
         in_folder = self.path.is_dir()
         ids = read_picture(self.path / name, cv2.IMREAD_UNCHANGED) if in_folder else self._from_archive(name)
         if ids.ndim != 2:
-            raise bad_file(self.path / name, f"has shape {ids.shape}", "one channel of ids; get the scene again")
+            raise FileError(f"{self.path / name} has shape {ids.shape}", "one channel of ids", "Get the scene again")
         return ids
 
     def _from_archive(self, name: str) -> NDArray[Any]:
@@ -74,10 +75,12 @@ class LabelPictures:
                 self._opened[os.getpid()] = zipfile.ZipFile(self.path)
             payload = self._opened[os.getpid()].read(name)
         except (OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise bad_file(self.path, f"gives no {name} ({error})", "ScanNet's archive; download it again") from error
+            raise FileError(
+                f"{self.path} gives no {name} ({error})", "ScanNet's archive", "Download it again"
+            ) from error
         ids: NDArray[Any] | None = cv2.imdecode(np.frombuffer(payload, np.uint8), cv2.IMREAD_UNCHANGED)
         if ids is None:
-            raise bad_file(self.path, f"holds a damaged {name}", "ScanNet's archive; download it again")
+            raise FileError(f"{self.path} holds a damaged {name}", "ScanNet's archive", "Download it again")
         return ids
 
     def __getstate__(self) -> dict[str, Any]:

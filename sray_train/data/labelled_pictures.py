@@ -14,11 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from sray.camera import Camera
+from sray.errors import FileError
 from sray.frames import Frame, nearest_exact
 from sray.label_space import LabelSpace
 from sray_train.data.config import LabelIds
 from sray_train.data.label_pictures import LabelPictures
-from sray_train.data.recording import bad_file, read_picture
+from sray_train.data.recording import read_picture
 from sray_train.data.scannet import nyu40_table
 
 COLOUR_FOLDERS = ("colour", "color")
@@ -51,7 +52,7 @@ class LabelledPictures:
     ) -> LabelledPictures:
         """`label_ids` as of recordings (`sray_train.data.scannet`).
 
-        Raises SrayError(BAD_FILE) if a folder is missing, or no picture has labels.
+        Raises FileError if a folder is missing, or no picture has labels.
         """
         folder = Path(folder)
         colour = _first_of(folder, COLOUR_FOLDERS, "colour pictures")
@@ -63,9 +64,8 @@ class LabelledPictures:
         }
         both = {number: colours[number] for number in sorted(colours) if number in labels.members}
         if not both:
-            raise bad_file(
-                colour,
-                f"holds {len(colours)} pictures N.jpg, of which none has labels in {labels.path}",
+            raise FileError(
+                f"{colour} holds {len(colours)} pictures N.jpg, of which none has labels in {labels.path}",
                 "the same number N in both folders",
             )
         return LabelledPictures(
@@ -82,7 +82,7 @@ class LabelledPictures:
     def __getitem__(self, position: int) -> Frame:
         """The picture at its own size, with the pose of nobody: the identity.
 
-        Raises SrayError(BAD_FILE), naming the file, if the picture or its labels cannot be read.
+        Raises FileError, naming the file, if the picture or its labels cannot be read.
         """
         number = self.numbers[position]
         image = cv2.cvtColor(read_picture(self.colours[number], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
@@ -104,4 +104,4 @@ def _first_of(folder: Path, names: tuple[str, ...], what: str) -> Path:
         if (folder / name).is_dir():
             return folder / name
     there = ", ".join(sorted(child.name for child in folder.iterdir())[:8]) if folder.is_dir() else "no folder"
-    raise bad_file(folder, f"has no {what} (there is {there or 'nothing'})", f"a folder {' or '.join(names)} in it")
+    raise FileError(f"{folder} has no {what} (there is {there or 'nothing'})", f"a folder {' or '.join(names)} in it")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sray.errors import SrayError
+from sray.errors import FileError
 from sray.recorded_bag import is_bag
 from sray_train.data.colmap import model_folder
 from sray_train.data.config import Dataset
-from sray_train.data.recording import bad_file
 
 
 def _has(*names: str) -> Callable[[Path], bool]:
@@ -68,7 +67,7 @@ OTHERS: tuple[tuple[str, Callable[[Path], bool], str], ...] = (
 
 
 def layout_of(path: Path) -> Dataset:
-    """Raises SrayError(BAD_FILE), naming the layout if it is a known one, for what is not read here."""
+    """Raises FileError, naming the layout if it is a known one, for what is not read here."""
     if path.suffix == ".sens":
         return "scannet"
     for _, is_there, dataset in SIGNS:
@@ -77,11 +76,11 @@ def layout_of(path: Path) -> Dataset:
     raise _unknown(path)
 
 
-def _unknown(path: Path) -> SrayError:
+def _unknown(path: Path) -> FileError:
     for name, is_there, remedy in OTHERS:
         if is_there(path):
-            return bad_file(path, f"has the layout of {name}, which is not read here", f"another one. {remedy}")
+            return FileError(f"{path} has the layout of {name}, which is not read here", "another one", remedy)
     expected = ", ".join(sign for sign, _, _ in SIGNS)
-    return bad_file(
-        path, "looks like no dataset known here", f"one of {expected} in it. Is it the folder of one scene?"
+    return FileError(
+        f"{path} looks like no dataset known here", f"one of {expected} in it", "Is it the folder of one scene?"
     )

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sray.calibration import same_aspect, why_implausible
+from sray.errors import FileError
 from sray_train.data.recording import (
     PictureRecording,
     Pictures,
-    bad_file,
     batch_of_cameras,
     picture_size,
     read_picture,
@@ -42,20 +42,26 @@ class LlffRecording(PictureRecording):
 
         `width`: of images/, images_4/, images_8/ and the like, the smallest at least so wide is read; without it, or
         if none is, the largest.
-        Raises SrayError(BAD_FILE), naming the file, if poses and pictures are missing or do not belong together.
+        Raises FileError, naming the file, if poses and pictures are missing or do not belong together.
         """
         folder = Path(folder)
         path = folder / "poses_bounds.npy"
         try:
             rows = np.load(path, allow_pickle=False).astype(np.float64)
         except (OSError, ValueError, EOFError) as error:
-            raise bad_file(path, f"cannot be read ({error})", "a row of 17 numbers a picture; get it again") from error
+            raise FileError(
+                f"{path} cannot be read ({error})", "a row of 17 numbers a picture", "Get it again"
+            ) from error
         if rows.ndim != 2 or rows.shape[1] != 17:
-            raise bad_file(path, f"holds an array of shape {rows.shape}", "a row of 17 numbers a picture; get it again")
+            raise FileError(
+                f"{path} holds an array of shape {rows.shape}", "a row of 17 numbers a picture", "Get it again"
+            )
         files = _pictures_of(folder, width)
         if len(files) != len(rows):
             found = f"has {len(rows)} poses for {len(files)} pictures in {files[0].parent.name}/"
-            raise bad_file(path, found, "one each, in the order of names; remove what was added or get the scene again")
+            raise FileError(
+                f"{path} {found}", "one each, in the order of names", "Remove what was added or get the scene again"
+            )
         matrices, bounds = rows[:, :15].reshape(-1, 3, 5), rows[:, 15:]
         poses = np.tile(np.eye(4), (len(rows), 1, 1))
         down, right, backward, centre, _ = np.moveaxis(matrices, 2, 0)
@@ -63,23 +69,25 @@ class LlffRecording(PictureRecording):
         kept, skipped = usable_poses(range(len(rows)), poses, path)
         full_height, full_width, focal = matrices[kept, :, 4].T
         if not (bounds[kept, 0] > 0).all() or not (bounds[kept, 1] > bounds[kept, 0]).all():
-            raise bad_file(path, "has near and far that are none", "0 < near < far in columns 16 and 17; get it again")
+            raise FileError(
+                f"{path} has near and far that are none", "0 < near < far in columns 16 and 17", "Get it again"
+            )
         if not ((focal > 0) & (full_height > 0) & (full_width > 0)).all():
-            raise bad_file(path, "has a focal length or size of 0 or less", "pixels of images/; get it again")
+            raise FileError(f"{path} has a focal length or size of 0 or less", "pixels of images/", "Get it again")
         full = int(full_width[0]), int(full_height[0])
         size = _size(files[kept[0]], full)
         if not same_aspect(size, full):
             found = (
                 f"is of {full[0]}x{full[1]} pictures, {files[kept[0]].name} is {size[0]}x{size[1]}, of another shape"
             )
-            raise bad_file(path, found, "pictures that were only resized; get the scene again")
+            raise FileError(f"{path} {found}", "pictures that were only resized", "Get the scene again")
         intrinsics = np.tile(np.eye(3), (len(kept), 1, 1))
         intrinsics[:, 0, 0] = focal * size[0] / full_width
         intrinsics[:, 1, 1] = focal * size[1] / full_height
         intrinsics[:, 0, 2], intrinsics[:, 1, 2] = (size[0] - 1) / 2, (size[1] - 1) / 2
         for matrix in np.unique(intrinsics, axis=0):
             if why := why_implausible(matrix, *size):
-                raise bad_file(path, f"has {why.partition('; expected ')[0]}", f"{why.partition('; expected ')[2]}")
+                raise FileError(f"{path} has {why.found}", why.expected, why.remedy)
         return LlffRecording(
             folder.name,
             batch_of_cameras(intrinsics, poses[kept], *size),
@@ -113,6 +121,6 @@ def _pictures_of(folder: Path, width: int) -> list[Path]:
             if files:
                 sizes[picture_size(files[0])[0]] = files
     if not sizes:
-        raise bad_file(folder, "has no images/, images_4/ or images_8/ with pictures", "a scene of LLFF's layout")
+        raise FileError(f"{folder} has no images/, images_4/ or images_8/ with pictures", "a scene of LLFF's layout")
     wide = [each for each in sizes if each >= width]
     return sizes[min(wide) if wide and width else max(sizes)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import RequestError
 
 FOLDER = Path(__file__).with_name("splits")
 
@@ -26,7 +26,7 @@ class Split:
 def scene_names(text: str, dataset: str) -> list[str]:
     """Names of scenes out of a config: names, or parts of named splits as `released_scannet:train`, apart by commas.
 
-    Raises SrayError(BAD_FILE), saying what there is, for an unknown split or part, one of another dataset, or none.
+    Raises RequestError, saying what there is, for an unknown split or part, one of another dataset, or none.
     """
     names: list[str] = []
     for entry in filter(None, (part.strip() for part in text.split(","))):
@@ -58,5 +58,5 @@ def load_splits() -> dict[str, Split]:
     return splits
 
 
-def _wrong(found: str, expected: str) -> SrayError:
-    return SrayError(ErrorCode.BAD_FILE, f"{found}; expected {expected} (data.train, data.validation, data.test)")
+def _wrong(found: str, expected: str) -> RequestError:
+    return RequestError(found, f"{expected} (data.train, data.validation, data.test)")

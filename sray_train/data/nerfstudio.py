@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sray.errors import FileError
 from sray.sampling import ROOM_BOUNDS
 from sray_train.data.picture_files import FileRecording
-from sray_train.data.recording import bad_file
 from sray_train.data.sparse_points import bounds_of_points
 from sray_train.data.transforms import read_transforms
 
@@ -22,7 +22,7 @@ FILE = "transforms.json"
 
 
 def open_nerfstudio(folder: Path | str) -> FileRecording:
-    """Raises SrayError(BAD_FILE), naming the file and the field, for what is missing or is not what it should be."""
+    """Raises FileError, naming the file and the field, for what is missing or is not what it should be."""
     path = Path(folder) / FILE
     top, photographs, skipped = read_transforms(path)
     points = _points(path, top.get("ply_file_path"))
@@ -38,4 +38,4 @@ def _points(path: Path, name: Any) -> NDArray[np.float64] | None:
     try:
         return np.asarray(trimesh.load(file).vertices, np.float64)
     except Exception as error:  # whatever its parsers raise
-        raise bad_file(file, f"cannot be read ({error})", "the sparse points (PLY); get the scene again") from error
+        raise FileError(f"{file} cannot be read ({error})", "the sparse points (PLY)", "Get the scene again") from error

@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sray.calibration import Calibration, said_by
-from sray.errors import ErrorCode
+from sray.errors import FileError
 from sray.frames import at_size_of_image
 from sray.rectification import Rectifier
 from sray.sampling import ROOM_BOUNDS, Bounds
 from sray_train.data.recording import (
     PictureRecording,
     Pictures,
-    bad_file,
     batch_of_cameras,
     metres_of,
     read_picture,
@@ -66,7 +65,7 @@ class FileRecording(PictureRecording):
     ) -> FileRecording:
         """Of usable frames, at least one. Frames of another size than most are skipped and counted.
 
-        Reads one picture. Raises SrayError(BAD_FILE), naming `path`, if K cannot be of the pictures.
+        Reads one picture. Raises FileError, naming `path`, if K cannot be of the pictures.
         """
         sizes = Counter((each.calibration.width, each.calibration.height) for each in photographs)
         commonest = sizes.most_common(1)[0][0]
@@ -77,7 +76,7 @@ class FileRecording(PictureRecording):
         first = kept[0].calibration
         height, width = read_picture(kept[0].file, cv2.IMREAD_COLOR, first.fits).shape[:2]
         if (width, height) != commonest:
-            with said_by(str(path), ErrorCode.BAD_FILE):
+            with said_by(str(path), FileError):
                 first.of_pictures(width, height)
             logger.warning("%s: K is of %dx%d pixels, the pictures have %dx%d: scaled", path, *commonest, width, height)
             scaled = {id(each.calibration): each.calibration.resized(width, height) for each in kept}
@@ -124,7 +123,7 @@ def _on_white(stored: NDArray[Any], path: Path) -> NDArray[np.uint8]:
     """RGB of a BGR or BGRA picture of 8 bits."""
     if stored.dtype != np.uint8 or stored.ndim != 3 or stored.shape[2] not in (3, 4):
         found = f"holds {stored.dtype} of shape {stored.shape}"
-        raise bad_file(path, found, "8-bit colour, with or without alpha; get the scene again")
+        raise FileError(f"{path} {found}", "8-bit colour, with or without alpha", "Get the scene again")
     image: NDArray[np.uint8] = np.ascontiguousarray(stored[..., 2::-1])
     if stored.shape[2] == 4:
         opacity = stored[..., 3:].astype(np.float32) / 255

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.frames import Frame, at_size_of_image
 from sray.pictures import Fits, decode_file
 from sray.sequence import is_rigid, stamp_of
@@ -48,7 +48,7 @@ class PictureRecording(ABC):
 
     @abstractmethod
     def pictures(self, position: int) -> Pictures:
-        """Read one frame. Raises SrayError(BAD_FILE), naming the file, if it cannot be read."""
+        """Read one frame. Raises FileError, naming the file, if it cannot be read."""
 
     @abstractmethod
     def source(self, position: int) -> Path:
@@ -67,12 +67,12 @@ class PictureRecording(ABC):
         return len(self.numbers)
 
     def __getitem__(self, position: int) -> Frame:
-        """Raises SrayError(BAD_FILE), naming the file, if it cannot be read or has another size than the others."""
+        """Raises FileError, naming the file, if it cannot be read or has another size than the others."""
         read = self.pictures(position)
         height, width = read.image.shape[:2]
         if (width, height) != self.size:
             found = f"is {width}x{height}, others {self.size[0]}x{self.size[1]}"
-            raise bad_file(self.source(position), found, "pictures of one size; get the scene again")
+            raise FileError(f"{self.source(position)} {found}", "pictures of one size", "Get the scene again")
         return Frame(
             torch.from_numpy(np.ascontiguousarray(read.image)),
             self.cameras[position],
@@ -89,11 +89,6 @@ class PictureRecording(ABC):
         return torch.from_numpy(at_size_of_image(picture, *self.size, what, self.source(position)))
 
 
-def bad_file(path: Path | str, found: str, expected: str) -> SrayError:
-    """`expected` ends with what to do."""
-    return SrayError(ErrorCode.BAD_FILE, f"{path} {found}; expected {expected}")
-
-
 def batch_of_cameras(intrinsics: NDArray[np.float64], poses: NDArray[np.float64], width: int, height: int, /) -> Camera:
     """One batch from K (3, 3), or one a frame (frames, 3, 3), and world_from_camera (frames, 4, 4), OpenCV axes."""
     matrices = torch.from_numpy(np.array(np.broadcast_to(intrinsics, (len(poses), 3, 3)))).float()
@@ -105,7 +100,7 @@ def usable_poses(
 ) -> tuple[list[int], dict[str, list[int]]]:
     """Positions of the poses that are rotation and translation, and reason -> numbers of the others.
 
-    Raises SrayError(BAD_FILE), naming `path`, if none is.
+    Raises FileError, naming `path`, if none is.
     """
     usable: list[int] = []
     skipped: dict[str, list[int]] = {}
@@ -118,24 +113,24 @@ def usable_poses(
             usable.append(position)
     if not usable:
         reasons = ", ".join(f"{len(found)} frames: {reason}" for reason, found in skipped.items()) or "it holds none"
-        raise bad_file(path, f"leaves no usable frame ({reasons})", "camera poses; get the scene again")
+        raise FileError(f"{path} leaves no usable frame ({reasons})", "camera poses", "Get the scene again")
     return usable, skipped
 
 
 def read_picture(path: Path, flags: int, fits: Fits | None = None) -> NDArray[Any]:
     """Decode a picture file as cv2 does, but for its EXIF tag (`sray.pictures.decode`): poses are of pixels as stored.
 
-    `fits`: which sizes the calibration can be of. Raises SrayError(BAD_FILE) if it is missing or damaged.
+    `fits`: which sizes the calibration can be of. Raises FileError if it is missing or damaged.
     """
     image = decode_file(path, fits, flags)
     if image is None:
         state = "cannot be decoded" if path.is_file() else "is missing"
-        raise bad_file(path, state, "a readable picture; get the scene again")
+        raise FileError(f"{path} {state}", "a readable picture", "Get the scene again")
     return image
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height. Raises SrayError(BAD_FILE) if the picture cannot be read."""
+    """Width and height. Raises FileError if the picture cannot be read."""
     height, width = read_picture(path, cv2.IMREAD_COLOR).shape[:2]
     return width, height
 
@@ -143,10 +138,12 @@ def picture_size(path: Path) -> tuple[int, int]:
 def metres_of(raw: NDArray[Any], path: Path | str, per_metre: float = 1000) -> NDArray[np.float32]:
     """Depth in metres, NaN where there is none, of a picture of integers.
 
-    Raises SrayError(BAD_FILE), naming `path`, if it is not one channel of uint16.
+    Raises FileError, naming `path`, if it is not one channel of uint16.
     """
     if raw.ndim != 2 or raw.dtype != np.uint16:
-        raise bad_file(path, f"holds {raw.dtype} of shape {raw.shape}", "depth, one channel of uint16; get it again")
+        raise FileError(
+            f"{path} holds {raw.dtype} of shape {raw.shape}", "depth, one channel of uint16", "Get it again"
+        )
     metres: NDArray[np.float32] = raw.astype(np.float32) / np.float32(per_metre)
     metres[raw == 0] = np.nan
     return metres

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sray.errors import FileError
 from sray.label_space import LabelSpace
 from sray.sampling import ROOM_BOUNDS
 from sray_train.data.recording import (
     PictureRecording,
     Pictures,
-    bad_file,
     batch_of_cameras,
     metres_of,
     picture_size,
@@ -63,13 +63,13 @@ class ReplicaRecording(PictureRecording):
     def open(folder: Path | str, label_space: LabelSpace) -> ReplicaRecording:
         """Look through a sequence's folder, reading one picture for its size.
 
-        Raises SrayError(BAD_FILE), naming the path, if pictures or poses are missing or are not what they should be.
+        Raises FileError, naming the path, if pictures or poses are missing or are not what they should be.
         """
         folder = Path(folder)
         stems = [path.stem.removeprefix("rgb_") for path in (folder / "rgb").glob("rgb_*.png")]
         numbers = sorted(int(stem) for stem in stems if stem.isdigit())
         if not numbers:
-            raise bad_file(folder / "rgb", "holds no rgb_N.png", f"a sequence of Semantic-NeRF's Replica: {LAYOUT}")
+            raise FileError(f"{folder / 'rgb'} holds no rgb_N.png", f"a sequence of Semantic-NeRF's Replica: {LAYOUT}")
         poses = _read_poses(folder / "traj_w_c.txt")
         posed = [number for number in numbers if number < len(poses)]
         positions, skipped = usable_poses(posed, poses[posed], folder / "traj_w_c.txt")
@@ -106,7 +106,7 @@ class ReplicaRecording(PictureRecording):
             if ids.ndim != 2 or ids.dtype != np.uint8:
                 # vis_sem_class_N.png, the coloured ones, lie in the same folder.
                 found = f"holds {ids.dtype} of shape {ids.shape}"
-                raise bad_file(path, found, "Replica's class ids, one channel of uint8; get the scene again")
+                raise FileError(f"{path} {found}", "Replica's class ids, one channel of uint8", "Get the scene again")
             labels = self.label_space.from_nyu40(NYU40_OF_REPLICA[ids])
         return Pictures(image, depth, labels)
 
@@ -120,8 +120,10 @@ def _read_poses(path: Path) -> NDArray[np.float64]:
             warnings.simplefilter("error")  # an empty file is only a warning to numpy
             rows = np.loadtxt(path, dtype=np.float64, ndmin=2)
     except (OSError, ValueError, UserWarning) as error:
-        raise bad_file(path, f"cannot be read ({error})", "a row of 16 numbers a frame; get the scene again") from error
+        raise FileError(
+            f"{path} cannot be read ({error})", "a row of 16 numbers a frame", "Get the scene again"
+        ) from error
     if rows.size % 16 or rows.shape[1] not in (4, 16):
         found = f"holds an array of shape {rows.shape}"
-        raise bad_file(path, found, "4x4 poses, a row of 16 numbers a frame; get the scene again")
+        raise FileError(f"{path} {found}", "4x4 poses, a row of 16 numbers a frame", "Get the scene again")
     return rows.reshape(-1, 4, 4)

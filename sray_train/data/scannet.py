@@ -14,12 +14,11 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sray.errors import SrayError
+from sray.errors import FileError, SrayError
 from sray.label_space import LabelSpace
 from sray.sequence import Sequence, label_folder
 from sray_train.data.config import LabelIds
 from sray_train.data.label_pictures import LabelPictures
-from sray_train.data.recording import bad_file
 from sray_train.data.sens import SensRecording
 
 TABLE = "scannetv2-labels.combined.tsv"
@@ -36,7 +35,7 @@ def open_scannet(
     `root`: the dataset's folder, the last in which the table of ids is looked for, from the scene upwards; without
     it, two folders above the scene. Labels of a `.sens` file are looked for beside it: a label-filt/ folder or
     <scene>_2d-label-filt.zip.
-    Raises SrayError(BAD_FILE), naming the file, for what cannot be read, and if the table is needed and not there.
+    Raises FileError, naming the file, for what cannot be read, and if the table is needed and not there.
     """
     path = Path(path)
     if path.is_dir() and not (path / "color").is_dir() and (found := sorted(path.glob("*.sens"))):
@@ -71,11 +70,10 @@ def nyu40_table(
     if label_ids == "auto" and not _are_raw(labels, table):
         return None
     if table is None:
-        raise bad_file(
-            labels.path,
-            f"holds raw ScanNet ids, and there is no {TABLE} in {', '.join(map(str, near))}",
-            "ScanNet's table of ids beside the scenes (it comes with the dataset), or data.label_ids nyu40 if they are "
-            "NYU40 ids",
+        raise FileError(
+            f"{labels.path} holds raw ScanNet ids, and there is no {TABLE} in {', '.join(map(str, near))}",
+            "ScanNet's table of ids beside the scenes (it comes with the dataset), or data.label_ids nyu40 if they "
+            "are NYU40 ids",
         )
     return read_table(table)
 
@@ -83,7 +81,7 @@ def nyu40_table(
 def read_table(path: Path | str) -> NDArray[np.uint8]:
     """NYU40 id of each of 65536 raw ids, 0 where there is none. Rows that repeat an id: the last counts.
 
-    Raises SrayError(BAD_FILE), naming the file and the line, if it has not the columns id and nyu40id, or no numbers.
+    Raises FileError, naming the file and the line, if it has not the columns id and nyu40id, or no numbers.
     """
     path = Path(path)
     table = np.zeros(1 << 16, np.uint8)
@@ -94,17 +92,19 @@ def read_table(path: Path | str) -> NDArray[np.uint8]:
             for needed in ("id", "nyu40id"):
                 if needed not in columns:
                     found = ", ".join(columns[:8]) or "nothing"
-                    raise bad_file(path, f"has no column {needed} ({found})", f"{TABLE} as ScanNet ships it; get it")
+                    raise FileError(
+                        f"{path} has no column {needed} ({found})", f"{TABLE} as ScanNet ships it", "Get it"
+                    )
             for row in rows:
                 number, nyu40 = int(row["id"]), int(row["nyu40id"])
                 if not (0 <= number < len(table) and 0 <= nyu40 <= LARGEST_NYU40):
                     raise ValueError(f"id {number}, nyu40id {nyu40}")
                 table[number] = nyu40
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise bad_file(path, f"cannot be read ({error})", f"{TABLE} as ScanNet ships it; get it again") from error
+        raise FileError(f"{path} cannot be read ({error})", f"{TABLE} as ScanNet ships it", "Get it again") from error
     except (ValueError, TypeError) as error:  # TypeError: a short line
         found = f"has no pair of ids in line {rows.line_num} ({error})"
-        raise bad_file(path, found, "raw ids below 65536 and NYU40 ids of 0 to 40; get it again") from error
+        raise FileError(f"{path} {found}", "raw ids below 65536 and NYU40 ids of 0 to 40", "Get it again") from error
     return table
 
 
@@ -126,19 +126,18 @@ def _are_raw(labels: LabelPictures, table: Path | None) -> bool:
             continue
         largest = int(ids.max(initial=0))
         if ids.dtype == np.uint8 and largest > LARGEST_NYU40:
-            raise bad_file(
-                labels.path / labels.members[number],
-                f"holds id {largest} in 8 bits",
-                "NYU40 ids of 0 to 40, or raw ScanNet ids in 16 bits. Export the labels again; if they are NYU40 ids "
-                "and higher ones are to be ignored, set data.label_ids nyu40",
+            raise FileError(
+                f"{labels.path / labels.members[number]} holds id {largest} in 8 bits",
+                "NYU40 ids of 0 to 40, or raw ScanNet ids in 16 bits",
+                "Export the labels again; if they are NYU40 ids and higher ones are to be ignored, set "
+                "data.label_ids nyu40",
             )
         if largest > LARGEST_NYU40:
             return True
         wide = wide or ids.dtype != np.uint8
     if wide and table is not None:
-        raise bad_file(
-            labels.path,
-            "holds 16-bit ids up to 40 only, which may be NYU40's or ScanNet's raw ones",
+        raise FileError(
+            f"{labels.path} holds 16-bit ids up to 40 only, which may be NYU40's or ScanNet's raw ones",
             "data.label_ids nyu40 or scannet to say which",
         )
     return False

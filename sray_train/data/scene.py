@@ -45,7 +45,7 @@ class Recording(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, position: int) -> Frame:
-        """Raises SrayError(BAD_FILE), naming the file, if it cannot be read or has another size than the others."""
+        """Raises FileError, naming the file, if it cannot be read or has another size than the others."""
         ...
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sray.calibration import why_implausible
+from sray.errors import FileError
 from sray.label_space import LabelSpace
 from sray.pictures import claimed_size, decode
 from sray.sampling import ROOM_BOUNDS
@@ -30,7 +31,6 @@ from sray_train.data.label_pictures import LabelPictures
 from sray_train.data.recording import (
     PictureRecording,
     Pictures,
-    bad_file,
     batch_of_cameras,
     metres_of,
     usable_poses,
@@ -104,7 +104,7 @@ class SensRecording(PictureRecording):
     ) -> SensRecording:
         """Read the headers of a file. Memory: 100 bytes a frame.
 
-        Raises SrayError(BAD_FILE), naming the file, if it is not version 4, cut short, in a codec that is not read
+        Raises FileError, naming the file, if it is not version 4, cut short, in a codec that is not read
         here, or leaves no usable frame.
         """
         path = Path(path)
@@ -113,7 +113,7 @@ class SensRecording(PictureRecording):
                 header = _read_header(file, path)
                 index = _read_index(file, path, header.frames)
         except OSError as error:
-            raise bad_file(path, f"cannot be read ({error})", "a .sens file; download it again") from error
+            raise FileError(f"{path} cannot be read ({error})", "a .sens file", "Download it again") from error
         rig_poses = index["pose"].astype(np.float64)
         usable, skipped = usable_poses(range(len(index)), rig_poses, path)
         stamps = _clock(index["stamps"][:, 0])
@@ -155,8 +155,8 @@ class SensRecording(PictureRecording):
             file.seek(int(record["at"]))
             payload = file.read(colour_bytes + depth_bytes)
         if len(payload) < colour_bytes + depth_bytes:
-            raise bad_file(
-                self.path, f"has become shorter, frame {self.numbers[position]} is cut", "the file as opened"
+            raise FileError(
+                f"{self.path} has become shorter, frame {self.numbers[position]} is cut", "the file as opened"
             )
         image = self._colour(payload[:colour_bytes], position)
         depth = self._depth(payload[colour_bytes:], position) if self.has_depth else None
@@ -206,16 +206,18 @@ class SensRecording(PictureRecording):
         )
 
     def _bad_frame(self, position: int, found: str, expected: str) -> Exception:
-        return bad_file(f"{self.path} frame {self.numbers[position]}", found, f"{expected}; download the file again")
+        return FileError(f"{self.path} frame {self.numbers[position]} {found}", expected, "Download the file again")
 
 
 def _read_header(file: BinaryIO, path: Path) -> SensHeader:
     (version,) = struct.unpack("<I", _read(file, 4, path))
     if version != VERSION:
-        raise bad_file(path, f"is version {version} or no .sens file", f"version {VERSION}, as ScanNet v2 ships it")
+        raise FileError(f"{path} is version {version} or no .sens file", f"version {VERSION}, as ScanNet v2 ships it")
     (length,) = struct.unpack("<Q", _read(file, 8, path))
     if length > 4096:
-        raise bad_file(path, f"has a sensor name of {length} bytes", "a sound .sens header; download the file again")
+        raise FileError(
+            f"{path} has a sensor name of {length} bytes", "a sound .sens header", "Download the file again"
+        )
     sensor = _read(file, length, path).decode("utf-8", "replace")
     matrices = np.array(_MATRICES.unpack(_read(file, _MATRICES.size, path)), np.float64).reshape(4, 4, 4)
     colour_codec, depth_codec, *sizes, units, frames = _FORMAT.unpack(_read(file, _FORMAT.size, path))
@@ -227,16 +229,20 @@ def _read_header(file: BinaryIO, path: Path) -> SensHeader:
         if (name not in codecs.values() or name == "occi") and (what == "colour" or has_depth):
             known = ", ".join(codec for codec in codecs.values() if codec != "occi")
             remedy = "export the scene with ScanNet's SensReader and read the folder"
-            raise bad_file(path, f"holds {what} in codec {name}", f"one of {known}; {remedy}")
+            raise FileError(f"{path} holds {what} in codec {name}", f"one of {known}", remedy)
     if 0 in colour or max(sizes) > LARGEST_SIDE or max(np.prod(colour), np.prod(depth)) > LARGEST_PICTURE:
-        raise bad_file(path, f"has pictures of {colour} and depth of {depth} pixels", "sound sizes; download it again")
+        raise FileError(
+            f"{path} has pictures of {colour} and depth of {depth} pixels", "sound sizes", "Download it again"
+        )
     if has_depth and not (np.isfinite(units) and units > 0):
-        raise bad_file(path, f"has {units} depth units a metre", "a number above 0, such as 1000; download it again")
+        raise FileError(
+            f"{path} has {units} depth units a metre", "a number above 0, such as 1000", "Download it again"
+        )
     for what, matrix, size, needed in (("colour", matrices[0], colour, True), ("depth", matrices[2], depth, has_depth)):
         if needed and not _is_calibration(matrix):
-            raise bad_file(path, f"has no {what} calibration", "focal lengths above 0; download the file again")
+            raise FileError(f"{path} has no {what} calibration", "focal lengths above 0", "Download the file again")
         if needed and (why := why_implausible(matrix[:3, :3], *size)):
-            raise bad_file(path, *f"has a {what} {why}".split("; expected ", 1))
+            raise FileError(f"{path} has a {what} {why.found}", why.expected, why.remedy)
     return SensHeader(
         sensor,
         matrices[0, :3, :3],
@@ -289,7 +295,7 @@ def _read(file: BinaryIO, count: int, path: Path) -> bytes:
 
 
 def _cut(path: Path, end: int, expected: str) -> Exception:
-    return bad_file(path, f"is cut short at {end} bytes", f"{expected}; download the file again")
+    return FileError(f"{path} is cut short at {end} bytes", expected, "Download the file again")
 
 
 def _clock(microseconds: NDArray[np.uint64]) -> NDArray[np.int64] | None:

@@ -18,31 +18,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sray.calibration import Calibration, bad_calibration, calibrated, lens_of, said_by
-from sray.errors import ErrorCode
+from sray.calibration import Calibration, calibrated, lens_of, said_by
+from sray.errors import CalibrationError, FileError
 from sray_train.data.picture_files import Photograph
-from sray_train.data.recording import bad_file, picture_size, usable_poses
+from sray_train.data.recording import picture_size, usable_poses
 
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 SUFFIXES = (".png", ".jpg", ".jpeg")
 NUMBERS = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2")
-_GET = "get the scene again"
+_GET = "Get the scene again"
 
 
 def read_transforms(path: Path) -> tuple[dict[str, Any], list[Photograph], dict[str, list[int]]]:
     """What the file says at its top, the frames with a usable pose, and reason -> numbers of the others.
 
-    Reads the first frame's picture if the file gives no size. Raises SrayError(BAD_FILE), naming file and field.
+    Reads the first frame's picture if the file gives no size. Raises FileError, naming file and field.
     """
     try:
         top = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise bad_file(path, f"cannot be read ({error})", f"the scene's JSON; {_GET}") from error
+        raise FileError(f"{path} cannot be read ({error})", "the scene's JSON", _GET) from error
     if not isinstance(top, dict):
-        raise bad_file(path, f"holds a {type(top).__name__}", f"the scene's JSON, an object; {_GET}")
+        raise FileError(f"{path} holds a {type(top).__name__}", "the scene's JSON, an object", _GET)
     frames = top.get("frames")
     if not isinstance(frames, list):
-        raise bad_file(path, "has no list of frames", f"a frame for each picture; {_GET}")
+        raise FileError(f"{path} has no list of frames", "a frame for each picture", _GET)
     poses = np.array([_pose(frame, number, path) for number, frame in enumerate(frames)]).reshape(-1, 4, 4)
     kept, skipped = usable_poses(range(len(poses)), poses, path)
     files = {number: _file(path.parent, frames[number], "file_path", number, path) for number in kept}
@@ -70,7 +70,7 @@ class _Values:
         self.angles = tuple(self._angle(name) for name in ("camera_angle_x", "camera_angle_y"))
         self.model = self._all.get("camera_model") or ("OPENCV_FISHEYE" if self._all.get("is_fisheye") else "OPENCV")
         if not isinstance(self.model, str):
-            raise bad_file(path, f"has camera_model {self.model!r}{self._where}", f"a model's name; {_GET}")
+            raise FileError(f"{path} has camera_model {self.model!r}{self._where}", "a model's name", _GET)
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -88,11 +88,11 @@ class _Values:
         if fx is None:
             given = self._all.get("camera_angle_x")
             found = f"has camera_angle_x {given!r}{self._where}, and no fl_x"
-            raise bad_file(self._path, found, f"radians between 0 and pi, or fl_x in pixels; {_GET}")
+            raise FileError(f"{self._path} {found}", "radians between 0 and pi, or fl_x in pixels", _GET)
         cx = (width / 2 if n["cx"] is None else n["cx"]) - 0.5
         cy = (height / 2 if n["cy"] is None else n["cy"]) - 0.5
         intrinsics = np.array([[fx, 0, cx], [0, fy if fy is not None else fx, cy], [0, 0, 1]])
-        with said_by(f"{self._path}{self._where}", ErrorCode.BAD_FILE):
+        with said_by(f"{self._path}{self._where}", FileError):
             return calibrated(intrinsics, width, height, lens_of(self.model, self._coefficients()))
 
     def _coefficients(self) -> list[float]:
@@ -101,9 +101,10 @@ class _Values:
         if "fisheye" in self.model.lower():
             return [k1, k2, k3, k4]
         if k4:
-            raise bad_calibration(
-                f"k4 = {k4:g} beside camera_model {self.model}; expected k1 k2 k3 p1 p2, or a fisheye. Undistort the "
-                "pictures with the program that calibrated them"
+            raise CalibrationError(
+                f"k4 = {k4:g} beside camera_model {self.model}",
+                "k1 k2 k3 p1 p2, or a fisheye",
+                "Undistort the pictures with the program that calibrated them",
             )
         return [k1, k2, p1, p2, k3]
 
@@ -112,7 +113,7 @@ class _Values:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise bad_file(self._path, f"has {name} {value!r}{self._where}", f"a number; {_GET}")
+            raise FileError(f"{self._path} has {name} {value!r}{self._where}", "a number", _GET)
         return float(value)
 
     def _angle(self, name: str) -> float | None:
@@ -133,7 +134,7 @@ def _pose(frame: Any, number: int, path: Path) -> NDArray[np.float64]:
         return pose
     except (KeyError, TypeError, ValueError) as error:
         found = f"has no 4x4 transform_matrix in frame {number} ({error})"
-        raise bad_file(path, found, f"world from camera; {_GET}") from error
+        raise FileError(f"{path} {found}", "world from camera", _GET) from error
 
 
 def _file(folder: Path, frame: dict[str, Any], field: str, number: int, path: Path, *, needed: bool = True) -> Any:
@@ -142,7 +143,7 @@ def _file(folder: Path, frame: dict[str, Any], field: str, number: int, path: Pa
     if name is None and not needed:
         return None
     if not isinstance(name, str):
-        raise bad_file(path, f"has {field} {name!r} in frame {number}", f"a picture's name; {_GET}")
+        raise FileError(f"{path} has {field} {name!r} in frame {number}", "a picture's name", _GET)
     picture = folder / name
     if picture.suffix.lower() in SUFFIXES:
         return picture

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from sray.calibration import Calibration, calibrated, lens_of, said_by
-from sray.errors import ErrorCode
+from sray.errors import FileError
 from sray_train.data.picture_files import FileRecording, Photograph
-from sray_train.data.recording import bad_file, picture_size, usable_poses
+from sray_train.data.recording import picture_size, usable_poses
 
 DEPTH_PER_METRE = 5000.0
 SLOP = 0.02
@@ -37,13 +37,15 @@ PUBLISHED: dict[str, tuple[float, ...]] = {
 def open_tum(folder: Path | str) -> FileRecording:
     """Frames without a pose within 0.02 s are skipped and counted.
 
-    Raises SrayError(BAD_FILE), naming the file, for what is missing or is not what it should be.
+    Raises FileError, naming the file, for what is missing or is not what it should be.
     """
     folder = Path(folder)
     colors = _listed(folder / "rgb.txt")
     depths = _listed(folder / "depth.txt") if (folder / "depth.txt").is_file() else []
     if not colors:
-        raise bad_file(folder / "rgb.txt", "names no pictures", "a stamp and a file a line; get the sequence again")
+        raise FileError(
+            f"{folder / 'rgb.txt'} names no pictures", "a stamp and a file a line", "Get the sequence again"
+        )
     stamps, poses = _trajectory(folder / "groundtruth.txt")
     posed = [(at, _nearest(stamps, float(stamp))) for at, (stamp, _) in enumerate(colors)]
     unposed = [at for at, nearest in posed if nearest is None]
@@ -70,7 +72,7 @@ def _listed(path: Path) -> list[tuple[Decimal, str]]:
         lines = [line.split(maxsplit=1) for line in path.read_text().splitlines() if not line.startswith("#")]
         found = [(Decimal(words[0]), words[1].strip()) for words in lines if words]
     except (OSError, IndexError, ArithmeticError, UnicodeDecodeError) as error:
-        raise bad_file(path, f"cannot be read ({error!r})", "a stamp and a file a line; get it again") from error
+        raise FileError(f"{path} cannot be read ({error!r})", "a stamp and a file a line", "Get it again") from error
     return sorted(found)
 
 
@@ -81,9 +83,11 @@ def _trajectory(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             warnings.simplefilter("error")  # an empty file is only a warning to numpy
             rows = np.loadtxt(path, np.float64, ndmin=2)
     except (OSError, ValueError, UserWarning) as error:
-        raise bad_file(path, f"cannot be read ({error})", "stamp tx ty tz qx qy qz qw a line; get it again") from error
+        raise FileError(
+            f"{path} cannot be read ({error})", "stamp tx ty tz qx qy qz qw a line", "Get it again"
+        ) from error
     if rows.shape[1] != 8:
-        raise bad_file(path, f"has {rows.shape[1]} numbers a line", "stamp tx ty tz qx qy qz qw; get it again")
+        raise FileError(f"{path} has {rows.shape[1]} numbers a line", "stamp tx ty tz qx qy qz qw", "Get it again")
     rows = rows[np.argsort(rows[:, 0], kind="stable")]
     rows = rows[np.isfinite(rows).all(1) & (np.linalg.norm(rows[:, 4:], axis=1) > 0.5)]
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
@@ -107,16 +111,18 @@ def _calibration(folder: Path, picture: Path) -> Calibration:
         try:
             values = tuple(float(word) for word in path.read_text().split())
         except (OSError, ValueError) as error:
-            raise bad_file(path, f"cannot be read ({error})", "fx fy cx cy [k1 k2 p1 p2 [k3]]; write it so") from error
+            raise FileError(
+                f"{path} cannot be read ({error})", "fx fy cx cy [k1 k2 p1 p2 [k3]]", "Write it so"
+            ) from error
     elif known:
         values = PUBLISHED[known.group()]
     else:
         remedy = "the camera's fx fy cx cy, and k1 k2 p1 p2 [k3] if its pictures are distorted, in one line. Write it"
-        raise bad_file(path, "does not exist, and the folder is not named freiburg1, 2 or 3", remedy)
+        raise FileError(f"{path} does not exist, and the folder is not named freiburg1, 2 or 3", remedy)
     if len(values) not in (4, 8, 9):
-        raise bad_file(path, f"holds {len(values)} numbers", "fx fy cx cy [k1 k2 p1 p2 [k3]]; write it so")
+        raise FileError(f"{path} holds {len(values)} numbers", "fx fy cx cy [k1 k2 p1 p2 [k3]]", "Write it so")
     width, height = picture_size(picture) if path.is_file() else (640, 480)
     fx, fy, cx, cy = values[:4]
-    with said_by(str(path), ErrorCode.BAD_FILE):
+    with said_by(str(path), FileError):
         lens = lens_of("plumb_bob", values[4:])
         return calibrated(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), width, height, lens)

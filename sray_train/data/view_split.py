@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import TooFewViewsError
 from sray.view_selection import evenly_spread
 from sray_train.data.scene import Scene
 
@@ -64,16 +64,16 @@ def split_views(scene: Scene, counts: tuple[int, int, int] = PAPER_COUNTS, centr
     """Split the frames nearest to frame `centre` (None: the middle one) into so many sources, tuning and test frames.
 
     The three kinds take turns along the recording, so that a test frame has sources on both sides. The same scene is
-    always split alike. Raises SrayError(TOO_FEW_VIEWS) if the scene has fewer frames than that or none of number
+    always split alike. Raises TooFewViewsError if the scene has fewer frames than that or none of number
     `centre`, and ValueError if a count is below 1.
     """
     _check_counts(scene, counts)
     have, wanted = len(scene.frames), sum(counts)
     centre = have // 2 if centre is None else centre
     if not 0 <= centre < have:
-        raise SrayError(
-            ErrorCode.TOO_FEW_VIEWS,
-            f"{scene.name} has no frame {centre}; expected 0 to {have - 1}, its usable frames in order. "
+        raise TooFewViewsError(
+            f"{scene.name} has no frame {centre}",
+            f"0 to {have - 1}, its usable frames in order",
             "Take one of those as the centre",
         )
     nearby = sorted([centre, *scene.nearest(centre, wanted - 1)])
@@ -90,10 +90,10 @@ def _check_counts(scene: Scene, counts: tuple[int, int, int]) -> None:
         raise ValueError(f"a split of {'/'.join(map(str, counts))} frames; expected at least 1 of each kind")
     have, wanted = len(scene.frames), sum(counts)
     if have < wanted:
-        raise SrayError(
-            ErrorCode.TOO_FEW_VIEWS,
-            f"{scene.name} has {have} usable frames; expected at least {wanted}: {counts[0]} sources, {counts[1]} to "
-            f"tune on, {counts[2]} to score on. Record more, or ask for a smaller split",
+        raise TooFewViewsError(
+            f"{scene.name} has {have} usable frames",
+            f"at least {wanted}: {counts[0]} sources, {counts[1]} to tune on, {counts[2]} to score on",
+            "Record more, or ask for a smaller split",
         )
 
 

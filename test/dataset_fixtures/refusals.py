@@ -8,13 +8,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 
 
 def refused(act: Callable[[], object], *said: str) -> None:
     with pytest.raises(SrayError) as caught:
         act()
-    assert caught.value.code == ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
     for text in said:
         assert text in str(caught.value)
 

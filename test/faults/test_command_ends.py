@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sray.crash import ends_in_one_line, one_line
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray_train.cli import main
 from sray_train.cli.session import SessionCommand
 
@@ -58,30 +58,29 @@ def test_where_no_log_can_be_written_the_traceback_is_told(monkeypatch: pytest.M
 
 
 @pytest.mark.fault(
-    "the home is read-only", code="BAD_FILE", says="one line: the path, and which variables name another place",
+    "the home is read-only", code="none", says="one line: the path, and which variables name another place",
     recovery="exit status 1; set HOME, SRAY_CACHE or ROS_LOG_DIR",
 )  # fmt: skip
 def test_a_read_only_home_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/dev/null")  # nothing can be made below a file, by nobody
     monkeypatch.delenv("SRAY_CACHE", raising=False)
     said = stopped(capsys, "rooms", "--seeds", "9000")
-    assert "BAD_FILE: /dev/null/.cache/sray" in said and "SRAY_CACHE" in said
+    assert "/dev/null/.cache/sray" in said and "SRAY_CACHE" in said
 
 
 @pytest.mark.parametrize(
-    ("error", "code"),
+    ("error", "says"),
     [
-        (PermissionError(errno.EACCES, "Permission denied", "/somewhere/x"), ErrorCode.BAD_FILE),
-        (OSError(errno.EROFS, "Read-only file system", "/somewhere/x"), ErrorCode.BAD_FILE),
-        (OSError(errno.ENOSPC, "No space left on device", "/somewhere/x"), ErrorCode.DISK_FULL),
-        (MemoryError("no room"), ErrorCode.OUT_OF_MEMORY),
-        (SrayError(ErrorCode.BAD_FILE, "as it is"), ErrorCode.BAD_FILE),
+        (PermissionError(errno.EACCES, "Permission denied", "/somewhere/x"), "/somewhere/x cannot be used (Permission"),
+        (OSError(errno.EROFS, "Read-only file system", "/somewhere/x"), "/somewhere/x cannot be used (Read-only"),
+        (OSError(errno.ENOSPC, "No space left on device", "/somewhere/x"), "/somewhere/x cannot be used (No space"),
+        (MemoryError("no room"), "there was not enough memory (no room)"),
+        (FileError("as it is"), "as it is"),
     ],
 )
-def test_what_the_machine_is_to_blame_for_is_no_bug(error: Exception, code: ErrorCode) -> None:
+def test_what_the_machine_is_to_blame_for_is_no_bug(error: Exception, says: str) -> None:
     said = one_line("sray", error)
-    assert said.startswith(f"{code.name}: ") and "bug" not in said
-    assert "/somewhere/x" in said or not isinstance(error, OSError)
+    assert said.startswith(says) and "bug" not in said
 
 
 def test_a_nodes_main_ends_with_status_1_and_its_name(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -89,15 +88,15 @@ def test_a_nodes_main_ends_with_status_1_and_its_name(capsys: pytest.CaptureFixt
 
     @ends_in_one_line("label_scorer")
     def fail() -> int:
-        raise SrayError(ErrorCode.BAD_FILE, "no such thing")
+        raise FileError("no such thing")
 
     assert fail() == 1
-    assert capsys.readouterr().err == "label_scorer: BAD_FILE: no such thing\n"
+    assert capsys.readouterr().err == "label_scorer: no such thing\n"
 
 
 @pytest.mark.ros
 @pytest.mark.fault(
-    "the home is read-only, and a node is started", code="BAD_FILE", says="one line: where ROS wants to write its log",
+    "the home is read-only, and a node is started", code="none", says="one line: where ROS wants to write its log",
     recovery="exit status 1; set ROS_LOG_DIR or HOME",
 )  # fmt: skip
 @pytest.mark.parametrize("node", ["mapper", "player", "scorer", "segmenter", "viewer"])
@@ -107,7 +106,7 @@ def test_a_node_that_cannot_write_its_log_says_so(node: str) -> None:
         [sys.executable, "-m", f"sray_ros.{node}.node"], env=environment, capture_output=True, text=True, timeout=240
     )
     assert ended.returncode == 1 and "Traceback" not in ended.stderr
-    assert re.search(r"^\w+: BAD_FILE: ROS cannot begin its log .* Set ROS_LOG_DIR", ended.stderr, re.M), ended.stderr
+    assert re.search(r"^\w+: ROS cannot begin its log .* Set ROS_LOG_DIR", ended.stderr, re.M), ended.stderr
 
 
 def test_a_reader_that_has_gone_ends_it_quietly(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from small_disk import mounted
 from std_srvs.srv import Trigger
 
 from sray.checkpoint import Checkpoint, load_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import NoMemoryError, NoViewsError, SrayError
 from sray.field import RenderedView
 from sray.frames import Frame
 from sray.mapping.adaptation import AdaptationConfig
@@ -31,6 +31,7 @@ from sray.mapping.voxel_map import VoxelMap
 from sray_interfaces.msg import FineTuneStatus
 from sray_interfaces.srv import LoadModel
 from sray_ros.common.data_folder import DataFolder
+from sray_ros.common.error_codes import ErrorCode
 from sray_ros.common.health import Health
 from sray_ros.finetune.job import FinetuneJob, Request, _clear_away
 from sray_ros.finetune.process import Handover
@@ -322,7 +323,7 @@ def test_a_model_that_looks_worse_here_does_not_take_over(
 def test_a_look_that_fails_leaves_the_old_model(models: tuple[Checkpoint, Checkpoint], failing: int) -> None:
     old, new = models
     looks: list[Any] = [0.9, 0.9]
-    looks[failing] = SrayError(ErrorCode.OUT_OF_MEMORY, "none is left")
+    looks[failing] = NoMemoryError("none is left")
     worker = Worker(old, looks)
     with pytest.raises(SrayError, match="none is left"):
         trial(old, new, 1).run(worker)  # type: ignore[arg-type]
@@ -333,7 +334,7 @@ def test_a_job_whose_last_word_cannot_be_told_still_ends(tmp_path: Path) -> None
     def publish(status: FineTuneStatus) -> None:
         raise RuntimeError("nobody to tell")
 
-    error = SrayError(ErrorCode.NO_KEYFRAMES, "none")
+    error = NoViewsError("none")
     request = Request(AdaptationConfig(), frozenset(), 1, 0, lambda: False)
     log = SimpleNamespace(warning=lambda text: None, info=lambda text: None, error=lambda text: None)
     refused: Future[Any] = Future()

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.field import SemanticField
 from sray.frames import Frame
 from sray.label_space import ROOMS, LabelSpace
@@ -203,7 +203,7 @@ def test_a_session_with_an_impossible_origin_is_refused(
     broken.save(tmp_path / "broken.safetensors")
     with pytest.raises(SrayError, match="for the map's origin") as caught:
         Session.load(tmp_path / "broken.safetensors")
-    assert caught.value.code is ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
 
 
 def test_a_scene_of_training_is_taken_relative_to_its_origin(plane_scene: PlaneScene, tmp_path: Path) -> None:

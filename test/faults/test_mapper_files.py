@@ -12,12 +12,12 @@ from mapper_process import MapperProcess
 from safetensors.numpy import save_file
 from small_disk import mounted
 
-from sray.errors import ErrorCode
 from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.mapping.session import Session
 from sray.mapping.session_reader import FORMAT
 from sray_interfaces.srv import LoadModel, LoadSession, SaveMap, SaveSession
+from sray_ros.common.error_codes import ErrorCode
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {

@@ -14,10 +14,10 @@ from mapper_process import OPTICAL_FRAME, MapperProcess, info_of, time_of, trans
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from sray.errors import ErrorCode
 from sray.frames import Frame
 from sray.mapping.session import Session
 from sray_interfaces.srv import ListKeyframes, SaveSession
+from sray_ros.common.error_codes import ErrorCode
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {"keyframes.min_sharpness": 0.0, "render.min_opacity": 0.0, "render.quality": "fast"}

@@ -18,10 +18,10 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
-from sray.errors import ErrorCode
 from sray.frames import Frame
 from sray_interfaces.action import RenderView
 from sray_interfaces.srv import ListKeyframes
+from sray_ros.common.error_codes import ErrorCode
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {

@@ -12,9 +12,9 @@ from geometry_msgs.msg import PoseStamped, Transform
 from mapper_process import MapperProcess, time_of, transform_of
 from sensor_msgs.msg import CameraInfo, Image
 
-from sray.errors import ErrorCode
 from sray.frames import Frame
 from sray_interfaces.action import RenderView
+from sray_ros.common.error_codes import ErrorCode
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {"keyframes.min_sharpness": 0.0, "render.min_opacity": 0.0, "render.quality": "fast"}

@@ -11,10 +11,10 @@ from geometry_msgs.msg import PoseStamped
 from mapper_process import MapperProcess, broken_mapper, checkpoint
 from sensor_msgs.msg import CameraInfo
 
-from sray.errors import ErrorCode
 from sray.frames import Frame
 from sray_interfaces.action import RenderView
 from sray_interfaces.srv import LoadModel
+from sray_ros.common.error_codes import ErrorCode
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {"keyframes.min_sharpness": 0.0, "render.min_opacity": 0.0, "render.quality": "fast"}

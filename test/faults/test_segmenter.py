@@ -54,7 +54,7 @@ def works(segmenter: SegmenterProcess, folder: Path, stamp_ns: int) -> bool:
     return bool(np.array_equal(segmenter.labelled(picture(1), stamp_ns), expected(folder, picture(1))))
 
 
-@pytest.mark.fault("a segmenter without `model`, or one that no folder and no hub has", code="BAD_FILE",
+@pytest.mark.fault("a segmenter without `model`, or one that no folder and no hub has", code="none",
                    says="standard error: the parameter, its value, what was expected; exit status 1",
                    recovery="start it again with a good one; in a launch the mapping goes on without")  # fmt: skip
 @pytest.mark.shows("segmenter model", "segmenter label_space")
@@ -66,7 +66,7 @@ def test_what_cannot_be_had_ends_the_node_in_one_line(listener: Listener, tmp_pa
             {"model": missing, "label_space": "kitchen"},
             "label_space is 'kitchen'; expected one of '', rooms, indoor, scannet20",
         ),
-        ({"model": missing}, f"BAD_FILE: model is '{missing}': {missing} is no folder, and a hub does not give it"),
+        ({"model": missing}, f"model is '{missing}': {missing} is no folder, and a hub does not give it"),
     ]
     started = [(listener.start("sray_ros.segmenter.node", **given), words) for given, words in wrong]
     for process, words in started:
@@ -76,12 +76,12 @@ def test_what_cannot_be_had_ends_the_node_in_one_line(listener: Listener, tmp_pa
         assert "Traceback" not in output
 
 
-@pytest.mark.fault("a segmenter's weights are damaged or pickled", code="BAD_FILE",
+@pytest.mark.fault("a segmenter's weights are damaged or pickled", code="none",
                    says="standard error: the folder; exit status 1", recovery="copy them again")  # fmt: skip
-@pytest.mark.fault("a `mapping` that does not exist, or of another dataset than the model's", code="MODEL_MISMATCH",
+@pytest.mark.fault("a `mapping` that does not exist, or of another dataset than the model's", code="none",
                    says="standard error: the file, the classes it lacks; exit status 1",
                    recovery="start it again with the right one")  # fmt: skip
-@pytest.mark.fault("a segmenter's device that this machine does not have", code="MODEL_MISMATCH",
+@pytest.mark.fault("a segmenter's device that this machine does not have", code="none",
                    says="standard error: the device, and which are known; exit status 1",
                    recovery="start it again with another one")  # fmt: skip
 @pytest.mark.shows("segmenter model", "segmenter mapping", "segmenter device")
@@ -101,12 +101,12 @@ def test_what_cannot_be_loaded_is_named_by_its_parameter(folder: Path, tmp_path:
         "threshold": 0.5,
     }
     for name, value, words in (
-        ("model", str(damaged), f"BAD_FILE: model is '{damaged}': {damaged} "),
-        ("model", str(pickled), f"BAD_FILE: model is '{pickled}': {pickled} holds pickled weights only"),
-        ("mapping", "ade", "BAD_FILE: mapping is 'ade': ade does not exist; expected one of ade20k"),
-        ("mapping", str(own), f"BAD_FILE: mapping is '{own}': {own} line 3 maps to stripes"),
-        ("mapping", "voc", "MODEL_MISMATCH: mapping is 'voc': the model has 3 classes of 4 that"),
-        ("device", "cuda:77", "MODEL_MISMATCH: device is 'cuda:77', which torch cannot use here"),
+        ("model", str(damaged), f"model is '{damaged}': {damaged} "),
+        ("model", str(pickled), f"model is '{pickled}': {pickled} holds pickled weights only"),
+        ("mapping", "ade", "mapping is 'ade': ade does not exist; expected one of ade20k"),
+        ("mapping", str(own), f"mapping is '{own}': {own} line 3 maps to stripes"),
+        ("mapping", "voc", "mapping is 'voc': the model has 3 classes of 4 that"),
+        ("device", "cuda:77", "device is 'cuda:77', which torch cannot use here"),
     ):
         with pytest.raises(SrayError) as error:
             working(**{**good, name: value}).load()
@@ -115,7 +115,7 @@ def test_what_cannot_be_loaded_is_named_by_its_parameter(folder: Path, tmp_path:
     rooms_only.write_text("classes: [floor, wall, sky, chair]\nto:\n  rooms:\n    wall: [wall]\n")
     for wanted, words in (
         ("rooms", "label_space is 'rooms', and the mapper's label/info names the classes of scannet20 (wall, floor, "),
-        ("", f"BAD_FILE: {rooms_only} line 3 maps to rooms; expected label space scannet20 among them"),
+        ("", f"{rooms_only} line 3 maps to rooms; expected label space scannet20 among them"),
     ):
         work = working(**{**good, "mapping": str(rooms_only), "label_space": wanted})
         work.load()

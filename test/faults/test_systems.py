@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sray.checkpoint import load_checkpoint, save_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError, SrayError
 from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
 from sray_train.learn import systems
@@ -30,7 +30,7 @@ def ibrnet(tmp_path: Path) -> Path:
 def refused(ibrnet: Path) -> str:
     with pytest.raises(SrayError) as caught:
         load_checkpoint(ibrnet)
-    assert caught.value.code == ErrorCode.MODEL_MISMATCH
+    assert isinstance(caught.value, ModelError)
     return str(caught.value)
 
 
@@ -56,7 +56,7 @@ def test_a_system_that_nobody_knows_is_refused_with_those_there_are(
     save_checkpoint(ibrnet, model, ROOMS)
     with pytest.raises(SrayError, match="expected semantic_ray, neuray, ibrnet, mvsnerf") as caught:
         systems.load_checkpoint(ibrnet)
-    assert caught.value.code == ErrorCode.MODEL_MISMATCH and repr(name)[:20] in str(caught.value)
+    assert isinstance(caught.value, ModelError) and repr(name)[:20] in str(caught.value)
 
 
 def test_a_checkpoint_without_a_system_is_semantic_rays(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_an_experiment_names_a_system_and_its_own_fields(tmp_path: Path) -> None
         path.write_text(text)
         with pytest.raises(SrayError, match=complaint) as caught:
             load_config(path)
-        assert caught.value.code == ErrorCode.BAD_FILE
+        assert isinstance(caught.value, FileError)
     path.write_text("system: nerf\n")
     assert load_config(path).encoder.steps == 0, "it has no encoder to train"
     path.write_text("system: semantic_nerf\nencoder: {steps: 5}\n")
@@ -131,7 +131,7 @@ def test_no_encoder_is_given_to_a_system_that_has_none_nor_taken_from_it(ibrnet:
     for path, model in ((ibrnet, other), (tmp_path / "nerf.safetensors", IBRNet(IBRNetConfig(classes=ROOMS.classes)))):
         with pytest.raises(SrayError, match=f"encoder_from.*another encoder than {model.system}") as caught:
             encoder_from(path, model, ROOMS)
-        assert caught.value.code == ErrorCode.MODEL_MISMATCH
+        assert isinstance(caught.value, ModelError)
     start_from(tmp_path / "nerf.safetensors", other, ROOMS)
     assert all(torch.equal(a, b) for a, b in zip(nerf.parameters(), other.parameters(), strict=True))
 

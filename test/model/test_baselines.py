@@ -171,7 +171,7 @@ def test_neuray_from_depth_says_that_rgb_is_not_enough(
     recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--checkpoint", str(checkpoint_of("neuray from depth", tmp_path)), "--sequence", str(recording)]
-    with pytest.raises(SystemExit, match="MODEL_MISMATCH.*--depth"):
+    with pytest.raises(SystemExit, match="--depth"):
         main(["evaluate", *arguments, "--width", "48", "--json", str(tmp_path / "out.json")])
     assert not (tmp_path / "out.json").exists()
 

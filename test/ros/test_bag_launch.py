@@ -121,7 +121,7 @@ def test_a_bag_with_names_of_its_own_is_played_by_ros2_bag_once_the_mapper_is_ac
 
 @pytest.mark.fault(
     "a bag whose pictures have another name than `image`",
-    code="BAD_FILE",
+    code="none",
     says="launch's output",
     recovery="pass image:= with the name it tells",
 )

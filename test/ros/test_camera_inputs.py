@@ -15,8 +15,9 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError
 from sray_ros.common.conversions import nanoseconds, time_message
+from sray_ros.common.error_codes import ErrorCode, NoPoseError
 from sray_ros.mapper.context import MapperContext
 from sray_ros.mapper.intake import Intake
 from sray_ros.mapper.lanes import IMAGES
@@ -37,7 +38,7 @@ class Bench:
         self.inbox.open()
         self.handled: list[Header] = []
         context.handled = self.handled.append  # type: ignore[method-assign]
-        self.poses = PoseQueue(self.tf, "map", 10, lambda: 60.0, lambda: SrayError(ErrorCode.NO_POSE, "too many"))
+        self.poses = PoseQueue(self.tf, "map", 10, lambda: 60.0, lambda: NoPoseError("too many"))
         self.intake = Intake(context, self.poses, Nothing())  # type: ignore[arg-type]
 
     def hear(self, message_type: type, stamp_ns: int) -> None:
@@ -190,7 +191,7 @@ def test_one_item_that_cannot_be_looked_up_takes_no_other_with_it(bench: Bench) 
 
     bench.poses.put(waiting(-1))
     bench.poses.put(waiting(5))
-    assert (len(delivered), [error.code for error in refused]) == (1, [ErrorCode.NO_POSE])
+    assert (len(delivered), [type(error) for error in refused]) == (1, [NoPoseError])
     monkey = bench.tf.lookup_transform
     bench.tf.lookup_transform = lambda *args: (_ for _ in ()).throw(ArithmeticError("tf2"))  # type: ignore[method-assign]
     bench.poses.put(waiting(6))

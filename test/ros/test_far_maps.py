@@ -13,12 +13,12 @@ from sensor_msgs.msg import Image, PointCloud2
 from sensor_msgs_py import point_cloud2
 from tf2_msgs.msg import TFMessage
 
-from sray.errors import ErrorCode
 from sray.frames import Frame
 from sray.mapping.session import Session
 from sray.origin import Origin
 from sray_interfaces.action import RenderView
 from sray_interfaces.srv import SaveMap, SaveSession
+from sray_ros.common.error_codes import ErrorCode
 from sray_ros.common.map_origins import frame_of, origin_of
 
 pytestmark = pytest.mark.ros

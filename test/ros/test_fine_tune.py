@@ -18,10 +18,10 @@ from mapper_views import goal_for, pixels
 from std_srvs.srv import Trigger
 
 from sray.checkpoint import load_checkpoint
-from sray.errors import ErrorCode
 from sray.metrics import ConfusionMatrix
 from sray_interfaces.msg import FineTuneStatus
 from sray_interfaces.srv import FineTune, LoadModel
+from sray_ros.common.error_codes import ErrorCode
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = TUNING_SETTINGS

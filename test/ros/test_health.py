@@ -13,7 +13,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import StaleError
+from sray_ros.common.error_codes import ErrorCode, NoPoseError, error_of
 from sray_ros.common.topic_input import TopicInput
 from sray_ros.common.topics import IMAGE
 from sray_ros.mapper.health import MapperHealth
@@ -38,10 +39,11 @@ def values_of(health: MapperHealth) -> dict[str, str]:
 
 def test_refusals_may_come_while_they_are_read() -> None:
     health = MapperHealth()
-    health.refused(SrayError(ErrorCode.NO_POSE, "none"))
+    health.refused(NoPoseError("none"))
     for seen in health.refusals:  # as the timer does while the worker refuses
-        health.refused(SrayError(seen, "again"))
-        health.refused(SrayError(ErrorCode.STALE, "another"))
+        if seen is not ErrorCode.OK:
+            health.refused(error_of(seen, "again"))
+        health.refused(StaleError("another"))
     values = values_of(health)
     assert values["refused NO_POSE"] == "2"
     assert values["refused STALE"] == str(len(ErrorCode) + 1)

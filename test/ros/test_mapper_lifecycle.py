@@ -17,8 +17,8 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle.node import LifecycleNodeMixin
 from ros_listener import Listener, listening
 
-from sray.errors import ErrorCode
 from sray.frames import Frame
+from sray_ros.common.error_codes import ErrorCode
 from sray_ros.common.executor import LifecycleExecutor
 from sray_ros.common.lifecycle import OrderlyNode
 

@@ -20,13 +20,13 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
-from sray.errors import ErrorCode
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.mapping.session import Session
 from sray_interfaces.action import RenderView
 from sray_interfaces.srv import ListKeyframes, LoadModel, LoadSession, SaveMap, SaveSession
 from sray_ros.common.conversions import image_message
+from sray_ros.common.error_codes import ErrorCode
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {

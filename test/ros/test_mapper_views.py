@@ -21,11 +21,11 @@ from visualization_msgs.msg import MarkerArray
 
 from sray.camera import Camera
 from sray.checkpoint import load_checkpoint
-from sray.errors import ErrorCode
 from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray_interfaces.action import RenderView
+from sray_ros.common.error_codes import ErrorCode
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {**EXACT, "trigger": "request"}

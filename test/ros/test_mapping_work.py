@@ -23,11 +23,12 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sray.checkpoint import load_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import BusyError, CanceledError, InternalError, SrayError
 from sray.frames import Frame
 from sray.mapping.mapper import Rendering
 from sray_interfaces.action import RenderView
 from sray_ros.common.conversions import image_message
+from sray_ros.common.error_codes import ErrorCode, InactiveError
 from sray_ros.common.worker import COMMANDS, Job
 from sray_ros.mapper.context import MapperContext
 from sray_ros.mapper.inputs import Arrival
@@ -96,8 +97,8 @@ class Bench:
         self.efforts.append(effort)
 
     @property
-    def refused(self) -> list[ErrorCode]:
-        return [error.code for error in self.refusals]
+    def refused(self) -> list[type[SrayError]]:
+        return [type(error) for error in self.refusals]
 
 
 @pytest.fixture
@@ -120,10 +121,10 @@ def test_every_command_is_answered_done_dropped_failed_or_closed(bench: Bench) -
     done: list[int] = []
     for number in range(COMMANDS.capacity + 1):
         bench.command(lambda number=number: done.append(number))
-    assert bench.refused == [ErrorCode.BUSY]
+    assert bench.refused == [BusyError]
     for _ in range(60):
         bench.worker.put(PublishMap())  # a minute of reports drops no command
-    assert bench.refused == [ErrorCode.BUSY]
+    assert bench.refused == [BusyError]
     bench.turn()
     assert done == [1]
 
@@ -134,17 +135,17 @@ def test_every_command_is_answered_done_dropped_failed_or_closed(bench: Bench) -
     for _ in range(COMMANDS.capacity + 1):  # the map takes one turn
         bench.turn()
     assert done == list(range(1, COMMANDS.capacity + 1))
-    assert bench.refused == [ErrorCode.BUSY, ErrorCode.INTERNAL]
+    assert bench.refused == [BusyError, InternalError]
 
     bench.command(fail)
     bench.worker.close()
     bench.command(fail)
-    assert bench.refused[2:] == [ErrorCode.INACTIVE, ErrorCode.INACTIVE]
+    assert bench.refused[2:] == [InactiveError, InactiveError]
 
 
-@pytest.mark.parametrize(("is_canceled", "code"), [(False, ErrorCode.INACTIVE), (True, ErrorCode.CANCELED)])
+@pytest.mark.parametrize(("is_canceled", "kind"), [(False, InactiveError), (True, CanceledError)])
 def test_a_render_that_a_deactivation_stops_was_not_canceled(
-    bench: Bench, frames: list[Frame], is_canceled: bool, code: ErrorCode
+    bench: Bench, frames: list[Frame], is_canceled: bool, kind: type[SrayError]
 ) -> None:
     for second, frame in enumerate(frames, 100):
         bench.see(frame, second)
@@ -157,7 +158,7 @@ def test_a_render_that_a_deactivation_stops_was_not_canceled(
     info = info_of(Frame(frames[0].image, frames[0].camera).resized(480, 360), Header())  # several chunks
     bench.worker.put(bench.request(info=info, on_progress=interrupt, canceled=canceled))
     bench.turn()
-    assert (bench.answers, bench.refused) == ([], [code])
+    assert (bench.answers, bench.refused) == ([], [kind])
 
 
 def test_a_goal_whose_pose_nobody_will_look_up_any_more_is_answered(bench: Bench) -> None:
@@ -170,7 +171,7 @@ def test_a_goal_whose_pose_nobody_will_look_up_any_more_is_answered(bench: Bench
     assert not answers[0].done()
     bench.worker.inbox.close()
     requests.on_goal(SimpleNamespace(request=asked), answers[1])
-    assert [answer.result().error_code for answer in answers] == [ErrorCode.INACTIVE] * 2
+    assert [answer.result().error_code for answer in answers] == [InactiveError] * 2
 
 
 @pytest.mark.parametrize("spoil", ["unknown encoding", "cut short", "empty"])

@@ -10,7 +10,8 @@ import tf2_ros
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError
+from sray_ros.common.error_codes import NoPoseError
 from sray_ros.mapper import pose_queue
 from sray_ros.mapper.pose_queue import GRACE, PoseQueue, Waiting
 
@@ -41,7 +42,7 @@ def buffer() -> tf2_ros.Buffer:
 
 @pytest.fixture
 def queue(buffer: tf2_ros.Buffer) -> PoseQueue:
-    return PoseQueue(buffer, "map", 2, lambda: TIMEOUT, lambda: SrayError(ErrorCode.NO_POSE, "too many"))
+    return PoseQueue(buffer, "map", 2, lambda: TIMEOUT, lambda: NoPoseError("too many"))
 
 
 def picture(delivered: list[Any], refused: list[SrayError]) -> Waiting:

@@ -13,8 +13,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from sray.errors import ErrorCode
 from sray_interfaces.action import RenderView
+from sray_ros.common.error_codes import ErrorCode
 from sray_ros.common.refusals import inactive
 from sray_ros.mapper import render_view
 from sray_ros.mapper.render_view import RenderViewServer, refusal

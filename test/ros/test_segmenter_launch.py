@@ -75,7 +75,7 @@ def test_the_mapper_has_the_segmenters_labels_and_the_score_the_recordings(
 
 
 @pytest.mark.slow
-@pytest.mark.fault("`segmenter:=` names a model that cannot be had", code="BAD_FILE",
+@pytest.mark.fault("`segmenter:=` names a model that cannot be had", code="none",
                    says="launch's output: the model; and that mapping goes on",
                    recovery="launch again with a good one")  # fmt: skip
 @pytest.mark.shows("launch segmenter")

@@ -26,10 +26,10 @@ from visualization_msgs.msg import MarkerArray
 
 from sray.camera import Camera
 from sray.checkpoint import load_checkpoint
-from sray.errors import ErrorCode
 from sray.field import RenderConfig, RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
 from sray_interfaces.action import RenderView
+from sray_ros.common.error_codes import ErrorCode
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = EXACT

@@ -252,13 +252,13 @@ def test_what_cannot_be_played_is_one_message_and_status_1(listener: Listener, t
         ({"sequence": tmp_path / "empty"}, "sray bag"),
         ({"sequence": tmp_path / "bag"}, f"`sray bag --check {tmp_path / 'bag'}` prints the line that plays it"),
         ({"bag": tmp_path / "empty"}, "expected a rosbag2 folder"),
-        ({}, "expected either `sequence` or `bag`"),
+        ({}, "neither `sequence` nor `bag`, or both"),
         ({"sequence": tmp_path, "label_space": "nyu"}, "expected one of rooms"),
     ):
         status, output = listener.finish(listener.start(PLAYER, **parameters))
         assert status == 1, output
         assert words in output and "Traceback" not in output
-        assert len([line for line in output.splitlines() if "BAD_FILE" in line]) == 1
+        assert len([line for line in output.splitlines() if line.startswith("sequence_player: ")]) == 1
     status, output = listener.finish(listener.start(PLAYER, sequence=tmp_path, rate=-1.0))
     assert status == 1
     assert "rate" in output and "0.001" in output and "Traceback" not in output

@@ -22,7 +22,7 @@ from rclpy.node import Node
 from ros_listener import Listener
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CanceledError, FileError, NoViewsError, SrayError, StaleError
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.viewing.source import Settings
@@ -143,17 +143,17 @@ def test_a_view_that_is_not_wanted_any_more_is_canceled_at_once(
     begun = time.monotonic()
     with pytest.raises(SrayError) as refusal:
         source.render(large, canceled=lambda: time.monotonic() > begun + 0.3)
-    assert refusal.value.code is ErrorCode.CANCELED
+    assert isinstance(refusal.value, CanceledError)
     assert len(source.render(camera).sources) == 5, "the mapper is free again"
 
 
 def test_what_the_mapper_refuses_is_told(source: MapperSource, mapper: MapperProcess, camera: Camera) -> None:
     with pytest.raises(SrayError) as refusal:
         source.render(camera)
-    assert refusal.value.code is ErrorCode.NO_KEYFRAMES
+    assert isinstance(refusal.value, NoViewsError)
     with pytest.raises(SrayError) as refusal:
         source.save_map("../elsewhere")
-    assert refusal.value.code is ErrorCode.BAD_FILE
+    assert isinstance(refusal.value, FileError)
 
 
 def test_settings_are_the_mappers_parameters(
@@ -235,7 +235,7 @@ def test_a_mapper_that_starts_again_is_found_again(
         assert until(lambda: not source.status().is_alive, 60)
         with pytest.raises(SrayError, match="does not answer") as refusal:
             source.render(camera)
-        assert refusal.value.code is ErrorCode.STALE
+        assert isinstance(refusal.value, StaleError)
         assert "does not answer" in source.status().text
         assert len(source.keyframes()) == len(frames), "what it said last is still shown"
         again = MapperProcess(listener, **parameters)

@@ -52,7 +52,7 @@ def test_the_node_serves_a_page_and_ends_in_order(listener: Listener, free_port:
 @needs_viser
 @pytest.mark.fault(
     "the viewer's port is taken by another program",
-    code="BUSY",
+    code="none",
     says="is taken by another program",
     recovery="the viewer ends with exit status 1; mapping goes on; viewer_port:= gives another",
 )
@@ -69,7 +69,7 @@ def test_a_port_that_is_taken_ends_the_node_with_the_remedy(listener: Listener) 
 
 @pytest.mark.fault(
     "viser is not installed where a viewer is started",
-    code="BAD_FILE",
+    code="none",
     says="is not installed",
     recovery="the viewer ends with exit status 1, naming pip install 'sray_ros[viewer]'",
 )

@@ -11,7 +11,7 @@ from dataset_fixtures.relief import POSES, pinhole, render, views
 from dataset_fixtures.replica import write_sequence
 from dataset_fixtures.scannet import NYU40_IDS, sens_frame, sens_header, write_folder
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.label_space import NYU40, VOID, LabelSpace
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig
@@ -64,4 +64,4 @@ def test_what_is_no_recording_is_named(root: Path) -> None:
     for name, words in (("empty", "looks like no dataset known here"), ("nowhere", "does not exist")):
         with pytest.raises(SrayError, match=words) as error:
             chosen_scenes(DATA, NYU40, sequence=root / name)
-        assert error.value.code == ErrorCode.BAD_FILE
+        assert isinstance(error.value, FileError)

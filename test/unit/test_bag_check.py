@@ -278,7 +278,7 @@ def spoil_chunk(folder: Path) -> None:
     ],
     ids=["no metadata", "spoilt metadata", "no storage", "cut short", "spoilt chunk"],
 )
-@pytest.mark.fault("a damaged bag", code="BAD_FILE", says="sray bag --check", recovery="as its remedy says")
+@pytest.mark.fault("a damaged bag", code="none", says="sray bag --check", recovery="as its remedy says")
 def test_a_damaged_bag_is_one_problem_with_a_remedy(
     sound: Path, tmp_path: Path, damage: Callable[[Path], None], words: str
 ) -> None:
@@ -291,7 +291,7 @@ def test_a_damaged_bag_is_one_problem_with_a_remedy(
     assert check_bag(tmp_path / "bag").works, "a whole copy is fine"
 
 
-@pytest.mark.fault("a recording's folder is given where a bag is expected", code="BAD_FILE", says="sray bag --check",
+@pytest.mark.fault("a recording's folder is given where a bag is expected", code="none", says="sray bag --check",
                    recovery="sray data check, or sray bag --output")  # fmt: skip
 def test_a_recording_is_no_bag_and_is_called_one(tmp_path: Path, plane_scene: PlaneScene) -> None:
     SequenceWriter(tmp_path / "room").add(0, plane_scene.frame((0.0, 0.0, 0.0)))

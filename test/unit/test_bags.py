@@ -17,7 +17,7 @@ from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader
 from scipy.spatial.transform import Rotation
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import DiskFullError, FileError, PoseError, SrayError
 from sray.label_space import ROOMS
 from sray_train.cli import main
 from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
@@ -118,7 +118,7 @@ def test_an_existing_folder_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "bag" / "precious.txt").write_text("mine")
     with pytest.raises(SrayError, match="exists already") as caught:
         write_bag([make_frame(10**9)], tmp_path / "bag")
-    assert caught.value.code == ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
     assert (tmp_path / "bag" / "precious.txt").read_text() == "mine"
 
 
@@ -131,7 +131,7 @@ def test_no_frame_and_a_broken_frame_leave_nothing_half_written(tmp_path: Path) 
     lost.camera.world_from_camera[0, 3] = float("inf")
     with pytest.raises(SrayError) as caught:
         write_bag([make_frame(10**9), lost], tmp_path / "bag")
-    assert caught.value.code == ErrorCode.BAD_POSE
+    assert isinstance(caught.value, PoseError)
     assert not (tmp_path / "bag").exists()
 
 
@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_nothing_and_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("sray_train.tools.bags.writing.Writer.write", full)
     with pytest.raises(SrayError) as caught:
         write_bag(make_frames(2), tmp_path / "bag")
-    assert caught.value.code == ErrorCode.DISK_FULL
+    assert isinstance(caught.value, DiskFullError)
     assert not list(tmp_path.iterdir())
     monkeypatch.undo()
     assert write_bag(make_frames(2), tmp_path / "bag").frames == 2

@@ -15,7 +15,7 @@ from reference import visibility as visibility_twin
 
 from sray.camera import Camera
 from sray.context import ContextSpace
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError, SrayError
 from sray.frames import SourceViews
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.ray_engine import describe_engine
@@ -209,7 +209,7 @@ def test_neurays_attention_starts_as_what_neuray_is_and_then_changes_its_labels_
 def test_neuray_from_depth_refuses_views_without_it(views: SourceViews) -> None:
     with pytest.raises(SrayError, match="--depth") as caught:
         system_of("neuray from depth").encode(dataclasses.replace(views, depth=None))
-    assert caught.value.code == ErrorCode.MODEL_MISMATCH
+    assert isinstance(caught.value, ModelError)
 
 
 # --- IBRNet's aggregation

@@ -15,7 +15,7 @@ from dataset_fixtures.replica import write_sequence
 from dataset_fixtures.scannet import NYU40_IDS, RAW_IDS, TABLE, sens_frame, sens_header, write_folder, write_table
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, RequestError, SrayError, TooFewViewsError
 from sray_train.cli.train import Train
 from sray_train.data.catalog import EXPECTED, OPEN, load_scenes, recordings, refuse_leaks
 from sray_train.data.config import DataConfig
@@ -90,7 +90,7 @@ def test_a_named_part_of_a_split(root: Path) -> None:
 def test_a_missing_scene_is_named_with_what_was_expected_and_what_there_is(root: Path, dataset) -> None:
     with pytest.raises(SrayError) as caught:
         load_scenes(DataConfig(dataset, str(root)), "nowhere")
-    assert caught.value.code == ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
     for said in (str(root), "no scene nowhere", EXPECTED[dataset].format("nowhere"), "fern, lego, recorded, room_0"):
         assert said in str(caught.value)
 
@@ -103,7 +103,7 @@ def test_a_missing_part_is_named(root: Path) -> None:
 
 
 def test_a_missing_root_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SrayError, match="set data.root"):
+    with pytest.raises(SrayError, match="Set data.root"):
         load_scenes(DataConfig("replica", str(tmp_path / "nowhere")), "room_0")
 
 
@@ -155,7 +155,7 @@ def test_a_scene_that_is_scored_is_not_trained_on(dataset, train, validation, te
     data = DataConfig(dataset, "/nowhere", train, validation, test)
     with pytest.raises(SrayError) as caught:
         refuse_leaks(data)
-    assert caught.value.code == ErrorCode.BAD_FILE
+    assert isinstance(caught.value, RequestError)
     for part in said:
         assert part in str(caught.value)
     if "seeds are" not in said[0]:
@@ -247,7 +247,7 @@ def test_scenes_that_training_cannot_use_are_refused_when_loaded(root: Path) -> 
     for scenes in ((single, several), (several, single)):
         with pytest.raises(SrayError, match="recorded has 1 usable frames; expected at least 2") as caught:
             check_scenes(TrainConfig(), *scenes)
-        assert caught.value.code == ErrorCode.TOO_FEW_VIEWS
+        assert isinstance(caught.value, TooFewViewsError)
     check_scenes(TrainConfig(), several, several)
     write_folder(root / "tall", views(pinhole(48, 48, 24), 48, 48), pinhole(48, 48, 24), NYU40_IDS, np.uint8)
     mixed = load_scenes(replace(data, frames=0), "recorded,tall")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray_train.learn.config import TrainConfig, load_config
 
 
@@ -110,8 +110,8 @@ def test_a_value_out_of_range_is_refused_by_its_field(tmp_path: Path, text: str,
 def refused(folder: Path, text: str, said: list[str]) -> None:
     with pytest.raises(SrayError) as caught:
         read(folder, text)
-    assert caught.value.code == ErrorCode.BAD_FILE
-    message = caught.value.args[0]
+    assert isinstance(caught.value, FileError)
+    message = str(caught.value)
     assert message.startswith(f"{folder / 'run.yaml'}: {said[0]}"), message
     for part in said:
         assert part in message, message

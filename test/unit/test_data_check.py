@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.frames import Frame
 from sray.label_space import ROOMS
 from sray.sequence import SequenceWriter
@@ -565,7 +565,7 @@ def test_other_peoples_files_are_not_replaced(rooms: list[Path], tmp_path: Path)
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SrayError) as caught:
         open_recordings(tmp_path / "nowhere", "auto", "rooms", "auto")
-    assert caught.value.code == ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
     with pytest.raises(SystemExit, match="nowhere does not exist"):
         main(["data", "check", str(tmp_path / "nowhere")])
 

@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from sray_ros.common.error_codes import ErrorCode
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -33,7 +35,6 @@ def test_every_row_has_a_test(write_docs: ModuleType) -> None:
 
 
 def test_every_error_code_has_a_fault_that_brings_it_about(write_docs: ModuleType) -> None:
-    from sray.errors import ErrorCode
 
     brought = {mark.keywords["code"] for mark in write_docs.marks() if mark.kind == "fault"}
     assert {code.name for code in ErrorCode} - brought <= {"OK"}

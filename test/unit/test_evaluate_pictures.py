@@ -16,7 +16,7 @@ from conftest import PlaneScene
 from reference import scores as twin
 
 from sray.checkpoint import save_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.field import SemanticField
 from sray.frames import SourceViews
 from sray.label_space import LABEL_SPACES, NYU40, ROOMS, SCANNET20, VOID
@@ -132,7 +132,7 @@ def test_what_is_missing_is_named(folder: Path) -> None:
     def refused(words: str) -> None:
         with pytest.raises(SrayError) as error:
             LabelledPictures.open(folder, ROOMS)
-        assert error.value.code == ErrorCode.BAD_FILE and words in str(error.value)
+        assert isinstance(error.value, FileError) and words in str(error.value)
 
     for number, path in enumerate(sorted((folder / "label40").iterdir())):
         path.rename(folder / "label40" / f"{100 + number}.png")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CanceledError, NoViewsError, SrayError
 from sray.field import RenderConfig, SemanticField
 from sray.frames import SourceViews
 from sray.kernel import NoKernel
@@ -209,7 +209,7 @@ def test_rendering_before_sources_names_the_missing_call(plane_scene, views: Sou
     field = make_field()
     with pytest.raises(SrayError, match="set_sources") as caught:
         field.render(plane_scene.camera((0, 0, 0)))
-    assert caught.value.code == ErrorCode.NO_KEYFRAMES
+    assert isinstance(caught.value, NoViewsError)
     field.set_sources(views)
     assert field.render(plane_scene.camera((0, 0, 0)), scale=0.2).labels.numel()
 
@@ -227,7 +227,7 @@ def test_canceling_stops_between_tiles_and_the_field_still_works(views: SourceVi
     camera = plane_scene.camera((0, 0, 0)).resized(24, 18)
     with pytest.raises(SrayError, match="canceled at 2 of 4 tiles") as caught:
         field.render(camera, on_progress=heard.append, canceled=lambda: len(heard) == 2)
-    assert caught.value.code == ErrorCode.CANCELED
+    assert isinstance(caught.value, CanceledError)
     assert len(heard) == 2
     assert field.render(camera, canceled=lambda: False).labels.shape == (18, 24)
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from conftest import PlaneScene
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError, SrayError, TooFewViewsError
 from sray.finetune import FineTuner
 from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame
@@ -129,17 +129,17 @@ def test_frames_that_cannot_teach_are_refused(model, frame) -> None:
     other = PLANE.frame((0.2, 0.0, 0.0))
     with pytest.raises(SrayError, match="given 1 frames; expected at least 2") as caught:
         FineTuner(model, [frame])
-    assert caught.value.code == ErrorCode.TOO_FEW_VIEWS
+    assert isinstance(caught.value, TooFewViewsError)
     bare = [replace(each, labels=None) for each in (frame, other)]
     with pytest.raises(SrayError, match="none of the 2 frames to learn from has a label") as caught:
         FineTuner(model, bare, held_out=[PLANE.frame((0.1, 0.0, 0.0))])
-    assert caught.value.code == ErrorCode.TOO_FEW_VIEWS
+    assert isinstance(caught.value, TooFewViewsError)
     FineTuner(model, bare, config=FineTuneConfig(loss=LossWeights(semantic=0.0)))
     strange = replace(other, labels=torch.full_like(other.labels, 3), name="room 7/4")
     for arguments in (([frame, strange],), ([frame, other], [], [strange])):
         with pytest.raises(SrayError, match="room 7/4 has label 3; expected a class of the model, 0 to 2") as caught:
             FineTuner(model, *arguments)
-        assert caught.value.code == ErrorCode.MODEL_MISMATCH
+        assert isinstance(caught.value, ModelError)
     with pytest.raises(ValueError, match="held-out frame is among those that teach"):
         FineTuner(model, [frame, other], held_out=[other])
     with pytest.raises(ValueError, match="resize them first"):

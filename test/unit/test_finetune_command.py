@@ -195,7 +195,7 @@ def _strange_ids(folder: Path) -> None:
             "has no labels; expected label-filt/N.png for every test frame. Give another --truth",
             marks=pytest.mark.fault(
                 "the recording to score fine-tuning on has no labels",
-                code="BAD_FILE",
+                code="none",
                 says="sray finetune --truth",
                 recovery="give the labelled one",
             ),
@@ -206,7 +206,7 @@ def _strange_ids(folder: Path) -> None:
             "same numbers (2, 7)",
             marks=pytest.mark.fault(
                 "the recording to score fine-tuning on lacks frames",
-                code="BAD_FILE",
+                code="none",
                 says="sray finetune --truth",
                 recovery="give a copy of the same recording",
             ),
@@ -216,7 +216,7 @@ def _strange_ids(folder: Path) -> None:
             "has frame 2 at another pose than guessed (they differ by 0.50); expected a copy of the same recording",
             marks=pytest.mark.fault(
                 "the recording to score fine-tuning on is another one",
-                code="BAD_FILE",
+                code="none",
                 says="sray finetune --truth",
                 recovery="give a copy of the same recording",
             ),
@@ -227,7 +227,7 @@ def _strange_ids(folder: Path) -> None:
             "1, 2, 3); expected some. Say what its ids are with --truth-label-ids",
             marks=pytest.mark.fault(
                 "the recording to score fine-tuning on has labels of another label space",
-                code="MODEL_MISMATCH",
+                code="none",
                 says="sray finetune --truth",
                 recovery="--truth-label-ids, or a checkpoint of their label space",
             ),

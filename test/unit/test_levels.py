@@ -15,7 +15,7 @@ from conftest import PlaneScene
 
 from sray.camera import Camera
 from sray.checkpoint import save_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError, NoViewsError, SrayError
 from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
 from sray.guidance import PixelGrid, nearest_depth
@@ -164,10 +164,10 @@ def test_one_shot_refuses_what_it_cannot_do(frames: list[Frame]) -> None:
     shot = OneShot(RecordedLabels(frames, 3))
     with pytest.raises(SrayError, match="set_sources") as early:
         shot.render(frames[0].camera)
-    assert early.value.code == ErrorCode.NO_KEYFRAMES
+    assert isinstance(early.value, NoViewsError)
     with pytest.raises(SrayError, match="no stereo network") as blind:
         shot.set_sources(dataclasses.replace(SourceViews.from_frames(frames), depth=None))
-    assert blind.value.code == ErrorCode.MODEL_MISMATCH
+    assert isinstance(blind.value, ModelError)
 
 
 def test_holes_take_the_nearest_depth(frames: list[Frame]) -> None:

@@ -150,7 +150,7 @@ def test_colmaps_simple_models_share_a_focal_length(tmp_path: Path) -> None:
         assert_sees(recording, room, square)
 
 
-@pytest.mark.fault("a COLMAP model in binary form, or of a camera model that is not known here", code="BAD_FILE",
+@pytest.mark.fault("a COLMAP model in binary form, or of a camera model that is not known here", code="none",
                    says="the command: the file, and COLMAP's command that converts it",
                    recovery="the converted model")  # fmt: skip
 def test_colmap_models_that_are_not_read_are_named(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_padded_names_are_numbers(tmp_path: Path, plane_scene: Any) -> None:
     refused(lambda: Sequence.open(tmp_path / "seq"), "has the number of 0000", "one file a number")
 
 
-@pytest.mark.fault("K of a larger or smaller picture in a recorded folder", code="BAD_FILE",
+@pytest.mark.fault("K of a larger or smaller picture in a recorded folder", code="none",
                    says="the command: the principal point and the size that it is the middle of",
                    recovery="K of these pictures; `sray data check` says by which factor")  # fmt: skip
 @pytest.mark.parametrize("factor", [2.0, 4.0, 1.5, 0.5])
@@ -227,7 +227,7 @@ def test_k_of_another_size_in_a_folder_is_refused(tmp_path: Path, plane_scene: A
     assert len(recording) == 1
 
 
-@pytest.mark.fault("depth or labels of a recording that have another shape than its pictures", code="BAD_FILE",
+@pytest.mark.fault("depth or labels of a recording that have another shape than its pictures", code="none",
                    says="the command: the file and both sizes", recovery="depth for the colour camera")  # fmt: skip
 @pytest.mark.parametrize("kind", ["depth", "label-filt"])
 def test_depth_and_labels_of_another_shape_are_refused(tmp_path: Path, plane_scene: Any, kind: str) -> None:
@@ -257,7 +257,7 @@ def test_commands_read_every_layout_without_being_told(tmp_path: Path, layout: s
 
 
 @pytest.mark.fault("a folder in a known layout that is not read: NICE-SLAM's Replica, 7-Scenes, rosbag2",
-                   code="BAD_FILE", says="the command: the layout, and how to convert it",
+                   code="none", says="the command: the layout, and how to convert it",
                    recovery="the converted folder")  # fmt: skip
 @pytest.mark.parametrize(
     ("files", "words"),

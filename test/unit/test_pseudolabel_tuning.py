@@ -16,7 +16,7 @@ from segmenter_fixtures import save_model
 
 from sray.camera import Camera
 from sray.checkpoint import Checkpoint, save_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.field import SemanticField
 from sray.finetune_config import FineTuneConfig
 from sray.frames import SourceViews
@@ -114,7 +114,7 @@ def test_keep_own_teaches_own_labels_and_scores_on_ground_truth(
     unlabelled = relabelled(scene, {0: open_everywhere[1]})
     with pytest.raises(SrayError, match="none of the 5 frames to learn from has labels") as caught:
         tune_scene(checkpoint, unlabelled, SPLIT, TuningPlan(config, keep_own=True))
-    assert caught.value.code == ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
 
 
 def test_each_teacher_says_what_its_name_says(scene: Scene, tmp_path: Path, benchmark: ModuleType) -> None:

@@ -17,7 +17,7 @@ from conftest import PlaneScene, look
 
 from sray.camera import Camera
 from sray.checkpoint import save_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError, TooFewViewsError
 from sray.field import RenderedView, SemanticField
 from sray.frames import SourceViews
 from sray.label_space import ROOMS, VOID
@@ -99,7 +99,7 @@ def test_intrinsics_change_along() -> None:
 def test_a_path_needs_two_frames() -> None:
     with pytest.raises(SrayError) as caught:
         fly_through(make_scene(1), 2)
-    assert caught.value.code == ErrorCode.TOO_FEW_VIEWS
+    assert isinstance(caught.value, TooFewViewsError)
     with pytest.raises(ValueError, match="-1 frames between"):
         fly_through(make_scene(), -1)
 
@@ -133,7 +133,7 @@ def test_a_frame_is_its_own_source_only_when_asked(field: SemanticField) -> None
     assert PathRenderer(field, scene, 1).sources(between) == [1], "nobody's own camera"
     with pytest.raises(SrayError) as caught:
         PathRenderer(field, make_scene(1), 3).sources(Stop(scene.cameras[0], 0))
-    assert caught.value.code == ErrorCode.TOO_FEW_VIEWS
+    assert isinstance(caught.value, TooFewViewsError)
 
 
 def test_depth_guides_only_when_asked(field: SemanticField, monkeypatch: pytest.MonkeyPatch) -> None:

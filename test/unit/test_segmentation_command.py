@@ -145,7 +145,7 @@ def test_a_run_that_is_asked_to_stop_says_how_far_it_came(recording: Path, model
 
 @pytest.mark.fault(
     "labels would be overwritten by pseudo-labels",
-    code="BAD_FILE",
+    code="none",
     says="sray pseudolabel",
     recovery="another --output",
 )

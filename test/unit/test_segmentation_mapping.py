@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError, SrayError
 from sray.label_space import INDOOR, NYU40, REPLICA, ROOMS, SCANNET20
 from sray.segmentation import known_mappings, load_mapping
 
@@ -108,7 +108,7 @@ def test_a_file_with_a_mistake_is_refused_with_its_line(
     assert path.read_text() != GOOD
     with pytest.raises(SrayError) as error:
         load_mapping(path, ROOMS)
-    assert error.value.code == ErrorCode.BAD_FILE
+    assert isinstance(error.value, FileError)
     for each in (f"{path} line {line} ", *words):
         assert each in str(error.value)
 
@@ -134,6 +134,6 @@ def test_a_mapping_that_is_not_there_names_those_that_are(tmp_path: Path) -> Non
 def test_a_model_of_other_names_is_refused(labels: list[str], words: tuple[str, ...]) -> None:
     with pytest.raises(SrayError) as error:
         load_mapping("ade20k", ROOMS).table(labels)
-    assert error.value.code == ErrorCode.MODEL_MISMATCH
+    assert isinstance(error.value, ModelError)
     for each in words:
         assert each in str(error.value)

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import CanceledError, DiskFullError, FileError, ModelError, NoMemoryError, SrayError
 from sray.field import SemanticField
 from sray.frames import Frame
 from sray.label_space import ROOMS, VOID, LabelSpace
@@ -191,12 +191,12 @@ def test_a_session_that_does_not_fit_is_refused_with_both_values_and_changes_not
     coarse = make_mapper(MapperConfig(CONFIG.keyframes, map=VoxelMapConfig(0.1, 400)))
     coarse.add(frames[0])
     for space, expected, words in (
-        (ROOMS, ErrorCode.MODEL_MISMATCH, ("three", "rooms")),
-        (SPACE, ErrorCode.BAD_FILE, ("0.05 m", "0.1 m")),
+        (ROOMS, ModelError, ("three", "rooms")),
+        (SPACE, FileError, ("0.05 m", "0.1 m")),
     ):
         with pytest.raises(SrayError) as caught:
             session.restore(coarse, space)
-        assert caught.value.code is expected
+        assert type(caught.value) is expected
         assert all(word in str(caught.value) for word in words)
         assert [keyframe.frame for keyframe in coarse.keyframes] == [frames[0]]
 
@@ -214,7 +214,7 @@ def test_memory_that_runs_out_while_restoring_changes_nothing(
     monkeypatch.setattr(SemanticField, "encode", failing)
     with pytest.raises(SrayError) as caught:
         Session.load(saved).restore(mapper, SPACE)
-    assert caught.value.code is ErrorCode.OUT_OF_MEMORY
+    assert isinstance(caught.value, NoMemoryError)
     assert all(now is then for now, then in zip(mapper.keyframes, before, strict=True))
     assert same(mapper.map.to_cloud(), cloud)
 
@@ -223,7 +223,7 @@ def test_restoring_stops_between_two_keyframes_when_canceled_and_changes_nothing
     before, cloud, asked = list(mapper.keyframes), mapper.map.to_cloud(), iter(range(9))
     with pytest.raises(SrayError) as caught:
         Session.load(saved).restore(mapper, SPACE, lambda: next(asked) == 3)
-    assert caught.value.code is ErrorCode.CANCELED
+    assert isinstance(caught.value, CanceledError)
     assert next(asked) == 4
     assert all(now is then for now, then in zip(mapper.keyframes, before, strict=True))
     assert same(mapper.map.to_cloud(), cloud)
@@ -253,7 +253,7 @@ def test_a_full_disk_is_named_and_the_older_session_is_kept(mapper: Mapper, save
     session = Session.of(mapper, "newer", SPACE)
     with largest_file(len(before) // 2), pytest.raises(SrayError, match=r"kitchen\.safetensors") as caught:
         session.save(saved)
-    assert caught.value.code is ErrorCode.DISK_FULL
+    assert isinstance(caught.value, DiskFullError)
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
     session.save(saved)
@@ -363,7 +363,7 @@ def test_a_session_that_cannot_be_is_refused_by_what_is_wrong_in_it(
 ) -> None:
     with pytest.raises(SrayError) as caught:
         Session.load(rewritten(small, change))
-    assert caught.value.code is ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
     assert named in str(caught.value)
     assert small.name in str(caught.value)
 
@@ -381,4 +381,4 @@ def test_what_is_no_session_is_a_bad_file(tmp_path: Path, small: Path, what: str
         small.write_bytes(small.read_bytes()[: 0 if what == "empty" else -1])
     with pytest.raises(SrayError, match=r"kitchen\.safetensors") as caught:
         Session.load(small)
-    assert caught.value.code is ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)

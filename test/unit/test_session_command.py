@@ -13,7 +13,7 @@ import trimesh
 from conftest import PlaneScene
 
 from sray.checkpoint import save_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.frames import Frame
 from sray.label_space import ROOMS, VOID
 from sray.mapping.cloud import LabelledCloud
@@ -167,7 +167,7 @@ def test_keyframes_of_two_cameras_are_refused_before_anything_is_written(session
     with pytest.raises(SrayError, match=f"keyframe {number} was taken by another camera than keyframe 2") as caught:
         mixed = (*session.keyframes[:4], (number, other), *session.keyframes[5:])
         export_sequence(replace(session, keyframes=mixed), tmp_path / "out")
-    assert caught.value.code is ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -175,9 +175,9 @@ def test_an_export_that_fails_leaves_nothing(session: Session, tmp_path: Path, m
     monkeypatch.setattr(cv2, "imwrite", lambda *_: False)
     with pytest.raises(SrayError) as caught:
         export_sequence(session, tmp_path / "out")
-    assert caught.value.code is ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     with pytest.raises(SrayError, match="cannot write") as caught:
         export_sequence(session, tmp_path / "file" / "out")
-    assert caught.value.code is ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import RequestError, SrayError
 from sray_train.data.named_splits import load_splits, scene_names
 
 COUNTS = {
@@ -69,5 +69,5 @@ def test_names_and_parts_mix_and_none_counts_twice() -> None:
 def test_what_is_unknown_is_refused_with_what_there_is(text: str, said: str) -> None:
     with pytest.raises(SrayError, match=said) as caught:
         scene_names(text, "scannet")
-    assert caught.value.code == ErrorCode.BAD_FILE
+    assert isinstance(caught.value, RequestError)
     assert "data.train" in str(caught.value)

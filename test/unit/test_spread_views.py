@@ -10,7 +10,7 @@ from conftest import PlaneScene
 
 from sray.camera import Camera
 from sray.checkpoint import Checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError, TooFewViewsError
 from sray.finetune_config import FineTuneConfig
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
@@ -40,7 +40,7 @@ def test_what_teaches_is_spread_over_the_whole_scene_and_what_is_scored_lies_bet
     assert len(set(spread_views(walk(20)).test)) == 4, "no more frames than are wanted"
     with pytest.raises(SrayError) as error:
         spread_views(walk(19))
-    assert error.value.code == ErrorCode.TOO_FEW_VIEWS
+    assert isinstance(error.value, TooFewViewsError)
 
 
 def test_frames_elsewhere_are_away_from_those_taught_and_are_not_remembered() -> None:

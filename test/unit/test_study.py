@@ -14,7 +14,7 @@ import yaml
 from conftest import PlaneScene
 
 from sray.checkpoint import load_checkpoint as load_semantic_ray
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.sequence import SequenceWriter
 from sray_train.cli import main
 from sray_train.configuration import merged
@@ -262,7 +262,7 @@ def test_a_wrong_plan_is_refused_by_its_field(
     path.write_text(yaml.safe_dump({name: value for name, value in (plan(wall) | change).items() if value is not None}))
     with pytest.raises(SrayError) as refused:
         load_study(path)
-    assert refused.value.code is ErrorCode.BAD_FILE
+    assert isinstance(refused.value, FileError)
     assert complaint in str(refused.value) and str(path) in str(refused.value)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray_train.paper.study.record import METRICS, Record, add_records, metrics_of, read_records
 
 
@@ -129,7 +129,7 @@ def test_what_is_no_list_of_records_is_named(text: str, said: str, tmp_path: Pat
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(SrayError, match=said) as caught:
         read_records(tmp_path / "a.json")
-    assert caught.value.code is ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
 
 
 def test_the_record_that_is_wrong_is_counted(tmp_path: Path) -> None:

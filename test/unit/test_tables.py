@@ -382,7 +382,7 @@ def test_the_page_is_made_kept_and_checked(tmp_path: Path, capsys: pytest.Captur
     assert "| 40.0 |" in page.read_text() and "What I think." in page.read_text()
 
     picture.write_bytes(b"no picture")
-    with pytest.raises(SystemExit, match=r"gives: systems.png; run"):
+    with pytest.raises(SystemExit, match=r"gives: systems.png. Run `sray tables`"):
         tables(results, page, "--check")
 
 

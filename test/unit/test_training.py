@@ -15,7 +15,7 @@ from conftest import PlaneScene
 
 from sray.camera import Camera
 from sray.checkpoint import load_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.field import SemanticField
 from sray.label_space import LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
@@ -176,7 +176,7 @@ def test_a_damaged_state_is_refused_by_name(scene: Scene, tmp_path: Path) -> Non
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(SrayError, match="state.safetensors") as caught:
         trainer(scene, tmp_path).resume()
-    assert caught.value.code == ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
 
 
 def test_an_experiment_file_names_what_is_wrong(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_an_experiment_file_names_what_is_wrong(tmp_path: Path) -> None:
     path.write_text("encoder: {stepz: 3}\n")
     with pytest.raises(SrayError, match="stepz is not a field of EncoderStage") as caught:
         load_config(path)
-    assert caught.value.code == ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
     path.write_text("model: {attention: sideways}\n")
     with pytest.raises(SrayError, match="sideways"):
         load_config(path)

@@ -21,7 +21,7 @@ from conftest import PlaneScene
 from safetensors import safe_open
 
 from sray.checkpoint import load_checkpoint, save_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import DiskFullError, ModelError, SrayError
 from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence import SequenceWriter
@@ -237,7 +237,7 @@ def test_a_full_disk_ends_the_run_and_costs_no_checkpoint(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SrayError) as refused:
         trainer(replace(config, seed=5), tmp_path).run()
-    assert refused.value.code == ErrorCode.DISK_FULL
+    assert isinstance(refused.value, DiskFullError)
     del files[tmp_path / "state.safetensors"]
     for path, content in files.items():
         assert path.read_bytes() == content, path
@@ -278,7 +278,7 @@ def test_a_run_may_start_from_a_checkpoint_of_other_classes(tmp_path: Path) -> N
     paper = SemanticRay(SemanticRayConfig.paper(ROOMS.classes))
     with pytest.raises(SrayError, match="has another network") as refused:
         start_from(tmp_path / "given.safetensors", paper, ROOMS)
-    assert refused.value.code == ErrorCode.MODEL_MISMATCH
+    assert isinstance(refused.value, ModelError)
 
 
 def test_pictures_without_labels_teach_colour_alone(config: TrainConfig, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from conftest import PlaneScene
 
 from sray.camera import Camera
 from sray.checkpoint import Checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import SrayError, TooFewViewsError
 from sray.field import SemanticField
 from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame
@@ -87,7 +87,7 @@ def test_other_counts_are_disjoint_too(counts) -> None:
 def test_too_few_frames_are_refused_with_how_many_it_takes() -> None:
     with pytest.raises(SrayError, match="walk has 12 usable frames; expected at least 20: 8 sources, 8") as caught:
         split_views(walk(12))
-    assert caught.value.code == ErrorCode.TOO_FEW_VIEWS
+    assert isinstance(caught.value, TooFewViewsError)
     assert len(split_views(walk(12), (4, 4, 4)).test) == 4
     for counts in ((0, 8, 4), (8, 8, 0)):
         with pytest.raises(ValueError, match="at least 1 of each"):

@@ -13,7 +13,7 @@ import pytest
 from browser import Browser, Page, browsing
 from viewer_fixtures import FRAMES, KEPT, colors_in, difference, needs_chromium, needs_viser, room_source, scene_of
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import BusyError, SrayError
 from sray.viewing.local_source import LocalSource
 from sray.viewing.pictures import OUTPUTS
 
@@ -239,7 +239,7 @@ def test_a_second_viewer_at_the_same_port_is_refused(viewer: Any, source: LocalS
     port = int(viewer.address.rsplit(":", 1)[1])
     with pytest.raises(SrayError, match=f"port {port} of 127.0.0.1 is taken") as refusal:
         Viewer(source, port=port)
-    assert refusal.value.code is ErrorCode.BUSY
+    assert isinstance(refusal.value, BusyError)
 
 
 def test_the_exported_page_opens_without_a_server(browser: Browser, viewer: Any, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import torch
 
 from sray.camera import Camera
 from sray.checkpoint import Checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import BusyError, CanceledError, SrayError, TooFewViewsError
 from sray.field import RenderedView
 from sray.label_space import VOID, LabelSpace
 from sray.mapping.keyframes import KeyframeConfig
@@ -61,20 +61,22 @@ class Canvas:
         """Where from, and whether it is a full one."""
         self.sizes: list[tuple[int, int]] = []
         self.canceled: list[float] = []
-        self.complaints: list[ErrorCode] = []
-        self.refuses: ErrorCode | None = None
-        self.painter = Painter(self.render, self.show, lambda error: self.complaints.append(error.code), lambda: pixels)
+        self.complaints: list[type[SrayError]] = []
+        self.refuses: type[SrayError] | None = None
+        self.painter = Painter(
+            self.render, self.show, lambda error: self.complaints.append(type(error)), lambda: pixels
+        )
 
     def render(self, camera: Camera, is_preview: bool, canceled: Callable[[], bool]) -> Answer:
         x = float(camera.world_from_camera[0, 3])
         self.sizes.append((camera.width, camera.height))
         if self.refuses is not None:
-            raise SrayError(self.refuses, "no")
+            raise self.refuses("no")
         ends = time.monotonic() + (0.0 if is_preview else self.full_seconds)
         while time.monotonic() < ends:
             if canceled():
                 self.canceled.append(x)
-                raise SrayError(ErrorCode.CANCELED, "canceled")
+                raise CanceledError("canceled")
             time.sleep(0.005)
         return Answer(RenderedView.blank(camera), ())
 
@@ -134,11 +136,11 @@ def test_cameras_that_were_passed_are_never_rendered(canvas: Callable[..., Canva
 
 def test_without_a_picture_the_browser_is_told_why_and_asked_again_when_it_moves(canvas: Callable[..., Canvas]) -> None:
     here = canvas()
-    here.refuses = ErrorCode.TOO_FEW_VIEWS
+    here.refuses = TooFewViewsError
     here.painter.look(viewpoint(1.0))
     assert until(lambda: here.complaints)
     time.sleep(2 * REST)
-    assert here.complaints == [ErrorCode.TOO_FEW_VIEWS], "it is not asked over and over"
+    assert here.complaints == [TooFewViewsError], "it is not asked over and over"
     here.refuses = None
     here.painter.look(viewpoint(2.0))
     assert until(lambda: (2.0, True) in here.shown)
@@ -348,7 +350,7 @@ def test_who_waits_for_a_turn_can_give_up(source: LocalSource, plane_scene: Any)
     camera = plane_scene.camera((0.0, 0.0, 0.0))
     with source._turn, pytest.raises(SrayError) as refusal:
         source.render(camera, canceled=lambda: True)
-    assert refusal.value.code is ErrorCode.CANCELED
+    assert isinstance(refusal.value, CanceledError)
     assert len(source.render(camera).sources) == 6, "the next one gets its turn"
 
 
@@ -418,11 +420,11 @@ def test_a_path_becomes_a_video(source: LocalSource, plane_scene: Any, tmp_path:
     assert shares[-1] == 1.0 and len(shares) == 6
     with pytest.raises(SrayError) as refusal:
         path_video(source, stops, "overlay", canceled=lambda: True)
-    assert refusal.value.code is ErrorCode.CANCELED
+    assert isinstance(refusal.value, CanceledError)
     nowhere = [plane_scene.camera((0.0, 0.0, 0.0), 180.0), plane_scene.camera((0.1, 0.0, 0.0), 180.0)]
     with pytest.raises(SrayError) as refusal:
         path_video(source, nowhere, "overlay")
-    assert refusal.value.code is ErrorCode.TOO_FEW_VIEWS
+    assert isinstance(refusal.value, TooFewViewsError)
 
 
 def test_a_curve_holds_what_changed() -> None:
@@ -445,7 +447,7 @@ def test_a_port_that_is_taken_is_refused_by_name() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SrayError, match=f"port {port} of 127.0.0.1 is taken") as refusal:
             check_port("127.0.0.1", port)
-        assert refusal.value.code is ErrorCode.BUSY
+        assert isinstance(refusal.value, BusyError)
     check_port("127.0.0.1", 0)
     with pytest.raises(SrayError, match="expected an address of this machine"):
         check_port("192.0.2.1", 0)

@@ -14,7 +14,7 @@ from reference import voxel_grid as twin
 
 from sray.camera import Camera
 from sray.checkpoint import save_checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError, NoViewsError, SrayError
 from sray.field import RenderConfig, RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
 from sray.label_space import ROOMS, VOID, LabelSpace
@@ -266,15 +266,15 @@ def test_what_cannot_be_fused_is_refused(frames: list[Frame]) -> None:
     views = SourceViews.from_frames(frames)
     with pytest.raises(SrayError, match="set_sources") as early:
         mapped(frames).render(frames[0].camera)
-    assert early.value.code == ErrorCode.NO_KEYFRAMES
+    assert isinstance(early.value, NoViewsError)
     with pytest.raises(SrayError, match="--depth") as blind:
         mapped(frames).set_sources(dataclasses.replace(views, depth=None), bounds=BOUNDS)
-    assert blind.value.code == ErrorCode.MODEL_MISMATCH
+    assert isinstance(blind.value, ModelError)
     with pytest.raises(ValueError, match="none of the 2 frames"):
         mapped(frames[:2]).set_sources(views, bounds=BOUNDS)
     with pytest.raises(SrayError, match="nerf has no encoder") as unseeing:
         NetworkLabels(NeRF(NeRFConfig(classes=3, layers=2, width=8)))
-    assert unseeing.value.code == ErrorCode.MODEL_MISMATCH
+    assert isinstance(unseeing.value, ModelError)
     with pytest.raises(ValueError, match="trust is 0.3"):
         RecordedLabels(frames, 3, trust=0.3)
     for wrong in ({"voxel_size": 0.0}, {"voxel_size": math.nan}, {"least_probability": 1.0}):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference.voxel_fusion import fuse, supported
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.label_space import ROOMS
 from sray.mapping.cloud import LabelledCloud, write_ply
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
@@ -186,5 +186,5 @@ def test_a_ply_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Pa
     (tmp_path / "file").touch()
     with pytest.raises(SrayError) as caught:
         write_ply(tmp_path / "file" / "map.ply", one_point(1.0), ROOMS)
-    assert caught.value.code is ErrorCode.BAD_FILE
+    assert isinstance(caught.value, FileError)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

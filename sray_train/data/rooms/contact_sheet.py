@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.label_space import NYU40
 from sray.sequence import Sequence
 
@@ -26,4 +26,4 @@ def write_contact_sheet(folders: Paths[Path], path: Path) -> None:
         rows.append(np.concatenate(labels, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR)):
-        raise SrayError(ErrorCode.BAD_FILE, f"{path} could not be written; expected a .png path in a writable folder")
+        raise FileError(f"{path} could not be written", "a .png path in a writable folder")

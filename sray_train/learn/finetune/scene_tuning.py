@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from sray.checkpoint import Checkpoint
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.field import SemanticField
 from sray.finetune import FineTuner, FineTuneResult, FineTuneStep
 from sray.finetune_config import FineTuneConfig
@@ -110,7 +110,7 @@ def tune_scene(
     """Tune a copy of the checkpoint's model on a scene, and score it before and after.
 
     `on_step` gets each step and, where the test frames were rendered, the new row of the curve; `canceled` is asked
-    after each step. Raises SrayError(BAD_FILE) if labels should teach and no frame to learn from has any.
+    after each step. Raises FileError if labels should teach and no frame to learn from has any.
     """
     scored = scene if checkpoint.model.knows_classes else _unlabelled(scene, split.test)
     queries = split_queries(scored, split)
@@ -159,7 +159,7 @@ def _unlabelled(scene: Scene, frames: tuple[int, ...]) -> Scene:
 def make_tuner(model: RayModel, scene: Scene, split: ViewSplit, plan: TuningPlan) -> FineTuner:
     """The tuner of a split's sources and tuning frames; no other frame of the scene is taken.
 
-    Raises SrayError(BAD_FILE) if labels should teach and none of those frames has any, ValueError if more frames are
+    Raises FileError if labels should teach and none of those frames has any, ValueError if more frames are
     to be held out than there are.
     """
     if not 0 <= plan.hold_out <= len(split.tuning):
@@ -193,10 +193,10 @@ def make_tuner(model: RayModel, scene: Scene, split: ViewSplit, plan: TuningPlan
 
 def _check_labelled(scene: Scene, teachers: list[Frame]) -> None:
     if not any(frame.labels is not None and bool((frame.labels != VOID).any()) for frame in teachers):
-        raise SrayError(
-            ErrorCode.BAD_FILE,
-            f"{scene.name}: none of the {len(teachers)} frames to learn from has labels; expected label-filt/N.png for "
-            "some. Label them, or let the pictures alone teach with --color-only",
+        raise FileError(
+            f"{scene.name}: none of the {len(teachers)} frames to learn from has labels",
+            "label-filt/N.png for some",
+            "Label them, or let the pictures alone teach with --color-only",
         )
 
 

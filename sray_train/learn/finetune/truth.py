@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError, SrayError
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
 from sray.sequence import Sequence as Folder
@@ -38,8 +38,8 @@ class Truth:
     def of_test_frames(self, scene: Scene, split: ViewSplit) -> Scene:
         """The scene, its test frames labelled by this recording, frame number by frame number; no other is touched.
 
-        Raises SrayError: BAD_FILE if the recording cannot be read, has no labels, or lacks a test frame or has it in
-        another place; MODEL_MISMATCH if it labels test frames with no class of the label space.
+        Raises FileError if the recording cannot be read, has no labels, or lacks a test frame or has it in
+        another place; ModelError if it labels test frames with no class of the label space.
         """
         recording = open_scannet(self.path, self.label_space, self.label_ids)
         if not recording.has_labels:
@@ -57,12 +57,12 @@ class Truth:
         for index, frame in labelled.items():
             self._check_place(scene.cameras[index], frame.camera, wanted[index], scene.name)
         if not any(_any_label(frame) for frame in labelled.values()):
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
+            raise ModelError(
                 f"{self.path} labels none of the test frames ({_some(list(wanted.values()))}) with a class of the "
                 f"checkpoint's label space {self.label_space.name} (NYU40 ids "
-                f"{', '.join(map(str, self.label_space.nyu40))}); expected some. Say what its ids are with "
-                "--truth-label-ids, or take a checkpoint of their label space",
+                f"{', '.join(map(str, self.label_space.nyu40))})",
+                "some",
+                "Say what its ids are with --truth-label-ids, or take a checkpoint of their label space",
             )
         size = scene.cameras.width, scene.cameras.height
         unknown = torch.full((size[1], size[0]), VOID, dtype=torch.uint8)
@@ -78,7 +78,7 @@ class Truth:
             )
 
     def _bad(self, found: str, expected: str) -> SrayError:
-        return SrayError(ErrorCode.BAD_FILE, f"{self.path} {found}; expected {expected}. Give another --truth")
+        return FileError(f"{self.path} {found}", expected, "Give another --truth")
 
 
 def whose_labels(path: Path) -> dict[str, str | None]:

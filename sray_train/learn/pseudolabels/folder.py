@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, InternalError
 from sray.files import write_atomically
 from sray.label_space import LabelSpace
 from sray.segmentation import Segmenter
@@ -53,7 +53,7 @@ class PseudoLabelFolder:
     def prepare(self, segmenter: Segmenter, *, copy: bool = False) -> None:
         """Make the folder, or go on with it if an earlier run with the same settings began it.
 
-        Raises SrayError(BAD_FILE) if something else is there: labels are never overwritten.
+        Raises FileError if something else is there: labels are never overwritten.
         """
         settings = self.settings(segmenter)
         if self.path.exists() and any(self.path.iterdir()):
@@ -76,10 +76,10 @@ class PseudoLabelFolder:
         try:
             before = json.loads(self.record_file.read_text())
         except (OSError, ValueError) as error:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{self.path} exists and is no folder of pseudo-labels; expected a free name, or one that an earlier "
-                "run began. Give another --output: labels are never overwritten",
+            raise FileError(
+                f"{self.path} exists and is no folder of pseudo-labels",
+                "a free name, or one that an earlier run began",
+                "Give another --output: labels are never overwritten",
             ) from error
         if not isinstance(before, dict):
             before = {}
@@ -87,10 +87,10 @@ class PseudoLabelFolder:
         if changed:
             name = changed[0]
             was = "" if name == "meaning" else f" ({before.get(name, 'unknown')}, now {settings[name]})"
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{self.path} holds labels made with another {name}{was}; expected the same. Give another --output: "
-                "labels are never overwritten",
+            raise FileError(
+                f"{self.path} holds labels made with another {name}{was}",
+                "the same",
+                "Give another --output: labels are never overwritten",
             )
 
     def read(self, number: int, label_space: LabelSpace) -> NDArray[np.uint8] | None:
@@ -100,8 +100,8 @@ class PseudoLabelFolder:
         return None if ids is None else label_space.from_nyu40(ids)
 
     def write(self, number: int, labels: NDArray[np.uint8], label_space: LabelSpace) -> None:
-        """NYU40 ids, 0 where unsure. Raises SrayError: DISK_FULL, BAD_FILE."""
+        """NYU40 ids, 0 where unsure. Raises FileError."""
         done, content = cv2.imencode(".png", label_space.to_nyu40(labels).astype(np.uint8))
         if not done:
-            raise SrayError(ErrorCode.INTERNAL, f"the labels of picture {number} could not be encoded as PNG")
+            raise InternalError(f"the labels of picture {number} could not be encoded as PNG")
         write_atomically(self.label_file(number), content.tobytes())

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import MobileNetV2Config, MobileNetV2ForSemanticSegmentation, MobileNetV2ImageProcessorPil
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError
 from sray.label_space import ROOMS, VOID
 from sray.learning.supervision import balanced_weights
 from sray.metrics import ConfusionMatrix, Scores
@@ -64,7 +64,7 @@ class SegmenterTrainer:
     def __init__(self, config: SegmenterTraining, folder: Path, pictures: RoomPictures) -> None:
         """Goes on with the run in `folder` if there is one.
 
-        Raises SrayError: MODEL_MISMATCH if that run had other settings, BAD_FILE if it cannot be read.
+        Raises ModelError if that run had other settings, FileError if it cannot be read.
         """
         self.config, self.folder = config, folder
         self._pictures = pictures
@@ -79,10 +79,9 @@ class SegmenterTrainer:
         if self.state_file.exists():
             progress, moments = load_state(self.state_file, self.model)
             if progress["config"] != asdict(config):
-                raise SrayError(
-                    ErrorCode.MODEL_MISMATCH,
-                    f"{folder} holds a run with {progress['config']}, this one has {asdict(config)}; set it back, or "
-                    "give this run another --run-folder",
+                raise ModelError(
+                    f"{folder} holds a run with {progress['config']}, this one has {asdict(config)}",
+                    remedy="Set it back, or give this run another --run-folder",
                 )
             restore_optimizer(self._optimizer, moments)
             self.step, self.seconds = progress["step"], progress["seconds"]

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from sray.backbone import LiteUNet
-from sray.errors import ErrorCode, SrayError
+from sray.errors import RequestError
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.learning.losses import summed_cross_entropy
@@ -66,9 +66,7 @@ class EncoderTraining:
         labelled = [scene for scene in scenes if scene.frames[0].labels is not None]
         self._frames = [(scene, index) for scene in labelled for index in range(len(scene.frames))]
         if not self._frames and not pictures:
-            raise SrayError(
-                ErrorCode.BAD_FILE, "no training scene has labels; the encoder stage needs some, or set encoder.steps 0"
-            )
+            raise RequestError("no training scene has labels", "some for the encoder stage, or encoder.steps 0")
         sample = self._frames[:: max(1, len(self._frames) // BALANCE_FRAMES)]
         chosen = range(0, len(pictures), max(1, len(pictures) // BALANCE_FRAMES))
         self._class_weights = balanced_weights(

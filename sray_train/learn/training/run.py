@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 
 from sray.backbone import LiteUNet
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError, RequestError, TooFewViewsError
 from sray.frames import Frame
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.model import SemanticRay
@@ -77,22 +77,23 @@ def load_pictures(config: TrainConfig, space: LabelSpace) -> tuple[Sequence[Fram
 def check_scenes(config: TrainConfig, train: list[Scene], validation: list[Scene]) -> None:
     """What would end a run in the middle. Raises SrayError, naming the scene.
 
-    TOO_FEW_VIEWS: a scene without a source beside the target. BAD_FILE: pictures that the encoder's stage cannot stack.
+    TooFewViewsError: a scene without a source beside the target. RequestError: pictures that the encoder's stage cannot
+    stack.
     """
     for scene in [*train, *validation]:
         if len(scene.frames) < 2:
-            raise SrayError(
-                ErrorCode.TOO_FEW_VIEWS,
-                f"{scene.name} has {len(scene.frames)} usable frames; expected at least 2: a picture and one to render "
-                "it from. Leave it out of data.train and data.validation, or set data.frames higher",
+            raise TooFewViewsError(
+                f"{scene.name} has {len(scene.frames)} usable frames",
+                "at least 2: a picture and one to render it from",
+                "Leave it out of data.train and data.validation, or set data.frames higher",
             )
     sizes = {(scene.cameras.width, scene.cameras.height): scene.name for scene in train}
     if config.encoder.steps and len(sizes) > 1:
         shown = ", ".join(f"{name} {width}x{height}" for (width, height), name in list(sizes.items())[:4])
-        raise SrayError(
-            ErrorCode.BAD_FILE,
-            f"scenes of several aspects are at several sizes ({shown}); expected one, as the encoder's pictures are "
-            "stacked. Take scenes of one aspect for data.train, or leave the stage out (encoder.steps: 0)",
+        raise RequestError(
+            f"scenes of several aspects are at several sizes ({shown})",
+            "one, as the encoder's pictures are stacked",
+            "Take scenes of one aspect for data.train, or leave the stage out (encoder.steps: 0)",
         )
 
 
@@ -100,7 +101,7 @@ def start_from(path: Path, model: RayModel, space: LabelSpace) -> None:
     """Give a new model a checkpoint's weights; its classifiers stay new if the checkpoint has another label space.
 
     The model may read more of who sees what than the checkpoint's (`model.visibility`): it starts by ignoring that.
-    Raises SrayError(MODEL_MISMATCH) if the networks differ otherwise.
+    Raises ModelError if the networks differ otherwise.
     """
     checkpoint = load_checkpoint(path)
     given = checkpoint.model
@@ -112,10 +113,10 @@ def start_from(path: Path, model: RayModel, space: LabelSpace) -> None:
     own = model.state_dict()
     for name, tensor in weights.items():
         if name not in own or own[name].shape != tensor.shape:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"start_from: {path} has another network (first difference: {name}); expected the one of `system` and "
-                "`model` in this config. Set them as the checkpoint has them, or take its encoder alone (encoder_from)",
+            raise ModelError(
+                f"start_from: {path} has another network (first difference: {name})",
+                "the one of `system` and `model` in this config",
+                "Set them as the checkpoint has them, or take its encoder alone (encoder_from)",
             )
     model.load_state_dict(weights, strict=False)
 
@@ -128,15 +129,15 @@ def stereo_from(path: Path, model: RayModel) -> None:
 def encoder_from(path: Path, model: RayModel, space: LabelSpace) -> None:
     """Give a new model the encoder of a checkpoint of any system, and its picture classifier for the same label space.
 
-    Raises SrayError(MODEL_MISMATCH) if the model has another kind of encoder.
+    Raises ModelError if the model has another kind of encoder.
     """
     checkpoint = load_checkpoint(path)
     given, own = checkpoint.model.encoder.state_dict(), model.encoder.state_dict()
     if {name: tensor.shape for name, tensor in given.items()} != {name: tensor.shape for name, tensor in own.items()}:
-        raise SrayError(
-            ErrorCode.MODEL_MISMATCH,
-            f"encoder_from: {path} has another encoder than {model.system}; expected the same layers. Take the "
-            "checkpoint of a system that has them, or set encoder_from to nothing",
+        raise ModelError(
+            f"encoder_from: {path} has another encoder than {model.system}",
+            "the same layers",
+            "Take the checkpoint of a system that has them, or set encoder_from to nothing",
         )
     model.encoder.load_state_dict(given)
     if checkpoint.label_space.names == space.names:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, ModelError
 from sray.files import write_atomically
 
 
@@ -26,7 +26,7 @@ def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, p
 def load_state(path: Path, model: nn.Module) -> tuple[dict[str, Any], dict[int, dict[str, torch.Tensor]]]:
     """Restore the model in place; returns the progress and the optimizer's moments for `restore_optimizer`.
 
-    Raises SrayError(BAD_FILE) if the file cannot be read, SrayError(MODEL_MISMATCH) if it is another network's.
+    Raises FileError if the file cannot be read, ModelError if it is another network's.
     """
     weights: dict[str, torch.Tensor] = {}
     moments: dict[int, dict[str, torch.Tensor]] = {}
@@ -41,15 +41,12 @@ def load_state(path: Path, model: nn.Module) -> tuple[dict[str, Any], dict[int, 
                     index, _, moment = name.partition(".")
                     moments.setdefault(int(index), {})[moment] = file.get_tensor(key)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{path} cannot be resumed from ({error}); remove it to start again"
-        ) from error
+        raise FileError(f"{path} cannot be resumed from ({error})", remedy="Remove it to start again") from error
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise SrayError(
-            ErrorCode.MODEL_MISMATCH,
-            f"{path} was written by a run with another network; give this run another --run-folder",
+        raise ModelError(
+            f"{path} was written by a run with another network", remedy="Give this run another --run-folder"
         ) from error
     return progress, moments
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import RequestError
 from sray.frames import SourceViews
 from sray.ray_model import RayModel
 from sray.sampling import Bounds
@@ -64,13 +64,13 @@ class StereoTraining:
     name = "stereo"
 
     def __init__(self, config: StereoStage, model: RayModel, scenes: list[Scene]) -> None:
-        """Raises SrayError(BAD_FILE) if the model has no stereo network, or no scene has depth."""
+        """Raises RequestError if the model has no stereo network, or no scene has depth."""
         self.config = config
         self._network = stereo_of(model)
         self._scenes = [scene for scene in scenes if scene.frames[0].depth is not None]
         self._model = model
         if not self._scenes:
-            raise SrayError(ErrorCode.BAD_FILE, "no training scene has depth; expected some, or stereo.steps 0")
+            raise RequestError("no training scene has depth", "some, or stereo.steps 0")
 
     @property
     def shares(self) -> int:
@@ -147,11 +147,11 @@ class StereoTraining:
 
 
 def stereo_of(model: RayModel) -> StereoNetwork:
-    """A model's stereo network. Raises SrayError(BAD_FILE) if it has none."""
+    """A model's stereo network. Raises RequestError if it has none."""
     network = model.stereo
     if network is None:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{model.system} has no stereo network to train; set model.stereo, or stereo.steps 0"
+        raise RequestError(
+            f"{model.system} has no stereo network to train", remedy="Set model.stereo, or stereo.steps 0"
         )
     return network
 

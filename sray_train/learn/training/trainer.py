@@ -16,7 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, InternalError, ModelError, RequestError
 from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.learning.optimization import Optimization, Schedule
@@ -44,7 +44,7 @@ def make_fabric(
 ) -> Fabric:
     """Devices, precision and processes of a run; reads what `torchrun` says of its processes.
 
-    Raises SrayError(BUSY) if torchrun started another number of them.
+    Raises RequestError if torchrun started another number of them.
     """
     # A stage need not train every head: DDP must not wait for gradients that never come.
     several = DDPStrategy(find_unused_parameters=True, timeout=timedelta(hours=3))  # one may have rooms to make
@@ -58,10 +58,10 @@ def make_fabric(
     fabric.launch()
     started = int(os.environ.get("WORLD_SIZE", 1)) if "TORCHELASTIC_RUN_ID" in os.environ else fabric.world_size
     if started != fabric.world_size:
-        raise SrayError(
-            ErrorCode.BUSY,
+        raise RequestError(
             f"torchrun started {started} processes, --devices and --nodes make {fabric.world_size}: each would train "
-            f"by itself in one folder; expected the same number, such as --devices {started}",
+            "by itself in one folder",
+            f"the same number, such as --devices {started}",
         )
     return fabric
 
@@ -120,10 +120,9 @@ class Trainer:
         self._moments: dict[int, dict[str, torch.Tensor]] = {}
         check_shares(config, self.fabric.world_size)
         if config.encoder.steps and all(scene.frames[0].labels is None for scene in validation):
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                "no validation scene has labels, by which the encoder stage is scored; expected some in "
-                "data.validation, or encoder.steps 0",
+            raise RequestError(
+                "no validation scene has labels, by which the encoder stage is scored",
+                "some in data.validation, or encoder.steps 0",
             )
         on_rays = train if train_rays is None else train_rays
         self._builders: list[tuple[str, int, Callable[[], Stage]]] = [
@@ -140,25 +139,24 @@ class Trainer:
     def resume(self) -> bool:
         """Go on where the folder's last run stopped; False if there is none.
 
-        Raises as `load_state` does, and SrayError(MODEL_MISMATCH) if that run had another config: two runs mixed in
+        Raises as `load_state` does, and ModelError if that run had another config: two runs mixed in
         one folder would give a checkpoint that says the wrong thing of itself.
         """
         if not self.state_file.exists():
             if left := sorted([*self.folder.glob("best_*.safetensors"), *self.folder.glob("kept/*.safetensors")]):
-                raise SrayError(
-                    ErrorCode.BAD_FILE,
+                raise FileError(
                     f"{self.folder} holds {left[0].name} of an earlier run, but no {self.state_file.name} to go on "
-                    "from; move the checkpoints away, or give this run another --run-folder",
+                    "from",
+                    remedy="Move the checkpoints away, or give this run another --run-folder",
                 )
             return False
         raw, self._moments = load_state(self.state_file, self.model)
         before, now = _settings(raw.pop("config")), _settings(json.loads(json.dumps(asdict(self.config))))
         if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
             name = changed[0]
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"{self.folder} holds a run with {name} {before.get(name)}, this one has {now.get(name)}; set it back, "
-                "or give this run another --run-folder",
+            raise ModelError(
+                f"{self.folder} holds a run with {name} {before.get(name)}, this one has {now.get(name)}",
+                remedy="Set it back, or give this run another --run-folder",
             )
         self.progress = Progress(**raw)
         return True
@@ -244,14 +242,13 @@ class Trainer:
         return self.progress.step == total
 
     def _count(self, *, finite: bool) -> None:
-        """One more step. Raises SrayError(INTERNAL) if too many in a row had gradients that are not finite."""
+        """One more step. Raises InternalError if too many in a row had gradients that are not finite."""
         self.progress.skipped = 0 if finite else self.progress.skipped + 1
         self.progress.step += 1
         if self.progress.skipped > MOST_SKIPPED:
-            raise SrayError(
-                ErrorCode.INTERNAL,
-                f"the gradients of {self.progress.skipped} steps in a row are not finite: the run has diverged; go on "
-                f"from a checkpoint in {self.folder} (start_from) with a lower learning rate",
+            raise InternalError(
+                f"the gradients of {self.progress.skipped} steps in a row are not finite: the run has diverged",
+                remedy=f"Go on from a checkpoint in {self.folder} (start_from) with a lower learning rate",
             )
 
     def _average(self, terms: dict[str, torch.Tensor]) -> None:
@@ -282,7 +279,7 @@ ELSEWHERE = ("data.root", "data.test", "start_from", "encoder_from")
 
 
 def check_shares(config: TrainConfig, processes: int) -> None:
-    """Raises SrayError(BAD_FILE) if the processes cannot share a step's work evenly."""
+    """Raises RequestError if the processes cannot share a step's work evenly."""
     for name, steps, shares in (
         ("encoder.batch", config.encoder.steps, config.encoder.batch),
         ("stereo.batch", config.stereo.steps, config.stereo.batch),
@@ -290,10 +287,7 @@ def check_shares(config: TrainConfig, processes: int) -> None:
         ("joint.targets", config.joint.steps, config.joint.targets),
     ):
         if steps and shares % processes:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{name} is {shares}, which {processes} processes cannot share evenly; expected a multiple",
-            )
+            raise RequestError(f"{name} is {shares}, which {processes} processes cannot share evenly", "a multiple")
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from sray.backbone import new_encoder
 from sray.camera import FEATURE_STRIDE, feature_grid
 from sray.context import ContextBuilder, EncodedViews
 from sray.encoder import FEATURE_CHANNELS
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError
 from sray.frames import SourceViews
 from sray.ray_model import RayModel
 from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, uniform_samples
@@ -126,8 +126,8 @@ class NeuRay(RayModel):
     ) -> NeuRayViews:
         """Features, and visibility features from them.
 
-        Raises SrayError(MODEL_MISMATCH) if visibility is to come from depth, the views have none, and the model has no
-        stereo network to give it to them.
+        Raises ModelError if visibility is to come from depth, the views have none, and the model has no stereo network
+        to give it to them.
         """
         encoded = super().encode(views, features, bounds)
         depth_range = self.depth_range(bounds)
@@ -171,10 +171,10 @@ class NeuRay(RayModel):
         if depth is None and self.config.stereo:  # which found nothing
             depth = torch.full_like(views.images[:, 0], torch.nan)
         if depth is None:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                "this NeuRay reads visibility from the source views' depth, and they have none; expected RGB-D views "
-                "(--depth). For RGB train one with model.visibility cost_volume",
+            raise ModelError(
+                "this NeuRay reads visibility from the source views' depth, and they have none",
+                "RGB-D views (--depth)",
+                "For RGB train one with model.visibility cost_volume",
             )
         depth = depth[:, ::FEATURE_STRIDE, ::FEATURE_STRIDE]
         known = depth.isfinite() & (depth > 0)

@@ -21,7 +21,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError, NoViewsError
 from sray.field import RenderedView
 from sray.frames import SourceViews
 from sray.guidance import PixelGrid, nearest_depth
@@ -53,22 +53,21 @@ class OneShot:
 
     @torch.inference_mode()
     def set_sources(self, views: SourceViews, *, bounds: Bounds | None = None) -> None:
-        """Look at these views. Raises SrayError(MODEL_MISMATCH) for views without depth, and no stereo."""
+        """Look at these views. Raises ModelError for views without depth, and no stereo."""
         if views.depth is None:
             if self._stereo is None:
-                raise SrayError(
-                    ErrorCode.MODEL_MISMATCH,
-                    "the source views have no depth, and there is no stereo network; expected RGB-D views "
-                    "(--depth), or a checkpoint with stereo",
+                raise ModelError(
+                    "the source views have no depth, and there is no stereo network",
+                    "RGB-D views (--depth), or a checkpoint with stereo",
                 )
             views = with_stereo(self._stereo, views, bounds or ROOM_BOUNDS)
         self._shown = _Shown(views, self._labels(views).clamp_min(1e-6).log())
 
     @torch.inference_mode()
     def render(self, camera: Camera) -> RenderedView:
-        """Void where no source view sees the surface. Raises SrayError(NO_KEYFRAMES) before `set_sources`."""
+        """Void where no source view sees the surface. Raises NoViewsError before `set_sources`."""
         if self._shown is None:
-            raise SrayError(ErrorCode.NO_KEYFRAMES, "render() has no source views; call set_sources(views) first")
+            raise NoViewsError("render() has no source views", remedy="Call set_sources(views) first")
         views = self._shown.views
         camera = camera.relative_to(views.camera.origin)
         view = RenderedView.blank(camera)

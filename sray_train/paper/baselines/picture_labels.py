@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError
 from sray.frames import Frame, SourceViews
 from sray.label_space import VOID
 from sray.learning.supervision import pixel_logits
@@ -30,13 +30,12 @@ class NetworkLabels:
     def __init__(self, model: RayModel, projection: Float[Tensor, "sources classes"] | None = None) -> None:
         """`projection`: into another label space, whose probabilities are then said.
 
-        Raises SrayError(MODEL_MISMATCH) if the system has no encoder.
+        Raises ModelError if the system has no encoder.
         """
         if not model.feature_channels:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                f"{model.system} has no encoder, and nothing to say of a picture; expected a checkpoint of a system "
-                "that has one, such as semantic_ray",
+            raise ModelError(
+                f"{model.system} has no encoder, and nothing to say of a picture",
+                "a checkpoint of a system that has one, such as semantic_ray",
             )
         self._model = model.eval()
         self._projection = projection

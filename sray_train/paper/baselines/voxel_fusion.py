@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError, NoViewsError
 from sray.field import RenderedView, SemanticField
 from sray.frames import SourceViews
 from sray.label_space import VOID
@@ -67,7 +67,7 @@ class VoxelFusion:
     def set_sources(self, views: SourceViews, *, bounds: tuple[float, float] | None = None) -> None:
         """Fuse these views. `bounds`: near and far in metres (camera z), between which depth counts; None: 0.5 to 8.
 
-        Raises SrayError(MODEL_MISMATCH) for views without depth and nothing to render it.
+        Raises ModelError for views without depth and nothing to render it.
         """
         self._bounds = near, far = bounds or ROOM_BOUNDS
         views = views.to("cpu")
@@ -81,10 +81,10 @@ class VoxelFusion:
     def render(self, camera: Camera) -> RenderedView:
         """The first voxel on each pixel's ray: its likeliest class, its colour, the middle of the ray's way through it.
 
-        Raises SrayError(NO_KEYFRAMES) before `set_sources`.
+        Raises NoViewsError before `set_sources`.
         """
         if self._grid is None:
-            raise SrayError(ErrorCode.NO_KEYFRAMES, "render() has no source views; call set_sources(views) first")
+            raise NoViewsError("render() has no source views", remedy="Call set_sources(views) first")
         camera, grid = camera.to("cpu"), self._grid
         view = RenderedView.blank(camera)
         view.labels.fill_(VOID)
@@ -110,10 +110,9 @@ class VoxelFusion:
     def _rendered_depth(self, views: SourceViews) -> Float[Tensor, "views height width"]:
         """Each view's, rendered from the others; a single one from itself."""
         if self._depth_from is None:
-            raise SrayError(
-                ErrorCode.MODEL_MISMATCH,
-                "voxel fusion has source views without depth, and no field to render it; expected RGB-D views "
-                "(--depth), or `depth_from`",
+            raise ModelError(
+                "voxel fusion has source views without depth, and no field to render it",
+                "RGB-D views (--depth), or `depth_from`",
             )
         depths = []
         for index in range(views.count):

@@ -79,7 +79,7 @@ class PictureFolder:
         self._folder = folder / PICTURES
 
     def add(self, name: str, picture: Picture, alt: str, *, crisp: bool = False) -> Shown:
-        """Raises SrayError(BAD_FILE) if it cannot be written."""
+        """Raises FileError if it cannot be written."""
         path = self._folder / f"{name}.png"
         pictures.write_picture(path, picture)
         return Shown(f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}", alt, crisp)
@@ -90,7 +90,7 @@ def write_figures_page(
 ) -> Path:
     """Write the page, whole or not at all. `legend`: name and colour of the classes that are shown.
 
-    Raises SrayError: DISK_FULL, BAD_FILE.
+    Raises FileError.
     """
     missing = list(dict.fromkeys(gap for section in sections for gap in _gaps(section)))
     page = render_template(

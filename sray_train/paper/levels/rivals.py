@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import ModelError, NoViewsError
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
 from sray.label_space import VOID
@@ -70,14 +70,14 @@ class OwnPicture:
 
     @torch.inference_mode()
     def render(self, camera: Camera) -> RenderedView:
-        """Raises SrayError(NO_KEYFRAMES) if no source view has the camera's pose."""
+        """Raises NoViewsError if no source view has the camera's pose."""
         if self._views is None:
-            raise SrayError(ErrorCode.NO_KEYFRAMES, "render() has no source views; call set_sources(views) first")
+            raise NoViewsError("render() has no source views", remedy="Call set_sources(views) first")
         poses = self._views.camera.world_from_camera
         away = (poses - camera.relative_to(self._views.camera.origin).world_from_camera).abs().flatten(1).amax(1)
         same = int(away.argmin())
         if away[same] > 1e-5:
-            raise SrayError(ErrorCode.NO_KEYFRAMES, "no source view stands where the camera is; expected one that does")
+            raise NoViewsError("no source view stands where the camera is", "one that does")
         confidence, labels = self._labels(self._views[[same]])[0].max(-1)
         view = RenderedView.blank(camera)
         view.labels.copy_(labels.to(torch.uint8))
@@ -98,11 +98,9 @@ class Rival:
 
 
 def rivals(model: RayModel, config: RenderConfig, voxel_size: float) -> list[Rival]:
-    """S-Ray first. Raises SrayError(MODEL_MISMATCH) if the model has no stereo network: there is no depth from RGB."""
+    """S-Ray first. Raises ModelError if the model has no stereo network: there is no depth from RGB."""
     if model.stereo is None:
-        raise SrayError(
-            ErrorCode.MODEL_MISMATCH, f"{model.system} has no stereo network; expected a checkpoint trained with stereo"
-        )
+        raise ModelError(f"{model.system} has no stereo network", "a checkpoint trained with stereo")
     field, labels = SemanticField(model, config), NetworkLabels(model)
     voxels = VoxelFusion(labels, config=VoxelFusionConfig(voxel_size))
     shot = OneShot(labels, model.stereo)

@@ -10,7 +10,7 @@ import yaml
 from pydantic import PositiveInt
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray_train.configuration import CHECKED, merged, overlaid, read_yaml
 from sray_train.learn.config import RayStage, TrainConfig, config_of
 
@@ -92,12 +92,12 @@ class _File:
 def load_study(path: Path, root: str = "") -> Study:
     """Read a study. `root`: the dataset's folder, where the YAML leaves it open.
 
-    Raises SrayError(BAD_FILE) naming the file and the field that is wrong.
+    Raises FileError naming the file and the field that is wrong.
     """
     try:
         return _study(path, read_yaml(path), root)
     except (OSError, yaml.YAMLError, ValueError) as error:
-        raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
+        raise FileError(f"{path}: {error}") from error
 
 
 def _study(path: Path, raw: dict[str, Any], root: str) -> Study:

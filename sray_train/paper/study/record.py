@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.files import write_atomically
 from sray_train.records import with_nulls
 
@@ -104,16 +104,16 @@ def metrics_of(record: dict[str, Any], labelled: bool = True) -> dict[str, float
 
 
 def read_records(path: Path) -> list[Record]:
-    """The records of a file, or of all .json files of a folder by name. Raises SrayError(BAD_FILE), naming file and
+    """The records of a file, or of all .json files of a folder by name. Raises FileError, naming file and
     field, if one is not a list of records."""
     if path.is_dir():
         return [record for file in sorted(path.glob("*.json")) for record in read_records(file)]
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise SrayError(ErrorCode.BAD_FILE, f"{path}: {error}") from error
+        raise FileError(f"{path}: {error}") from error
     if not isinstance(found, list):
-        raise SrayError(ErrorCode.BAD_FILE, f"{path} holds a {type(found).__name__}; expected a list of records")
+        raise FileError(f"{path} holds a {type(found).__name__}", "a list of records")
     return [_record(path, number, raw) for number, raw in enumerate(found)]
 
 
@@ -121,7 +121,7 @@ def add_records(path: Path, records: Iterable[Record]) -> None:
     """Put records into a file, whole or not at all. One with the same key is replaced, and a scene's curve as a whole:
     points of a longer one, run before with other settings, must not stay beside it.
 
-    Raises SrayError: BAD_FILE, DISK_FULL.
+    Raises FileError, DiskFullError.
     """
     new = list(records)
     anew = {record.curve for record in new if record.setting != "generalization"}
@@ -157,4 +157,4 @@ def _record(path: Path, number: int, raw: Any) -> Record:
             raise ValueError(f"{strange[0]} is no field of a record; expected some of {', '.join(sorted(names))}")
         return Record(**(raw | {"size": tuple(raw.get("size", (0, 0)))}))
     except (TypeError, ValueError) as error:
-        raise SrayError(ErrorCode.BAD_FILE, f"{path}: record {number}: {error}") from error
+        raise FileError(f"{path}: record {number}: {error}") from error

@@ -6,7 +6,7 @@ a table belongs among the prose is for its author to say, and a mistyped marker 
 
 from __future__ import annotations
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 
 PROSE = """# Results: the paper's tables, and ours
 
@@ -32,7 +32,7 @@ def end(name: str) -> str:
 
 
 def rewritten(page: str, blocks: dict[str, str], where: str) -> str:
-    """The page with the blocks' new texts. Raises SrayError(BAD_FILE) for a marker that is missing or there twice."""
+    """The page with the blocks' new texts. Raises FileError for a marker that is missing or there twice."""
     for name, text in blocks.items():
         begins, ends = _span(page, name, where)
         page = page[:begins] + _whole(name, text) + page[ends:]
@@ -58,12 +58,12 @@ def _span(page: str, name: str, where: str) -> tuple[int, int]:
     """Where a block begins and ends, markers and all."""
     for marker in (begin(name), end(name)):
         if (count := page.count(marker)) != 1:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{where} has {marker} {count} times; expected once, and {begin(name)} above {end(name)}. Put both "
-                "where the block belongs, or move the page away to have a new one made",
+            raise FileError(
+                f"{where} has {marker} {count} times",
+                f"once, and {begin(name)} above {end(name)}",
+                "Put both where the block belongs, or move the page away to have a new one made",
             )
     begins, ends = page.index(begin(name)), page.index(end(name))
     if begins > ends:
-        raise SrayError(ErrorCode.BAD_FILE, f"{where} has {end(name)} above {begin(name)}; expected it below")
+        raise FileError(f"{where} has {end(name)} above {begin(name)}", "it below")
     return begins, ends + len(end(name))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sray.calibration import same_aspect
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.label_space import VOID, LabelSpace
 from sray.recorded_bag import TF_STATIC, tf_name
 from sray_train.tools.bags.calibration import CameraInfoTopic
@@ -68,16 +68,15 @@ def check_bag(
 ) -> BagCheck:
     """`slop`: seconds by which matched stamps may differ. `label_space`: what the labels should be.
 
-    Raises SrayError(BAD_FILE) if there is nothing at `path`; everything else that is wrong is a row.
+    Raises FileError if there is nothing at `path`; everything else that is wrong is a row.
     """
     path = path.expanduser()
     if not path.exists():
-        raise SrayError(ErrorCode.BAD_FILE, f"{path} does not exist; expected a rosbag2, check the path")
+        raise FileError(f"{path} does not exist", "a rosbag2", "Check the path")
     try:
         bag = BagReader(path)
     except SrayError as error:
-        found, _, remedy = str(error.args[0]).partition("; ")
-        return BagCheck(path, (problem("bag", found, remedy),), {}, {}, None)
+        return BagCheck(path, (problem("bag", error.found, error.advice),), {}, {}, None)
     with bag:
         return _Check(bag, wanted, round(slop * 1e9), label_space).run(on_progress)
 
@@ -146,10 +145,9 @@ class _Check:
                     if name in takers:
                         takers[name].refuse(error)
                     else:
-                        self._damaged_tf = self._damaged_tf or str(error.args[0])
+                        self._damaged_tf = self._damaged_tf or str(error)
         except SrayError as error:
-            found, _, remedy = str(error.args[0]).partition("; ")
-            return problem("bag", found, remedy)
+            return problem("bag", error.found, error.advice)
         return None
 
     def _is(self, name: str, message_type: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.frames import Frame
 from sray.label_space import LABEL_SPACES
 from sray_train.data.config import LabelIds
@@ -19,16 +19,14 @@ EARLIEST_NS = 1_000_000_000
 
 
 def open_scene(path: Path, dataset: Layout, label_space: str, label_ids: LabelIds) -> Recording:
-    """One scene with poses. Raises SrayError(BAD_FILE), naming the path, for what is no single scene."""
+    """One scene with poses. Raises FileError, naming the path, for what is no single scene."""
     path = path.expanduser()
     if dataset in ("auto", "scannet") and (path.suffix == ".sens" or next(path.glob("*.sens"), None) is not None):
         return open_scannet(path, LABEL_SPACES[label_space], label_ids)
     found = open_recordings(path, dataset, label_space, label_ids)
     if len(found) != 1:
         names = ", ".join(recording.name for recording, _ in found)
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{path} holds {len(found)} recordings ({names}); expected one, name its own folder"
-        )
+        raise FileError(f"{path} holds {len(found)} recordings ({names})", "one", "Name its own folder")
     return found[0][0]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sray.depth import why_not_metres
-from sray.errors import ErrorCode, SrayError
+from sray.errors import PictureError
 from sray.label_space import VOID
 from sray.pictures import FORMATS, claimed_size
 from sray_train.tools.bags.choosing import COLOUR, DEPTH, GREY, LABELS
@@ -42,10 +42,10 @@ class RawTopic(StampedTopic):
         row = width * bytes_per_pixel(message.encoding)
         needed = max(int(message.step), row) * (height - 1) + row
         if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE and len(message.data) >= needed):
-            raise SrayError(
-                ErrorCode.BAD_ENCODING,
+            raise PictureError(
                 f"{width}x{height} pixels in {message.encoding[:40]!r}, rows of {message.step} bytes, with "
-                f"{len(message.data)} bytes of data; expected all rows and sides up to {LARGEST_SIDE}",
+                f"{len(message.data)} bytes of data",
+                f"all rows and sides up to {LARGEST_SIDE}",
             )
         count(self.sizes, (width, height))
         self._look_inside(message, width, height)
@@ -117,7 +117,7 @@ class DepthTopic(RawTopic):
         super().__init__(subject, name)
         self._unknown = 0.0
         self._looked_at = 0
-        self._no_metres = ""
+        self._no_metres: PictureError | None = None
 
     def _look_inside(self, message: Any, width: int, height: int) -> None:
         depth = self.pixels(message, width, height, "f4" if message.encoding == "32FC1" else "u2")
@@ -136,8 +136,8 @@ class DepthTopic(RawTopic):
         if not self._looked_at:
             return []
         if self._no_metres:
-            found, _, remedy = self._no_metres.partition("; ")
-            return [note("depth: values", found, f"the node leaves it out; {remedy}")]
+            found, advice = self._no_metres.found, self._no_metres.advice
+            return [note("depth: values", found, f"the node leaves it out; {advice}")]
         text = f"{percent(self.unknown)} of the pixels have no reading"
         if self.unknown > _MANY_VOID:
             return [note("depth: values", text, "is the sensor covered, or the unit wrong? 32FC1 is metres, 16UC1 mm")]
@@ -190,15 +190,11 @@ def bytes_per_pixel(encoding: str) -> int:
 def _size_in_header(data: NDArray[np.uint8]) -> tuple[int, int]:
     size = claimed_size(data.tobytes())
     if size is None:
-        raise SrayError(
-            ErrorCode.BAD_ENCODING,
-            f"{len(data)} bytes that are no whole {FORMATS}; expected what image_transport compresses",
-        )
+        raise PictureError(f"{len(data)} bytes that are no whole {FORMATS}", "what image_transport compresses")
     return size
 
 
-def _undecodable(message: Any, found: str) -> SrayError:
-    return SrayError(
-        ErrorCode.BAD_ENCODING,
-        f"a compressed picture of format {str(message.format)[:60]!r} is {found}; expected one that OpenCV decodes",
+def _undecodable(message: Any, found: str) -> PictureError:
+    return PictureError(
+        f"a compressed picture of format {str(message.format)[:60]!r} is {found}", "one that OpenCV decodes"
     )

@@ -12,7 +12,7 @@ from typing import Any
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.recorded_bag import is_bag, open_bag
 from sray_train.data.layouts import layout_of
 from sray_train.tools.bags.names import typestore
@@ -34,24 +34,22 @@ class BagReader:
     """An open bag; a context manager. What libraries raise about damaged files is anything, hence the wide excepts."""
 
     def __init__(self, path: Path) -> None:
-        """Raises SrayError(BAD_FILE), naming the bag, if it cannot be opened."""
+        """Raises FileError, naming the bag, if it cannot be opened."""
         self.path = path
         try:
             self._reader = open_bag(path)
         except Exception as error:
-            raise SrayError(
-                ErrorCode.BAD_FILE, f"{path} cannot be opened ({in_words(error)}); {_expected(path)}"
-            ) from error
+            raise FileError(f"{path} cannot be opened ({in_words(error)})", *_expected(path)) from error
         try:
             self.topics = _topics_of(self._reader)
             self.messages_in_all = sum(topic.messages for topic in self.topics.values())
             """As the bag says."""
         except Exception as error:
             self.close()
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{path} says nonsense about its topics ({in_words(error)}); expected names and types. Write "
-                f"metadata.yaml anew: ros2 bag reindex {path}",
+            raise FileError(
+                f"{path} says nonsense about its topics ({in_words(error)})",
+                "names and types",
+                f"Write metadata.yaml anew: ros2 bag reindex {path}",
             ) from error
 
     def __enter__(self) -> BagReader:
@@ -69,7 +67,7 @@ class BagReader:
     def messages(self, names: list[str]) -> Iterator[tuple[str, int, bytes]]:
         """Topic, time of recording (ns) and serialized message, in the order they are played.
 
-        Raises SrayError(BAD_FILE) where the bag is damaged; what comes after that place cannot be read.
+        Raises FileError where the bag is damaged; what comes after that place cannot be read.
         """
         connections = [connection for name in names for connection in self.topics[name].connections]
         if not connections:
@@ -82,10 +80,10 @@ class BagReader:
                 read += 1
                 yield connection.topic, time_ns, bytes(raw)
         except Exception as error:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{self.path} is damaged after {read} messages ({in_words(error)}); expected whole chunks and "
-                "messages. Copy it again, or save what can be read: mcap recover, sqlite3 .recover",
+            raise FileError(
+                f"{self.path} is damaged after {read} messages ({in_words(error)})",
+                "whole chunks and messages",
+                "Copy it again, or save what can be read: mcap recover, sqlite3 .recover",
             ) from error
 
     def first(self, name: str) -> Any | None:
@@ -96,13 +94,13 @@ class BagReader:
         return None
 
     def decode(self, name: str, raw: bytes) -> Any:
-        """Raises SrayError(BAD_FILE) for bytes that are no message of the topic's type."""
+        """Raises FileError for bytes that are no message of the topic's type."""
         message_type = self.topics[name].message_type
         try:
             return typestore().deserialize_cdr(raw, message_type)
         except Exception as error:
-            raise SrayError(
-                ErrorCode.BAD_FILE, f"a message on {name} is no {message_type} ({in_words(error)}); it is left out"
+            raise FileError(
+                f"a message on {name} is no {message_type} ({in_words(error)})", remedy="It is left out"
             ) from error
 
 
@@ -134,19 +132,17 @@ def _topics_of(reader: Reader) -> dict[str, BagTopic]:
     }
 
 
-def _expected(path: Path) -> str:
+def _expected(path: Path) -> tuple[str, str]:
+    """And the remedy."""
     if path.is_dir() and not is_bag(path):
-        with suppress(SrayError):
-            return (
-                f"expected a rosbag2, and this has the layout of a recording ({layout_of(path)}). Look at it with "
-                f"`sray data check {path}`, or make a bag of it: `sray bag {path} --output BAG`"
+        with suppress(FileError):
+            return f"a rosbag2, and this has the layout of a recording ({layout_of(path)})", (
+                f"Look at it with `sray data check {path}`, or make a bag of it: `sray bag {path} --output BAG`"
             )
     if path.is_dir() and not (path / "metadata.yaml").exists():
-        return (
-            f"expected a rosbag2 folder with metadata.yaml. If it was being recorded when the robot went off: "
-            f"ros2 bag reindex {path}"
-        )
-    return (
-        "expected a whole rosbag2. A recording cut short: ros2 bag reindex for metadata.yaml, mcap recover for .mcap, "
-        "sqlite3 .recover for .db3; else copy it again"
+        remedy = f"If it was being recorded when the robot went off: ros2 bag reindex {path}"
+        return "a rosbag2 folder with metadata.yaml", remedy
+    return "a whole rosbag2", (
+        "A recording cut short: ros2 bag reindex for metadata.yaml, mcap recover for .mcap, sqlite3 .recover for .db3; "
+        "else copy it again"
     )

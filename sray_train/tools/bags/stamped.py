@@ -48,7 +48,7 @@ class StampedTopic:
 
     def refuse(self, error: SrayError) -> None:
         """Count a message that could not be taken."""
-        self.first_complaint = self.first_complaint or str(error.args[0])
+        self.first_complaint = self.first_complaint or str(error)
         count(self.complaints, "unusable")
 
     def _look(self, message: Any) -> None:

@@ -31,7 +31,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from scipy.spatial.transform import Rotation
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import DiskFullError, FileError, PoseError
 from sray.files import FULL
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
@@ -92,14 +92,12 @@ def write_bag(
 
     `label_space`: what the frames' labels mean, written beside them. The folder appears when it is whole: interrupted
     or killed, nothing of that name is there.
-    Raises SrayError: BAD_FILE if the folder exists already, there is no frame or a stamp is none of ROS's, BAD_POSE
-    for a pose that is not finite, DISK_FULL, and whatever reading the frames raises.
+    Raises FileError if the folder exists already, there is no frame or a stamp is none of ROS's, PoseError
+    for a pose that is not finite, DiskFullError, and whatever reading the frames raises.
     """
     folder = Path(folder)
     if folder.exists():
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{folder} exists already; expected a new folder for the bag, remove it or name another"
-        )
+        raise FileError(f"{folder} exists already", "a new folder for the bag", "Remove it, or name another")
     # The writer names the file in a bag after its folder, hence a folder of that name within one of another.
     around = folder.absolute().parent / f".{folder.absolute().name}.{os.getpid()}.partial"
     partial = around / folder.absolute().name
@@ -111,14 +109,14 @@ def write_bag(
             for frame in frames:
                 recording.add(frame)
             if not recording.stamps:
-                raise SrayError(ErrorCode.BAD_FILE, f"there is no frame to write into {folder}; expected at least one")
+                raise FileError(f"there is no frame to write into {folder}", "at least one")
         partial.replace(folder)
     except (OSError, WriterError, sqlite3.Error) as error:
         is_full = getattr(error, "errno", None) in FULL or "is full" in str(error)
-        raise SrayError(
-            ErrorCode.DISK_FULL if is_full else ErrorCode.BAD_FILE,
-            f"the bag {folder} cannot be written ({error}); expected a writable folder with space. Free some space, or "
-            "name another folder",
+        raise (DiskFullError if is_full else FileError)(
+            f"the bag {folder} cannot be written ({error})",
+            "a writable folder with space",
+            "Free some space, or name another folder",
         ) from error
     finally:
         shutil.rmtree(around, ignore_errors=True)
@@ -150,15 +148,15 @@ class _Recording:
     def add(self, frame: Frame) -> None:
         pose = frame.camera.world_pose
         if not np.isfinite(pose).all():
-            raise SrayError(
-                ErrorCode.BAD_POSE, f"frame {frame.name or frame.stamp_ns} has a pose that is not finite; leave it out"
+            raise PoseError(
+                f"frame {frame.name or frame.stamp_ns} has a pose that is not finite", remedy="Leave it out"
             )
         layout, stamp = self._layout, frame.stamp_ns
         if not 1000 * _MICROSECOND < stamp < LATEST_STAMP_NS:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"frame {frame.name or len(self.stamps)} has stamp {stamp} ns; expected more than a millisecond and "
-                "less than 2^31 s, as ROS counts time. Give the frames other stamps",
+            raise FileError(
+                f"frame {frame.name or len(self.stamps)} has stamp {stamp} ns",
+                "more than a millisecond and less than 2^31 s, as ROS counts time",
+                "Give the frames other stamps",
             )
         if not self.stamps:
             # A millisecond ahead: whoever plays the bag knows the static frames before the first picture.

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sray.context import EncodedViews
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
 from sray.view_selection import evenly_spread
@@ -51,7 +51,7 @@ def bench_views(
 ) -> list[BenchView]:
     """Evenly spread targets of every scene, each with its nearest `views` frames resized to (width, height).
 
-    Raises SrayError(BAD_FILE) if a frame lacks labels or depth.
+    Raises FileError if a frame lacks labels or depth.
     """
     generator = torch.Generator().manual_seed(SEED)
     return [
@@ -70,12 +70,12 @@ def bench_view(
     source_size: tuple[int, int],
     generator: torch.Generator,
 ) -> BenchView:
-    """One target of a scene and its nearest frames. Raises SrayError(BAD_FILE) if a frame lacks labels or depth."""
+    """One target of a scene and its nearest frames. Raises FileError if a frame lacks labels or depth."""
     truth = scene.frames[target]
     frames = [scene.frames[index].resized(*source_size) for index in scene.nearest(target, views)]
     sources = SourceViews.from_frames(frames)
     if sources.depth is None or truth.labels is None:
-        raise SrayError(ErrorCode.BAD_FILE, f"{scene.name} has frames without depth or labels; the bench needs both")
+        raise FileError(f"{scene.name} has frames without depth or labels", "both, which the bench needs")
     chosen = torch.randperm(truth.camera.width * truth.camera.height, generator=generator)[:pixels]
     return BenchView(
         f"{scene.name}/{target}",

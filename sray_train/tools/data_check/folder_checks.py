@@ -29,7 +29,7 @@ def open_whole_frames(
 ) -> tuple[Sequence, list[Finding]]:
     """The sequence without frames whose pose file is damaged, and a finding about those.
 
-    Raises SrayError(BAD_FILE) if the rest is no sequence either.
+    Raises FileError if the rest is no sequence either.
     """
     damaged = [path for path in sorted(folder.glob("pose/*.txt")) if not _is_matrix(path)]
     if not damaged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError, SrayError
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.sequence import label_folder
 from sray_train.data.catalog import OPEN
@@ -25,11 +25,11 @@ def open_recordings(
 ) -> list[tuple[Recording, list[Finding]]]:
     """The recordings of one scene, each with what was wrong already when it was opened.
 
-    Raises SrayError(BAD_FILE), naming the path, for what is no recording at all.
+    Raises FileError, naming the path, for what is no recording at all.
     """
     path = path.expanduser().absolute()
     if not path.exists():
-        raise _bad(path, "does not exist", "the folder of one scene, or its .sens file")
+        raise FileError(f"{path} does not exist", "the folder of one scene, or its .sens file")
     known = layout_of(path) if dataset == "auto" else dataset
     if (path / "color").is_dir() and known in ("folder", "scannet"):
         return [_scannet_layout(path, LABEL_SPACES[label_space], label_ids)]
@@ -38,7 +38,7 @@ def open_recordings(
     data = DataConfig(known, str(path.parent), label_space=label_space, label_ids=label_ids, width=640, height=480)
     found = OPEN[known](data, path.parent, path.stem if path.suffix == ".sens" else path.name)
     if not found:
-        raise _bad(path, f"holds no scene of dataset {known}", "another --dataset, or the folder of one scene")
+        raise FileError(f"{path} holds no scene of dataset {known}", "another --dataset, or the folder of one scene")
     return [(recording, []) for recording in found]
 
 
@@ -64,7 +64,3 @@ def _refused(error: SrayError) -> Finding:
         "Do as the message says.",
         {},
     )
-
-
-def _bad(path: Path, found: str, expected: str) -> SrayError:
-    return SrayError(ErrorCode.BAD_FILE, f"{path} {found}; expected {expected}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.files import write_atomically
 from sray.view_selection import evenly_spread
 from sray_train.tools.data_check import figures
@@ -47,11 +47,9 @@ class Bar:
 
 
 def write_page(result: CheckResult, path: Path) -> None:
-    """Write the page. Raises SrayError(BAD_FILE) if another file than a former report is in its place."""
+    """Write the page. Raises FileError if another file than a former report is in its place."""
     if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace")[:600]:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{path} exists and is no report of sray data check; expected a free name for --report"
-        )
+        raise FileError(f"{path} exists and is no report of sray data check", "a free name for --report")
     html = render_template(
         "data_check_page.html.jinja",
         result=result,

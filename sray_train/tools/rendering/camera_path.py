@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import TooFewViewsError
 from sray.field import RenderedView, SemanticField
 from sray.frames import SourceViews
 from sray.view_selection import select_views
@@ -38,15 +38,13 @@ def fly_through(scene: Scene, between: int) -> list[Stop]:
     """The recorded cameras with `between` more from each to the next, evenly in time.
 
     Smooth in position, the shortest arc in rotation; the recorded cameras themselves are taken over exactly.
-    Raises SrayError(TOO_FEW_VIEWS) if there are fewer than two frames, ValueError if `between` is negative.
+    Raises TooFewViewsError if there are fewer than two frames, ValueError if `between` is negative.
     """
     if between < 0:
         raise ValueError(f"{between} frames between; expected 0 or more")
     count = len(scene.frames)
     if count < 2:
-        raise SrayError(
-            ErrorCode.TOO_FEW_VIEWS, f"{scene.name} has {count} usable frame; expected at least 2 to fly between"
-        )
+        raise TooFewViewsError(f"{scene.name} has {count} usable frame", "at least 2 to fly between")
     return [
         Stop(camera, number // (between + 1) if number % (between + 1) == 0 else None)
         for number, camera in enumerate(interpolated(scene.cameras, between))
@@ -68,16 +66,15 @@ class PathRenderer:
         self._features: OrderedDict[int, Tensor] = OrderedDict()
 
     def sources(self, stop: Stop) -> list[int]:
-        """The frames to render from, best first. Raises SrayError(TOO_FEW_VIEWS) if there is none."""
+        """The frames to render from, best first. Raises TooFewViewsError if there is none."""
         excluded = torch.zeros(len(self._scene.frames), dtype=torch.bool)
         if stop.own is not None and not self._include_own:
             excluded[stop.own] = True
         chosen = select_views(stop.camera, self._scene.cameras, self._views, excluded)
         if not chosen:
-            raise SrayError(
-                ErrorCode.TOO_FEW_VIEWS,
-                f"{self._scene.name} has no frame to render from but the picture itself; expected at least 2 frames, "
-                "or --include-own",
+            raise TooFewViewsError(
+                f"{self._scene.name} has no frame to render from but the picture itself",
+                "at least 2 frames, or --include-own",
             )
         return chosen
 

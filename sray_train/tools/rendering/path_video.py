@@ -25,7 +25,7 @@ SAMPLED = 50
 def write_video(path: Path, folder: RenderFolder, numbers: Sequence[int], rate: float) -> None:
     """Write the pictures of these numbers as MP4 (MPEG-4), `rate` a second; the file appears whole or not at all.
 
-    Raises SrayError(BAD_FILE) if a picture is missing or the video cannot be written.
+    Raises FileError if a picture is missing or the video cannot be written.
     """
     near, far = _depth_range(folder, numbers)
     legend: Picture | None = None

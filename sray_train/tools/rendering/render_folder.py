@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from sray.camera import Camera
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.field import RenderedView
 from sray.files import write_atomically
 from sray.label_space import LabelSpace
@@ -44,23 +44,23 @@ class RenderFolder:
     def prepare(path: Path, label_space: LabelSpace, settings: dict[str, Any], *, overwrite: bool) -> RenderFolder:
         """A new folder, or one that was begun with the same settings. `overwrite`: pictures of others are removed.
 
-        Raises SrayError(BAD_FILE) if the folder holds pictures of other settings and `overwrite` is not set, or
+        Raises FileError if the folder holds pictures of other settings and `overwrite` is not set, or
         something that was never rendered.
         """
         settings = with_nulls(settings)
         known = path / SETTINGS
         if path.exists() and (not path.is_dir() or (any(path.iterdir()) and not known.is_file())):
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{path} holds something that `sray render` did not write; expected a new or empty folder. Give "
-                "another --output",
+            raise FileError(
+                f"{path} holds something that `sray render` did not write",
+                "a new or empty folder",
+                "Give another --output",
             )
         if known.is_file():
             differing = _differences(_read_settings(known), settings)
             if differing and not overwrite:
-                raise SrayError(
-                    ErrorCode.BAD_FILE,
-                    f"{path} holds pictures of other settings ({'; '.join(differing)}); expected the same, to go on. "
+                raise FileError(
+                    f"{path} holds pictures of other settings ({'; '.join(differing)})",
+                    "the same, to go on",
                     "Pass --overwrite or another --output",
                 )
             if overwrite:
@@ -79,7 +79,7 @@ class RenderFolder:
         return self.path / kind / f"{number:06d}.png"
 
     def write(self, number: int, view: RenderedView) -> None:
-        """Raises SrayError: DISK_FULL, BAD_FILE."""
+        """Raises FileError."""
         labels = view.labels.numpy()
         millimetres = (view.depth.numpy().clip(0, FARTHEST) * 1000).round()
         self._write("color", number, _bgr((view.color * 255).round().to(torch.uint8).numpy()))
@@ -90,17 +90,17 @@ class RenderFolder:
     def read(self, number: int, camera: Camera) -> RenderedView:
         """A written view, to the accuracy of its files; confidence is not kept, and is 1 where there is a label.
 
-        Raises SrayError(BAD_FILE) if a picture is damaged or of another size than the camera.
+        Raises FileError if a picture is damaged or of another size than the camera.
         """
         color = self.picture("color", number)
         labels = self.picture("labels", number)
         millimetres = self.picture("depth", number)
         for part in (color, labels, millimetres):
             if part.shape[:2] != (camera.height, camera.width):
-                raise SrayError(
-                    ErrorCode.BAD_FILE,
-                    f"{self.file('color', number)} and its like are {part.shape[1]}x{part.shape[0]}; expected "
-                    f"{camera.width}x{camera.height}. Remove them, and they are rendered again",
+                raise FileError(
+                    f"{self.file('color', number)} and its like are {part.shape[1]}x{part.shape[0]}",
+                    f"{camera.width}x{camera.height}",
+                    "Remove them, and they are rendered again",
                 )
         view = RenderedView.blank(camera)
         view.color[:] = torch.from_numpy(color).float() / 255
@@ -110,14 +110,12 @@ class RenderFolder:
         return view
 
     def picture(self, kind: str, number: int) -> NDArray[Any]:
-        """RGB, indices, or millimetres, as stored. Raises SrayError(BAD_FILE) if it cannot be read."""
+        """RGB, indices, or millimetres, as stored. Raises FileError if it cannot be read."""
         path = self.file(kind, number)
         stored: NDArray[Any] | None = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
         if stored is None:
-            raise SrayError(
-                ErrorCode.BAD_FILE,
-                f"{path} cannot be decoded; expected a picture that `sray render` wrote. Remove it, and it is rendered "
-                "again",
+            raise FileError(
+                f"{path} cannot be decoded", "a picture that `sray render` wrote", "Remove it, and it is rendered again"
             )
         return np.ascontiguousarray(stored[..., ::-1]) if stored.ndim == 3 else stored
 
@@ -131,11 +129,9 @@ def _read_settings(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise SrayError(
-            ErrorCode.BAD_FILE, f"{path} cannot be read ({error}); expected what `sray render` wrote. Remove its folder"
-        ) from error
+        raise FileError(f"{path} cannot be read ({error})", "what `sray render` wrote", "Remove its folder") from error
     if not isinstance(settings, dict):
-        raise SrayError(ErrorCode.BAD_FILE, f"{path} holds no settings; expected what `sray render` wrote")
+        raise FileError(f"{path} holds no settings", "what `sray render` wrote")
     return settings
 
 

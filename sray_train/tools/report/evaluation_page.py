@@ -57,7 +57,7 @@ class Mistake:
 def write_evaluation_page(path: Path, evaluation: Evaluation, gallery: Gallery, record: dict[str, Any]) -> None:
     """Write the page, whole or not at all. `record`: what `sray evaluate` writes as JSON.
 
-    Raises SrayError: DISK_FULL, BAD_FILE.
+    Raises FileError.
     """
     space = evaluation.label_space
     confusion = evaluation.total.confusion

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 
-from sray.errors import ErrorCode, SrayError
+from sray.errors import FileError
 from sray.label_space import VOID
 
 Picture = NDArray[np.uint8]
@@ -41,10 +41,10 @@ def confidence_colours(confidence: NDArray[np.float32], labels: NDArray[np.uint8
 
 
 def write_picture(path: Path, picture: Picture) -> None:
-    """As PNG. Raises SrayError(BAD_FILE) if it cannot be written."""
+    """As PNG. Raises FileError if it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-        raise SrayError(ErrorCode.BAD_FILE, f"{path} cannot be written; expected a writable folder with free space")
+        raise FileError(f"{path} cannot be written", "a writable folder with free space")
 
 
 def _painted(values: NDArray[np.floating], palette: str, known: NDArray[np.bool_]) -> Picture:
