@@ -30,7 +30,8 @@ from sray.frames import Frame
 from sray.label_space import ROOMS
 from sray.mapping.cloud import cloud_of_view
 from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig, Verdict
-from sray.mapping.mapper import Mapper, MapperConfig
+from sray.mapping.mapper import Mapper
+from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray_ros.common.conversions import image_message, read_depth, read_image
 from sray_ros.mapper.outputs import Publications

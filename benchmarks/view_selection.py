@@ -20,7 +20,7 @@ from measuring import facts, one_thread, ratio, summary, three_times, write
 from torch import Tensor
 
 from sray.camera import Camera
-from sray.mapping.mapper import MIN_OVERLAP
+from sray.mapping.sources import MIN_OVERLAP
 from sray.view_selection import pose_scores, select_views
 
 COUNT = 8

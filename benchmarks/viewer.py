@@ -32,7 +32,7 @@ from sray.frames import Frame
 from sray.label_space import ROOMS
 from sray.mapping.cloud import LabelledCloud
 from sray.mapping.keyframes import KeyframeConfig
-from sray.mapping.mapper import MapperConfig
+from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.viewing.camera_path import interpolated
 from sray.viewing.local_source import Feed, LocalSource

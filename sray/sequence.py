@@ -1,4 +1,4 @@
-"""A recorded sequence on disk, in ScanNet's exported layout: read, write, check.
+"""A recorded sequence on disk, in ScanNet's exported layout: found, checked and read.
 
     color/N.jpg  depth/N.png (uint16 mm, 0 = none)  pose/N.txt (4x4 world_from_camera)
     label-filt/N.png (NYU40 ids, 0 = unlabelled)  intrinsic/intrinsic_color.txt, intrinsic_depth.txt (4x4)
@@ -207,41 +207,6 @@ class Sequence:
         return Frame(image, camera, depth, labels, stamp_of(number), f"{self.folder.name}/{number}")
 
 
-class SequenceWriter:
-    """Writes frames into a folder in the same layout; the first frame's camera gives the intrinsics."""
-
-    def __init__(self, folder: Path | str, label_space: LabelSpace = ROOMS) -> None:
-        self._folder = Path(folder)
-        self._label_space = label_space
-        self._intrinsics: torch.Tensor | None = None
-
-    def add(self, number: int, frame: Frame) -> None:
-        """Write one frame as file number `number`. Raises ValueError if its intrinsics differ from the first's."""
-        if self._intrinsics is None:
-            self._write_intrinsics(frame.camera)
-        elif not torch.allclose(self._intrinsics, frame.camera.intrinsics):
-            raise ValueError(f"frame {number} has other intrinsics than the first; one folder holds one camera")
-        _write_image(
-            self._folder / "color" / f"{number}.jpg",
-            cv2.cvtColor(frame.image.numpy(), cv2.COLOR_RGB2BGR),
-            [cv2.IMWRITE_JPEG_QUALITY, 95],
-        )
-        _write_matrix(self._folder / "pose" / f"{number}.txt", frame.camera.world_pose)
-        if frame.depth is not None:
-            millimetres = np.nan_to_num(frame.depth.numpy() * 1000, nan=0).round().clip(0, 65535)
-            _write_image(self._folder / "depth" / f"{number}.png", millimetres.astype(np.uint16))
-        if frame.labels is not None:
-            ids = self._label_space.to_nyu40(frame.labels.numpy())
-            _write_image(self._folder / "label-filt" / f"{number}.png", ids.astype(np.uint8))
-
-    def _write_intrinsics(self, camera: Camera) -> None:
-        matrix = np.eye(4)
-        matrix[:3, :3] = camera.intrinsics.double().numpy()
-        for name in ("intrinsic_color.txt", "intrinsic_depth.txt"):
-            _write_matrix(self._folder / "intrinsic" / name, matrix)
-        self._intrinsics = camera.intrinsics
-
-
 def label_folder(folder: Path) -> Path:
     """Where a scene's label pictures are: label-filt/, or label/ as in ScanNet's 25k frames."""
     return (
@@ -304,14 +269,3 @@ def _read_image(path: Path, flags: int, fits: Fits | None = None) -> NDArray[Any
         state = "cannot be decoded" if path.is_file() else "is missing"
         raise FileError(f"{path} {state}", "a readable picture", "Export the sequence again or remove the frame")
     return image
-
-
-def _write_image(path: Path, image: NDArray[Any], options: list[int] | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), image, options or []):
-        raise FileError(f"{path} could not be written", "a writable folder with free space")
-
-
-def _write_matrix(path: Path, matrix: NDArray[np.float64]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savetxt(path, matrix, fmt="%.12g")  # of a position 4000 km away: micrometres

@@ -17,7 +17,7 @@ from torch import Tensor
 from sray.camera import Camera
 from sray.frames import Frame
 from sray.label_space import LabelSpace
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 
 # The same examples in every run, and no deadline: a first call that compiles or allocates is slow, not wrong.
 settings.register_profile("sray", deadline=None, derandomize=True, print_blob=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sray.checkpoint import load_checkpoint
 from sray.frames import Frame
 from sray.mapping.keyframes import KeyframeConfig
-from sray.mapping.mapper import MapperConfig
+from sray.mapping.mapper_config import MapperConfig
 from sray.viewing.local_source import Feed, LocalSource
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,89 +6,28 @@ it leaves. Not thread-safe: one thread owns a mapper.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import get_args
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from sray.camera import Camera
-from sray.errors import CanceledError, ModelError, NoViewsError, PictureError, TooFewViewsError
+from sray.errors import CanceledError, ModelError, PictureError
 from sray.field import RenderedView, SemanticField
-from sray.frames import Frame, SourceViews, nearest_exact
+from sray.frames import Frame, nearest_exact
 from sray.label_space import VOID
 from sray.mapping.cloud import LabelledCloud, cloud_of_view
 from sray.mapping.keyframe_depth import StereoKeeper
 from sray.mapping.keyframe_exposure import ExposureKeeper, ExposureState
-from sray.mapping.keyframes import Keyframe, KeyframeBuffer, KeyframeConfig, Verdict
+from sray.mapping.keyframes import Keyframe, KeyframeBuffer, Verdict
+from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.refusals import check_pose, memory_errors
-from sray.mapping.voxel_map import CONFIRMED, VoxelMap, VoxelMapConfig, VoxelMapState
-from sray.origin import Origin
+from sray.mapping.sources import choose_sources, depths_seen_from, source_views
+from sray.mapping.voxel_map import VoxelMap, VoxelMapState
 from sray.sampling import ROOM_BOUNDS, Bounds, scene_bounds
 from sray.stereo.found import FoundDepth
-from sray.view_selection import Selection, nearest_views, select_views
-
-MIN_OVERLAP = 0.02
-"""A source that sees less of the target's frustum than this adds nothing but cost."""
-SCENE_VIEWS = 64
-"""Keyframes, the nearest by pose, whose depth tells near and far. Those of the next room would only push `far` out: a
-projection knows nothing of the wall between. And thousands of them would keep each render waiting."""
-
-
-@dataclass(frozen=True)
-class ViewsConfig:
-    """Which keyframes serve as sources."""
-
-    count: int = 8
-    """Source views per render at most."""
-    min: int = 2
-    """With fewer sources that see the target, TooFewViewsError."""
-    selection: Selection = "pose_score"
-    """What makes a source better: `pose_score` weighs distance, angle and overlap; `nearest` distance and angle alone,
-    among those that overlap enough."""
-    include_own: bool = False
-    """Whether a frame's own keyframe may be a source for its own camera. Never in a reported score."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.min <= self.count:
-            raise ValueError(f"views.min is {self.min} and views.count {self.count}; expected 1 <= min <= count")
-        if self.selection not in get_args(Selection):
-            known = ", ".join(get_args(Selection))
-            raise ValueError(f"views.selection is {self.selection!r}; expected one of {known}")
-
-
-@dataclass(frozen=True)
-class CloudConfig:
-    """What of a rendered view becomes points."""
-
-    stride: int = 2
-    """Every how many rows and columns."""
-    min_confidence: float = 0.0
-    """Least probability of the class."""
-
-
-@dataclass(frozen=True)
-class MapperConfig:
-    """Everything a mapper can be told."""
-
-    keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
-    views: ViewsConfig = field(default_factory=ViewsConfig)
-    cloud: CloudConfig = field(default_factory=CloudConfig)
-    map: VoxelMapConfig = CONFIRMED
-    near: float = 0.0
-    """Nearest sample along a ray, metres; 0: from the scene."""
-    far: float = 0.0
-    """Farthest sample, metres; 0: from the scene."""
-    max_depth: float = 0.0
-    """Depth readings beyond this, metres, are not believed; 0: all are."""
-    stereo: bool = True
-    """Find the depth of keyframes where no sensor measured it, from their neighbours, if the model can."""
-
-    def __post_init__(self) -> None:
-        if self.near > 0 and self.far > 0 and self.near >= self.far:
-            raise ValueError(f"near is {self.near} and far {self.far}; expected near < far, or 0 for either")
 
 
 @dataclass(frozen=True)
@@ -292,15 +231,9 @@ class Mapper:
         Raises NoViewsError, TooFewViewsError, PoseError, CanceledError, NoMemoryError.
         """
         check_pose(camera, "the requested view")
-        if not len(self.keyframes):
-            raise NoViewsError(
-                "there are no keyframes to render from",
-                f"at least {self.config.views.min}",
-                "Move the camera while images and poses arrive",
-            )
         bounds = self.bounds(camera)
-        chosen = self._sources(camera, stamp_ns, bounds)
-        views = replace(_views(chosen), gains=self.exposure.gains(chosen))
+        chosen = choose_sources(camera, self.keyframes, self.config.views, stamp_ns, bounds)
+        views = replace(source_views(chosen), gains=self.exposure.gains(chosen))
         features = torch.stack([keyframe.features for keyframe in chosen])
         field = field or self._field
         with memory_errors("render", "smaller render.width and render.height or fewer views.count"):
@@ -319,7 +252,7 @@ class Mapper:
         What is configured; else from the depth of the keyframes around, as the camera would see it, with a margin;
         else a room's.
         """
-        near, far = scene_bounds(self._depths_seen_from(camera)) or ROOM_BOUNDS
+        near, far = scene_bounds(depths_seen_from(camera, self.keyframes)) or ROOM_BOUNDS
         near, far = self.config.near or near, self.config.far or far
         # One configured bound may lie beyond the scene's other one: what was configured stays, the other makes room.
         if near >= far:
@@ -330,56 +263,6 @@ class Mapper:
         """Forget keyframes and map."""
         self.keyframes.clear()
         self.map.clear()
-
-    def _sources(self, camera: Camera, stamp_ns: int | None, bounds: Bounds) -> list[Keyframe]:
-        views = self.config.views
-        own = None if views.include_own or stamp_ns is None else self.keyframes.stamps_ns == stamp_ns
-        indices = select_views(
-            camera,
-            self.keyframes.cameras,
-            views.count,
-            own,
-            bounds=bounds,
-            min_overlap=MIN_OVERLAP,
-            selection=views.selection,
-        )
-        if len(indices) < views.min:
-            raise TooFewViewsError(
-                f"{len(indices)} of {len(self.keyframes)} keyframes can serve as sources for this view",
-                f"at least {views.min} that see part of it",
-                "Move the camera around the place, lower views.min, or let more keyframes be held "
-                "(keyframes.capacity, model.memory_budget)",
-            )
-        return [self.keyframes[index] for index in indices]
-
-    def _depths_seen_from(self, camera: Camera) -> Float[Tensor, " points"]:
-        """Depths in the camera of what the keyframes around it measured, a few hundred points of each."""
-        if not len(self.keyframes):
-            return torch.zeros(0)
-        around = nearest_views(camera, self.keyframes.cameras, SCENE_VIEWS)
-        points = [_relative_to(camera.origin, self.keyframes[index]) for index in around]
-        projection = camera.project(torch.cat(points))
-        return projection.depth[projection.seen]
-
-
-def _views(keyframes: Sequence[Keyframe]) -> SourceViews:
-    """Keyframes as source views, with what is known of their surfaces."""
-    views = SourceViews.from_frames([keyframe.frame for keyframe in keyframes])
-    surfaces = [keyframe.surface for keyframe in keyframes]
-    if all(surface is None for surface in surfaces) and all(each.matching is None for each in keyframes):
-        return views
-    unknown = torch.full((views.camera.height, views.camera.width), torch.nan)
-    depths = [unknown if surface is None else surface[0] for surface in surfaces]
-    confidences = [torch.zeros_like(unknown) if surface is None else surface[1] for surface in surfaces]
-    return replace(views, depth=torch.stack(depths), depth_confidence=torch.stack(confidences))
-
-
-def _relative_to(origin: Origin, keyframe: Keyframe) -> Float[Tensor, "points 3"]:
-    """Its scene points, in the frame of another origin."""
-    points = keyframe.scene_points
-    if keyframe.camera.origin == origin:
-        return points
-    return points + torch.from_numpy(keyframe.camera.origin.offset_from(origin)).to(points)
 
 
 def _go_on(canceled: Callable[[], bool] | None) -> None:

@@ -14,7 +14,7 @@ from sray.files import failure
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.mapping.session import Session
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 
 FARTHEST = 65.535
 """Metres: what a depth picture of the layout can say."""

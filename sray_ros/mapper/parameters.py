@@ -7,10 +7,11 @@ from typing import get_args
 
 from sray.camera_info import StereoFrame
 from sray.mapping.keyframes import KeyframeConfig
-from sray.mapping.mapper import CloudConfig, MapperConfig, Selection, ViewsConfig
+from sray.mapping.mapper_config import CloudConfig, MapperConfig, ViewsConfig
 from sray.mapping.voxel_keys import MOST_NEIGHBORS
 from sray.mapping.voxel_map import CONFIRMED, VoxelMapConfig
 from sray.render_config import Engine, Precision, RenderConfig
+from sray.view_selection import Selection
 from sray_ros.common.data_folder import complaint_about_name
 from sray_ros.common.parameters import NEVER, ON_ACTIVATE, ON_CONFIGURE, NodeParameters, parameter
 from sray_ros.finetune.parameters import FinetuneSettings

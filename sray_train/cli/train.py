@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 
 from sray_train.learn.config import load_config
+from sray_train.learn.training.processes import make_fabric, part
 from sray_train.learn.training.run import make_trainer
-from sray_train.learn.training.trainer import make_fabric, part
 
 
 @dataclass

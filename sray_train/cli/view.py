@@ -19,7 +19,7 @@ from sray.errors import FileError, ModelError
 from sray.frames import Frame
 from sray.label_space import LABEL_SPACES
 from sray.mapping.keyframes import KeyframeConfig
-from sray.mapping.mapper import MapperConfig
+from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.session import Session
 from sray.mapping.session_reader import is_session
 from sray.mapping.voxel_map import CONFIRMED

@@ -16,7 +16,8 @@ from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.errors import FileError, ModelError, SrayError
 from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.sequence import Sequence, SequenceWriter
+from sray.sequence import Sequence
+from sray.sequence_writer import SequenceWriter
 
 
 @pytest.fixture(scope="module")

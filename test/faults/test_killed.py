@@ -21,7 +21,8 @@ from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.mapping.cloud import LabelledCloud, write_ply
 from sray.mapping.keyframes import KeyframeConfig
-from sray.mapping.mapper import Mapper, MapperConfig
+from sray.mapping.mapper import Mapper
+from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.session import Session
 from sray.model import SemanticRay, SemanticRayConfig
 

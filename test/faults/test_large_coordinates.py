@@ -23,14 +23,16 @@ from sray.frames import Frame
 from sray.label_space import ROOMS, LabelSpace
 from sray.mapping.cloud import write_ply
 from sray.mapping.keyframes import KeyframeConfig
-from sray.mapping.mapper import Mapper, MapperConfig, Rendering
+from sray.mapping.mapper import Mapper, Rendering
+from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.session import Session
 from sray.mapping.session_export import export_sequence
 from sray.mapping.voxel_map import VoxelMapConfig
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.origin import Origin
 from sray.render_config import RenderConfig
-from sray.sequence import Sequence, SequenceWriter
+from sray.sequence import Sequence
+from sray.sequence_writer import SequenceWriter
 from sray_train.tools.bags import write_bag
 
 SPACE = LabelSpace("three", ("wall", "floor", "bed"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (1, 2, 4))

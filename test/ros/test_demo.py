@@ -21,7 +21,8 @@ from sray.checkpoint import save_checkpoint
 from sray.label_space import ROOMS
 from sray.metrics import ConfusionMatrix
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.sequence import Sequence, SequenceWriter
+from sray.sequence import Sequence
+from sray.sequence_writer import SequenceWriter
 from sray_train.data.rooms import room_frames
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]

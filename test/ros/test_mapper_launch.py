@@ -16,7 +16,7 @@ from launched import MadeUpPackage
 from mapper_process import checkpoint
 from ros_listener import Listener
 
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 
 pytestmark = pytest.mark.ros
 RVIZ = """

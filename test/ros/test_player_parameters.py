@@ -13,7 +13,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 
 pytestmark = pytest.mark.ros
 

@@ -19,7 +19,7 @@ from sray.checkpoint import save_checkpoint
 from sray.label_space import ROOMS
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.segmentation.mapping import FOLDER
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 from sray_interfaces.srv import ListKeyframes
 
 pytestmark = pytest.mark.ros

@@ -24,7 +24,8 @@ from vision_msgs.msg import LabelInfo
 from sray.camera import Camera
 from sray.frames import Frame
 from sray.label_space import ROOMS
-from sray.sequence import Sequence, SequenceWriter, stamp_of
+from sray.sequence import Sequence, stamp_of
+from sray.sequence_writer import SequenceWriter
 from sray_train.tools.bags import BagEncoding, write_bag
 
 pytestmark = pytest.mark.ros

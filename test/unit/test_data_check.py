@@ -19,7 +19,7 @@ from sray.camera import Camera
 from sray.errors import FileError, SrayError
 from sray.frames import Frame
 from sray.label_space import ROOMS
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 from sray_train.cli import main
 from sray_train.data.rooms import make_rooms
 from sray_train.tools.data_check.check import CheckResult, check_recording

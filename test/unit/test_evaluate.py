@@ -25,7 +25,8 @@ from sray.frames import Frame
 from sray.label_space import ROOMS, VOID, LabelSpace
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.render_config import RenderConfig
-from sray.sequence import Sequence, SequenceWriter
+from sray.sequence import Sequence
+from sray.sequence_writer import SequenceWriter
 from sray_train.cli import main
 from sray_train.cli.evaluate import Evaluate
 from sray_train.data.chosen_scenes import chosen_scenes

@@ -22,7 +22,7 @@ from sray.metrics import ConfusionMatrix
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 from sray_train.cli import main
 from sray_train.cli.figures import Figures, shown_queries
 from sray_train.data.catalog import load_scenes

@@ -19,7 +19,8 @@ from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
 from sray.label_space import LabelSpace
 from sray.mapping.keyframes import KeyframeConfig
-from sray.mapping.mapper import Mapper, MapperConfig
+from sray.mapping.mapper import Mapper
+from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.session import Session
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.stereo import StereoDepth, StereoNetwork

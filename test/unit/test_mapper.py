@@ -27,8 +27,10 @@ from sray.frames import Frame, SourceViews
 from sray.label_space import VOID
 from sray.mapping.cloud import cloud_of_view
 from sray.mapping.keyframes import KeyframeConfig, Verdict
-from sray.mapping.mapper import SCENE_VIEWS, CloudConfig, Mapper, MapperConfig, ViewsConfig
+from sray.mapping.mapper import Mapper
+from sray.mapping.mapper_config import CloudConfig, MapperConfig, ViewsConfig
 from sray.mapping.refusals import memory_errors
+from sray.mapping.sources import SCENE_VIEWS
 from sray.mapping.voxel_map import VoxelMapConfig
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sampling import ROOM_BOUNDS

@@ -18,7 +18,8 @@ from dataset_fixtures.reprojection import assert_consistent
 
 from sray.frames import Frame
 from sray.label_space import ROOMS
-from sray.sequence import Sequence, SequenceWriter
+from sray.sequence import Sequence
+from sray.sequence_writer import SequenceWriter
 from sray_train.data.blender import open_blender
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.colmap import open_colmap

@@ -23,7 +23,7 @@ from sray.frames import SourceViews
 from sray.label_space import ROOMS, VOID
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.render_config import RenderConfig
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 from sray_train.cli import main
 from sray_train.cli.render import Render
 from sray_train.data.scene import Scene

@@ -13,7 +13,8 @@ from reference.projection import color_at, project
 from sray.errors import FileError, SrayError
 from sray.frames import Frame
 from sray.label_space import ROOMS, SCANNET20, VOID
-from sray.sequence import Sequence, SequenceWriter, stamp_of
+from sray.sequence import Sequence, stamp_of
+from sray.sequence_writer import SequenceWriter
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from sray.frames import Frame
 from sray.label_space import ROOMS, VOID, LabelSpace
 from sray.mapping.cloud import LabelledCloud
 from sray.mapping.keyframes import KeyframeConfig
-from sray.mapping.mapper import Mapper, MapperConfig
+from sray.mapping.mapper import Mapper
+from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.session import Session
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.model import SemanticRay, SemanticRayConfig

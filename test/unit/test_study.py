@@ -15,7 +15,7 @@ from conftest import PlaneScene
 
 from sray.checkpoint import load_checkpoint as load_semantic_ray
 from sray.errors import FileError, SrayError
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 from sray_train.cli import main
 from sray_train.configuration import merged
 from sray_train.learn.systems import SYSTEMS, load_checkpoint

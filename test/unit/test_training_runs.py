@@ -24,15 +24,16 @@ from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.errors import DiskFullError, ModelError, SrayError
 from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 from sray_train.data.catalog import load_scenes
 from sray_train.data.config import DataConfig
 from sray_train.learn.config import EncoderStage, RayStage, TrainConfig, load_config
 from sray_train.learn.training.best_checkpoints import BestCheckpoints
 from sray_train.learn.training.encoder_stage import EncoderTraining
 from sray_train.learn.training.logbook import read_records
+from sray_train.learn.training.processes import check_shares, make_fabric
 from sray_train.learn.training.run import start_from
-from sray_train.learn.training.trainer import Trainer, check_shares, make_fabric
+from sray_train.learn.training.trainer import Trainer
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 TINY = TrainConfig(

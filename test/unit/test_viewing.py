@@ -21,7 +21,7 @@ from sray.errors import BusyError, CanceledError, SrayError, TooFewViewsError
 from sray.field import RenderedView
 from sray.label_space import VOID, LabelSpace
 from sray.mapping.keyframes import KeyframeConfig
-from sray.mapping.mapper import MapperConfig
+from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.session import Session
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.viewing.camera_path import fly_between

@@ -20,7 +20,7 @@ from sray.frames import Frame, SourceViews
 from sray.label_space import ROOMS, VOID, LabelSpace
 from sray.metrics import ConfusionMatrix, psnr
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 from sray_train.cli import main
 from sray_train.data.scene import Scene
 from sray_train.paper.baselines.nerf import NeRF, NeRFConfig

@@ -22,7 +22,7 @@ import torch
 from sray.camera import Camera
 from sray.frames import Frame
 from sray.label_space import NYU40, ROOMS, LabelSpace
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 from sray_train.data.rooms.layout import furnish
 from sray_train.data.rooms.lighting import light_scene
 from sray_train.data.rooms.renderer import SAMPLES, RoomRenderer

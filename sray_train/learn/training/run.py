@@ -23,8 +23,9 @@ from sray_train.learn.backbone_weights import load_pretrained
 from sray_train.learn.config import TrainConfig
 from sray_train.learn.systems import load_checkpoint
 from sray_train.learn.training.allocator import keep_freed_memory
+from sray_train.learn.training.processes import make_fabric
 from sray_train.learn.training.stereo_stage import stereo_of
-from sray_train.learn.training.trainer import Trainer, make_fabric
+from sray_train.learn.training.trainer import Trainer
 
 KEPT_OUT = 10
 """Every so-many-th single picture is scored on, and does not teach."""

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
 
 from sray.errors import FileError, InternalError, ModelError, RequestError
 from sray.frames import Frame
@@ -28,6 +25,7 @@ from sray_train.learn.interruption import interruption
 from sray_train.learn.training.best_checkpoints import BestCheckpoints
 from sray_train.learn.training.encoder_stage import EncoderTraining
 from sray_train.learn.training.logbook import Logbook
+from sray_train.learn.training.processes import check_shares, make_fabric
 from sray_train.learn.training.ray_stage import RayTraining
 from sray_train.learn.training.stage import Stage, StageModule, Steps, StepSeeds, Work, prefetched
 from sray_train.learn.training.state import load_state, restore_optimizer, save_state
@@ -37,40 +35,6 @@ MOST_SKIPPED = 20
 """Steps in a row whose gradients were not finite, after which a run has diverged."""
 WARM_UP = 100
 """Steps over which the learning rate rises at the start of a stage."""
-
-
-def make_fabric(
-    precision: str = "32-true", *, accelerator: str = "auto", devices: int | str = "auto", nodes: int = 1
-) -> Fabric:
-    """Devices, precision and processes of a run; reads what `torchrun` says of its processes.
-
-    Raises RequestError if torchrun started another number of them.
-    """
-    # A stage need not train every head: DDP must not wait for gradients that never come.
-    several = DDPStrategy(find_unused_parameters=True, timeout=timedelta(hours=3))  # one may have rooms to make
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=devices,
-        num_nodes=nodes,
-        precision=precision,  # type: ignore[arg-type]
-        strategy=several if nodes > 1 or devices not in (1, "1") else "auto",
-    )
-    fabric.launch()
-    started = int(os.environ.get("WORLD_SIZE", 1)) if "TORCHELASTIC_RUN_ID" in os.environ else fabric.world_size
-    if started != fabric.world_size:
-        raise RequestError(
-            f"torchrun started {started} processes, --devices and --nodes make {fabric.world_size}: each would train "
-            "by itself in one folder",
-            f"the same number, such as --devices {started}",
-        )
-    return fabric
-
-
-def part(fabric: Fabric) -> None:
-    """End a run of several processes together: one that left while others still spoke to it would abort."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        fabric.barrier()
-        torch.distributed.destroy_process_group()
 
 
 @dataclass
@@ -276,18 +240,6 @@ WORKING_CONDITIONS = ("threads", "loader_workers", "validate_every", "keep_best"
 """Settings that do not change what is learned; a resumed run may have others."""
 ELSEWHERE = ("data.root", "data.test", "start_from", "encoder_from")
 """The same of where data lies, what only `sray evaluate` reads, and what was read when the run began."""
-
-
-def check_shares(config: TrainConfig, processes: int) -> None:
-    """Raises RequestError if the processes cannot share a step's work evenly."""
-    for name, steps, shares in (
-        ("encoder.batch", config.encoder.steps, config.encoder.batch),
-        ("stereo.batch", config.stereo.steps, config.stereo.batch),
-        ("frozen.targets", config.frozen.steps, config.frozen.targets),
-        ("joint.targets", config.joint.steps, config.joint.targets),
-    ):
-        if steps and shares % processes:
-            raise RequestError(f"{name} is {shares}, which {processes} processes cannot share evenly", "a multiple")
 
 
 def _settings(config: dict[str, Any]) -> dict[str, Any]:

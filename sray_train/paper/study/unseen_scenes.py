@@ -17,8 +17,8 @@ from sray.label_space import LABEL_SPACES
 from sray_train.data.catalog import load_scenes
 from sray_train.learn.config import TrainConfig
 from sray_train.learn.systems import load_checkpoint
+from sray_train.learn.training.processes import make_fabric
 from sray_train.learn.training.run import make_trainer
-from sray_train.learn.training.trainer import make_fabric
 from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.paper.baselines.voxel_fusion import VoxelFusion
 from sray_train.paper.study.folder import shared_encoder, trained_checkpoint, trained_encoder
