@@ -62,7 +62,8 @@ def test_the_nodes_depend_on_what_they_import_and_on_nothing_else() -> None:
 
 
 def test_what_the_launch_file_starts_is_what_the_manifest_says_it_starts() -> None:
-    text = (ROOT / "launch" / "semantic_mapping.launch.py").read_text()
+    files = [ROOT / "launch" / "semantic_mapping.launch.py", *(ROOT / "sray_ros" / "bringup").glob("*.py")]
+    text = "".join(file.read_text() for file in files)
     assert set(re.findall(r'package="(\w+)"', text)) == {"rviz2"}, "by name; our own package is PACKAGE"
     assert set(re.findall(r'"ros2", "(\w+)"', text)) == {"bag"}
 

@@ -1,0 +1,1 @@
+"""What `launch/semantic_mapping.launch.py` is made of."""
