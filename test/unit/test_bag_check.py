@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image
 
 from sray.errors import SrayError
 from sray.label_space import LABEL_SPACES, ROOMS
-from sray.sequence import SequenceWriter
+from sray.sequence_writer import SequenceWriter
 from sray_ros.common.conversions import read_depth, read_image
 from sray_ros.mapper.parameters import MapperSettings
 from sray_train.cli import main

@@ -13,7 +13,8 @@ from sray.exposure import LEAST_CELLS, Comparison, Shot, color_gains, compared, 
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
 from sray.mapping.keyframes import KeyframeConfig
-from sray.mapping.mapper import Mapper, MapperConfig
+from sray.mapping.mapper import Mapper
+from sray.mapping.mapper_config import MapperConfig
 from sray.metrics import exposure_matched
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.render_config import RenderConfig
