@@ -1,0 +1,7 @@
+"""The offline companion of `sray`: data, training, scores, the `sray` command."""
+
+import os
+
+# Read by OpenMP when torch is imported. Threads that wait for each other sleep: spinning, they take the processor from
+# whoever else needs it, and where it is busy they wait for each other for seconds.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -88,7 +88,7 @@ class LocalSource:
         """Take a saved session's keyframes and map. Raises ModelError for another label space."""
         session.restore(self._mapper, self._checkpoint.label_space)
         self._note()
-        self._text = f"{len(self._shown)} keyframes, {len(self._mapper.map):,} voxels"
+        self._text = f"{len(self._shown)} keyframes, {len(self.map()):,} voxels"
 
     def feed(self, feed: Feed) -> None:
         """Map the frames, one after the other, on a thread of its own."""
@@ -106,9 +106,7 @@ class LocalSource:
                 if not self._is_open:
                     return
                 self._map(frame)
-                self._text = (
-                    f"frame {number} of {feed.count}, {len(self._shown)} keyframes, {len(self._mapper.map):,} voxels"
-                )
+                self._text = f"frame {number} of {feed.count}, {len(self._shown)} keyframes"
         except SrayError as error:
             self._text = f"mapping has ended early: {error}"
         finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import threading
 import time
+from contextlib import redirect_stdout
 from types import TracebackType
 from typing import Any
 
@@ -39,9 +41,10 @@ class Viewer:
 
         check_port(host, port)
         self.source = source
-        self._server = viser.ViserServer(host, port, label=source.title, verbose=False)
+        with _silent():
+            self._server = viser.ViserServer(host, port, label=source.title, verbose=False)
         if port and self._server.get_port() != port:
-            self._server.stop()
+            self._end_server()
             raise BusyError(f"port {port} of {host} was taken by another program just now", "a free one", "Try again")
         # A page of this machine must not be published on the internet at a browser's word.
         self._server.gui.configure_theme(show_share_button=False, show_logo=False, control_width="large")
@@ -78,7 +81,7 @@ class Viewer:
         self._thread.join(10)
         for panel in self.visitors:
             panel.close()
-        self._server.stop()
+        self._end_server()
 
     def __enter__(self) -> Viewer:
         return self
@@ -136,6 +139,10 @@ class Viewer:
         middle = (low + high) / 2
         return middle + size * (0.9 * self.up + 0.45 * aside), middle
 
+    def _end_server(self) -> None:
+        with _silent():
+            self._server.stop()
+
     def _wants_colors(self) -> bool:
         return any(panel.visitor.wants_colors for panel in self.visitors)
 
@@ -176,3 +183,11 @@ class Viewer:
             panel.refresh(self._scene.counts)
             if is_other:
                 panel.visitor.look()
+
+
+def _silent() -> redirect_stdout[io.StringIO]:
+    """viser prints an address when it starts, also that of a page which only an export needs, and a word when it stops.
+
+    Whoever makes a viewer says where it is.
+    """
+    return redirect_stdout(io.StringIO())

@@ -76,6 +76,7 @@ class View:
     def main(self) -> None:
         torch.set_num_threads(self.threads or os.cpu_count() or 1)
         console = Console(highlight=False, soft_wrap=True)
+        console.print(f"making {self.what} ready to be looked at")  # some seconds: every keyframe is encoded
         checkpoint = load_checkpoint(self.checkpoint)
         if self.device != "cpu" and torch.cuda.is_available():
             checkpoint.model.to("cuda")
@@ -92,7 +93,7 @@ class View:
         path = self.what.expanduser()
         if not path.exists():
             raise FileError(f"{path} does not exist", "a session or a recording")
-        title = path.stem if path.is_file() else path.resolve().name
+        title = f"{path.resolve().parent.name}/{path.stem}" if path.is_file() else path.resolve().name
         if is_session(path):
             return LocalSource.of_session(checkpoint, Session.load(path), title, self.output)
         if is_bag(path):

@@ -440,6 +440,16 @@ def test_a_curve_holds_what_changed() -> None:
 # --- where it is served
 
 
+def test_a_viewer_prints_nothing_of_its_own(source: LocalSource, capsys: pytest.CaptureFixture[str]) -> None:
+    """An address on the screen must be that of a page which stays."""
+    pytest.importorskip("viser")
+    from sray.viewing.viewer import Viewer
+
+    with Viewer(source, port=0) as viewer:
+        assert viewer.address.startswith("http://")
+    assert capsys.readouterr().out == ""
+
+
 def test_a_port_that_is_taken_is_refused_by_name() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
