@@ -37,6 +37,7 @@ from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.viewing.camera_path import interpolated
 from sray.viewing.local_source import Feed, LocalSource
 from sray.viewing.painter import Painter, Viewpoint
+from sray.viewing.source import Source
 from sray.viewing.viewer import Viewer
 from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_frames
 
@@ -179,7 +180,7 @@ class ViewerBenchmark:
         return told
 
 
-def a_painter(source: LocalSource) -> Painter:
+def a_painter(source: Source) -> Painter:
     return Painter(
         lambda camera, is_preview, canceled: source.render(camera, is_preview=is_preview, canceled=canceled),
         lambda answer, is_full: None,
