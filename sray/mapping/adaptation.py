@@ -47,16 +47,16 @@ LEAST_OPEN = 0.02
 
 @dataclass(frozen=True)
 class AdaptationConfig:
-    """What is asked for."""
+    """What is asked for. The interfaces FineTune have the same defaults, which a test compares."""
 
-    steps: int = 200
+    steps: int = FineTuneConfig.steps
     time_limit: float = 600.0
     """Seconds of learning; the best so far is taken then."""
     min_gain: float = 0.01
     """By how much the held-out keyframes' strict mIoU must be better, where labels teach."""
     min_psnr_gain: float = 0.3
     """By how much their PSNR must be, dB, where the pictures alone teach."""
-    mode: Mode = "full"
+    mode: Mode = FineTuneConfig.mode
     supervision: Supervision = "auto"
     """`auto`: labels where any keyframe has some, else the pictures alone."""
     keep_own: bool = True

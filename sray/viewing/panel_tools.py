@@ -8,6 +8,7 @@ import numpy as np
 from viser import ClientHandle, uplot
 
 from sray.errors import RequestError, SrayError
+from sray.mapping.adaptation import AdaptationConfig
 from sray.viewing.camera_path import fly_between
 from sray.viewing.export import scene_page
 from sray.viewing.panel import reported
@@ -31,8 +32,8 @@ class LearnTab:
         gui.add_markdown(
             "The model learns from the keyframes. It takes over only if it is better on some that taught nothing."
         )
-        steps = gui.add_number("Steps", 200, min=1, max=100_000, step=1)
-        minutes = gui.add_number("Minutes at most", 10.0, min=0.1, max=1440.0, step=0.1)
+        steps = gui.add_number("Steps", AdaptationConfig.steps, min=1, max=100_000, step=1)
+        minutes = gui.add_number("Minutes at most", AdaptationConfig.time_limit / 60, min=0.1, max=1440.0, step=0.1)
         self._start = gui.add_button("Start fine-tuning")
         self._stop = gui.add_button("Stop", disabled=True)
         self._text = gui.add_markdown("")

@@ -44,6 +44,8 @@ COMMANDS: dict[str, str] = {
     "compare": "Compare",
 }
 """Each command's class, in the module of the command's name."""
+SHORT_HELP = (tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone)
+"""A switch has the one spelling that changes it; an option without a value is left out, not given as None."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -73,6 +75,7 @@ def _parse(arguments: list[str] | None) -> Command:
                 prog="sray",
                 description="Semantic-Ray: make rooms, train, evaluate, measure.",
                 args=arguments,
+                config=SHORT_HELP,
             )
     except SystemExit as stop:
         if stop.code == 2:

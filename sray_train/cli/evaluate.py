@@ -42,53 +42,49 @@ class Evaluate:
     checkpoint: Path = DEFAULT_CHECKPOINT
     """A .safetensors file written by `sray train`."""
     config: Path | None = None
-    """An experiment's YAML: its data.test scenes and its evaluation section. Without: the defaults of both."""
+    """An experiment's YAML: its data.test scenes and its evaluation section."""
     seeds: tuple[str, ...] = ()
     """Other rooms: 9000 9001, or 9000:9010. Held-out seeds are 9000 and up."""
     sequence: Path | None = None
-    """A recording instead, in any layout that `sray train` reads (docs/datasets.md); with or
-    without labels."""
+    """A recording instead, labeled or not, in any layout that `sray train` reads."""
     pictures: Path | None = None
-    """Single labelled pictures instead, of which the checkpoint's 2D half is scored: a folder with colour/N.jpg (or
-    color/) and label40/N.png (or label/). At their own size, or at --width."""
+    """Single labeled pictures instead, for the 2D half: a folder with color/N.jpg, label40/N.png."""
     fx_over_width: float = FX_OVER_WIDTH
-    """Focal length over width of the camera of --pictures: 0.81 is NYU Depth v2's."""
+    """Focal length over width of --pictures: 0.81 is NYU Depth v2's."""
     label_ids: LabelIds = "auto"
-    """What label pictures hold: NYU40 ids, or raw ScanNet ids (scannetv2-labels.combined.tsv)."""
+    """What label pictures hold: NYU40 ids, or raw ScanNet ids."""
     label_space: str | None = None
-    """Score in this label space, such as scannet20: the checkpoint's probabilities are summed over classes that mean
-    the same there (sray/segmentation/mappings). None: the checkpoint's own."""
+    """Score in this one, such as scannet20, summing classes that mean the same there."""
     targets: int | None = None
-    """Pictures rendered a scene, at most. None, here and below: what the config says, and 40 without one."""
+    """Pictures rendered a scene, at most. Without, here and below: as the config says, or 40."""
     views: int | None = None
     """Source views a picture."""
     apart: tuple[float, float] | None = None
-    """Metres and degrees that source views should be away from the picture, such as 0.5 20; without: the nearest."""
+    """Metres and degrees of source views from the picture, such as 0.5 20; without: nearest."""
     quality: Quality | None = None
     """Rays and samples spent on a picture: RenderConfig.preset."""
     depth: bool = False
-    """RGB-D: the sources' depth guides the samples. Without, and without it in the config: RGB."""
+    """RGB-D: the sources' depth guides the samples."""
     fuse_voxels: float | None = None
-    """Score what one would do without rendering: what the checkpoint's 2D half says of each source picture, fused into
-    voxels of this edge, metres. At the sources' depth with --depth, else at the depth that the checkpoint renders."""
+    """Instead of rendering fuse the sources' 2D labels into voxels of this edge, metres."""
     width: int | None = None
     height: int | None = None
     """Of rooms; the pictures of --sequence keep their aspect."""
     frames: int | None = None
-    """Frames a scene; a recording is thinned to so many. 0, and --sequence without --config: all."""
+    """A scene; a recording is thinned to so many. 0, or --sequence without --config: all."""
     bounds: tuple[float, float] | None = None
-    """Near and far of the scenes, metres; None: their own."""
+    """Near and far of the scenes, metres; without: their own."""
     match_exposure: bool = True
-    """Bring the source views to one exposure before their colors are blended, where their depth is known."""
+    """Blend the source views' colors as they are, not brought to one exposure before."""
     lpips: bool = False
-    """Fetch the weights of LPIPS if they are not on this machine. Without, it is given where they are."""
+    """Fetch the weights of LPIPS if they are not on this machine."""
     device: Device = "auto"
     threads: int = 0
     """Torch threads; 0 takes all cores."""
     json: Path = Path("results/evaluation.json")
-    """Where the record goes. An existing file is kept unless --overwrite."""
+    """Where the record goes, a file that does not exist yet."""
     report: Path | None = None
-    """Where a page with pictures goes, one HTML file; none is written without."""
+    """Where a page with pictures goes, one HTML file."""
     overwrite: bool = False
 
     def __post_init__(self) -> None:

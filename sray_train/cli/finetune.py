@@ -48,71 +48,66 @@ class Finetune:
     """Adapt a checkpoint to a scene in few steps: 8 sources, 8 frames to tune on, 4 to score on before and after."""
 
     checkpoint: Path | None = None
-    """A .safetensors file written by `sray train`; None: models/sray_indoor.safetensors. It is not changed."""
+    """What `sray train` wrote, not changed here; without: models/sray_indoor.safetensors."""
     scratch: Path | None = None
-    """No checkpoint but new weights, for each scene its own: an experiment file, such as
-    config/experiments/semantic_nerf_room.yaml. It says system, network, loss, samples, rays, steps and rates."""
+    """New weights for each scene instead, as an experiment's YAML says."""
     sequence: Path | None = None
-    """A recording in any layout that `sray train` reads, labelled (or see --color-only)."""
+    """A labeled recording, in any layout that `sray train` reads."""
     label_ids: LabelIds = "auto"
-    """What the recording's label pictures hold: NYU40 ids, or raw ScanNet ids (scannetv2-labels.combined.tsv)."""
+    """What the recording's label pictures hold: NYU40 ids, or raw ScanNet ids."""
     truth: Path | None = None
-    """The same recording with the labels to score test frames on, where those of --sequence only teach (and choose the
-    best weights, with --hold-out): the ground truth of pseudo-labels. Frames are matched by their numbers."""
+    """The same recording with labels to score on, where those of --sequence only teach."""
     truth_label_ids: LabelIds = "auto"
     """What the label pictures of --truth hold."""
     seeds: tuple[str, ...] = ()
-    """Rooms instead: 9000 9001, or 9000:9003. Each is tuned on by itself. Held-out seeds are 9000 and up."""
+    """Rooms instead, each by itself: 9000 9001, or 9000:9003. Held-out seeds are 9000 and up."""
     steps: int | None = None
-    """None: 200, and with --scratch the experiment's `frozen.steps`."""
+    """Without: 200, and with --scratch the experiment's `frozen.steps`."""
     learning_rate: float | None = None
-    """Of all but the encoder, on rays. None: what suits the mode, and with --scratch `frozen.learning_rate`."""
+    """Of all but the encoder, on rays. Without: what suits the mode, or the experiment's."""
     mode: Literal["full", "heads"] = "full"
     """`full`: the encoder learns too. `heads`: it stays as it is."""
     color_only: bool = False
     """The pictures alone teach: no label is used but to score."""
     keep_own: bool = False
-    """Pixels without a label teach what the checkpoint said of them before: for pseudo-labels, which leave much open.
-    Without, nothing teaches there, and what labels do not show is forgotten."""
+    """Pixels without a label are held to what the checkpoint said of them before."""
     depth: bool = False
     """RGB-D: depth teaches, and guides the rendering of the test frames."""
     teach_depth: bool = False
-    """Depth teaches, the test frames are rendered from RGB. Without either, no depth is looked at: RGB."""
+    """Depth teaches, and the test frames are rendered from RGB."""
     split: tuple[int, int, int] = PAPER_COUNTS
     """Source, tuning and test frames."""
     nearby: bool = False
-    """Choose the frames nearest to one, as the paper does, not spread over the scene: what they show is learnt better,
-    and the rest of the scene worse."""
+    """Choose the frames nearest to one, as the paper does, not spread over the scene."""
     centre: int | None = None
-    """The frame around which they are chosen with --nearby, which it implies; None: the middle one."""
+    """The frame they are nearest to, implies --nearby; without: the middle one."""
     remember: int = 8
-    """Other frames, spread over the scene, on which classes that no label shows are held to the checkpoint's answers:
-    what is not shown is not forgotten. 0: none."""
+    """Other frames that hold classes no label shows to the checkpoint's answers."""
     elsewhere: int = 8
-    """Frames away from all those that are only scored, before and after: is the rest of the scene forgotten?"""
+    """Frames away from all those, scored before and after: what of the scene is forgotten."""
     hold_out: int = 0
-    """Of the tuning frames so many do not teach but choose the best weights; 0: the last weights are taken."""
+    """Tuning frames that choose the best weights instead; 0: the last weights are taken."""
     seed: int = 0
     max_seconds: float = float("inf")
     """Stop fine-tuning a scene after this long."""
     score_every: int = 50
-    """Steps between two renderings of the test frames, for the curve; not counted in the seconds. 0: none."""
+    """Steps between two renderings of the test frames, for the curve; 0: none."""
     width: int = 160
     height: int = 120
     """Of rooms; the pictures of --sequence keep their aspect."""
     frames: int | None = None
-    """Frames of a scene to choose from; None: 24 of a room, and a recording thinned to 100. 0: all of a recording."""
+    """To choose from; without: 24 of a room, 100 of a recording. 0: all of a recording."""
     bounds: tuple[float, float] | None = None
-    """Near and far of the scenes, metres; None: their own."""
+    """Near and far of the scenes, metres; without: their own."""
     device: Device = "auto"
     threads: int = 0
     """Torch threads; 0 takes all cores."""
     json: Path = Path("results/finetune.json")
-    """Where the record goes. An existing file is kept unless --overwrite."""
+    """Where the record goes, a file that does not exist yet."""
     output: Path | None = None
-    """Where the tuned checkpoint of a single scene goes; none is written without."""
+    """Where the tuned checkpoint of a single scene goes."""
     curve: Path | None = None
-    """Where the picture of the scores over steps goes; None: beside the record."""
+    """Where the picture of the scores over steps goes; without: beside the record."""
     overwrite: bool = False
 
     def __post_init__(self) -> None:

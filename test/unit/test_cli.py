@@ -26,10 +26,14 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_every_command_has_help_of_one_screen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     code, out, _ = run(capsys, name, "--help")
     assert code == 0
     assert f"sray {name}" in out
+    assert out.count("\n") <= 52
 
 
 @pytest.mark.parametrize(
