@@ -2,8 +2,8 @@
 
 rclpy's MultiThreadedExecutor hands every callback to a thread, and hands it out again at every wake-up until that has
 begun (ros2/rclpy#1452). Beside a worker that renders without a pause its loop then keeps Python's lock from the very
-threads that it waits for, and a third of a camera's pictures was lost. Here callbacks run on the thread that spins, all
-that are ready after one wait.
+threads that it waits for: services took nearly twice as long, and pictures were lost (docs/performance.md, "Over DDS").
+Here callbacks run on the thread that spins, all that are ready after one wait.
 
 rclpy's executors also allow for an entity that is destroyed while they are about to wait for it, or to take from it,
 but not for the handlers of its events (a QoS or a type that is incompatible), which raise InvalidHandle:
