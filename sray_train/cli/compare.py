@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
 from sray_train.data.chosen_scenes import chosen_scenes
@@ -18,6 +17,7 @@ from sray_train.learn.systems import load_checkpoint
 from sray_train.machine import use_threads
 from sray_train.paper.baselines.voxel_fusion import VoxelFusionConfig
 from sray_train.paper.levels.rivals import Shown, rivals, rivals_record, show
+from sray_train.paper.levels.tables import pairs_table, scores_table
 from sray_train.paper.study.commit import present_commit
 from sray_train.records import refuse_existing, write_record
 from sray_train.score.evaluate import spread_queries
@@ -97,29 +97,5 @@ class Compare:
             record = rivals_record(found) | {"scenes": shown} | facts
             write_record(self.json, record)  # a record of the pictures so far is left if this is interrupted
             console.print(f"{query.scene.name}: {number} of {len(queries)} shown")
-        for table in tables(record):
-            console.print(table)
+        console.print(scores_table(record, even=True), pairs_table(record, even=True), sep="\n\n")
         console.print(f"see {self.json}")
-
-
-def tables(record: dict[str, Any]) -> tuple[Table, Table]:
-    """Scores, and differences."""
-    scores = Table(title="strict mIoU, %")
-    for column in ("", "where", "mIoU", "95 %", "PSNR", "void, %", "seconds a picture"):
-        scores.add_column(column)
-    for row in record["scores"]:
-        scores.add_row(
-            row["rival"], row["where"], f"{100 * row['strict_miou']:.1f}", _span(row), f"{row['psnr']:.1f}",
-            f"{100 * row['void']:.1f}", f"{row['seconds']:.1f}",
-        )  # fmt: skip
-    pairs = Table(title="differences, points")
-    for column in ("first", "less", "where", "difference", "95 %"):
-        pairs.add_column(column)
-    for row in record["pairs"]:
-        pairs.add_row(row["first"], row["second"], row["where"], f"{100 * row['difference']:+.1f}", _span(row))
-    return scores, pairs
-
-
-def _span(row: dict[str, Any]) -> str:
-    low, high = row["interval"]
-    return f"{100 * low:.1f} to {100 * high:.1f}"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from sray.checkpoint import Checkpoint
-from sray.errors import FileError
 from sray.files import write_atomically
 from sray.finetune_config import FineTuneConfig
 from sray.ray_model import RayModel
@@ -28,6 +24,7 @@ from sray_train.learn.systems import load_checkpoint
 from sray_train.machine import use_threads
 from sray_train.paper.levels.measure import LevelReader, Measured
 from sray_train.paper.levels.record import levels_record
+from sray_train.paper.levels.tables import levels_table, read_record, steps_table
 from sray_train.paper.study.commit import present_commit
 from sray_train.records import refuse_existing, write_record
 from sray_train.score.evaluate import Query, split_queries, spread_queries
@@ -85,7 +82,7 @@ class Levels:
         for path, option in ((self.json, "--json"), (self.picture, "--picture")):
             if path is not None:
                 refuse_existing(path, option, overwrite=self.overwrite)
-        beside = {record["title"]: record for record in map(_read, self.beside)}
+        beside = {record["title"]: record for record in map(read_record, self.beside)}
         use_threads(self.threads)
         console = Console(highlight=False, soft_wrap=True)
         checkpoint = load_checkpoint(self.checkpoint)
@@ -105,7 +102,7 @@ class Levels:
             "commit": commit,
         }
         write_record(self.json, record)
-        console.print(_table(record))
+        console.print(levels_table(record, even=True), steps_table(record, even=True), sep="\n\n")
         if self.picture is not None:
             from sray_train.paper.levels.picture import waterfall  # matplotlib takes a second to load
 
@@ -135,24 +132,3 @@ class Levels:
         for _ in tuner.run():
             pass
         return tuner.result().model, split_queries(scene, split)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path}: {error}", "a record of sray levels") from error
-    if not isinstance(record, dict) or "levels" not in record:
-        raise FileError(f"{path} is no record of sray levels")
-    return record
-
-
-def _table(record: dict[str, Any]) -> Table:
-    table = Table(title=f"{record['title']}: strict mIoU, %")
-    for column in ("level", "all pixels", "95 %", "away from edges"):
-        table.add_column(column)
-    for level in record["levels"].values():
-        low, high = level["interval"]
-        inner = f"{100 * level['strict_miou_away_from_edges']:.1f}"
-        table.add_row(level["what"], f"{100 * level['strict_miou']:.1f}", f"{100 * low:.1f} to {100 * high:.1f}", inner)
-    return table

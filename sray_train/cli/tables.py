@@ -15,13 +15,15 @@ class Tables:
     """Build the paper's tables from recorded results, ours beside the paper's, and keep the page of results current."""
 
     results: Path = Path("benchmarks/results")
-    """A file of records, or a folder of them."""
+    """A file of records, or a folder of them. Records of `sray levels` and `sray compare` are in `levels` beside it."""
     page: Path = Path("docs/results.md")
     """The page whose blocks are rewritten; made if it is not there. Pictures go to images/results beside it."""
     check: bool = False
     """Write nothing; exit with 1 if the page is not what the records give."""
 
     def main(self) -> None:
+        from sray_train.paper.levels.picture import waterfall
+        from sray_train.paper.levels.tables import PICTURE, TITLES, levels_of, page_blocks
         from sray_train.paper.tables.page import new_page, outdated, rewritten  # matplotlib takes a second to load
         from sray_train.paper.tables.pictures import draw, is_current
         from sray_train.paper.tables.results import Results
@@ -29,8 +31,8 @@ class Tables:
         if not self.results.exists():
             raise FileError(f"{self.results} is not there", "a file or folder of records")
         results = Results(read_records(self.results))
-        folder = self.page.parent / "images" / "results"
-        blocks = results.blocks("images/results")
+        folder, levels = self.page.parent / "images" / "results", self.results.parent / "levels"
+        blocks = results.blocks("images/results") | page_blocks(levels, "images/results")
         stale = [name for name, (_, shown) in results.pictures.items() if not is_current(folder / name, shown)]
         page = self._read_page()
         if self.check:
@@ -43,9 +45,11 @@ class Tables:
             print(f"{self.page} is what {self.results} gives")
             return
         print(results.terminal())
-        text = rewritten(page, blocks, str(self.page)) if page else new_page(blocks, results.titles)
+        text = rewritten(page, blocks, str(self.page)) if page else new_page(blocks, results.titles | TITLES)
         for name in stale:
             write_atomically(folder / name, draw(*results.pictures[name]))
+        if "levels" in blocks and (text != page or not (folder / PICTURE).exists()):
+            write_atomically(folder / PICTURE, waterfall(levels_of(levels)))
         if text != page:
             write_atomically(self.page, text.encode())
         print(f"\nsee {self.page}")

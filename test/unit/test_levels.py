@@ -31,6 +31,7 @@ from sray_train.paper.baselines.surface import sightings
 from sray_train.paper.levels.measure import LEVELS, LevelReader, at_edges, chain
 from sray_train.paper.levels.record import levels_record
 from sray_train.paper.levels.rivals import OwnPicture, Shown, rivals_record
+from sray_train.paper.levels.tables import page_blocks
 from sray_train.score.evaluate import Query
 from sray_train.score.view_scores import ViewScore
 
@@ -225,6 +226,8 @@ def test_sray_levels_leaves_a_record_and_a_picture(recorded: list[str], tmp_path
     main(["levels", *recorded, "--title", "the wall", "--json", str(first)])
     record = json.loads(first.read_text())
     assert record["title"] == "the wall" and record["views"] == 2 and set(record["levels"]) == set(LEVELS)
+    assert page_blocks(tmp_path, "images").keys() == {"levels"}
+    assert "| S-Ray |" in page_blocks(tmp_path, "images")["levels"]
     picture = tmp_path / "levels.png"
     more = ["--title", "again", "--apart", "0.2", "20", "--beside", str(first), "--picture", str(picture)]
     main(["levels", *recorded, *more, "--json", str(second)])
@@ -242,6 +245,11 @@ def test_sray_compare_scores_all_and_refuses_a_checkpoint_without_stereo(recorde
     assert shown["2D labels of the picture", "keyframe"]["psnr"] is None, "the picture itself: infinite"
     sensed = shown["voxels, sensor depth", "new viewpoint"]
     assert sensed["psnr"] > 18 and math.isfinite(sensed["seconds"])
+    (tmp_path / "c.json").rename(tmp_path / "rivals.json")
+    assert "| voxels, sensor depth | new viewpoint |" in page_blocks(tmp_path, "images")["rivals"]
+    (tmp_path / "other.json").write_text("[]")
+    with pytest.raises(SrayError, match=r"other\.json is no record"):
+        page_blocks(tmp_path, "images")
     plain = [word.replace("stereo.safetensors", "plain.safetensors") for word in recorded]
     with pytest.raises(SystemExit, match="has no stereo network"):
         main(["compare", *plain, "--json", str(tmp_path / "none.json")])
