@@ -50,10 +50,12 @@ def _panel(axes: Any, title: str, record: dict[str, Any]) -> None:
     for number, gain in enumerate([*gains, 100 - start - sum(gains)], start=1):
         color = SOFT if number > len(steps) else GAIN if gain >= 0 else LOSS
         axes.bar(number, gain, bottom=at, color=color, width=0.7)
-        axes.annotate(f"{gain:+.1f}", (number, max(at, at + gain)), ha="center", va="bottom")
+        top = max(at, at + gain)
         if number <= len(steps):
             inner = 100 * levels[steps[number - 1]["after"]]["strict_miou_away_from_edges"]
             axes.plot(number, inner, "_", color=INK, markersize=14)
+            top = max(top, inner)
+        axes.annotate(f"{gain:+.1f}", (number, top + 1), ha="center", va="bottom")
         at += gain
     axes.axhline(100 * levels["picture"]["strict_miou"], color=WARM, linestyle="--", linewidth=1)
     axes.axhline(100 * levels["true_rendered"]["strict_miou"], color=SOFT, linestyle=":", linewidth=1)
