@@ -107,7 +107,7 @@ def test_what_cannot_be_is_refused_and_the_node_goes_on(process: MapperProcess, 
 
 @pytest.mark.fault(
     "a transition is asked for that the present state has not, or after shutdown, and rclpy gives no answer (Jazzy's)",
-    code=None,
+    code="none",
     says="~/change_state: success is false; log",
     recovery="ask for one that the state has: `ros2 lifecycle list`",
 )

@@ -73,7 +73,7 @@ def test_inputs_are_heard_however_they_are_offered(
 
 @pytest.mark.fault(
     "the node has no core to run on for a third of a second, while a camera sends at 30 Hz, best effort",
-    code=None,
+    code="none",
     says="nothing",
     recovery="none needed: what came meanwhile is taken",
 )

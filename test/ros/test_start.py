@@ -51,7 +51,7 @@ def test_every_node_has_its_command_there() -> None:
 
 @pytest.mark.fault(
     "Ctrl-C, or SIGTERM, while a node is still being imported",
-    code=None,
+    code="none",
     says="nothing: exit status 0",
     recovery="none needed: nothing was begun",
 )
@@ -70,7 +70,7 @@ def test_a_signal_while_it_imports_ends_it_at_once(start: Start, name: str, sign
 
 @pytest.mark.fault(
     "further signals while a node ends, as a launch sends when it takes long",
-    code=None,
+    code="none",
     says="nothing: exit status 0",
     recovery="by itself: it ends in order",
 )
