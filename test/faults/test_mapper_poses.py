@@ -103,7 +103,7 @@ def test_a_pose_that_jumps_once_costs_one_image(mapper: MapperProcess, frames: l
     before = int(mapper.fact("refused BAD_POSE") or 0)
     assert mapper.renders([moved(frame, 30.0) for frame in frames], 203.0)
     assert mapper.fact("refused BAD_POSE") == str(before + 1)
-    assert mapper.logged("localisation was corrected, the robot was carried")
+    assert mapper.logged("Localisation was corrected, the robot was carried")
     assert [round(keyframe.pose.position.x / 30) for keyframe in mapper.keyframes()] == [0, 0, 0, 1, 1, 1, 1]
 
 

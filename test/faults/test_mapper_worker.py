@@ -53,7 +53,7 @@ def test_an_image_that_does_not_fit_is_lost_and_the_next_one_enters(
     mapper.send_in_lockstep(frames[:1], 50.0)
     broken.unlink()
     assert mapper.says("OUT_OF_MEMORY: there was not enough memory to encode a keyframe"), mapper.lines
-    assert mapper.said("try fewer keyframes.capacity or smaller images")
+    assert mapper.said("Try fewer keyframes.capacity or smaller images")
     assert mapper.keyframes() == []
     assert mapper.renders(frames[:3], 60.0)
 
@@ -73,7 +73,7 @@ def test_a_view_that_does_not_fit_is_refused_and_the_next_one_rendered(
     broken.unlink()
     assert code is ErrorCode.OUT_OF_MEMORY
     assert "not enough memory to render" in text
-    assert "try smaller render.width and render.height or fewer views.count" in text
+    assert "Try smaller render.width and render.height or fewer views.count" in text
     assert mapper.says("OUT_OF_MEMORY: there was not enough memory to render"), mapper.lines
     assert len(mapper.keyframes()) == 4
     assert mapper.renders(frames[4:], 64.0)
@@ -110,7 +110,7 @@ def test_a_bug_is_told_with_its_traceback_and_the_worker_lives_on(
     else:
         mapper.send_in_lockstep(frames[3:4], 63.0)
     broken.unlink()
-    assert mapper.says("INTERNAL: KeyError('a key that nobody set'); please report it with the log"), mapper.lines
+    assert mapper.says("INTERNAL: KeyError('a key that nobody set'). Please report it with the log"), mapper.lines
     assert mapper.logged("a bug, please report it:\nTraceback (most recent call last):")
     assert mapper.renders(frames[4:], 64.0)
 

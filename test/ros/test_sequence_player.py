@@ -197,7 +197,7 @@ def test_lockstep_goes_on_without_an_answer_and_gives_up_after_three(listener: L
     status, output = listener.finish(player)
     assert status == 1
     assert len(heard["image"]) == 3
-    assert "3 in a row; is the mapper still running?" in output and "Traceback" not in output
+    assert "3 in a row. Is the mapper still running?" in output and "Traceback" not in output
 
 
 @pytest.mark.shows("player wait_for_subscribers")
@@ -218,7 +218,7 @@ def test_the_wait_is_bounded_and_lockstep_without_a_mapper_fails(listener: Liste
     assert status == 0 and "playing all the same" in output
     player = listener.start(PLAYER, sequence=folder, wait_for_subscribers=0.5, lockstep=True)
     status, output = listener.finish(player)
-    assert status == 1 and "lockstep needs an active mapper" in output
+    assert status == 1 and "Lockstep needs an active mapper" in output
 
 
 @pytest.mark.shows("player start_paused", "player ~/pause")

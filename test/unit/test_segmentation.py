@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from segmenter_fixtures import NAMES, save_model, transformers
 
-from sray.errors import FileError, ModelError, SrayError
+from sray.errors import FileError, ModelError, NotInstalledError, SrayError
 from sray.label_space import ROOMS, VOID
 from sray.segmentation import Pretrained, Segmenter, load_mapping, load_pretrained
 from sray.segmentation.probabilities import QueryScores, bands
@@ -301,7 +301,7 @@ def test_of_a_hub_model_nothing_but_data_is_fetched(
 def test_without_the_extra_it_is_named(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     error = refused(copied)
-    assert isinstance(error, FileError) and "pip install 'sray_ros[segmenter]'" in str(error)
+    assert isinstance(error, NotInstalledError) and "pip install 'sray_ros[segmenter]'" in str(error)
     monkeypatch.undo()
     load_pretrained(copied)
 

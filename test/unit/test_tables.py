@@ -374,7 +374,7 @@ def test_the_page_is_made_kept_and_checked(tmp_path: Path, capsys: pytest.Captur
     add_records(results / "rooms.json", [record("neuray", 0.4)])
     with pytest.raises(SystemExit) as stop:
         tables(results, page, "--check")
-    for name in ("table 1", "table 2", "systems.png", "run sray tables"):
+    for name in ("table 1", "table 2", "systems.png", "Run `sray tables`"):
         assert name in str(stop.value.code)
     assert "table 9" not in str(stop.value.code) and "| 40.0 |" not in page.read_text()
     tables(results, page)

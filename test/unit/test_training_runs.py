@@ -248,7 +248,7 @@ def test_a_full_disk_ends_the_run_and_costs_no_checkpoint(
 def test_checkpoints_without_a_state_are_not_mixed_with_a_new_run(config: TrainConfig, tmp_path: Path) -> None:
     assert trainer(replace(config, frozen=replace(config.frozen, steps=0)), tmp_path).run()
     (tmp_path / "state.safetensors").unlink()
-    with pytest.raises(SrayError, match="best_encoder.*move the checkpoints away"):
+    with pytest.raises(SrayError, match="best_encoder.*Move the checkpoints away"):
         trainer(config, tmp_path).resume()
 
 
