@@ -21,7 +21,7 @@ from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
 from sray_ros.bringup.arguments import ARGUMENTS, Given, clock, if_typed, is_on, ours, remapped_inputs, shared
-from sray_ros.bringup.recorded import bag_topics, image_transport, playback, with_own_labels
+from sray_ros.bringup.recorded import bag_topics, image_transport, playback, refuse_mistaken, with_own_labels
 
 MAPPERS_NAMES = ("semantic_mapper", "/semantic_mapper", "/**", "/**/semantic_mapper")
 """Sections of a parameter file that are the mapper's."""
@@ -35,8 +35,7 @@ def generate_launch_description() -> LaunchDescription:
 def everything(context: LaunchContext) -> list:
     """What runs, once the arguments are known."""
     given = {name: context.launch_configurations[name] for name in (argument.name for argument in ARGUMENTS)}
-    if given["bag"] and given["sequence"]:
-        raise RuntimeError("both bag:= and sequence:= were given; expected at most one of them")
+    refuse_mistaken(given)
     recorded = bag_topics(given)
     transport, words = image_transport(given, recorded)
     taught, played = (

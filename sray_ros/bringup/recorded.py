@@ -13,7 +13,7 @@ from launch.events.process import ProcessExited
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 
-from sray.recorded_bag import topic_types
+from sray.recorded_bag import is_bag, topic_types
 from sray_ros.bringup.arguments import (
     INPUTS,
     SEGMENTED,
@@ -30,6 +30,17 @@ CLOCK_RATE = "50"  # Hz, while a bag plays
 COMPRESSED = "/compressed"  # what image_transport appends to an image topic's name
 DELAY = ("--delay", "2")
 """Seconds: DDS takes a while to bring player and nodes together, and what is played before that is lost."""
+
+
+def refuse_mistaken(given: Given) -> None:
+    """Before anything is started. Raises RuntimeError for a bag and a sequence, or one in the place of the other."""
+    bag, sequence = given["bag"], given["sequence"]
+    if bag and sequence:
+        raise RuntimeError("both bag:= and sequence:= were given; expected at most one of them")
+    if bag and (Path(bag).expanduser() / "color").is_dir():
+        raise RuntimeError(f"bag:={bag} is the folder of a recording; expected a rosbag2. Give it as sequence:={bag}")
+    if sequence and is_bag(Path(sequence).expanduser()):
+        raise RuntimeError(f"sequence:={sequence} is a rosbag2; expected a recording. Give it as bag:={sequence}")
 
 
 def bag_topics(given: Given) -> dict[str, str] | None:

@@ -23,6 +23,7 @@ from vision_msgs.msg import LabelInfo
 from sray.frames import Frame
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.metrics import ConfusionMatrix
+from sray.sequence_writer import SequenceWriter
 from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
 
 pytestmark = pytest.mark.ros
@@ -117,6 +118,27 @@ def test_a_bag_with_names_of_its_own_is_played_by_ros2_bag_once_the_mapper_is_ac
     output = ended(launch, tmp_path / "launch.log")
     assert "the bag has its pictures on /front/image_raw/compressed" in output
     assert output.index("[semantic_mapper]: model") < output.index("bag_player-2]: process started")
+
+
+@pytest.mark.fault("a recording's folder as bag:=, or a bag as sequence:=", code="none", says="launch's output",
+                   recovery="the argument that it names; nothing was started")  # fmt: skip
+def test_a_recording_is_no_bag_and_a_bag_no_recording(
+    launched: Callable[..., Any], tmp_path: Path, plane_scene: PlaneScene
+) -> None:
+    room, bag = tmp_path / "room", tmp_path / "bag"
+    SequenceWriter(room).add(0, plane_scene.frame((0.0, 0.0, 0.0)))
+    write_bag(stamped(plane_scene), bag)
+    for typed, words in (
+        ({"bag": room}, f"sequence:={room}"),
+        ({"sequence": bag}, f"bag:={bag}"),
+        ({"sequence": next(bag.glob("*.mcap"))}, "Give it as bag:="),
+        ({"bag": bag, "sequence": room}, "expected at most one of them"),
+    ):
+        launch = launched(**typed)
+        assert launch.wait(60) == 1
+        output = (tmp_path / "launch.log").read_text()
+        assert words in output
+        assert "process started" not in output
 
 
 @pytest.mark.fault(
