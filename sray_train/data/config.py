@@ -49,6 +49,9 @@ class DataConfig:
     tenth of them is kept to score on."""
     picture_ids: LabelIds = "nyu40"
     """What their label pictures hold, as `label_ids`."""
+    pseudolabelled: str = ""
+    """Folders that `sray pseudolabel` made, apart by commas. They teach beside scenes and pictures, each label as much
+    as the model that made it was sure of it (`encoder.pseudolabel_share`, `frozen.pseudolabel_share`)."""
     learn_by_heart: bool = False
     """Train, validation and test may share scenes: shows that everything learns, not how well it generalizes."""
 

@@ -56,6 +56,8 @@ class EncoderStage:
     """Share of a picture's width that a crop keeps at least: a third means focal lengths up to three times as long."""
     picture_share: NonNegativeFloat = 0.5
     """Of the pictures of a step, those that are single pictures, where there are some."""
+    pseudolabel_share: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Of the pictures of a step, those of pseudo-labelled recordings, where there are some."""
     pixels: PositiveInt = 1024
     """Labelled pixels a picture."""
     learning_rate: PositiveFloat = 1e-3
@@ -90,6 +92,8 @@ class RayStage:
     """False: the encoder is frozen and its features of every frame are computed once."""
     targets: PositiveInt = 1
     """Targets a step, spread over the processes."""
+    pseudolabel_share: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Of the targets, those of pseudo-labelled recordings, where there are some."""
     rays: PositiveInt = 256
     """Rays a target; the paper's 1024 take about 10 s a step on two cores."""
     views: tuple[PositiveInt, PositiveInt] = (4, 8)

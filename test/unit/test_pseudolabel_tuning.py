@@ -253,14 +253,14 @@ def test_the_mean_of_rooms_is_taken_step_by_step(benchmark: ModuleType) -> None:
     assert (mean[1]["seconds"], mean[0]["psnr"]) == (1.5, 0.25) and mean[1]["strict_miou"] == pytest.approx(0.6)
 
 
-@pytest.mark.parametrize("name", ["finetune_modes", "model_card", "pseudolabel_tuning"])
+@pytest.mark.parametrize("name", ["finetune_modes", "card_curves", "pseudolabel_tuning"])
 def test_what_is_recorded_can_be_drawn_again(name: str, tmp_path: Path, benchmark: ModuleType) -> None:
     """The records that the documents cite are records, and their pictures are drawn from them alone."""
     module, path = importlib.import_module(name), BENCHMARKS / "results" / f"{name}.json"
     records = read_records(path)
     if name == "finetune_modes":
         module.main(module.Measure(json=path, plot=tmp_path / "o.png", redraw=True))
-    elif name == "model_card":
+    elif name == "card_curves":
         module.draw(records, tmp_path / "o.png")
     else:
         shipped = [each for each in records if each.variant == "shipped"]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from sray.render_config import RenderConfig
 from sray_train.data.scene import Scene
 from sray_train.data.source_views import draw_views
 from sray_train.learn.config import EncoderStage, RayStage, TrainConfig, load_config
+from sray_train.learn.training import trainer as training_loop
 from sray_train.learn.training.logbook import Logbook
 from sray_train.learn.training.ray_stage import RayTraining
 from sray_train.learn.training.trainer import Trainer
@@ -168,6 +170,24 @@ def test_another_config_does_not_mix_with_a_run(scene: Scene, tmp_path: Path) ->
     with pytest.raises(SrayError, match=r"encoder.batch 2, this one has 3"):
         trainer(scene, tmp_path, other).resume()
     assert trainer(scene, tmp_path, replace(TINY, threads=1)).resume()
+
+
+def test_a_run_from_before_there_was_a_setting_goes_on(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ran as the default says, and another value is another run."""
+    trainer(scene, tmp_path, seconds=0).run()
+    as_saved = training_loop.load_state
+
+    def older(*arguments: Any) -> Any:
+        raw, moments = as_saved(*arguments)
+        del raw["config"]["data"]["pseudolabelled"], raw["config"]["frozen"]["pseudolabel_share"]
+        return raw, moments
+
+    monkeypatch.setattr(training_loop, "load_state", older)
+    assert trainer(scene, tmp_path).resume()
+    with pytest.raises(SrayError, match="pseudolabel_share 0.25, this one has 0.5"):
+        trainer(scene, tmp_path, replace(TINY, frozen=replace(TINY.frozen, pseudolabel_share=0.5))).resume()
 
 
 def test_a_damaged_state_is_refused_by_name(scene: Scene, tmp_path: Path) -> None:

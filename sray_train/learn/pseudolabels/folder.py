@@ -16,11 +16,18 @@ from sray.errors import FileError, InternalError
 from sray.files import write_atomically
 from sray.label_space import LabelSpace
 from sray.segmentation import Segmenter
+from sray.segmentation.segmenter import Segmentation
 from sray.sequence import Sequence
 from sray_train.records import write_record
 
 REST = ("color", "depth", "pose", "intrinsic")
 """What is the recording's own."""
+RECORD = "pseudolabels.json"
+
+
+def confidence_file(folder: Path, number: int) -> Path:
+    """How sure the model was of each label of a picture: 8 bits, 255 is certain."""
+    return folder / "confidence" / f"{number}.png"
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class PseudoLabelFolder:
 
     @property
     def record_file(self) -> Path:
-        return self.path / "pseudolabels.json"
+        return self.path / RECORD
 
     def label_file(self, number: int) -> Path:
         return self.path / "label-filt" / f"{number}.png"
@@ -99,9 +106,15 @@ class PseudoLabelFolder:
         ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
         return None if ids is None else label_space.from_nyu40(ids)
 
-    def write(self, number: int, labels: NDArray[np.uint8], label_space: LabelSpace) -> None:
-        """NYU40 ids, 0 where unsure. Raises FileError."""
-        done, content = cv2.imencode(".png", label_space.to_nyu40(labels).astype(np.uint8))
-        if not done:
-            raise InternalError(f"the labels of picture {number} could not be encoded as PNG")
-        write_atomically(self.label_file(number), content.tobytes())
+    def write(self, number: int, found: Segmentation, label_space: LabelSpace) -> None:
+        """NYU40 ids, 0 where unsure, and the confidence. Raises FileError."""
+        # The labels last: where they are, both are.
+        _write_png(confidence_file(self.path, number), (255 * found.confidence).round().astype(np.uint8))
+        _write_png(self.label_file(number), label_space.to_nyu40(found.labels).astype(np.uint8))
+
+
+def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
+    done, content = cv2.imencode(".png", picture)
+    if not done:
+        raise InternalError(f"{path} could not be encoded as PNG")
+    write_atomically(path, content.tobytes())

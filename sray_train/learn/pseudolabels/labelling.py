@@ -92,8 +92,9 @@ def label_recording(
         frame = recording[position]
         labels = folder.read(number, space)
         if labels is None:
-            labels = segmenter.segment(frame.image.numpy()).labels
-            folder.write(number, labels, space)
+            found = segmenter.segment(frame.image.numpy())
+            folder.write(number, found, space)
+            labels = found.labels
         else:
             result.resumed += 1
         result.add(labels, None if frame.labels is None else frame.labels.numpy())

@@ -23,6 +23,7 @@ from sray.metrics import ConfusionMatrix
 from sray.ray_model import RayModel
 from sray_train.data.scene import Scene
 from sray_train.learn.config import EncoderStage
+from sray_train.learn.pseudolabels.teaching import drawn
 from sray_train.learn.training.augmentation import augment
 
 BALANCE_FRAMES = 500
@@ -57,18 +58,25 @@ class EncoderTraining:
         scenes: list[Scene],
         pictures: Sequence[Frame] = (),
         validation_pictures: Sequence[Frame] = (),
+        pseudolabelled: Sequence[Scene] = (),
     ) -> None:
-        """`pictures` teach beside the scenes; `validation_pictures` are scored beside the validation scenes."""
+        """`pictures` and `pseudolabelled` recordings teach beside the scenes; `validation_pictures` are scored beside
+        the validation scenes.
+        """
         self.config = config
         self.model = model
         self._pictures = pictures
         self._validation_pictures = validation_pictures
         labelled = [scene for scene in scenes if scene.frames[0].labels is not None]
         self._frames = [(scene, index) for scene in labelled for index in range(len(scene.frames))]
-        if not self._frames and not pictures:
+        self._pseudolabelled = [(scene, index) for scene in pseudolabelled for index in range(len(scene.frames))]
+        if not self._frames and not pictures and not self._pseudolabelled:
             raise RequestError("no training scene has labels", "some for the encoder stage, or encoder.steps 0")
-        sample = self._frames[:: max(1, len(self._frames) // BALANCE_FRAMES)]
-        chosen = range(0, len(pictures), max(1, len(pictures) // BALANCE_FRAMES))
+        known = self._frames if config.picture_share < 1 or not pictures else []
+        known = known or self._pseudolabelled
+        sample = known[:: max(1, len(known) // BALANCE_FRAMES)]
+        taught = len(pictures) if config.picture_share > 0 or not self._frames else 0
+        chosen = range(0, taught, max(1, taught // BALANCE_FRAMES))
         self._class_weights = balanced_weights(
             [*(scene.frames[index] for scene, index in sample), *(pictures[index] for index in chosen)],
             model.config.classes,
@@ -102,7 +110,7 @@ class EncoderTraining:
         size = (self.config.width, self.config.height)
         images, pixels, labels = [], [], []
         for generator in generators:
-            frame = self._draw_frame(generator)
+            frame = drawn(self._draw_frame(generator), generator)
             truth = torch.full(frame.image.shape[:2], VOID, dtype=torch.uint8) if frame.labels is None else frame.labels
             image, truth = augment(frame.image, truth, size, generator, self.config.smallest_crop)
             height, width = truth.shape
@@ -113,11 +121,14 @@ class EncoderTraining:
         return PictureBatch(torch.stack(images), torch.stack(pixels), torch.stack(labels))
 
     def _draw_frame(self, generator: torch.Generator) -> Frame:
+        if self._pseudolabelled:
+            share = self.config.pseudolabel_share if self._frames or self._pictures else 1.0
+            if float(torch.rand(1, generator=generator)) < share:
+                return _any(self._pseudolabelled, generator)
         share = self.config.picture_share if self._frames else 1.0
         if self._pictures and float(torch.rand(1, generator=generator)) < share:
             return self._pictures[int(torch.randint(0, len(self._pictures), (1,), generator=generator))]
-        scene, index = self._frames[int(torch.randint(0, len(self._frames), (1,), generator=generator))]
-        return scene.frames[index]
+        return _any(self._frames, generator)
 
     def forward(self, batch: PictureBatch) -> tuple[Tensor, dict[str, Tensor]]:
         logits = pixel_logits(self.model, self.model.encoder(batch.images), batch.pixels).flatten(0, 1)
@@ -162,3 +173,8 @@ class EncoderTraining:
         self.model.train()
         scores = matrix.strict()
         return {"strict_miou": scores.miou, "total_accuracy": scores.total_accuracy}
+
+
+def _any(frames: Sequence[tuple[Scene, int]], generator: torch.Generator) -> Frame:
+    scene, index = frames[int(torch.randint(0, len(frames), (1,), generator=generator))]
+    return scene.frames[index]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from sray_train.data.scene import Scene
 from sray_train.data.source_views import draw_views
 from sray_train.data.worn_depth import worn
 from sray_train.learn.config import RayStage
+from sray_train.learn.pseudolabels.teaching import drawn
 
 VALIDATION_RAYS = 1024
 VALIDATION_TARGETS = 20
@@ -67,12 +68,22 @@ class RayBatch:
 class RayTraining:
     """Random rays of random targets, rendered from random nearby sources, against the targets' pictures."""
 
-    def __init__(self, name: str, config: RayStage, weights: LossWeights, model: RayModel, scenes: list[Scene]) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: RayStage,
+        weights: LossWeights,
+        model: RayModel,
+        scenes: list[Scene],
+        pseudolabelled: Sequence[Scene] = (),
+    ) -> None:
+        """`pseudolabelled` recordings teach beside the scenes."""
         self.name = name
         self.config = config
         self.model = model
         self._weights = weights
-        self._scenes = scenes
+        self._labelled = len(scenes)
+        self._scenes = [*scenes, *pseudolabelled]
         self._samples = SampleCounts(config.coarse_samples, config.fine_samples, config.whole_ray_samples)
         self._features = FeatureCache(model, torch.float16)
 
@@ -144,10 +155,10 @@ class RayTraining:
         }
 
     def _draw_target(self, generator: torch.Generator) -> TargetRays:
-        chosen = int(torch.randint(0, len(self._scenes), (1,), generator=generator))
+        chosen = self._draw_scene(generator)
         scene = self._scenes[chosen]
         target, sources = draw_views(scene, self.config.views, generator)
-        frame = scene.frames[target]
+        frame = drawn(scene.frames[target], generator)
         pixels, truth = target_rays(frame, self.config.rays, generator)
         views = SourceViews.from_frames([scene.frames[index] for index in sources])
         return TargetRays(
@@ -159,6 +170,14 @@ class RayTraining:
             scene.bounds,
             int(torch.randint(0, 2**31, (1,), generator=generator)),
         )
+
+    def _draw_scene(self, generator: torch.Generator) -> int:
+        """Its position: first the labelled ones, then the pseudo-labelled."""
+        first, count = 0, self._labelled
+        others = len(self._scenes) - self._labelled
+        if others and float(torch.rand(1, generator=generator)) < self.config.pseudolabel_share:
+            first, count = self._labelled, others
+        return first + int(torch.randint(0, count, (1,), generator=generator))
 
     def _encode(self, rays: TargetRays) -> EncodedViews:
         if self.config.train_encoder:

@@ -21,6 +21,7 @@ from sray_train.data.labelled_pictures import LabelledPictures
 from sray_train.data.scene import FrameCache, RecordedFrames, Scene
 from sray_train.learn.backbone_weights import load_pretrained
 from sray_train.learn.config import TrainConfig
+from sray_train.learn.pseudolabels.teaching import load_pseudolabelled
 from sray_train.learn.systems import load_checkpoint
 from sray_train.learn.training.allocator import keep_freed_memory
 from sray_train.learn.training.processes import make_fabric
@@ -52,6 +53,8 @@ def make_trainer(
     check_scenes(config, train, [*validation, *(train_rays or ())])
     model = config.new_model(space.classes)
     pictures = load_pictures(config, space) if config.data.pictures else ((), ())
+    pseudolabelled = load_pseudolabelled(config.data, space)
+    check_views(pseudolabelled)
     if isinstance(model.encoder, LiteUNet) and not (config.start_from or config.encoder_from):
         load_pretrained(model.encoder.backbone, model.config.encoder)
     if config.start_from:
@@ -60,7 +63,9 @@ def make_trainer(
         encoder_from(Path(config.encoder_from), model, space)
     if config.stereo_from:
         stereo_from(Path(config.stereo_from), model)
-    trainer = Trainer(config, model, space, train, validation, folder, max_seconds, fabric, pictures, train_rays)
+    trainer = Trainer(
+        config, model, space, train, validation, folder, max_seconds, fabric, pictures, train_rays, pseudolabelled
+    )
     if trainer.resume():
         fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
     return trainer
@@ -81,13 +86,7 @@ def check_scenes(config: TrainConfig, train: list[Scene], validation: list[Scene
     TooFewViewsError: a scene without a source beside the target. RequestError: pictures that the encoder's stage cannot
     stack.
     """
-    for scene in [*train, *validation]:
-        if len(scene.frames) < 2:
-            raise TooFewViewsError(
-                f"{scene.name} has {len(scene.frames)} usable frames",
-                "at least 2: a picture and one to render it from",
-                "Leave it out of data.train and data.validation, or set data.frames higher",
-            )
+    check_views([*train, *validation])
     sizes = {(scene.cameras.width, scene.cameras.height): scene.name for scene in train}
     if config.encoder.steps and len(sizes) > 1:
         shown = ", ".join(f"{name} {width}x{height}" for (width, height), name in list(sizes.items())[:4])
@@ -96,6 +95,17 @@ def check_scenes(config: TrainConfig, train: list[Scene], validation: list[Scene
             "one, as the encoder's pictures are stacked",
             "Take scenes of one aspect for data.train, or leave the stage out (encoder.steps: 0)",
         )
+
+
+def check_views(scenes: Sequence[Scene]) -> None:
+    """Raises TooFewViewsError, naming the scene, for one without a source beside the target."""
+    for scene in scenes:
+        if len(scene.frames) < 2:
+            raise TooFewViewsError(
+                f"{scene.name} has {len(scene.frames)} usable frames",
+                "at least 2: a picture and one to render it from",
+                "Leave it out of data, or set data.frames higher",
+            )
 
 
 def start_from(path: Path, model: RayModel, space: LabelSpace) -> None:

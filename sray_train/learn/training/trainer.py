@@ -20,7 +20,7 @@ from sray.learning.optimization import Optimization, Schedule
 from sray.model import SemanticRay
 from sray.ray_model import RayModel
 from sray_train.data.scene import Scene
-from sray_train.learn.config import TrainConfig
+from sray_train.learn.config import RayStage, TrainConfig
 from sray_train.learn.interruption import interruption
 from sray_train.learn.training.best_checkpoints import BestCheckpoints
 from sray_train.learn.training.encoder_stage import EncoderTraining
@@ -69,9 +69,10 @@ class Trainer:
         fabric: Fabric | None = None,
         pictures: tuple[Sequence[Frame], Sequence[Frame]] = ((), ()),
         train_rays: list[Scene] | None = None,
+        pseudolabelled: Sequence[Scene] = (),
     ) -> None:
         """`pictures`: single labelled ones that teach the encoder, and those that it is scored on. `train_rays`: scenes
-        for the stages on rays; None: those of `train`.
+        for the stages on rays; None: those of `train`. `pseudolabelled` recordings teach encoder and rays beside them.
         """
         self.config = config
         self.fabric = fabric or make_fabric(config.precision, accelerator="cpu", devices=1)
@@ -89,11 +90,19 @@ class Trainer:
                 "some in data.validation, or encoder.steps 0",
             )
         on_rays = train if train_rays is None else train_rays
+
+        def on_targets(name: str, stage: RayStage) -> RayTraining:
+            return RayTraining(name, stage, config.loss, model, on_rays, pseudolabelled)
+
         self._builders: list[tuple[str, int, Callable[[], Stage]]] = [
-            ("encoder", config.encoder.steps, lambda: EncoderTraining(config.encoder, model, train, *pictures)),
+            (
+                "encoder",
+                config.encoder.steps,
+                lambda: EncoderTraining(config.encoder, model, train, *pictures, pseudolabelled),
+            ),
             ("stereo", config.stereo.steps, lambda: StereoTraining(config.stereo, model, train)),
-            ("frozen", config.frozen.steps, lambda: RayTraining("frozen", config.frozen, config.loss, model, on_rays)),
-            ("joint", config.joint.steps, lambda: RayTraining("joint", config.joint, config.loss, model, on_rays)),
+            ("frozen", config.frozen.steps, lambda: on_targets("frozen", config.frozen)),
+            ("joint", config.joint.steps, lambda: on_targets("joint", config.joint)),
         ]
 
     @property
@@ -116,7 +125,9 @@ class Trainer:
             return False
         raw, self._moments = load_state(self.state_file, self.model)
         before, now = _settings(raw.pop("config")), _settings(json.loads(json.dumps(asdict(self.config))))
-        if changed := sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)):
+        # A run from before there was a setting ran as its default says.
+        names, before = before.keys() | now.keys(), _settings(json.loads(json.dumps(asdict(TrainConfig())))) | before
+        if changed := sorted(name for name in names if before.get(name) != now.get(name)):
             name = changed[0]
             raise ModelError(
                 f"{self.folder} holds a run with {name} {before.get(name)}, this one has {now.get(name)}",
