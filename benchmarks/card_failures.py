@@ -11,7 +11,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import UInt8
 from matplotlib.patches import Patch
-from PIL import Image
 from torch import Tensor
 
 from sray.frames import Frame
@@ -19,8 +18,6 @@ from sray.label_space import VOID, LabelSpace
 
 SHOWN = 4
 """Pictures."""
-COLORS = 64
-"""Of the file's palette: an eighth of the bytes."""
 
 Scored = TypeVar("Scored")
 
@@ -42,7 +39,7 @@ class Failures:
         self.rows = self.worst([*self.rows, (right, truth, labels)], key=lambda row: row[0])
 
     def draw(self, path: Path) -> None:
-        """Write a PNG; nothing where nothing was seen."""
+        """Write a JPEG; nothing where nothing was seen."""
         if not self.rows:
             return
         figure, axes = plt.subplots(
@@ -69,7 +66,6 @@ class Failures:
             handles.append(Patch(color="black", label="void"))
         figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=7, frameon=False)
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=100)
+        # Whole colors: a palette, or halved color resolution, would mix classes up.
+        figure.savefig(path, dpi=100, pil_kwargs={"quality": 85, "subsampling": 0})
         plt.close(figure)
-        with Image.open(path) as drawn:
-            drawn.convert("RGB").quantize(COLORS).save(path, optimize=True)

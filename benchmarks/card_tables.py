@@ -122,7 +122,7 @@ def failures(card: dict[str, Scores]) -> str:
     of(card, "sray_indoor/rgb/indoor")
     return (
         "Those of these pictures, RGB, with the fewest pixels right:\n\n"
-        "![Picture, truth and prediction of the worst pictures](failures.png)"
+        "![Picture, truth and prediction of the worst pictures](failures.jpg)"
     )
 
 

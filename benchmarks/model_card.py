@@ -88,7 +88,7 @@ class Card:
     """Measure what has this in its name alone, such as `pictures` or `sray_rooms/rgb/`."""
     write: bool = False
     """Record what was measured, instead of comparing it: models/card.json, the tables of models/README.md, and
-    models/failures.png."""
+    models/failures.jpg."""
     models: Path = ROOT / "models"
     """Folder of checkpoints, card and records."""
     output: Path = ROOT / "out/model_card"
@@ -105,7 +105,7 @@ class Card:
             card = self.models / "README.md"
             card.write_text(with_tables(card.read_text(), {**recorded, **measured}))
             if SHOWN.name in measured:
-                shutil.copyfile(self.drawn(SHOWN), self.models / "failures.png")
+                shutil.copyfile(self.drawn(SHOWN), self.models / "failures.jpg")
             print(f"written: {self.models / 'card.json'}, and the tables of {card}")
             return 0
         complaints = [text for name, found in measured.items() for text in compared(name, found, recorded.get(name))]
@@ -114,7 +114,7 @@ class Card:
 
     def drawn(self, measurement: Measurement) -> Path:
         """Where the worst pictures of a measurement go."""
-        return self.output / f"{measurement.name.replace('/', '_')}.png"
+        return self.output / f"{measurement.name.replace('/', '_')}.jpg"
 
     def measured(self) -> dict[str, Any]:
         """Every measurement by its name, done now or before."""

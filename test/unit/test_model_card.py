@@ -105,8 +105,8 @@ def test_one_command_measures_records_and_compares(
     assert {name.split("/")[1] for name in written} == {"pictures"} and len(written) == 4
     assert all(each["pictures"] == 3 for each in written.values()), "every tenth of 21"
     assert "| wall | 0." in (models / "README.md").read_text()
-    assert (tmp_path / "out" / "sray_indoor_pictures_indoor.png").is_file()
-    assert not (models / "failures.png").exists(), "single pictures are not published"
+    assert (tmp_path / "out" / "sray_indoor_pictures_indoor.jpg").is_file()
+    assert not (models / "failures.jpg").exists(), "single pictures are not published"
     assert card() == 0 and "as recorded" in capsys.readouterr().out
     other = copy.deepcopy(written)
     other["sray_rooms/pictures/rooms"]["total_accuracy"] += 0.006
