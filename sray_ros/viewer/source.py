@@ -169,13 +169,12 @@ class MapperSource:
 
     def _camera(self, message: Any) -> Camera:
         """A keyframe's: its pose, with the intrinsics of the mapper's camera at the keyframe's size."""
-        pose = matrix_of_pose(message.pose)
+        pose, width, height = matrix_of_pose(message.pose), message.width, message.height
         if self._info is not None:
-            return camera_of(self._info, pose).resized(message.width, message.height)
-        focal = GUESSED_FOCAL * message.width
-        middle = ((message.width - 1) / 2, (message.height - 1) / 2)
-        intrinsics = torch.tensor([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1]])
-        return Camera.at(pose, intrinsics, message.width, message.height)
+            return camera_of(self._info, pose).resized(width, height)
+        focal = GUESSED_FOCAL * width
+        intrinsics = torch.tensor([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+        return Camera.at(pose, intrinsics, width, height)
 
     def _ask_calibration(self, held: ListKeyframes.Response) -> None:
         try:
