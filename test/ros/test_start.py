@@ -27,19 +27,25 @@ def listener() -> Iterator[Listener]:
 
 
 @pytest.fixture
-def start(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> Start:
+def start(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Starts a node as its command does."""
     monkeypatch.setenv("ROS_DOMAIN_ID", str(listener.domain))
+    started: list[subprocess.Popen[str]] = []
 
     def command(name: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", f"import sys; from sray_ros.start import {name}; sys.exit({name}())", "--ros-args"],
             text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             # a shell's background job ignores SIGINT, and so would everything started from it
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
         )  # fmt: skip
+        started.append(process)
+        return process
 
-    return command
+    yield command
+    for process in started:  # what a test that failed left
+        process.kill()
+        process.wait()
 
 
 def test_every_node_has_its_command_there() -> None:
@@ -79,7 +85,7 @@ def test_a_hail_of_signals_ends_it_in_order(start: Start, listener: Listener, na
     others = set(Path("/dev/shm").iterdir())
     process = start(name)
     assert listener.until(lambda: name in listener.node.get_node_names()), "it does not start"
-    mapped = re.findall(r"(/dev/shm/fastdds_[0-9a-f]{16})\b", Path(f"/proc/{process.pid}/maps").read_text())
+    mapped = re.findall(r"(/dev/shm/fast(?:dds|rtps)_[0-9a-f]{16})\b", Path(f"/proc/{process.pid}/maps").read_text())
     segments = set(map(Path, mapped)) - others
     assert segments
     process.send_signal(signal.SIGINT)
