@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, PositiveFloat
 from pydantic.dataclasses import dataclass
 
 from sray.encoder import LEAST_SIDE
@@ -49,6 +49,9 @@ class DataConfig:
     tenth of them is kept to score on."""
     picture_ids: LabelIds = "nyu40"
     """What their label pictures hold, as `label_ids`."""
+    picture_fx_over_width: PositiveFloat = 0.81
+    """Focal length over width of the camera that took them; 0.81 is NYU Depth v2's. They are scored at the focal length
+    at which the finished encoder reads (`model.reading_focal`)."""
     pseudolabelled: str = ""
     """Folders that `sray pseudolabel` made, apart by commas. They teach beside scenes and pictures, each label as much
     as the model that made it was sure of it (`encoder.pseudolabel_share`, `frozen.pseudolabel_share`)."""

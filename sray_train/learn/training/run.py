@@ -46,15 +46,16 @@ def make_trainer(
     here = int(os.environ.get("LOCAL_WORLD_SIZE", fabric.world_size))
     torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 1) // here))
     space = LABEL_SPACES[config.data.label_space]
+    # Before rooms are made, which takes the longest: a wrong path is told at once.
+    pictures = load_pictures(config, space) if config.data.pictures else ((), ())
+    pseudolabelled = load_pseudolabelled(config.data, space)
+    check_views(pseudolabelled)
     with fabric.rank_zero_first():  # rooms are made by one process, found by the others
         train = load_scenes(config.data, config.data.train)
         validation = load_scenes(config.data, config.data.validation)
         train_rays = load_scenes(config.data, config.data.train_rays) if config.data.train_rays else None
     check_scenes(config, train, [*validation, *(train_rays or ())])
     model = config.new_model(space.classes)
-    pictures = load_pictures(config, space) if config.data.pictures else ((), ())
-    pseudolabelled = load_pseudolabelled(config.data, space)
-    check_views(pseudolabelled)
     if isinstance(model.encoder, LiteUNet) and not (config.start_from or config.encoder_from):
         load_pretrained(model.encoder.backbone, model.config.encoder)
     if config.start_from:
@@ -73,7 +74,9 @@ def make_trainer(
 
 def load_pictures(config: TrainConfig, space: LabelSpace) -> tuple[Sequence[Frame], Sequence[Frame]]:
     """The single labelled pictures that teach, and every tenth, which does not. Read when asked for, and kept."""
-    found = LabelledPictures.open(Path(config.data.pictures).expanduser(), space, config.data.picture_ids)
+    found = LabelledPictures.open(
+        Path(config.data.pictures).expanduser(), space, config.data.picture_ids, config.data.picture_fx_over_width
+    )
     cache = FrameCache()
     kept = [position for position in range(len(found)) if position % KEPT_OUT == 0]
     taught = [position for position in range(len(found)) if position % KEPT_OUT]
