@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from sray.errors import TooFewViewsError
 from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import LabelIds
@@ -77,6 +78,8 @@ class Compare:
         data = replace(data, **{name: value for name, value in given.items() if value is not None})
         scenes = chosen_scenes(data, space, seeds=self.seeds, sequence=self.sequence)
         queries = [query for scene in scenes for query in spread_queries(scene, self.targets, self.views, self.apart)]
+        if not queries:
+            raise TooFewViewsError("no picture has source views as asked for", "some", "Take another --apart, or none")
         contenders = rivals(checkpoint.model, config.evaluation.render_config, self.voxel_size)
         facts = {
             "size": [scenes[0].cameras.width, scenes[0].cameras.height],

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from sray.checkpoint import Checkpoint
+from sray.errors import TooFewViewsError
 from sray.files import write_atomically
 from sray.finetune_config import FineTuneConfig
 from sray.ray_model import RayModel
@@ -86,22 +88,24 @@ class Levels:
         use_threads(self.threads)
         console = Console(highlight=False, soft_wrap=True)
         checkpoint = load_checkpoint(self.checkpoint)
-        commit = present_commit()  # before the source tree may change
-        found = []
-        for one in self.measured(checkpoint):
-            found.append(one)
-            console.print(f"{one.frame}: {len(found)} measured")
-        record = {"title": self.title} | levels_record(found)
-        record |= {
+        facts = {
             "checkpoint": checkpoint.sha256,
             "checkpoint_file": self.checkpoint,
             "config": self.config,
             "source_views": self.views,
             "apart": self.apart,
             "tune_steps": self.tune_steps,
-            "commit": commit,
+            "commit": present_commit(),
         }
-        write_record(self.json, record)
+        found: list[Measured] = []
+        record: dict[str, Any] = {}
+        for one in self.measured(checkpoint):
+            found.append(one)
+            record = {"title": self.title} | levels_record(found) | facts
+            write_record(self.json, record)  # a record of the pictures so far is left if this is interrupted
+            console.print(f"{one.frame}: {len(found)} measured")
+        if not found:
+            raise TooFewViewsError("no picture has source views as asked for", "some", "Take another --apart, or none")
         console.print(levels_table(record, even=True), steps_table(record, even=True), sep="\n\n")
         if self.picture is not None:
             from sray_train.paper.levels.picture import waterfall  # matplotlib takes a second to load
