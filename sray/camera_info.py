@@ -1,4 +1,4 @@
-"""Calibrations from the fields of a camera_info message, whoever read it: a node or a bag's reader.
+"""Calibrations from the fields of a camera_info message, as a node or a bag's reader has them.
 
 Source: sensor_msgs/CameraInfo. K, D, R and P are those of the full picture, `width` x `height`; `roi` is the part of it
 that the image shows, `binning_x` and `binning_y` how many of its pixels became one.
@@ -62,7 +62,7 @@ def baseline(info: CameraInfoFields) -> tuple[float, float]:
 def optical_centre(info: CameraInfoFields, stereo_frame: StereoFrame) -> Matrix:
     """The camera (4, 4) in the frame that camera_info names: the identity, or shifted by the baseline.
 
-    Raises CalibrationError if there is a baseline and nobody says which frame it is.
+    Raises CalibrationError if there is a baseline, and its frame is not known.
     """
     x, y = baseline(info)
     shift = np.eye(4)

@@ -55,7 +55,7 @@ def ends_in_one_line(program: str) -> Callable[[Callable[P, int]], Callable[P, i
 
 
 def ignore_output() -> None:
-    """Who read our output has gone, as `| head` does: what is still to be written, at exit too, is for nobody."""
+    """The program that read our output has ended, as `| head` does: drop what is still to be written, at exit too."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

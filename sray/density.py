@@ -90,7 +90,7 @@ class GeometryNetwork(nn.Module):
 
     def _blend(self, gated: Tensor, context: ContextSpace) -> Tensor:
         scores = self.color_score(torch.cat([gated, context.directions], dim=-1)).squeeze(-1)
-        # Finite, not -inf: a sample nobody sees would make the softmax NaN.
+        # Finite, not -inf: a sample that no view sees would make the softmax NaN.
         weights = torch.softmax(scores.masked_fill(~context.valid, -1e9), dim=0) * context.valid
         return (weights.unsqueeze(-1) * context.colors).sum(0)
 

@@ -17,7 +17,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 LEFT_AFTER = 3600.0
-"""Seconds after which a half-written file is nobody's any more."""
+"""Seconds after which a half-written file is taken to be left by a process that was killed."""
 
 
 def failure(what: str, error: OSError, expected: str, remedy: str = "") -> FileError:
@@ -27,7 +27,7 @@ def failure(what: str, error: OSError, expected: str, remedy: str = "") -> FileE
 
 
 def _clear_what_was_left(path: Path) -> None:
-    """Remove halves that killed writers of this file left: those so old that nobody is still writing them."""
+    """Remove halves that killed writers of this file left: those so old that no process is still writing them."""
     for half in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
         with suppress(OSError):  # another one clears too
             if time.time() - half.stat().st_mtime > LEFT_AFTER:

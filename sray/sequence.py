@@ -75,7 +75,7 @@ class Sequence:
     ) -> Sequence:
         """Look through a folder, reading one picture for its size.
 
-        `check_intrinsics`: whether K can be of these pictures; without, nothing is read, and whoever opens it judges.
+        `check_intrinsics`: whether K can be of these pictures; without, no picture is read, and the caller checks.
         Raises FileError, naming the path, if the folder, its intrinsics or every usable frame is missing, or
         if K is of other pictures.
         """

@@ -28,7 +28,7 @@ class SemanticWeightNetwork(nn.Module):
         if context.sight is not None:
             inputs.append(context.sight)
         scores = torch.sigmoid(self.mlp(torch.cat(inputs, dim=-1)).squeeze(-1)) * valid
-        # Sigmoids of valid views are above 0, so only samples nobody sees have a sum of 0.
+        # Sigmoids of valid views are above 0, so only samples that no view sees have a sum of 0.
         weights = scores / scores.sum(0, keepdim=True).clamp_min(1e-12)
         return project_to_tau_bound(weights.movedim(0, -1), valid.movedim(0, -1), self.tau).movedim(-1, 0)
 

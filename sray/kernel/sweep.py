@@ -25,7 +25,7 @@ class _Sweep(ctypes.Structure):
 
 
 def serves(*tensors: Tensor) -> bool:
-    """Whether there is a kernel, and it can read these: float32 on the CPU, of which nobody wants gradients."""
+    """Whether there is a kernel, and it can read these: float32 on the CPU, without gradients."""
     readable = all(each.device.type == "cpu" and each.dtype == torch.float32 for each in tensors)
     wants_gradients = torch.is_grad_enabled() and any(each.requires_grad for each in tensors)
     return readable and not wants_gradients and isinstance(library(), ctypes.CDLL)

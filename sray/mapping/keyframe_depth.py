@@ -147,7 +147,7 @@ def has_bfloat16() -> bool:
 
 
 def _mean_cost(costs: Tensor) -> Tensor:
-    """Of the best partners; places that nobody fills cost `NO_PARTNER`."""
+    """Of the best partners; places without a keyframe cost `NO_PARTNER`."""
     filled = torch.cat([costs.clamp_max(NO_PARTNER), costs.new_full((PARTNERS,), NO_PARTNER)])
     return filled.sort().values[:PARTNERS].mean()
 

@@ -43,7 +43,7 @@ class Feed:
 
 
 class LocalSource:
-    """One mapper; whoever renders takes turns, and a browser goes before the frames that are being mapped."""
+    """One mapper, used by one thread at a time; a browser goes before the frames that are being mapped."""
 
     def __init__(self, checkpoint: Checkpoint[SemanticRay], config: MapperConfig, title: str, folder: Path) -> None:
         """`folder`: where sessions and maps are saved."""

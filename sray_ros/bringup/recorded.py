@@ -44,7 +44,7 @@ def refuse_mistaken(given: Given) -> None:
 
 
 def bag_topics(given: Given) -> dict[str, str] | None:
-    """Types of the bag's topics, by name. None if it is no bag that can be read: whoever plays it says so."""
+    """Types of the bag's topics, by name. None if it is no bag that can be read: the player reports why."""
     bag = Path(given["bag"]).expanduser()
     if given["bag"] and bag.is_file():  # a lone .mcap or .db3 has no metadata.yaml beside it, or needs none
         try:
@@ -96,7 +96,7 @@ def playback(given: Given, mapper: LifecycleNode) -> list[Any]:
         command += ["--qos-profile-overrides-path", shared("config", "bag_qos.yaml")]
         player = ExecuteProcess(cmd=command, name="bag_player", output="screen")
         if is_on(given, "autostart"):
-            # `ros2 bag play` waits for nobody: what it plays while a model loads is lost.
+            # `ros2 bag play` does not wait for subscribers: what it plays while a model loads is lost.
             starts = OnStateTransition(
                 target_lifecycle_node=mapper, goal_state="active", entities=[player], handle_once=True
             )

@@ -3,7 +3,7 @@
 PointCloud2 readers (RViz, PCL, Nav2) want float32, which has steps of 0.03 to 0.5 m where a map is hundreds or
 thousands of kilometres from its frame's origin, as in UTM coordinates. So such clouds are in a frame of their own: its
 axes are those of `map_frame`, its origin is a round place nearby. TF knows it, by a latched transform on /tf_static
-whose numbers are float64: whoever looks a cloud's frame up, as RViz does, has the points where they belong.
+whose numbers are float64: a client that looks a cloud's frame up in TF, as RViz does, draws the points in place.
 
 REP 105 wants `map` to have an origin that suits the place, and `earth` above it for coordinates of the whole globe. A
 robot that is set up so never gets such a frame: within 500 m of the origin clouds are in `map_frame` itself.

@@ -53,6 +53,6 @@ def explained(error: Exception, logger: RcutilsLogger) -> SrayError:
 
 
 def bug(error: Exception, logger: RcutilsLogger) -> SrayError:
-    """What nobody foresaw: InternalError, with its traceback in the log."""
+    """An unexpected exception becomes an InternalError, with its traceback in the log."""
     logger.error("a bug, please report it:\n" + "".join(traceback.format_exception(error)))
     return InternalError(f"{error!r}", remedy="Please report it with the log")

@@ -69,7 +69,7 @@ class TfRestarts:
         self.parent(transform)
         name, stamp_ns = transform.child_frame_id, nanoseconds(transform.header.stamp)
         if stamp_ns == 0:
-            return None  # no time at all, so it says nothing of it
+            return None  # a stamp of 0 is no time: it does not tell of a jump
         frame = self._frames.setdefault(name, _Frame(stamp_ns))
         if stamp_ns >= frame.newest_ns - BACK_NS:
             frame.newest_ns = max(frame.newest_ns, stamp_ns)

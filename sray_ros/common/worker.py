@@ -43,11 +43,11 @@ class Job(ABC):
 
     @abstractmethod
     def drop(self, why: SrayError) -> None:
-        """It is not done, or not to its end: tell whoever waits for it. Any thread."""
+        """The job is dropped, or ended early: tell the caller why. From any thread."""
 
     @property
     def is_canceled(self) -> bool:
-        """Whether nobody wants it any more."""
+        """Whether the caller has withdrawn the job."""
         return False
 
 
@@ -63,7 +63,7 @@ class _Command(Job):
     def run(self, work: Any) -> None:
         try:
             result = self._do(work)
-        except SrayError as error:  # an answer to whoever asked, not a fault of the worker
+        except SrayError as error:  # an answer to the caller, not a fault of the worker
             self._future.set_exception(error)
         else:
             self._future.set_result(result)

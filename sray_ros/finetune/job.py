@@ -111,7 +111,7 @@ class FinetuneJob:
                 status.state = FineTuneStatus.FAILED
                 self._host.health.refused(error, is_hindrance=False)
                 self._host.logger.warning(f"fine-tuning {status.job_id}: {with_code(error)}")
-            if not self.begun.done():  # refused: nobody knows its id, and no status is published
+            if not self.begun.done():  # refused: no client has its id, and no status is published
                 self.begun.set_result(error)
                 self._publish = lambda status: None
         status.seconds_left = 0.0

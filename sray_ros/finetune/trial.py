@@ -84,7 +84,7 @@ class ModelTrial:
         return [scene.rehearse(frame, self._is_stopped) for frame in self._judges]
 
     def _complaint(self, before: list[RenderedView | None], after: list[RenderedView | None]) -> str:
-        """How much worse the second look is; "" if it is not. What was not seen both times says nothing."""
+        """How much worse the second look is; "" if it is not. Classes that were not seen both times do not count."""
         both = [
             (old, new, frame)
             for old, new, frame in zip(before, after, self._judges, strict=True)

@@ -41,7 +41,7 @@ class Intake:
         try:
             self.inputs = CameraInputs(context.node, context.parameters, poses, self)
         except Exception:
-            self._listener.close()  # nobody else knows of it
+            self._listener.close()  # no other object closes it
             raise
 
     def close(self) -> None:

@@ -118,7 +118,7 @@ class LabelScorer(Node):
 
     @property
     def _knows_the_lens(self) -> bool:
-        """Whether a truth can be rectified, or nobody says that it has to be."""
+        """Whether a truth can be rectified, or needs no rectification."""
         return self._camera_info is not None or not self.count_publishers(api.CAMERA_INFO.resolved(self))
 
     def _on_label(self, message: Image) -> None:

@@ -22,7 +22,7 @@ class SegmenterHealth(Health):
     labelled: int = 0
     """Pictures."""
     ignored: int = 0
-    """Pictures that nobody waited for, or whose label space is not known."""
+    """Pictures without a subscriber to the labels, or whose label space is not known."""
     coverage: float | None = None
     """Share of the last picture's pixels that have a label."""
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))

@@ -28,7 +28,7 @@ STATES: dict[int, TuningState] = {
 
 
 class MapperTuning:
-    """The status topic tells of every job, whoever began it; files are known of those that were begun here."""
+    """The status topic reports every job; the file of its model is known only for jobs that this viewer began."""
 
     def __init__(self, node: Node, mapper: Mapper) -> None:
         self._mapper = mapper

@@ -1,4 +1,4 @@
-"""All checks of one recording, in the order in which they lean on each other."""
+"""All checks of one recording, each after those whose results it uses."""
 
 from __future__ import annotations
 
