@@ -90,7 +90,7 @@ class ContextBuilder(nn.Module):
         return ContextSpace(features + self.direction_mlp(directions), features, directions, colors, valid, sight)
 
     def _visible(self, views: EncodedViews, projection: Projection) -> tuple[Tensor, Tensor | None]:
-        """The views that count for each sample, and what is told of their sight."""
+        """The views that count for each sample, and what the networks get of its visibility."""
         valid = projection.seen
         if self.visibility == "none":
             return valid, None

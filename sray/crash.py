@@ -35,7 +35,7 @@ FILE_ERRORS = frozenset(
 
 
 def ends_in_one_line(program: str) -> Callable[[Callable[P, int]], Callable[P, int]]:
-    """Decorates a command's `main`: whatever it raises is told in one line, and its status is 1. Signals pass."""
+    """Decorates a command's `main`: an exception is printed as one line, and the exit status is 1. Signals pass."""
 
     def decorate(main: Callable[P, int]) -> Callable[P, int]:
         @functools.wraps(main)

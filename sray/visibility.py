@@ -28,7 +28,7 @@ SHARPNESS = 4.0
 HIDDEN = 2.0
 """Tolerances behind its surface at which a view is sure not to see a sample: 12 cm at 2 m."""
 REACH = 3.0
-"""Tolerances to either side of a surface within which its distance is told."""
+"""Tolerances to either side of a surface within which the distance to it is an input of the networks."""
 
 
 @dataclass(frozen=True)

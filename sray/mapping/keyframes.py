@@ -94,7 +94,7 @@ class Keyframe:
 
     @property
     def seen_depth(self) -> StereoDepth | None:
-        """What it tells other keyframes of the place: measured depth, else its own sweep; None: neither."""
+        """Depth that other keyframes are compared with: measured, else from its own sweep; None: neither."""
         swept = None if self.stereo is None else self.stereo.swept
         if self.frame.depth is None:
             return swept

@@ -36,7 +36,7 @@ class VoxelMapConfig:
     min_sightings: int = 1
     """Voxels with fewer are held, but not told of: with 2, what no second view confirms stays out of the cloud."""
     min_neighbors: int = 0
-    """Voxels told of have so many others of them among the 26 around; 0: islands are told of too."""
+    """A voxel is shown if so many of the 26 around it are seen often enough too; 0: islands are shown."""
 
     def __post_init__(self) -> None:
         if not 0 < self.voxel_size < float("inf"):
@@ -206,7 +206,7 @@ class VoxelMap:
         )
 
     def _supported(self) -> Int64[np.ndarray, " voxels"]:
-        """Slots of the voxels that are told of, in the order of their keys."""
+        """Slots of the voxels that are shown, in the order of their keys."""
         keys, slots = self._keys, self._slots
         if self.config.min_sightings > 1:
             enough = self._storage.sightings[slots] >= self.config.min_sightings

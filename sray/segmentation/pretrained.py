@@ -90,7 +90,7 @@ def load_pretrained(name: str | Path) -> Pretrained:
 
 @contextmanager
 def _quiet(logging: Any) -> Iterator[None]:
-    """Without the library's bar and table on the terminal: what it misses is told by an error of ours."""
+    """Without the library's bar and table on the terminal: what is missing raises an error of ours."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -50,7 +50,7 @@ class MapOrigins:
         self._broadcaster = tf2_ros.StaticTransformBroadcaster(node)
 
     def header(self, stamp: Time, origin: Origin) -> Header:
-        """Of a cloud with this origin; TF is told of its frame once."""
+        """The frame of a cloud with this origin; it is published on TF once."""
         frame = frame_of(self._map_frame, origin)
         if not origin.is_world:
             with self._lock:

@@ -76,7 +76,7 @@ class Worker(Generic[W]):
     """Lives as long as its node; has a thread between `start` and `stop`."""
 
     def __init__(self, lanes: tuple[Lane, ...], report: Callable[[SrayError], None], logger: RcutilsLogger) -> None:
-        """`report` is told of every job that failed, any thread."""
+        """`report` is called with every job that failed, from any thread."""
         self.inbox = Inbox((COMMANDS, *lanes))
         self._lanes = (COMMANDS, *lanes)
         self._report = report

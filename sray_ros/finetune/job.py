@@ -88,7 +88,7 @@ class FinetuneJob:
         self.stop(canceled())
 
     def stop(self, error: SrayError) -> None:
-        """End it soon, for a reason that is told. Any thread."""
+        """End the job soon; the client gets the reason. From any thread."""
         self._stop_for = error
 
     def join(self, seconds: float) -> None:

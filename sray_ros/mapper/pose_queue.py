@@ -64,7 +64,7 @@ class PoseQueue:
         timeout: Callable[[], float],
         on_overflow: Callable[[], SrayError],
     ) -> None:
-        """`on_overflow`: what the oldest is told when more than `capacity` wait."""
+        """`on_overflow`: makes the error that refuses the oldest image when more than `capacity` wait."""
         self._buffer = buffer
         self._map_frame = map_frame
         self._capacity = capacity
@@ -85,7 +85,7 @@ class PoseQueue:
             return {tf_name(self._map_frame), *self._asked}
 
     def tf_began_anew(self, why: str) -> None:
-        """TF was forgotten: who misses a pose soon afterwards is told why."""
+        """TF was cleared: images that lack a pose soon afterwards get this as the reason."""
         self._tf_began = (time.monotonic(), why)
 
     def put(self, waiting: Waiting) -> None:

@@ -78,7 +78,8 @@ class Mapper:
     ) -> RenderView.Result:
         """What the camera would see, all outputs; `stamp_ns`: of a keyframe that is not to be rendered from.
 
-        Raises CanceledError as soon as `canceled` says so, and the mapper is told; StaleError without a mapper.
+        Raises CanceledError as soon as `canceled` returns True (the mapper's goal is canceled too), and StaleError
+        without a mapper.
         """
         goal = RenderView.Goal(camera_info=camera_info_message(Header(), camera), **dict.fromkeys(OUTPUTS, True))
         goal.viewpoint = PoseStamped(pose=pose_of_matrix(camera.world_pose))

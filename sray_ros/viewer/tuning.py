@@ -54,7 +54,7 @@ class MapperTuning:
         )
 
     def start(self, steps: int, time_limit: float) -> None:
-        """Raises BusyError, StaleError. What else the mapper refuses is told by the state."""
+        """Raises BusyError, StaleError. Other refusals of the mapper appear in the state."""
         if self._told.state == "running":
             raise BusyError("the model is being fine-tuned", "one job at a time", "Stop it first")
         if not self._mapper.fine_tuning.server_is_ready():

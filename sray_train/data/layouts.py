@@ -63,7 +63,7 @@ OTHERS: tuple[tuple[str, Callable[[Path], bool], str], ...] = (
         "Compute poses, for instance with COLMAP, and export them as text or as transforms.json",
     ),
 )
-"""Layouts that are recognized and not read: what they are, how they are told, what to do."""
+"""Layouts that are recognized and not read: their name, the file that identifies them, and the remedy."""
 
 
 def layout_of(path: Path) -> Dataset:

@@ -109,7 +109,7 @@ class FileRecording(PictureRecording):
             turned = read_picture(photograph.file, cv2.IMREAD_COLOR, calibration.fits)
             image = cv2.cvtColor(turned, cv2.COLOR_BGR2RGB)
         if image.shape[:2] != (calibration.height, calibration.width):
-            return Pictures(image)  # whoever asked is told: pictures of one size
+            return Pictures(image)  # the caller checks: pictures of one size
         depth = None
         if photograph.depth is not None:
             raw = read_picture(photograph.depth, cv2.IMREAD_UNCHANGED)

@@ -122,7 +122,7 @@ def _are_raw(labels: LabelPictures, table: Path | None) -> bool:
     for number in numbers[:: -(-len(numbers) // PICTURES_LOOKED_AT)]:
         try:
             ids = labels.read(number)
-        except SrayError:  # whoever reads the frame is told
+        except SrayError:  # reading the frame raises it again
             continue
         largest = int(ids.max(initial=0))
         if ids.dtype == np.uint8 and largest > LARGEST_NYU40:

@@ -46,7 +46,7 @@ def make_trainer(
     here = int(os.environ.get("LOCAL_WORLD_SIZE", fabric.world_size))
     torch.set_num_threads(config.threads or max(1, (os.cpu_count() or 1) // here))
     space = LABEL_SPACES[config.data.label_space]
-    # Before rooms are made, which takes the longest: a wrong path is told at once.
+    # Before rooms are made, which takes the longest: a wrong path is an error at once.
     pictures = load_pictures(config, space) if config.data.pictures else ((), ())
     pseudolabelled = load_pseudolabelled(config.data, space)
     check_views(pseudolabelled)

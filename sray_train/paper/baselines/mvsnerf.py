@@ -7,7 +7,7 @@ frustum, the viewing direction and the source pictures' colours. Deviations: thi
 views, so that colours enter the volume as the reference's and the views' mean, and the MLP by mean and variance, not
 view by view; the reference is the central one of the views; outside of its frustum the volume is empty; coarse and fine
 samples with an MLP each, smaller than the paper's. The semantic head reads the MLP's hidden layer, as Semantic-NeRF's
-does, and so nothing of the encoder but the variance of its features, unless it is told to (`semantics_from`). Per-scene
+does, and so nothing of the encoder but the variance of its features, unless `semantics_from` says otherwise. Per-scene
 optimisation of the volume itself (their section 3.4) is left out: fine-tuning trains the networks, as it does for every
 system here.
 """
