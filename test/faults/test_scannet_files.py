@@ -56,7 +56,7 @@ def test_a_file_cut_short_is_named(sens: Path, length: int) -> None:
     whole = sens.read_bytes()
     end = len(whole) - len(MOTION_READINGS)
     sens.write_bytes(whole[:length] if length >= 0 else whole[: end - 1])
-    refused(lambda: SensRecording.open(sens, NYU40), str(sens), "cut short", "download")
+    refused(lambda: SensRecording.open(sens, NYU40), str(sens), "cut short", "Download")
     sens.write_bytes(whole)
     read_all(SensRecording.open(sens, NYU40))
 
@@ -139,7 +139,7 @@ def test_a_damaged_picture_is_named_by_file_and_frame(sens: Path, codecs, offset
     content[at : at + length] = bytes(length)
     sens.write_bytes(bytes(content))
     recording[0]
-    refused(lambda: recording[1], str(sens), "frame 1 ", said, "download")
+    refused(lambda: recording[1], str(sens), "frame 1 ", said, "Download")
 
 
 def test_pictures_of_differing_size_are_named(sens: Path) -> None:
@@ -172,7 +172,7 @@ def write_labels(sens: Path, **which: object) -> Path:
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04garbage", b"no zip"], ids=["empty", "garbage", "text"])
 def test_a_damaged_label_archive_is_named(sens: Path, content: bytes) -> None:
     write_labels(sens).write_bytes(content)
-    refused(lambda: open_scannet(sens, NYU40), "scene0000_00_2d-label-filt.zip", "download")
+    refused(lambda: open_scannet(sens, NYU40), "scene0000_00_2d-label-filt.zip", "Download")
 
 
 def test_an_archive_without_a_frame_is_named(sens: Path) -> None:
