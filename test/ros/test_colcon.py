@@ -126,7 +126,7 @@ def test_every_executable_is_where_ros2_run_looks_and_starts(workspace: Workspac
         workspace.command("ros2 run sray_ros sequence_player"),
         cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, timeout=60,
     )  # fmt: skip
-    assert refused.returncode == 1 and "expected either `sequence` or `bag`" in refused.stderr
+    assert refused.returncode == 1 and "expected one of these two parameters" in refused.stderr
 
 
 @pytest.mark.shows("launch autostart")

@@ -171,7 +171,7 @@ def test_a_goal_whose_pose_nobody_will_look_up_any_more_is_answered(bench: Bench
     assert not answers[0].done()
     bench.worker.inbox.close()
     requests.on_goal(SimpleNamespace(request=asked), answers[1])
-    assert [answer.result().error_code for answer in answers] == [InactiveError] * 2
+    assert [answer.result().error_code for answer in answers] == [ErrorCode.INACTIVE] * 2
 
 
 @pytest.mark.parametrize("spoil", ["unknown encoding", "cut short", "empty"])

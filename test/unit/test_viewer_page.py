@@ -258,15 +258,15 @@ def test_a_map_grows_while_it_is_looked_at(browser: Browser, tmp_path: Path) -> 
     from sray.viewing.viewer import Viewer
 
     goes_on = threading.Event()
-    growing = room_source(tmp_path, 6, goes_on)
+    growing = room_source(tmp_path, 12, goes_on)
     try:
         with Viewer(growing, port=0) as viewer:
             opened = browser.page(viewer.address)
-            opened.until(lambda: viewer.visitors and "frame 3 of 6" in opened.text, "half of the frames")
+            opened.until(lambda: viewer.visitors and "frame 6 of 12" in opened.text, "half of the frames")
             opened.until(lambda: sum(viewer.counts.values()) == len(growing.map()) > 0, "half of the map")
             half = sum(viewer.counts.values())
             goes_on.set()
-            opened.until(lambda: "frame 6 of 6" in opened.text, "all frames")
+            opened.until(lambda: "frame 12 of 12" in opened.text, "all frames")
             opened.until(lambda: sum(viewer.counts.values()) == len(growing.map()) > half, "all of the map")
             assert not opened.complaints
     finally:
