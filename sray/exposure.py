@@ -52,7 +52,7 @@ class Shot:
         usable = ((mean >= DARKEST) & (mean <= BRIGHTEST)).all(0)
         return torch.where(usable, mean.clamp_min(DARKEST).log(), torch.nan)
 
-    @property
+    @cached_property
     def surface(self) -> tuple[Float[Tensor, "cells 3"], Float[Tensor, "cells 3"]]:
         """Points (metres from the camera's origin) of cells whose depth and color are known, and their log colors."""
         rows, columns = self.log_colors.shape[1:]
