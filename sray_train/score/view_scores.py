@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sray.metrics import NO_DEPTH, ConfusionMatrix, DepthScores
 
@@ -23,6 +25,15 @@ class ViewScore:
     """Of `ConfusionMatrix`."""
     psnr: float
     depth: DepthScores = NO_DEPTH
+
+    @classmethod
+    def of(
+        cls, labels: Tensor, truth: Tensor, classes: int, psnr: float = math.nan, depth: DepthScores = NO_DEPTH
+    ) -> ViewScore:
+        """From class indices and the true ones, uint8 of one shape; VOID where there is none."""
+        matrix = ConfusionMatrix(classes)
+        matrix.update(labels, truth)
+        return cls(matrix.counts, psnr, depth)
 
 
 def strict_miou(scores: Sequence[ViewScore]) -> float:
@@ -61,6 +72,14 @@ def miou_interval(
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.nanpercentile(values, [tail, 100 - tail])
     return float(low), float(high)
+
+
+def paired_difference(scores: Sequence[ViewScore], baseline: Sequence[ViewScore]) -> dict[str, Any]:
+    """Strict mIoU less that of the same views otherwise, and its `miou_interval`, as records hold them."""
+    return {
+        "difference": strict_miou(scores) - strict_miou(baseline),
+        "interval": miou_interval(scores, baseline),
+    }
 
 
 def _replicates(scores: Sequence[ViewScore], draws: NDArray[np.int64]) -> NDArray[np.float64]:

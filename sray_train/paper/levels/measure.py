@@ -19,7 +19,6 @@ from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
 from sray.label_space import VOID
 from sray.learning.supervision import pixel_logits
-from sray.metrics import ConfusionMatrix
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
 from sray.stereo.surfaces import with_stereo
@@ -112,8 +111,8 @@ class LevelReader:
         return Measured(
             scene.name,
             truth.name,
-            {name: _score(found, truth.labels, said.shape[-1]) for name, found in labels.items()},
-            {name: _score(found, inner, said.shape[-1]) for name, found in labels.items()},
+            {name: ViewScore.of(found, truth.labels, said.shape[-1]) for name, found in labels.items()},
+            {name: ViewScore.of(found, inner, said.shape[-1]) for name, found in labels.items()},
             float(poses.distance.median()),
             float(torch.rad2deg(poses.angle).median()),
             at_true.hidden / max(1, at_true.inside),
@@ -163,9 +162,3 @@ def _one_hot(frame: Frame, classes: int) -> Float[Tensor, "height width classes"
     assert frame.labels is not None
     votes = F.one_hot(torch.where(frame.labels == VOID, classes, frame.labels.long()), classes + 1)
     return votes[..., :classes].float()
-
-
-def _score(labels: Tensor, truth: Tensor, classes: int) -> ViewScore:
-    matrix = ConfusionMatrix(classes)
-    matrix.update(labels, truth)
-    return ViewScore(matrix.counts, float("nan"))

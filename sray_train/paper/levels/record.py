@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sray_train.paper.levels.measure import LEVELS, Measured, chain
-from sray_train.score.view_scores import ViewScore, miou_interval, strict_miou
+from sray_train.score.view_scores import miou_interval, paired_difference, strict_miou
 
 
 def levels_record(found: Sequence[Measured]) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def _level(found: Sequence[Measured], name: str) -> dict[str, Any]:
     everywhere = [one.everywhere[name] for one in found]
     return {
         "strict_miou": strict_miou(everywhere),
-        "interval": _interval(everywhere),
+        "interval": miou_interval(everywhere),
         "strict_miou_away_from_edges": strict_miou([one.inside[name] for one in found]),
         "per_scene": {
             scene: strict_miou([one.everywhere[name] for one in found if one.scene == scene])
@@ -43,13 +43,4 @@ def _level(found: Sequence[Measured], name: str) -> dict[str, Any]:
 
 def _step(found: Sequence[Measured], before: str, after: str) -> dict[str, Any]:
     first, second = ([one.everywhere[name] for one in found] for name in (before, after))
-    return {
-        "before": before,
-        "after": after,
-        "difference": strict_miou(second) - strict_miou(first),
-        "interval": _interval(second, first),
-    }
-
-
-def _interval(scores: Sequence[ViewScore], baseline: Sequence[ViewScore] | None = None) -> tuple[float, float]:
-    return miou_interval(scores, baseline)
+    return {"before": before, "after": after} | paired_difference(second, first)

@@ -18,7 +18,7 @@ from sray.errors import ModelError, NoViewsError
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
 from sray.label_space import VOID
-from sray.metrics import ConfusionMatrix, psnr
+from sray.metrics import psnr
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
 from sray.sampling import ROOM_BOUNDS, Bounds
@@ -28,7 +28,7 @@ from sray_train.paper.baselines.one_shot import OneShot
 from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.paper.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
 from sray_train.score.evaluate import Query, Renderer
-from sray_train.score.view_scores import ViewScore, mean_psnr, miou_interval, strict_miou
+from sray_train.score.view_scores import ViewScore, mean_psnr, miou_interval, paired_difference, strict_miou
 
 Where = Literal["keyframe", "new viewpoint"]
 PAIRS = (
@@ -149,9 +149,7 @@ def _shown(rival: Rival, where: Where, truth: Frame, views: SourceViews, bounds:
     rival.renderer.set_sources(views if rival.depth else replace(views, depth=None), bounds=bounds)
     view = rival.renderer.render(truth.camera)
     seconds = time.process_time() - began
-    matrix = ConfusionMatrix(classes)
-    matrix.update(view.labels, truth.labels)
-    score = ViewScore(matrix.counts, psnr(view.color, truth.image.float() / 255))
+    score = ViewScore.of(view.labels, truth.labels, classes, psnr(view.color, truth.image.float() / 255))
     return Shown(rival.name, where, score, float((view.labels == VOID).float().mean()), seconds)
 
 
@@ -189,8 +187,4 @@ def _scores(shown: list[Shown]) -> dict[str, Any]:
 
 
 def _pair(first: list[Shown], second: list[Shown]) -> dict[str, Any]:
-    one, other = ([each.score for each in shown] for shown in (first, second))
-    return {
-        "difference": strict_miou(one) - strict_miou(other),
-        "interval": miou_interval(one, other),
-    }
+    return paired_difference([each.score for each in first], [each.score for each in second])

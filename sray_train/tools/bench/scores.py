@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from sray.metrics import NO_DEPTH, ConfusionMatrix, depth_scores, psnr
+from sray.metrics import NO_DEPTH, depth_scores, psnr
 from sray_train.score.view_scores import ViewScore
 from sray_train.tools.bench.scenes import BenchView
 
@@ -19,9 +19,7 @@ def score(
 ) -> ViewScore:
     """Score labels, colours (0..1) and depth (camera z in metres, also where void) rendered at the view's pixels."""
     assert view.truth.labels is not None
-    matrix = ConfusionMatrix(classes)
-    matrix.update(labels, view.truth.labels.reshape(-1)[view.pixels])
     truth = view.truth.image.reshape(-1, 3)[view.pixels].float() / 255
     known = view.truth.depth
     errors = NO_DEPTH if known is None else depth_scores(depth, known.reshape(-1)[view.pixels])
-    return ViewScore(matrix.counts, psnr(color, truth), errors)
+    return ViewScore.of(labels, view.truth.labels.reshape(-1)[view.pixels], classes, psnr(color, truth), errors)
