@@ -14,7 +14,7 @@ from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.segmentation.between_spaces import projection, same_classes
-from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
+from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options, given_options
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig, LabelIds
 from sray_train.data.labelled_pictures import FX_OVER_WIDTH, LabelledPictures
@@ -203,12 +203,10 @@ class Evaluate:
             data = replace(data, label_space=space.name)
         if self.config is None and self.sequence:
             data = replace(data, frames=0)
-        given = {name: getattr(self, name) for name in ("width", "height", "frames")}
-        data = replace(data, **{name: value for name, value in given.items() if value is not None})
+        data = replace(data, **given_options(self, "width", "height", "frames"))
         if self.label_ids != "auto":
             data = replace(data, label_ids=self.label_ids)
-        given = {name: getattr(self, name) for name in ("targets", "views", "apart", "quality")}
-        plan = replace(plan, **{name: value for name, value in given.items() if value is not None})
+        plan = replace(plan, **given_options(self, "targets", "views", "apart", "quality"))
         return data, replace(plan, depth=plan.depth or self.depth)
 
     def _what(self, data: DataConfig, scenes: list[Scene]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,3 +28,8 @@ def check_options(command: object) -> None:
         raise ValueError(f"bounds are {bounds[0]} to {bounds[1]} m; expected 0 < near < far")
     if getattr(command, "device", "auto") == "cuda" and not torch.cuda.is_available():
         raise ValueError("device is cuda, but there is none; expected cpu or auto")
+
+
+def given_options(command: object, *names: str) -> dict[str, Any]:
+    """The named options that are not None, by their names: those that replace what a config says."""
+    return {name: value for name in names if (value := getattr(command, name)) is not None}
