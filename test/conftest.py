@@ -131,7 +131,7 @@ def real_sequence_folder() -> Path:
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of the real network, three classes."""
-    from mapper_process import checkpoint
+    from rig.mapper import checkpoint
 
     return checkpoint(tmp_path_factory.mktemp("model") / "random.safetensors")
 
@@ -145,8 +145,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def process(request: pytest.FixtureRequest, model_file: Path, data_dir: Path) -> Iterator[Any]:
     """One mapper process for a module, with its SETTINGS."""
-    from mapper_process import MapperProcess
-    from ros_listener import listening
+    from rig.listener import listening
+    from rig.mapper import MapperProcess
 
     with listening() as listener:
         yield MapperProcess(listener, **{"model.path": model_file, "data_dir": data_dir}, **request.module.SETTINGS)
@@ -162,7 +162,7 @@ def mapper(process: Any) -> Any:
 @pytest.fixture
 def listener() -> Iterator[Any]:
     """A DDS domain of the test's own."""
-    from ros_listener import listening
+    from rig.listener import listening
 
     with listening() as open_listener:
         yield open_listener

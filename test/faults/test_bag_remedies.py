@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from bag_fixtures import Message, make_frames, rewrite
 from conftest import PlaneScene
-from launch_process import ended, launching
-from mapper_process import RELIABLE, checkpoint
-from ros_listener import Listener, listening
+from rig.launches import ended, launching
+from rig.listener import Listener, listening
+from rig.mapper import RELIABLE, checkpoint
 from rosbags.interfaces import QosDurability
 from sensor_msgs.msg import Image
 

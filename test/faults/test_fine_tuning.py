@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from conftest import PlaneScene
-from fine_tune_client import ABORTED, TUNING_SETTINGS, FineTuneClient, jobs_left
 from lifecycle_msgs.msg import Transition
-from mapper_process import MapperProcess, checkpoint
-from ros_listener import listening
+from rig.fine_tuning import ABORTED, TUNING_SETTINGS, FineTuneClient, jobs_left
+from rig.listener import listening
+from rig.mapper import MapperProcess, checkpoint
 from small_disk import mounted
 from std_srvs.srv import Trigger
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 from geometry_msgs.msg import TransformStamped
-from mapper_process import OPTICAL_FRAME, MapperProcess, image_of, info_of, time_of, transform_of
 from PIL import Image as Pillow
+from rig.mapper import OPTICAL_FRAME, MapperProcess, image_of, info_of, time_of, transform_of
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mapper_process import MapperProcess
+from rig.mapper import MapperProcess
 from safetensors.numpy import save_file
 from small_disk import mounted
 

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from mapper_process import OPTICAL_FRAME, MapperProcess, info_of, time_of, transform_of
+from rig.mapper import OPTICAL_FRAME, MapperProcess, info_of, time_of, transform_of
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from geometry_msgs.msg import PoseStamped
-from mapper_process import MapperProcess, seconds_of
 from rclpy.action import ActionClient
 from rclpy.qos import QoSProfile
+from rig.mapper import MapperProcess, seconds_of
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from geometry_msgs.msg import PoseStamped, Transform
-from mapper_process import MapperProcess, time_of, transform_of
+from rig.mapper import MapperProcess, time_of, transform_of
 from sensor_msgs.msg import CameraInfo, Image
 
 from sray.frames import Frame

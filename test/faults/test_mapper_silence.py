@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from mapper_process import OPTICAL_FRAME, MapperProcess, broken_mapper, time_of
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rig.mapper import OPTICAL_FRAME, MapperProcess, broken_mapper, time_of
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool

@@ -6,8 +6,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from mapper_process import ACTIVE, INACTIVE, UNCONFIGURED, MapperProcess
-from ros_listener import Listener
+from rig.listener import Listener
+from rig.mapper import ACTIVE, INACTIVE, UNCONFIGURED, MapperProcess
 
 from sray.frames import Frame
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from mapper_process import MapperProcess, time_of, transform_of
+from rig.mapper import MapperProcess, time_of, transform_of
 from rosgraph_msgs.msg import Clock
 
 from sray.frames import Frame

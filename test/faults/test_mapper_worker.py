@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from geometry_msgs.msg import PoseStamped
-from mapper_process import MapperProcess, broken_mapper, checkpoint
+from rig.mapper import MapperProcess, broken_mapper, checkpoint
 from sensor_msgs.msg import CameraInfo
 
 from sray.frames import Frame

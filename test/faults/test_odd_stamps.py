@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from geometry_msgs.msg import TransformStamped
-from mapper_process import MapperProcess, time_of, transform_of
+from rig.mapper import MapperProcess, time_of, transform_of
 
 from sray.frames import Frame
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_listener import Listener, listening
-from segmenter_process import SegmenterProcess, broken_segmenter, expected, picture, sharp_model
+from rig.listener import Listener
+from rig.segmenter import SegmenterProcess, broken_segmenter, expected, picture, sharp_model
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -286,9 +286,3 @@ def test_a_signal_ends_it_soon(folder: Path, sign: signal.Signals, doing: str) -
             segmenter.send(picture(1), 1)
             segmenter.listener.until(lambda: False, 0.5)
         segmenter.listener.end(segmenter.process, sign, within=3.0)
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with listening() as open_listener:
-        yield open_listener

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import PlaneScene
-from launch_process import ended, launching
-from mapper_process import RELIABLE, checkpoint
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_listener import Listener, listening
+from rig.launches import ended, launching
+from rig.listener import Listener
+from rig.mapper import RELIABLE, checkpoint
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32
 from std_srvs.srv import SetBool
@@ -29,12 +29,6 @@ from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
 pytestmark = pytest.mark.ros
 STRIPES = LabelSpace("stripes", ("red", "green", "blue"), ((200, 50, 50), (50, 200, 50), (50, 50, 200)), (1, 2, 3))
 FRAMES = 6
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with listening() as open_listener:
-        yield open_listener
 
 
 def stamped(scene: PlaneScene) -> list[Frame]:

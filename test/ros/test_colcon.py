@@ -12,14 +12,13 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launched import read_until
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
-from ros_listener import Listener, listening
+from rig.listener import Listener
+from rig.made_up_package import read_until
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_LINE = "ros2 launch sray_ros semantic_mapping.launch.py --show-args"
@@ -96,12 +95,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "'params_file':" in done.stdout and str(folder / "ws/install/sray_ros/share") in done.stdout
     return Workspace(folder / "ws", activate)
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with listening() as listener:
-        yield listener
 
 
 def test_the_ament_index_finds_what_was_installed_and_nothing_of_the_checkout(

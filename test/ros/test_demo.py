@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from demo_run import SCRIPTS, left_of, run_demo
+from rig.demos import SCRIPTS, left_of, run_demo
 
 from sray.checkpoint import save_checkpoint
 from sray.label_space import ROOMS

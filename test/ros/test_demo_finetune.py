@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from demo_run import left_of, run_demo
+from rig.demos import left_of, run_demo
 
 from sray.label_space import INDOOR
 from sray.metrics import ConfusionMatrix

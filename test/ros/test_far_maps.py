@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from far_scenes import PLACES, moved
-from mapper_process import RELIABLE, MapperProcess
-from mapper_views import LATCHED, SETTINGS, pose_of
+from rig.mapper import RELIABLE, MapperProcess
+from rig.views import LATCHED, SETTINGS, pose_of
 from sensor_msgs.msg import Image, PointCloud2
 from sensor_msgs_py import point_cloud2
 from tf2_msgs.msg import TFMessage

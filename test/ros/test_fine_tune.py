@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import REPOSITORY, PlaneScene
-from fine_tune_client import ABORTED, CANCELED, SUCCEEDED, TUNING_SETTINGS, FineTuneClient, jobs_left
-from mapper_process import MapperProcess
-from mapper_views import goal_for, pixels
+from rig.fine_tuning import ABORTED, CANCELED, SUCCEEDED, TUNING_SETTINGS, FineTuneClient, jobs_left
+from rig.mapper import MapperProcess
+from rig.views import goal_for, pixels
 from std_srvs.srv import Trigger
 
 from sray.checkpoint import load_checkpoint

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_listener import Listener, listening
+from rig.listener import Listener
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32
 from vision_msgs.msg import LabelInfo, VisionClass
@@ -56,12 +55,6 @@ def image(stamp_ns: int, rows: list[list[int]], encoding: str = "mono8") -> Imag
     message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
     message.data = pixels.tobytes()
     return message
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with listening() as open_listener:
-        yield open_listener
 
 
 @pytest.mark.shows("label_scorer", "scorer label/image", "scorer labels", "scorer ~/miou", "scorer output")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import launch
 import pytest
-from launched import PACKAGE, MadeUpPackage, is_running, read_until
+from rig.made_up_package import PACKAGE, MadeUpPackage, is_running, read_until
 
 pytestmark = [
     pytest.mark.ros,

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import rclpy
-from domains import Domain
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.context import Context
 from rclpy.event_handler import EventHandler, SubscriptionEventCallbacks
@@ -24,6 +23,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.task import Task
 from rclpy.waitable import NumberOfEntities, Waitable
+from rig.domains import Domain
 from std_msgs.msg import Empty
 
 from sray_ros.common.awaiting import awaited

@@ -13,10 +13,10 @@ import pytest
 import torch
 from conftest import PlaneScene
 from geometry_msgs.msg import PoseArray, PoseStamped, TransformStamped
-from mapper_process import OPTICAL_FRAME, MapperProcess, image_of, info_of, time_of, transform_of
-from mapper_views import LATCHED, as_started, keyframes, pose_of, stamps, view
-from mapper_views import SETTINGS as EXACT
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rig.mapper import OPTICAL_FRAME, MapperProcess, image_of, info_of, time_of, transform_of
+from rig.views import LATCHED, as_started, keyframes, pose_of, stamps, view
+from rig.views import SETTINGS as EXACT
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import PlaneScene
-from mapper_process import OPTICAL_FRAME, MapperProcess, checkpoint, seconds_of
-from mapper_views import SETTINGS as EXACT
-from mapper_views import as_started, keyframes, pixels, stamps
 from rclpy.qos import QoSProfile
+from rig.mapper import OPTICAL_FRAME, MapperProcess, checkpoint, seconds_of
+from rig.views import SETTINGS as EXACT
+from rig.views import as_started, keyframes, pixels, stamps
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from conftest import PlaneScene
-from launch_process import ended, launching, parameters
-from launched import MadeUpPackage
-from mapper_process import checkpoint
-from ros_listener import Listener
+from rig.launches import ended, launching, parameters
+from rig.listener import Listener
+from rig.made_up_package import MadeUpPackage
+from rig.mapper import checkpoint
 
 from sray.sequence_writer import SequenceWriter
 

@@ -11,11 +11,11 @@ import pytest
 import rclpy
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
-from mapper_process import ACTIVE, INACTIVE, UNCONFIGURED, MapperProcess, checkpoint
-from mapper_views import SETTINGS, goal_for, stamps, view
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle.node import LifecycleNodeMixin
-from ros_listener import Listener, listening
+from rig.listener import Listener, listening
+from rig.mapper import ACTIVE, INACTIVE, UNCONFIGURED, MapperProcess, checkpoint
+from rig.views import SETTINGS, goal_for, stamps, view
 
 from sray.frames import Frame
 from sray_ros.common.error_codes import ErrorCode

@@ -15,9 +15,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from mapper_process import RELIABLE, checkpoint, image_of, info_of, time_of, transform_of
-from mapper_views import SETTINGS, pose_of
-from ros_listener import Listener, listening
+from rig.listener import Listener, listening
+from rig.mapper import RELIABLE, checkpoint, image_of, info_of, time_of, transform_of
+from rig.views import SETTINGS, pose_of
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage

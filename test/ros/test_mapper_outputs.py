@@ -11,10 +11,10 @@ import pytest
 import torch
 from conftest import PlaneScene
 from geometry_msgs.msg import PoseStamped
-from mapper_process import OPTICAL_FRAME, MapperProcess, seconds_of, time_of
-from mapper_views import LATCHED, Oracle, as_heard, as_started, at, keyframes, pixels, points_of, pose_of
-from mapper_views import SETTINGS as EXACT
 from reference.voxel_fusion import fuse, supported
+from rig.mapper import OPTICAL_FRAME, MapperProcess, seconds_of, time_of
+from rig.views import LATCHED, Oracle, as_heard, as_started, at, keyframes, pixels, points_of, pose_of
+from rig.views import SETTINGS as EXACT
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tf2_msgs.msg import TFMessage

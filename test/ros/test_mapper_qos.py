@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from mapper_process import MapperProcess, seconds_of, time_of
-from mapper_views import SETTINGS as EXACT
-from mapper_views import as_started, keyframes, stamps
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rig.mapper import MapperProcess, seconds_of, time_of
+from rig.views import SETTINGS as EXACT
+from rig.views import as_started, keyframes, stamps
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo

@@ -14,8 +14,8 @@ import torch
 from conftest import REPOSITORY
 from geometry_msgs.msg import PoseArray
 from lifecycle_msgs.msg import Transition
-from mapper_process import MapperProcess, checkpoint, image_of, seconds_of, time_of
-from mapper_views import LATCHED, keyframes
+from rig.mapper import MapperProcess, checkpoint, image_of, seconds_of, time_of
+from rig.views import LATCHED, keyframes
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger

@@ -14,10 +14,10 @@ import torch
 from conftest import PlaneScene
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
-from mapper_process import MapperProcess, broken_mapper
-from mapper_views import SETTINGS as EXACT
-from mapper_views import goal_for
-from ros_listener import listening
+from rig.listener import listening
+from rig.mapper import MapperProcess, broken_mapper
+from rig.views import SETTINGS as EXACT
+from rig.views import goal_for
 from sensor_msgs.msg import CameraInfo
 from std_srvs.srv import Trigger
 

@@ -12,10 +12,10 @@ import pytest
 import torch
 from conftest import PlaneScene
 from lifecycle_msgs.msg import Transition
-from mapper_process import UNCONFIGURED, MapperProcess, checkpoint
-from mapper_views import LATCHED, Oracle, as_heard, as_started, goal_for, pixels, points_of, pose_of, view
-from mapper_views import SETTINGS as EXACT
 from rcl_interfaces.msg import Log
+from rig.mapper import UNCONFIGURED, MapperProcess, checkpoint
+from rig.views import LATCHED, Oracle, as_heard, as_started, goal_for, pixels, points_of, pose_of, view
+from rig.views import SETTINGS as EXACT
 from sensor_msgs.msg import Image
 from visualization_msgs.msg import MarkerArray
 

@@ -14,11 +14,11 @@ import pytest
 import rclpy
 import tf2_ros
 import torch
-from mapper_process import OPTICAL_FRAME, image_of, info_of, time_of
 from rclpy.context import Context
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 from rclpy.task import Future as RosFuture
+from rig.mapper import OPTICAL_FRAME, image_of, info_of, time_of
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 

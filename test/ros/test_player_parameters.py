@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from conftest import PlaneScene
-from mapper_views import LATCHED
-from ros_listener import Listener
+from rig.listener import Listener
+from rig.views import LATCHED
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage

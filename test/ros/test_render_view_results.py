@@ -6,12 +6,12 @@ import time
 
 import pytest
 import rclpy
-from domains import Domain
 from rclpy.action import ActionClient
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rig.domains import Domain
 
 from sray_interfaces.action import RenderView
 from sray_ros.common.error_codes import ErrorCode

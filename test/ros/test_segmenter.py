@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import PlaneScene
-from mapper_process import MapperProcess
-from mapper_views import SETTINGS as EXACT
-from ros_listener import Listener, listening
-from segmenter_process import THRESHOLD, SegmenterProcess, expected, picture, sharp_model
+from rig.listener import Listener, listening
+from rig.mapper import MapperProcess
+from rig.segmenter import THRESHOLD, SegmenterProcess, expected, picture, sharp_model
+from rig.views import SETTINGS as EXACT
 from sensor_msgs.msg import CompressedImage
 
 from sray.checkpoint import save_checkpoint

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 from conftest import PlaneScene
-from launch_process import launching, parameters
-from ros_listener import Listener
-from segmenter_process import sharp_model
+from rig.launches import launching, parameters
+from rig.listener import Listener
+from rig.segmenter import sharp_model
 
 from sray.checkpoint import save_checkpoint
 from sray.label_space import ROOMS

@@ -13,9 +13,9 @@ import pytest
 import torch
 from geometry_msgs.msg import PoseArray, PoseStamped
 from lifecycle_msgs.msg import Transition
-from mapper_process import ACTIVE, OPTICAL_FRAME, MapperProcess, seconds_of
-from mapper_views import LATCHED, at, goal_for, pixels, pose_of
-from mapper_views import SETTINGS as EXACT
+from rig.mapper import ACTIVE, OPTICAL_FRAME, MapperProcess, seconds_of
+from rig.views import LATCHED, at, goal_for, pixels, pose_of
+from rig.views import SETTINGS as EXACT
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from sensor_msgs_py import point_cloud2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 import torch
 from rcl_interfaces.msg import Log
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_listener import Listener, listening
+from rig.listener import Listener
 from rosgraph_msgs.msg import Clock
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -33,12 +32,6 @@ PLAYER = "sray_ros.player.node"
 ROSOUT = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 NUMBERS = (0, 3, 6, 9)
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with listening() as open_listener:
-        yield open_listener
 
 
 @pytest.fixture

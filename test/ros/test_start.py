@@ -12,18 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ros_listener import Listener, listening
+from rig.listener import Listener
 
 pytestmark = pytest.mark.ros
 NODES = ("semantic_mapper", "sequence_player", "label_scorer", "segmenter", "viewer")
 ROOT = Path(__file__).parents[2]
 Start = Callable[[str], subprocess.Popen[str]]
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with listening() as open_listener:
-        yield open_listener
 
 
 @pytest.fixture

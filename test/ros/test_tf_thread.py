@@ -15,7 +15,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.time import Time as RosTime
-from ros_listener import Listener
+from rig.listener import Listener
 from tf2_msgs.msg import TFMessage
 
 from sray_ros.common import tf_thread

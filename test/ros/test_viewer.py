@@ -13,13 +13,13 @@ import pytest
 import rclpy
 import torch
 from conftest import PlaneScene
-from mapper_process import MapperProcess
-from mapper_views import SETTINGS as EXACT
-from mapper_views import Oracle, as_heard, as_started, pose_of
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from ros_listener import Listener
+from rig.listener import Listener
+from rig.mapper import MapperProcess
+from rig.views import SETTINGS as EXACT
+from rig.views import Oracle, as_heard, as_started, pose_of
 
 from sray.camera import Camera
 from sray.errors import CanceledError, FileError, NoViewsError, SrayError, StaleError

@@ -10,8 +10,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from launch_process import launching, parameters
-from ros_listener import Listener
+from rig.launches import launching, parameters
+from rig.listener import Listener
 from viewer_fixtures import needs_viser
 
 pytestmark = pytest.mark.ros

@@ -8,12 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_listener import Listener, listening
+from rig.listener import Listener
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
@@ -53,12 +52,6 @@ def bag(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         for number, text in enumerate(WORDS):
             writer.write(words, BEGIN_NS + number * STEP_NS, store.serialize_cdr(store.types[name](text), name))
     return folder
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with listening() as it:
-        yield it
 
 
 def play(listener: Listener, bag: Path, *options: str) -> subprocess.Popen[str]:

@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from launched import PACKAGE, MadeUpPackage, is_running, read_until
+from rig.made_up_package import PACKAGE, MadeUpPackage, is_running, read_until
 
 pytestmark = pytest.mark.ros
 

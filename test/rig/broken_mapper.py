@@ -1,4 +1,4 @@
-"""For tests: semantic_mapper with parts that break on demand. `python -m broken_mapper`, with test/ on the path.
+"""For tests: semantic_mapper with parts that break on demand. `python -m rig.broken_mapper`, with test/ on the path.
 
 SRAY_TEST_SILENCE=<seconds>  says sooner why it is silent
 SRAY_TEST_BREAK=<file>       while the file says "<part>: <way>", that part of the node breaks in that way

@@ -19,13 +19,13 @@ from rcl_interfaces.msg import Log
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_listener import Listener, listening
 from safetensors.torch import load_file, save_file
 from segmenter_fixtures import save_model
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo
 
+from rig.listener import Listener, listening
 from sray.label_space import ROOMS, LabelSpace
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
 from sray_ros.common.conversions import image_message, label_info_message, nanoseconds, time_message
@@ -167,12 +167,12 @@ def broken_segmenter(folder: Path, *, hears: bool = True, silence: float = 5.0, 
     """A process of `broken_segmenter` with a DDS domain of its own; `.broken` is the file that breaks it."""
     with pytest.MonkeyPatch.context() as patch, listening() as listener:
         broken = folder.with_name(f"{folder.name}_{listener.domain}_broken")
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
         patch.setenv("SRAY_TEST_SILENCE", str(silence))
         patch.setenv("SRAY_TEST_BREAK", str(broken))
         if not hears:
             broken.write_text("load: stuck")
-        process = SegmenterProcess(listener, module="broken_segmenter", hears=hears, model=folder, **parameters)
+        process = SegmenterProcess(listener, module="rig.broken_segmenter", hears=hears, model=folder, **parameters)
         process.broken = broken  # type: ignore[attr-defined]
         yield process
         broken.unlink(missing_ok=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from action_msgs.msg import GoalStatus
-from mapper_process import OPTICAL_FRAME, MapperProcess, time_of
-from mapper_views import LATCHED, SETTINGS, keyframes
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from rig.mapper import OPTICAL_FRAME, MapperProcess, time_of
+from rig.views import LATCHED, SETTINGS, keyframes
 from sray.frames import Frame
 from sray_interfaces.action import FineTune
 from sray_interfaces.msg import FineTuneStatus

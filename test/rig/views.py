@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from geometry_msgs.msg import PoseStamped
-from mapper_process import MapperProcess, seconds_of
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import Image, PointCloud2
 from sensor_msgs_py import point_cloud2
 
+from rig.mapper import MapperProcess, seconds_of
 from sray.camera import Camera
 from sray.checkpoint import load_checkpoint
 from sray.field import RenderConfig, RenderedView, SemanticField

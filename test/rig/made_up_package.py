@@ -11,7 +11,7 @@ import textwrap
 import threading
 from pathlib import Path
 
-from domains import Domain
+from rig.domains import Domain
 
 PACKAGE = "made_up"
 

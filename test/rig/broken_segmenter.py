@@ -9,8 +9,7 @@ import os
 import sys
 import time
 
-from broken_mapper import WAYS, breakable
-
+from rig.broken_mapper import WAYS, breakable
 from sray.segmentation import Segmenter
 from sray_ros.common import health
 from sray_ros.segmenter import node as segmenter

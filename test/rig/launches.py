@@ -14,7 +14,8 @@ from typing import Any
 
 from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import GetParameters
-from ros_listener import Listener
+
+from rig.listener import Listener
 
 
 @contextmanager

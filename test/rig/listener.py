@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import rclpy
-from domains import Domain
 from rcl_interfaces.srv import GetParameters
 from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+
+from rig.domains import Domain
 
 WORK = 0.02
 """Seconds of processor time that tell how busy the machine is."""

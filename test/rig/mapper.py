@@ -23,12 +23,12 @@ from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from ros_listener import Listener
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
+from rig.listener import Listener
 from sray.checkpoint import save_checkpoint
 from sray.frames import Frame
 from sray.label_space import LabelSpace
@@ -273,10 +273,10 @@ def checkpoint(path: Path, seed: int = 0, classes: int = 3, stereo: bool = False
 @contextmanager
 def broken_mapper(model_file: Path, settings: dict[str, Any], **environment: object) -> Iterator[MapperProcess]:
     """A process of `broken_mapper`, which see for the environment, with a DDS domain of its own."""
-    from ros_listener import listening
+    from rig.listener import listening
 
     with pytest.MonkeyPatch.context() as patch, listening() as listener:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        patch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
         for name, value in environment.items():
             patch.setenv(name, str(value))
-        yield MapperProcess(listener, "broken_mapper", **{"model.path": model_file}, **settings)
+        yield MapperProcess(listener, "rig.broken_mapper", **{"model.path": model_file}, **settings)
