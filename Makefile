@@ -21,8 +21,8 @@ help:
 	@echo "                           (a recording's depth is used; DEPTH=0 leaves it out)"
 	@echo "make demo VIEW=1           the same, then fly through it in a browser, until Ctrl-C (PORT=8080)"
 	@echo "make demo-finetune         the node learns a generated room in minutes; report in out/finetune"
-	@echo "make test [ARGS=...]       lint, types, layers, all tests (WORKERS=0: one after the other)"
-	@echo "make lint                  the first three of these"
+	@echo "make test [ARGS=...]       lint, spelling, types, layers, all tests (WORKERS=0: one after the other)"
+	@echo "make lint                  the first four of these"
 	@echo "make clean                 remove .venv, build and caches"
 
 setup:
@@ -40,6 +40,7 @@ demo-finetune: setup
 lint: setup
 	@$(ROS_ENV) ruff check .
 	@$(ROS_ENV) ruff format --check .
+	@$(ROS_ENV) codespell
 	@$(ROS_ENV) mypy
 	@$(ROS_ENV) lint-imports
 

@@ -79,6 +79,7 @@ setup(
             "hypothesis",
             "beartype",
             "ruff",
+            "codespell",
             "mypy",
             "import-linter",
             "types-PyYAML",

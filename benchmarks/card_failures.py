@@ -35,7 +35,7 @@ class Failures:
         return sorted(scored, key=key)[:SHOWN]
 
     def see(self, truth: Frame, labels: UInt8[Tensor, "height width"], right: float) -> None:
-        """`right`: share of the labelled pixels whose label is right."""
+        """`right`: share of the labeled pixels whose label is right."""
         self.rows = self.worst([*self.rows, (right, truth, labels)], key=lambda row: row[0])
 
     def draw(self, path: Path) -> None:
@@ -51,7 +51,7 @@ class Failures:
             truth, said = frame.labels.numpy(), labels.numpy()
             present |= {*np.unique(truth), *np.unique(said)}
             for panel, picture in zip(
-                row, (frame.image.numpy(), self.space.colourize(truth), self.space.colourize(said)), strict=True
+                row, (frame.image.numpy(), self.space.colorize(truth), self.space.colorize(said)), strict=True
             ):
                 panel.imshow(picture, interpolation="nearest")
                 panel.set(xticks=[], yticks=[])
@@ -59,7 +59,7 @@ class Failures:
         for panel, title in zip(axes[0], ("picture", "truth", "prediction"), strict=True):
             panel.set_title(title, fontsize=9)
         handles = [
-            Patch(color=[channel / 255 for channel in self.space.colours[label]], label=self.space.names[label])
+            Patch(color=[channel / 255 for channel in self.space.colors[label]], label=self.space.names[label])
             for label in sorted(present - {VOID})
         ]
         if VOID in present:

@@ -3,7 +3,7 @@
     python benchmarks/finetune_modes.py --json benchmarks/results/finetune_modes.json --plot docs/images/finetune.png
 
 Mode `full` trains the encoder too; `heads` leaves it as it is and encodes every frame once. Each room is tuned in both,
-one after the other, on the labels and colours of 16 frames; 4 others are rendered and scored along the way. RGB alone.
+one after the other, on the labels and colors of 16 frames; 4 others are rendered and scored along the way. RGB alone.
 Records: variants `shipped` (mode full) and `shipped_heads`.
 """
 

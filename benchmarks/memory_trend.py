@@ -38,7 +38,7 @@ def trend(runs: list[Run], warm_up: float = 300.0) -> Trend:
 
     A process fills its caches first: only the second half of each run counts, and nothing before `warm_up` seconds.
     Samples lie close in time and resemble each other, so they are worth fewer than they are: n (1 - r) / (1 + r), r the
-    correlation of neighbours.
+    correlation of neighbors.
     """
     hours, memory, heads = [], [], []
     for seconds, megabytes in runs:
@@ -53,7 +53,7 @@ def trend(runs: list[Run], warm_up: float = 300.0) -> Trend:
         raise ValueError(f"{len(x)} samples after the warm-up of {warm_up:g} s; expected at least 4. Run longer")
     slope = float(x @ y / (x @ x))
     rest = y - slope * x
-    inside = ~np.concatenate(heads)[1:]  # the last of a run and the first of the next are no neighbours
+    inside = ~np.concatenate(heads)[1:]  # the last of a run and the first of the next are no neighbors
     power = float(rest @ rest)
     alike = float(np.clip((rest[1:] * rest[:-1])[inside].sum() / power, 0, 0.99)) if power else 0.0
     worth = max(1.0, freedom * (1 - alike) / (1 + alike))

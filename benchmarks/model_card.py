@@ -29,7 +29,7 @@ from sray.frames import SourceViews
 from sray.label_space import LABEL_SPACES, VOID
 from sray.segmentation.between_spaces import likeliest, projection, same_classes
 from sray_train.data.chosen_scenes import chosen_scenes
-from sray_train.data.labelled_pictures import LabelledPictures
+from sray_train.data.labeled_pictures import LabeledPictures
 from sray_train.learn.config import load_config
 from sray_train.learn.training.run import KEPT_OUT
 from sray_train.paper.baselines.picture_labels import NetworkLabels
@@ -144,9 +144,9 @@ class Card:
         failures = Failures(space)
         if measurement.what == "pictures":
             assert self.pictures is not None
-            found = LabelledPictures.open(self.pictures.expanduser(), space, "nyu40")
+            found = LabeledPictures.open(self.pictures.expanduser(), space, "nyu40")
             numbers = [number for place, number in enumerate(found.numbers) if place % KEPT_OUT == 0]
-            kept = replace(found, colours={number: found.colours[number] for number in numbers})
+            kept = replace(found, colors={number: found.colors[number] for number in numbers})
             network = NetworkLabels(checkpoint.model, table)
             evaluation = evaluate_pictures(kept, network, space)
             shown = {f"{kept.folder.name}/{number}": place for place, number in enumerate(numbers)}
@@ -173,7 +173,7 @@ class Card:
 
 
 def right(seen: Rendering) -> float:
-    """Share of the labelled pixels whose label is right; 1 where nothing is labelled."""
+    """Share of the labeled pixels whose label is right; 1 where nothing is labeled."""
     truth = seen.truth.labels
     known = None if truth is None else truth != VOID
     if truth is None or known is None or not known.any():

@@ -21,7 +21,7 @@ from sray.own_labels import own_labels
 from sray.segmentation import Segmenter
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
-from sray_train.learn.pseudolabels.labelling import Labelled
+from sray_train.learn.pseudolabels.labeling import Labeled
 
 Labels = dict[int, UInt8[Tensor, "height width"]]
 
@@ -55,7 +55,7 @@ def teachers_of(
         labels, confidence = segmented(segmenter, scene, index)
         sure = torch.where(confidence >= threshold, labels, VOID)
         truth = scene.frames[index].labels
-        assert truth is not None, "rooms are labelled"
+        assert truth is not None, "rooms are labeled"
         said = {"all": labels, "sure": sure, "own": own[index], "truth": truth}
         said["kept"] = said["guarded"] = torch.where(sure == VOID, own[index], sure)
         for name, its in said.items():
@@ -71,7 +71,7 @@ def segmented(segmenter: Segmenter, scene: Scene, index: int) -> tuple[UInt8[Ten
 
 def quality(space: LabelSpace, scene: Scene, labels: Labels) -> dict[str, float]:
     """How good labels are, by ground truth."""
-    made = Labelled(len(labels), space.names)
+    made = Labeled(len(labels), space.names)
     for index, its in labels.items():
         truth = scene.frames[index].labels
         made.add(its.numpy(), None if truth is None else truth.numpy())

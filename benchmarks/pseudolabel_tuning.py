@@ -36,7 +36,7 @@ from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit, split_views
 from sray_train.learn.config import TrainConfig, load_config
 from sray_train.learn.finetune.from_scratch import new_checkpoint, scratch_config
-from sray_train.learn.finetune.relabelled import relabelled
+from sray_train.learn.finetune.relabeled import relabeled
 from sray_train.paper.study.record import Record, add_records
 
 
@@ -214,7 +214,7 @@ def learned(
             labels = teachers[course.teacher]
             cost = {f"labels_{name}": value for name, value in quality(space, scene, labels).items()}
             cost |= {f"segmenter_{name}": value for name, value in test.items()}
-            curve = course.learned(relabelled(scene, labels), split, checkpoint, cost)
+            curve = course.learned(relabeled(scene, labels), split, checkpoint, cost)
             if measure.json is not None:
                 add_records(measure.json, curve)
         say(curve)

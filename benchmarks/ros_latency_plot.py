@@ -24,7 +24,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     left.set_xlabel("image stamp to label, seconds: median, to 95 %")
     right.set_xlabel("a service's answer, ms: median, to the worst")
     left.set_title("How old a label is", loc="left", fontsize=11)
-    right.set_title("Asked meanwhile (grey: asked while idle)", loc="left", fontsize=11)
+    right.set_title("Asked meanwhile (gray: asked while idle)", loc="left", fontsize=11)
     left.set_xlim(left=0)
     right.set_xscale("log")
     right.xaxis.set_major_formatter("{x:g}")
@@ -52,7 +52,7 @@ def _latency(axes: Axes, place: int, row: dict[str, Any]) -> None:
 
 
 def _service(axes: Axes, place: int, row: dict[str, Any]) -> None:
-    for offset, key, colour in ((-0.12, "service_ms", INK), (0.18, "service_idle_ms", SOFT)):
+    for offset, key, color in ((-0.12, "service_ms", INK), (0.18, "service_idle_ms", SOFT)):
         median, worst = row[key]["median"], row[key]["worst"]
-        axes.plot([median, worst], [place + offset] * 2, color=colour, linewidth=2, alpha=0.7)
-        axes.plot([median], [place + offset], "o", color=colour, markersize=4)
+        axes.plot([median, worst], [place + offset] * 2, color=color, linewidth=2, alpha=0.7)
+        axes.plot([median], [place + offset], "o", color=color, markersize=4)

@@ -21,9 +21,9 @@ def plot(runs: list[list[dict[str, Any]]], result: dict[str, Any], path: Path) -
     for run in runs:
         minutes = np.array([begun + sample["seconds"] / 60 for sample in run])
         _memory(memory, minutes, run, result, is_first=run is runs[0])
-        for name, colour in (("keyframes", INK), ("threads", FIT), ("open_files", SOFT)):
+        for name, color in (("keyframes", INK), ("threads", FIT), ("open_files", SOFT)):
             label = name.replace("_", " ") if run is runs[0] else None
-            held.plot(minutes, [sample[name] for sample in run], color=colour, label=label)
+            held.plot(minutes, [sample[name] for sample in run], color=color, label=label)
         renders = np.diff([sample["renders"] for sample in run], prepend=0)
         speed.plot(minutes, renders / np.diff([sample["seconds"] for sample in run], prepend=0), color=INK)
         begun = minutes[-1]

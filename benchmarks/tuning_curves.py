@@ -29,7 +29,7 @@ from sray_train.score.evaluate import evaluate, split_queries
 
 Row = dict[str, Any]
 SCORES = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy", "psnr")
-COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown")
+COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown")
 LABELS = {"strict_miou": "strict mIoU", "psnr": "PSNR (dB)", "seconds": "seconds of fine-tuning", "steps": "step"}
 
 
@@ -139,13 +139,13 @@ def draw(
     `level`: name and strict mIoU of what does not change along the way.
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
-    for (name, records), colour in zip(ways.items(), COLOURS, strict=False):
+    for (name, records), color in zip(ways.items(), COLORS, strict=False):
         mean = mean_curve(records)
         for panel, score in zip(axes, ("strict_miou", "psnr"), strict=True):
             for curve in by_room(records).values():
                 there = [getattr(record, along) for record in curve]
-                panel.plot(there, [record.metrics[score] for record in curve], color=colour, alpha=0.25, lw=1)
-            panel.plot([row[along] for row in mean], [row[score] for row in mean], ".-", color=colour, lw=2, label=name)
+                panel.plot(there, [record.metrics[score] for record in curve], color=color, alpha=0.25, lw=1)
+            panel.plot([row[along] for row in mean], [row[score] for row in mean], ".-", color=color, lw=2, label=name)
     for panel, score in zip(axes, ("strict_miou", "psnr"), strict=True):
         panel.set(xlabel=LABELS[along], ylabel=LABELS[score])
         panel.grid(alpha=0.3)

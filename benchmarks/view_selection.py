@@ -2,7 +2,7 @@
 
     python benchmarks/view_selection.py --json benchmarks/timings/view_selection.json
 
-The keyframes stand in a flat of 10 by 10 metres and look anywhere; the targets are views between them. Both ways must
+The keyframes stand in a flat of 10 by 10 meters and look anywhere; the targets are views between them. Both ways must
 choose the same views, or nothing is reported. A choice is made three times: `cold` is the first, with the processor's
 caches full of what the scan before left there; the others are medians of three.
 """
@@ -77,7 +77,7 @@ def scan_all(target: Camera, cameras: Camera) -> list[int]:
 
 
 def flat(count: int, generator: torch.Generator) -> Camera:
-    """Level cameras at 1.2 to 1.6 metres, anywhere on 10 by 10 metres, looking anywhere."""
+    """Level cameras at 1.2 to 1.6 meters, anywhere on 10 by 10 meters, looking anywhere."""
     yaw = 2 * torch.pi * torch.rand(count, generator=generator)
     place = torch.rand(count, 3, generator=generator) * torch.tensor([10.0, 0.4, 10.0]) + torch.tensor([0.0, 1.2, 0.0])
     intrinsics = torch.tensor([[525.0, 0, 319.5], [0, 525.0, 239.5], [0, 0, 1]])

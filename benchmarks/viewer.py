@@ -30,7 +30,7 @@ from sray.camera import Camera
 from sray.checkpoint import load_checkpoint
 from sray.frames import Frame
 from sray.label_space import ROOMS
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
@@ -199,7 +199,7 @@ def a_large_map(voxels: int) -> VoxelMap:
     rows, columns = np.divmod(np.arange(voxels), side)
     points = np.stack([columns, rows, np.zeros(voxels)], axis=-1).astype(np.float32) * np.float32(0.05) + 0.02
     labels = (rows // 8 % ROOMS.classes).astype(np.uint8)
-    cloud = LabelledCloud(points, ROOMS.colourize(labels), labels, np.ones(voxels, np.float32))
+    cloud = LabeledCloud(points, ROOMS.colorize(labels), labels, np.ones(voxels, np.float32))
     made = VoxelMap(ROOMS.classes, VoxelMapConfig(max_voxels=voxels))
     made.integrate(cloud)
     return made

@@ -57,7 +57,7 @@ PRODUCTS = (
 STAGE_NAMES = ("read the recording", "write the bag", "start the mapping", "play and map", "stop")
 WIDEST_RENDER = 200
 WIDEST_STEP = 0.25
-"""Metres between neighbouring frames that are played."""
+"""Meters between neighboring frames that are played."""
 SAMPLED_POSES = 300
 LEAST_LABEL_IMAGES = 10
 """Or half of the frames, where a recording is short: the first ones are kept and have no others to be rendered from."""
@@ -78,7 +78,7 @@ class Demo:
     seed: int = FIRST_HELD_OUT_SEED
     """Of the generated room; 9000 and up were never in training."""
     frames: int = 40
-    """Frames at most; a longer recording is thinned, and cut where neighbours would lie too far apart."""
+    """Frames at most; a longer recording is thinned, and cut where neighbors would lie too far apart."""
     depth: bool = True
     """Of --sequence: its depth, where it has any, guides the rendering. A generated room is mapped from RGB alone."""
     render_width: int = 0
@@ -238,7 +238,7 @@ class Demo:
         caveats = []
         if self.sequence is not None and checkpoint.label_space.name == "rooms":
             caveats.append(
-                "This model was trained on generated rooms alone. On real pictures its colours and its geometry can be "
+                "This model was trained on generated rooms alone. On real pictures its colors and its geometry can be "
                 "judged; its labels are guesses, however sure they look."
             )
         if not sequence.has_labels:
@@ -259,7 +259,7 @@ class Demo:
 def chosen(sequence: Sequence, most: int) -> range:
     """Positions of at most `most` frames to play: every n-th, n as small as covers the whole recording.
 
-    Neighbours farther apart than WIDEST_STEP would share too little to reason across views: a long recording is then
+    Neighbors farther apart than WIDEST_STEP would share too little to reason across views: a long recording is then
     played from its start as far as `most` frames reach.
     """
     length = len(sequence)
@@ -279,7 +279,7 @@ def complaint_about(run: DemoRun, frames: int, has_labels: bool) -> str | None:
     least = min(LEAST_LABEL_IMAGES, max(1, frames // 2))
     if len(run.views) < least:
         return f"{len(run.views)} label images came out of {frames} frames; expected at least {least}"
-    if run.labelled_fraction == 0:
+    if run.labeled_fraction == 0:
         return "every pixel of every label image is void"
     if has_labels and run.confusion is None:
         return "there is ground truth, but no label image could be scored"

@@ -50,7 +50,7 @@ from sray_train.tools.report.finetune_page import Unseen, strict_miou, write_fin
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCTS = ("bag", "data", "received", "pictures", "logs", "unseen.npz", "report.json", "index.html")
 UNSEEN_EVERY, FIRST_UNSEEN = 5, 2
-"""Every fifth frame is kept from the node, from the third on: their neighbours see what they show."""
+"""Every fifth frame is kept from the node, from the third on: their neighbors see what they show."""
 
 
 @dataclass
@@ -96,7 +96,7 @@ class FineTuneDemo:
             intrinsics=camera.intrinsics.double().numpy(),
             size=[camera.width, camera.height],
         )
-        console.print(f"room {self.seed}: {len(played)} labelled frames to learn from, {len(unseen)} to judge by")
+        console.print(f"room {self.seed}: {len(played)} labeled frames to learn from, {len(unseen)} to judge by")
         self._learn(len(played), console)
         client = json.loads((self.output / "received" / "client.json").read_text())
         views = self._views(unseen)
@@ -149,7 +149,7 @@ class FineTuneDemo:
 
         views = []
         for index, frame in enumerate(frames):
-            assert frame.labels is not None, "rooms are labelled"
+            assert frame.labels is not None, "rooms are labeled"
             pictures = [read(when, kind, index) for kind in ("label", "color") for when in ("before", "after")]
             views.append(Unseen(frame.image.numpy(), frame.labels.numpy(), *pictures))
         return views
@@ -181,7 +181,7 @@ class FineTuneDemo:
         return write_finetune_page(
             self.output,
             "The node learns the room it is in",
-            f"Generated room {self.seed}, never in training. The node got {keyframes} labelled pictures of it over "
+            f"Generated room {self.seed}, never in training. The node got {keyframes} labeled pictures of it over "
             "ROS 2 and was asked to fine-tune.",
             views,
             space,

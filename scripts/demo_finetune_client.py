@@ -44,7 +44,7 @@ class Client:
 
     folder: tyro.conf.Positional[Path]
     keyframes: int = 32
-    """Labelled keyframes to wait for."""
+    """Labeled keyframes to wait for."""
     steps: int = 200
     time_limit: float = 540.0
     every: float = 4.0
@@ -69,7 +69,7 @@ class Client:
         curve: list[Image] = []
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         node.create_subscription(Image, f"{MAPPER}/fine_tune/curve", curve.append, latched)
-        mapper.await_labelled(self.keyframes, self.patience)
+        mapper.await_labeled(self.keyframes, self.patience)
         print("looking at the room as the model knows it", flush=True)
         before = [save(mapper.view(goal), received / "before", index) for index, goal in enumerate(goals)]
         feedback: list[dict[str, Any]] = []
@@ -119,13 +119,13 @@ class Mapper:
             self._executor.spin_once(timeout_sec=0.05)
         return bool(condition())
 
-    def await_labelled(self, count: int, seconds: float) -> None:
+    def await_labeled(self, count: int, seconds: float) -> None:
         """Until so many keyframes are held, with labels."""
         deadline, held = time.monotonic() + seconds, []
         while sum(keyframe.has_labels for keyframe in held) < count:
             if time.monotonic() > deadline:
-                labelled = sum(keyframe.has_labels for keyframe in held)
-                raise TimeoutError(f"{labelled} of {len(held)} keyframes have labels; expected {count}")
+                labeled = sum(keyframe.has_labels for keyframe in held)
+                raise TimeoutError(f"{labeled} of {len(held)} keyframes have labels; expected {count}")
             self.until(lambda: False, 0.3)
             if self._keyframes.service_is_ready():
                 answer = self._keyframes.call_async(ListKeyframes.Request())
@@ -168,7 +168,7 @@ def view_goals(path: Path) -> Iterator[RenderView.Goal]:
 
 
 def save(view: RenderView.Result, folder: Path, index: int) -> float:
-    """Label and colour as PNG; returns how long the view took, seconds."""
+    """Label and color as PNG; returns how long the view took, seconds."""
     folder.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(folder / f"label_{index}.png"), pixels_of(view.label))
     cv2.imwrite(str(folder / f"color_{index}.png"), pixels_of(view.color)[..., ::-1])

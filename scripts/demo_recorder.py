@@ -2,7 +2,7 @@
 
     python scripts/demo_recorder.py FOLDER
 
-Writes FOLDER/labels/<stamp_ns>.png as received and, in FOLDER/received/, color/ (PNG), depth/ (16-bit millimetres, 0
+Writes FOLDER/labels/<stamp_ns>.png as received and, in FOLDER/received/, color/ (PNG), depth/ (16-bit millimeters, 0
 void), confidence/ (8-bit, 255 = 1), map.npz, scene.npz (keyframes, frustums) and recording.json. Prints `ready` once
 the mapper's topics are there, and ends on SIGINT or SIGTERM.
 """
@@ -55,7 +55,7 @@ class DemoRecorder(Node):
         self._first = self._hear_images("label/image", folder / "labels", lambda pixels: pixels)
         received = folder / "received"
         self._hear_images("color/image", received / "color", lambda pixels: pixels[..., ::-1])
-        self._hear_images("depth/image", received / "depth", _millimetres)
+        self._hear_images("depth/image", received / "depth", _millimeters)
         self._hear_images("label/confidence", received / "confidence", lambda pixels: np.rint(pixels * 255))
         self.create_subscription(PointCloud2, f"{MAPPER}/points", self._on_points, listened)
         self.create_subscription(PointCloud2, f"{MAPPER}/map", self._on_map, latched)
@@ -147,7 +147,7 @@ def _lines(message: MarkerArray) -> dict[str, NDArray[np.float64]]:
     }
 
 
-def _millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+def _millimeters(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.nan_to_num(depth * 1000, nan=0, posinf=0).round().clip(0, 65535).astype(np.uint16)
 
 

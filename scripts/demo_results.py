@@ -18,7 +18,7 @@ from sray.checkpoint import Checkpoint
 from sray.errors import FileError, InternalError
 from sray.frames import Frame
 from sray.label_space import VOID
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.origin import Origin
 from sray_train.tools.report.demo_run import DemoRun, RecordedView
 
@@ -113,13 +113,13 @@ def _read(path: Path) -> NDArray[Any]:
     return picture
 
 
-def _map(output: Path) -> LabelledCloud:
+def _map(output: Path) -> LabeledCloud:
     path = output / "received" / "map.npz"
     if not path.is_file():
         none = np.zeros(0, np.uint8)
-        return LabelledCloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), none, none.astype(np.float32))
+        return LabeledCloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), none, none.astype(np.float32))
     with np.load(path) as stored:
-        return LabelledCloud(
+        return LabeledCloud(
             stored["points"], stored["rgb"], stored["labels"], stored["confidence"], Origin(*stored["origin"].tolist())
         )
 

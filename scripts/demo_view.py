@@ -48,7 +48,7 @@ def look_around(output: Path, checkpoint: Path, port: int) -> None:
 
 
 def _still(source: LocalSource) -> np.ndarray:
-    """Labels over colour, from half-way between two keyframes."""
+    """Labels over color, from half-way between two keyframes."""
     keyframes = source.keyframes()
     middle = len(keyframes) // 2
     stops = [keyframe.camera for keyframe in keyframes[max(0, middle - 1) : middle + 1]]

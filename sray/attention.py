@@ -115,7 +115,7 @@ class CrossReprojectionAttention(nn.Module):
         valid: Bool[Tensor, "views rays samples"],
         coordinates: Float[Tensor, "rays samples"],
     ) -> Float[Tensor, "views rays samples channels"]:
-        """Refine M. `coordinates`: the samples' normalised positions along the ray, 0 near to 1 far."""
+        """Refine M. `coordinates`: the samples' normalized positions along the ray, 0 near to 1 far."""
         positions = positional_encoding(coordinates, tokens.shape[-1])
         for name, attention in self.steps.items():
             # Table 13 adds the positions once, before the attention along the ray.
@@ -160,7 +160,7 @@ POSITION_SCALE = 64.0
 def positional_encoding(
     coordinates: Float[Tensor, "rays samples"], channels: int
 ) -> Float[Tensor, "rays samples channels"]:
-    """Fixed sinusoids of the normalised coordinate times 64: sines in the first half, cosines in the second."""
+    """Fixed sinusoids of the normalized coordinate times 64: sines in the first half, cosines in the second."""
     half = channels // 2
     exponents = torch.arange(half, dtype=coordinates.dtype, device=coordinates.device) / half
     angles = (POSITION_SCALE * coordinates).unsqueeze(-1) * torch.exp(-math.log(10_000.0) * exponents)

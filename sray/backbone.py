@@ -2,7 +2,7 @@
 
 The backbone has no batch statistics: they are folded into its convolutions when its weights are read
 (`sray_train/learn/backbone_weights.py`), so that a picture's features depend on nothing but the picture. Every layer
-works on a grid whose cell i is centred at pixel stride * i, as in `ResUNet`.
+works on a grid whose cell i is centered at pixel stride * i, as in `ResUNet`.
 
 Source: Tan and Le, EfficientNet, ICML 2019 (the Lite variants: no squeeze-and-excitation, ReLU6, fixed stem and head).
 """

@@ -4,7 +4,7 @@ One description for every entrance: camera_info of a node or a bag, a recorded f
 It says which lenses are known, whether K can be of these pictures, and what K is for a part or a smaller copy of them.
 `sray.rectification` undistorts.
 
-Conventions are those of `sray.camera`: pixels, their centres at integers; OpenCV's order of distortion coefficients.
+Conventions are those of `sray.camera`: pixels, their centers at integers; OpenCV's order of distortion coefficients.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ LARGEST = 1e9
 SQUEEZED = 1.5
 """fx over fy, or fy over fx, at most: pixels that are not square come from squeezed pictures, 16:9 into 4:3 is 1.33."""
 SAME_ASPECT = 0.02
-"""By which aspects may differ and still be one: ScanNet's depth (640x480) is 0.4 % off its colour (1296x968)."""
+"""By which aspects may differ and still be one: ScanNet's depth (640x480) is 0.4 % off its color (1296x968)."""
 
 
 @dataclass(frozen=True)

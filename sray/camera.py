@@ -1,8 +1,8 @@
 """Cameras: intrinsics, pose, image size; pixel rays and projection. The only place with camera conventions.
 
-OpenCV axes (x right, y down, z forward), metres. Pixel centres are at integers: pixel (0, 0) is the centre of the
+OpenCV axes (x right, y down, z forward), meters. Pixel centers are at integers: pixel (0, 0) is the center of the
 top-left pixel and the image spans [-0.5, width - 0.5). Poses are `world_from_camera`: float32, in the frame of the
-scene's origin (`sray.origin`), which is the world's own frame unless the scene lies kilometres from it.
+scene's origin (`sray.origin`), which is the world's own frame unless the scene lies kilometers from it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Projection:
     pixels: Float[Tensor, "*shape 2"]
     """Column and row. Meaningless, not clamped, where `seen` is false."""
     depth: Float[Tensor, "*shape"]
-    """Camera z in metres; negative behind the camera."""
+    """Camera z in meters; negative behind the camera."""
     seen: Bool[Tensor, "*shape"]
     """z > 0 and inside the image."""
 
@@ -36,7 +36,7 @@ class Camera:
     """One camera, or a batch of cameras of one image size (leading dimension `views`)."""
 
     intrinsics: Float[Tensor, "*views 3 3"]
-    """K: focal lengths and principal point in pixels, integer pixel centres."""
+    """K: focal lengths and principal point in pixels, integer pixel centers."""
     world_from_camera: Float[Tensor, "*views 4 4"]
     """In the frame of `origin`: its axes are the world's."""
     width: int
@@ -55,8 +55,8 @@ class Camera:
         """A camera, or a batch, at world poses (..., 4, 4) of any size. `origin`: None takes one near the poses."""
         if origin is None:
             # Of a long recording the middle: far from it float32 is coarse again.
-            centres = np.asarray(world_from_camera)[..., :3, 3].reshape(-1, 3)
-            origin = Origin.near(np.median(centres, axis=0)) if len(centres) else WORLD
+            centers = np.asarray(world_from_camera)[..., :3, 3].reshape(-1, 3)
+            origin = Origin.near(np.median(centers, axis=0)) if len(centers) else WORLD
         return Camera(intrinsics, origin.local_pose(world_from_camera), width, height, origin)
 
     @staticmethod
@@ -102,8 +102,8 @@ class Camera:
         return replace(self, world_from_camera=pose, origin=origin)
 
     @property
-    def centre(self) -> Float[Tensor, "*views 3"]:
-        """The camera's position, metres from `origin`."""
+    def center(self) -> Float[Tensor, "*views 3"]:
+        """The camera's position, meters from `origin`."""
         return self.world_from_camera[..., :3, 3]
 
     @property
@@ -113,7 +113,7 @@ class Camera:
 
     @property
     def projection(self) -> Float[Tensor, "*views 3 4"]:
-        """K (R | t): points (metres from `origin`, homogeneous) to pixels (homogeneous). Eq. 4."""
+        """K (R | t): points (meters from `origin`, homogeneous) to pixels (homogeneous). Eq. 4."""
         camera_from_world = self.world_from_camera[..., :3, :3].transpose(-1, -2)
         offset = -(camera_from_world @ self.world_from_camera[..., :3, 3:])
         return self.intrinsics @ torch.cat([camera_from_world, offset], dim=-1)
@@ -127,7 +127,7 @@ class Camera:
         return replace(self, intrinsics=intrinsics, width=width, height=height)
 
     def pixel_grid(self) -> Float[Tensor, "pixels 2"]:
-        """Centres of all pixels, row by row (column, row)."""
+        """Centers of all pixels, row by row (column, row)."""
         device = self.intrinsics.device
         rows, columns = torch.meshgrid(
             torch.arange(self.height, dtype=torch.float32, device=device),
@@ -139,7 +139,7 @@ class Camera:
     def ray_directions(self, pixels: Float[Tensor, "rays 2"]) -> Float[Tensor, "rays 3"]:
         """World directions through pixels of a single camera, with camera z = 1.
 
-        A point at parameter z of `centre + z * direction` has depth z in this camera.
+        A point at parameter z of `center + z * direction` has depth z in this camera.
         """
         fx, fy = self.intrinsics[0, 0], self.intrinsics[1, 1]
         cx, cy, skew = self.intrinsics[0, 2], self.intrinsics[1, 2], self.intrinsics[0, 1]
@@ -149,7 +149,7 @@ class Camera:
         return directions @ self.world_from_camera[:3, :3].T
 
     def project(self, points: Float[Tensor, "*points 3"]) -> Projection:
-        """Project points (metres from `origin`) into this view, or into each of a batch (views first in the result).
+        """Project points (meters from `origin`) into this view, or into each of a batch (views first in the result).
 
         A point 2 m ahead on the optical axis lands on (cx, cy): test_camera.py::test_conventions.
         Source: eq. 4.
@@ -188,13 +188,13 @@ def image_grid(pixels: Float[Tensor, "*shape 2"], width: int, height: int) -> Fl
 
 
 FEATURE_STRIDE = 4
-"""The encoder's features: cell i is centred at pixel 4 i (strided convolutions, not a resized image)."""
+"""The encoder's features: cell i is centered at pixel 4 i (strided convolutions, not a resized image)."""
 
 
 def cell_pixels(
     rows: int, columns: int, device: torch.device, stride: int = FEATURE_STRIDE
 ) -> Float[Tensor, "cells 2"]:
-    """Pixels (column, row) at the centres of a feature map's cells, row by row. Cell i lies at pixel `stride` i."""
+    """Pixels (column, row) at the centers of a feature map's cells, row by row. Cell i lies at pixel `stride` i."""
     cells = torch.cartesian_prod(torch.arange(rows, device=device), torch.arange(columns, device=device))
     return stride * cells.flip(-1).float()
 

@@ -14,10 +14,10 @@ from sray.calibration import Calibration, Matrix, calibrated, lens_of, said_by
 from sray.errors import CalibrationError
 
 StereoFrame = Literal["", "own", "first"]
-"""What the frame of a stereo pair's second camera is: its own optical centre (as most drivers have it), the first
+"""What the frame of a stereo pair's second camera is: its own optical center (as most drivers have it), the first
 camera's (as the message is defined), or not known, which is refused."""
 SHORTEST_BASELINE = 1e-4
-"""Metres; less is rounding."""
+"""Meters; less is rounding."""
 
 
 @runtime_checkable
@@ -48,7 +48,7 @@ def read_camera_info(info: CameraInfoFields, *, is_rectified: bool = False) -> C
 
 
 def baseline(info: CameraInfoFields) -> tuple[float, float]:
-    """Where the optical centre is along x and y, metres, in the frame of a stereo pair's first camera; else zeros.
+    """Where the optical center is along x and y, meters, in the frame of a stereo pair's first camera; else zeros.
 
     Source: P's fourth column, Tx = -fx B: a point of the first camera's frame is seen at P (x, y, z, 1).
     """
@@ -59,7 +59,7 @@ def baseline(info: CameraInfoFields) -> tuple[float, float]:
     return (0.0, 0.0) if max(map(abs, found)) < SHORTEST_BASELINE else found
 
 
-def optical_centre(info: CameraInfoFields, stereo_frame: StereoFrame) -> Matrix:
+def optical_center(info: CameraInfoFields, stereo_frame: StereoFrame) -> Matrix:
     """The camera (4, 4) in the frame that camera_info names: the identity, or shifted by the baseline.
 
     Raises CalibrationError if there is a baseline, and its frame is not known.
@@ -73,7 +73,7 @@ def optical_centre(info: CameraInfoFields, stereo_frame: StereoFrame) -> Matrix:
             f"P[0,3] = {float(info.p[3]):.4g}, P[1,3] = {float(info.p[7]):.4g}: it is the second camera of a stereo "
             f"pair, {np.hypot(x, y):.3f} m beside the first",
             "the first one's, where both are 0",
-            "Use the first camera, or say with camera.stereo_frame whose optical centre the frame of camera_info is: "
+            "Use the first camera, or say with camera.stereo_frame whose optical center the frame of camera_info is: "
             "own, or first",
         )
     if stereo_frame == "first":

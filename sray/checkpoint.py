@@ -67,7 +67,7 @@ def save_checkpoint(
         )
     header: dict[str, Any] = {
         "config": asdict(model.config),
-        "label_space": asdict(label_space),
+        "label_space": label_space.to_dict(),
         "lineage": lineage or {},
     }
     if model.system != SemanticRay.system:  # which files without a name are of, as the first ones were
@@ -167,7 +167,7 @@ def read_header(text: str) -> dict[str, Any]:
 def read_label_space(raw: Any) -> LabelSpace:
     """A label space out of a header. Raises KeyError, TypeError or ValueError if it is none.
 
-    Ids, colours and names are looked at: they index tables, paint pictures and are written into other files.
+    Ids, colors and names are looked at: they index tables, paint pictures and are written into other files.
     """
     try:
         space = LabelSpace.from_dict(raw)
@@ -175,8 +175,8 @@ def read_label_space(raw: Any) -> LabelSpace:
         raise ValueError(f"the label space has a number that is none ({error})") from error
     if not all(text.isprintable() for text in (space.name, *space.names)):
         raise ValueError("the label space has names that cannot be printed")
-    if not all(0 <= value <= 255 for colour in space.colours for value in colour):
-        raise ValueError(f"label space {space.name} has colours outside 0 to 255")
+    if not all(0 <= value <= 255 for color in space.colors for value in color):
+        raise ValueError(f"label space {space.name} has colors outside 0 to 255")
     if not all(0 <= value < 1 << 16 for value in space.nyu40):
         raise ValueError(f"label space {space.name} has NYU40 ids outside 0 to 65535")
     return space

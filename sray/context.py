@@ -51,7 +51,7 @@ class ContextSpace:
     directions: Float[Tensor, "views rays samples 4"]
     """Unit direction source camera -> point minus the same from the target camera, and their dot product."""
     colors: Float[Tensor, "views rays samples 3"]
-    """Source colours, 0..1."""
+    """Source colors, 0..1."""
     valid: Bool[Tensor, "views rays samples"]
     """The sample is in front of the view and inside its image; and not hidden from it, if the model asks for that."""
     sight: Float[Tensor, "views rays samples 2"] | None = None
@@ -79,13 +79,13 @@ class ContextBuilder(nn.Module):
         origin: Float[Tensor, "3"],
         points: Float[Tensor, "rays samples 3"],
     ) -> ContextSpace:
-        """Gather M at world points (metres) on rays from `origin`, the target camera's centre."""
+        """Gather M at world points (meters) on rays from `origin`, the target camera's center."""
         with torch.autocast(points.device.type, enabled=False):  # half precision would move pixels by pixels
             projection = views.camera.project(points)
             rows, columns = views.features.shape[-2:]
             features = _gather(views.features, feature_grid(projection.pixels, columns, rows, views.reading_scale))
             colors = _gather(views.images, image_grid(projection.pixels, views.camera.width, views.camera.height))
-            directions = direction_difference(views.camera.centre, origin, points)
+            directions = direction_difference(views.camera.center, origin, points)
             valid, sight = self._visible(views, projection)
         return ContextSpace(features + self.direction_mlp(directions), features, directions, colors, valid, sight)
 
@@ -103,10 +103,10 @@ class ContextBuilder(nn.Module):
 
 
 def direction_difference(
-    centres: Float[Tensor, "views 3"], origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
+    centers: Float[Tensor, "views 3"], origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
 ) -> Float[Tensor, "views rays samples 4"]:
     """Table 12, input 2: unit(source -> point) - unit(target -> point), and the dot product of the two."""
-    source = F.normalize(points - centres[:, None, None], dim=-1)
+    source = F.normalize(points - centers[:, None, None], dim=-1)
     target = F.normalize(points - origin, dim=-1).expand_as(source)
     return torch.cat([source - target, (source * target).sum(-1, keepdim=True)], dim=-1)
 

@@ -1,4 +1,4 @@
-"""Geometry-aware Network: density from the agreement of the views, colour by blending them. Table 15.
+"""Geometry-aware Network: density from the agreement of the views, color by blending them. Table 15.
 
 Reads M, not M'': a coarse pass that only looks for surfaces needs no attention across the views.
 """
@@ -16,7 +16,7 @@ from sray.context import DIRECTION_CHANNELS, SIGHT_CHANNELS, ContextSpace
 
 RAY_CHANNELS = 16
 STATISTICS = 8
-"""Colour mean (3), log colour variance (3), log feature variance (1), fraction of valid views (1)."""
+"""Color mean (3), log color variance (3), log feature variance (1), fraction of valid views (1)."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Geometry:
     density: Float[Tensor, "rays samples"]
     """At least 0; exactly 0 where no view sees the sample."""
     color: Float[Tensor, "rays samples 3"]
-    """Blended source colours, 0..1."""
+    """Blended source colors, 0..1."""
 
 
 class GeometryNetwork(nn.Module):
-    """Table 15. With `statistics`, L7 also gets how well the views' colours and features agree, and L9 a residual.
+    """Table 15. With `statistics`, L7 also gets how well the views' colors and features agree, and L9 a residual.
 
-    Features trained for semantics alone do not find surfaces; agreement in colour does. With `sight`, L7 also gets
+    Features trained for semantics alone do not find surfaces; agreement in color does. With `sight`, L7 also gets
     where the views' own depth says that the surface is.
     """
 
@@ -69,7 +69,7 @@ class GeometryNetwork(nn.Module):
         return self._density(self._gated(context), context)
 
     def color(self, context: ContextSpace) -> Float[Tensor, "rays samples 3"]:
-        """The colour alone."""
+        """The color alone."""
         return self._blend(self._gated(context), context)
 
     def _gated(self, context: ContextSpace) -> Tensor:

@@ -1,6 +1,6 @@
 """ResUNet: pictures in, quarter-resolution context features out. Table 12, L1-L19.
 
-Every layer works on a grid whose cell i is centred at pixel stride * i; the last one has stride 4 and 32 channels.
+Every layer works on a grid whose cell i is centered at pixel stride * i; the last one has stride 4 and 32 channels.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 FEATURE_CHANNELS = 32
 LEAST_SIDE = 17
-"""Pixels of a picture's longer side: of less the encoder makes a single cell, which has no variance to normalise by."""
+"""Pixels of a picture's longer side: of less the encoder makes a single cell, which has no variance to normalize by."""
 
 
 class ResBlock(nn.Module):
@@ -60,7 +60,7 @@ class ResUNet(nn.Module):
 
 
 def double(coarse: Tensor, like: Tensor) -> Tensor:
-    """Bilinear upsampling onto the grid of `like`, whose cell j is centred at cell j / 2 of `coarse`.
+    """Bilinear upsampling onto the grid of `like`, whose cell j is centered at cell j / 2 of `coarse`.
 
     Not `interpolate`, which would treat both as resized images and shift by a fraction of a cell.
     Sizes need not be even: `like` has 2 n or 2 n - 1 cells where `coarse` has n.

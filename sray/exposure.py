@@ -43,7 +43,7 @@ class Shot:
     """RGB in 0..1."""
     camera: Camera
     depth: Float[Tensor, "height width"]
-    """Camera z, metres; NaN where it is not trusted."""
+    """Camera z, meters; NaN where it is not trusted."""
 
     @cached_property
     def log_colors(self) -> Float[Tensor, "3 rows columns"]:
@@ -54,13 +54,13 @@ class Shot:
 
     @cached_property
     def surface(self) -> tuple[Float[Tensor, "cells 3"], Float[Tensor, "cells 3"]]:
-        """Points (metres from the camera's origin) of cells whose depth and color are known, and their log colors."""
+        """Points (meters from the camera's origin) of cells whose depth and color are known, and their log colors."""
         rows, columns = self.log_colors.shape[1:]
         depth = self.depth[CELL // 2 :: CELL, CELL // 2 :: CELL][:rows, :columns]
         known = depth.isfinite() & self.log_colors[0].isfinite()
         row, column = torch.nonzero(known, as_tuple=True)
         pixels = CELL * torch.stack([column, row], dim=-1).float() + CELL // 2
-        points = self.camera.centre + depth[known].unsqueeze(-1) * self.camera.ray_directions(pixels)
+        points = self.camera.center + depth[known].unsqueeze(-1) * self.camera.ray_directions(pixels)
         return points, self.log_colors[:, known].T
 
 

@@ -25,7 +25,7 @@ from sray.stereo.surfaces import with_stereo
 from sray.tile_renderer import TileRenderer
 
 MIN_OPACITY = 0.05
-"""Colour is divided by the opacity, or by this where there is less: what is hardly seen stays dark."""
+"""Color is divided by the opacity, or by this where there is less: what is hardly seen stays dark."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class RenderedView:
     color: Float[Tensor, "height width 3"]
     """RGB in 0..1, of what is seen: what is composited (eq. 2), over the opacity. Black where nothing is."""
     depth: Float[Tensor, "height width"]
-    """Camera z in metres; NaN where void."""
+    """Camera z in meters; NaN where void."""
     opacity: Float[Tensor, "height width"]
     coverage: UInt8[Tensor, "height width"]
     """Source views that see the pixel's surface."""

@@ -1,4 +1,4 @@
-"""Few-step adaptation of a model to one scene, from labelled (or merely coloured) frames of it.
+"""Few-step adaptation of a model to one scene, from labeled (or merely colored) frames of it.
 
     tuner = FineTuner(model, sources, tuning, held_out, FineTuneConfig(steps=200))
     for step in tuner.run():
@@ -31,7 +31,7 @@ from sray.held_out import HeldOut, Score
 from sray.learning.feature_cache import FeatureCache
 from sray.learning.losses import total_loss
 from sray.learning.optimization import Optimization, Schedule, head_parameters, picture_parameters
-from sray.learning.supervision import LabelledPixels, balanced_weights, check_teaching_frames, picture_loss, target_rays
+from sray.learning.supervision import LabeledPixels, balanced_weights, check_teaching_frames, picture_loss, target_rays
 from sray.ray_model import RayModel
 from sray.rays import SampleCounts
 from sray.sampling import ROOM_BOUNDS, Bounds
@@ -103,7 +103,7 @@ class FineTuner(Generic[M]):
         remembered: Sequence[Frame] = (),
         bounds: Bounds = ROOM_BOUNDS,
     ) -> None:
-        """`sources` and `tuning` frames teach by the labels, colour and depth they have, each rendered from its
+        """`sources` and `tuning` frames teach by the labels, color and depth they have, each rendered from its
         nearest others; `held_out` ones are rendered from `sources`, and only scored. `remembered` frames hold labels
         that must not be forgotten (`sray.remembered`): one picture of four, one target of four. `bounds`: of the scene.
 
@@ -229,7 +229,7 @@ class FineTuner(Generic[M]):
         return loss, {"pictures": loss}
 
     def _loss_of_pictures(self, features: Tensor, frames: list[int]) -> Tensor:
-        truth = LabelledPixels.draw([self._frames[index] for index in frames], self.config.pixels, self._generator)
+        truth = LabeledPixels.draw([self._frames[index] for index in frames], self.config.pixels, self._generator)
         weights = None if self._class_weights is None else self._class_weights.to(self._device)
         return picture_loss(self.model, features, truth.to(self._device), self._frames[0].camera, weights)
 

@@ -29,7 +29,7 @@ class FineTuneConfig:
     pictures: int = 4
     """Pictures of such a step."""
     pixels: int = 1024
-    """Labelled pixels of each picture."""
+    """Labeled pixels of each picture."""
     rays: int = 256
     """Rays of every other step, all of one target."""
     views: int = 8
@@ -48,10 +48,10 @@ class FineTuneConfig:
     balance: float = 0.3
     """Classes count by their frequency to minus this: 0 all pixels alike, 1 all classes alike."""
     loss: LossWeights = field(default_factory=LossWeights)
-    """Weights of labels, colour and depth; what a frame does not have teaches nothing. `LossWeights(semantic=0)`: the
+    """Weights of labels, color and depth; what a frame does not have teaches nothing. `LossWeights(semantic=0)`: the
     pictures alone, without a label."""
     divide_by_opacity: bool = True
-    """Colours are compared as renders show them, divided by the opacity. A trained model lets a little light through,
+    """Colors are compared as renders show them, divided by the opacity. A trained model lets a little light through,
     and would move its surfaces to make up for it. False: as they are composited, which is what teaches a new one to
     stop the light."""
     validate_every: int = 50
@@ -80,7 +80,7 @@ class FineTuneConfig:
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected at least 0")
         if not (self.loss.semantic > 0 or self.loss.color > 0 or self.loss.depth > 0):
-            raise ValueError("every loss weighs 0; expected labels, colour or depth to teach")
+            raise ValueError("every loss weighs 0; expected labels, color or depth to teach")
 
     @property
     def heads_learning_rate(self) -> float:

@@ -18,7 +18,7 @@ class FrameRenderer:
     """Encodes a frame when it is first a source."""
 
     def __init__(self, field: SemanticField, frames: Sequence[Frame], bounds: Bounds) -> None:
-        """`bounds`: near and far, metres."""
+        """`bounds`: near and far, meters."""
         self._field = field
         self._frames = frames
         self._bounds = bounds

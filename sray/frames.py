@@ -27,15 +27,15 @@ class Frame:
     """RGB."""
     camera: Camera
     depth: Float[Tensor, "height width"] | None = None
-    """Camera z in metres; NaN where there is none."""
+    """Camera z in meters; NaN where there is none."""
     labels: UInt8[Tensor, "height width"] | None = None
-    """Class indices; VOID (255) unlabelled."""
+    """Class indices; VOID (255) unlabeled."""
     stamp_ns: int = 0
     name: str = ""
     """Where it came from, for messages and reports."""
 
     def resized(self, width: int, height: int) -> Frame:
-        """The same frame at another size: colour area-averaged when shrinking; depth and labels nearest-exact."""
+        """The same frame at another size: color area-averaged when shrinking; depth and labels nearest-exact."""
         if (width, height) == (self.camera.width, self.camera.height):
             return self
         shrinking = width < self.camera.width
@@ -52,10 +52,10 @@ class Frame:
 
 
 def nearest_exact(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
-    """Resized by taking the nearest pixel centre, if it has another size: labels and depth have no means."""
+    """Resized by taking the nearest pixel center, if it has another size: labels and depth have no means."""
     if image.shape[:2] == (height, width):
         return image
-    # INTER_NEAREST_EXACT samples at pixel centres; plain INTER_NEAREST shifts by up to 0.6 px.
+    # INTER_NEAREST_EXACT samples at pixel centers; plain INTER_NEAREST shifts by up to 0.6 px.
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     return np.ascontiguousarray(resized)
 
@@ -73,7 +73,7 @@ def at_size_of_image(picture: NDArray[Any], width: int, height: int, what: str, 
         raise FileError(
             f"{path} has {what} of {picture.shape[1]}x{picture.shape[0]} beside a picture of {width}x{height}",
             "one shape",
-            f"Export {what} for the colour camera, uncropped",
+            f"Export {what} for the color camera, uncropped",
         )
     return nearest_exact(picture, width, height)
 
@@ -87,7 +87,7 @@ class SourceViews:
     camera: Camera
     """Batch of `views` cameras."""
     depth: Float[Tensor, "views height width"] | None = None
-    """Camera z in metres, NaN where there is none; None if no view has any. Of a sensor, or of stereo."""
+    """Camera z in meters, NaN where there is none; None if no view has any. Of a sensor, or of stereo."""
     depth_confidence: Float[Tensor, "views height width"] | None = None
     """How sure the depth is, 0..1; None: 1 wherever there is depth."""
     gains: Float[Tensor, "views 3"] | None = None
@@ -114,7 +114,7 @@ class SourceViews:
 
     @property
     def trusted_depth(self) -> Float[Tensor, "views height width"] | None:
-        """The depth that is more likely right than wrong, metres: NaN where the confidence is below TRUSTED."""
+        """The depth that is more likely right than wrong, meters: NaN where the confidence is below TRUSTED."""
         if self.depth is None or self.depth_confidence is None:
             return self.depth
         # A confidence that is NaN is none: it fails the comparison too.

@@ -1,6 +1,6 @@
 """Guided sampling: where a ray's few samples belong, found on a coarser grid of rays or in the sources' depth.
 
-A cell of the grid holds a distribution over equal bins of the normalised ray coordinate. A ray takes the bilinear mix
+A cell of the grid holds a distribution over equal bins of the normalized ray coordinate. A ray takes the bilinear mix
 of the cells around it: at an edge in depth the mix has two peaks, and both surfaces get samples.
 """
 
@@ -21,7 +21,7 @@ from sray.sampling import DepthRange
 
 @dataclass(frozen=True)
 class PixelGrid:
-    """Every `stride`-th pixel of an image both ways; cell i is centred at pixel stride i + (stride - 1) / 2."""
+    """Every `stride`-th pixel of an image both ways; cell i is centered at pixel stride i + (stride - 1) / 2."""
 
     width: int
     """Of the image, pixels."""
@@ -65,7 +65,7 @@ class Window:
         return math.prod(self.shape)
 
     def pixels(self, device: torch.device | str = "cpu") -> Float[Tensor, "cells 2"]:
-        """Cell centres, row by row (column, row), in pixels of the image."""
+        """Cell centers, row by row (column, row), in pixels of the image."""
         return torch.cartesian_prod(*self._axes(device)).flip(-1)
 
     def around(self, grid: PixelGrid) -> Window:
@@ -81,7 +81,7 @@ class Window:
     def mix(
         self, coarse: Window, values: Float[Tensor, "rows columns channels"]
     ) -> Float[Tensor, "new_rows new_columns channels"]:
-        """Bilinear mix of a coarser window's values at this window's cells; outside its centres: the outermost."""
+        """Bilinear mix of a coarser window's values at this window's cells; outside its centers: the outermost."""
         vertical, horizontal = (
             _hat(fine, start, count, coarse.grid.stride)
             for fine, start, count in zip(
@@ -102,11 +102,11 @@ class Window:
         return vertical.T @ cells.float() @ horizontal > 0
 
     def _axes(self, device: torch.device | str) -> tuple[Tensor, Tensor]:
-        """Rows and columns of the cell centres, in pixels of the image."""
-        step, centre = self.grid.stride, (self.grid.stride - 1) / 2
+        """Rows and columns of the cell centers, in pixels of the image."""
+        step, center = self.grid.stride, (self.grid.stride - 1) / 2
         return (
-            torch.arange(self.top, self.bottom, device=device, dtype=torch.float32) * step + centre,
-            torch.arange(self.left, self.right, device=device, dtype=torch.float32) * step + centre,
+            torch.arange(self.top, self.bottom, device=device, dtype=torch.float32) * step + center,
+            torch.arange(self.left, self.right, device=device, dtype=torch.float32) * step + center,
         )
 
 
@@ -117,15 +117,15 @@ def _hat(pixels: Tensor, start: int, cells: int, stride: int) -> Float[Tensor, "
 
 
 GAP = 1.1
-"""A neighbour this much nearer belongs to another surface."""
+"""A neighbor this much nearer belongs to another surface."""
 
 
 def nearest_depth(sources: SourceViews, target: Camera, grid: PixelGrid) -> Float[Tensor, "rows columns"]:
-    """The sources' trusted depth as the target sees it: camera z in metres per cell, the nearest; NaN where none.
+    """The sources' trusted depth as the target sees it: camera z in meters per cell, the nearest; NaN where none.
 
     One doubtful reading before a wall would be nearest: depth of little confidence leaves its cell to the network.
     A camera closer than the sources sees gaps between their pixels, and through them what lies behind, or nothing: a
-    cell that opposite neighbours are well in front of takes the nearest of them. (At an edge one side is.)
+    cell that opposite neighbors are well in front of takes the nearest of them. (At an edge one side is.)
     Raises ValueError if the sources have no depth.
     """
     trusted = sources.trusted_depth
@@ -136,7 +136,7 @@ def nearest_depth(sources: SourceViews, target: Camera, grid: PixelGrid) -> Floa
     for index in range(sources.count):
         camera, depth = sources.camera[index], trusted[index].reshape(-1)
         known = torch.isfinite(depth) & (depth > 0)
-        points = camera.centre + depth[known].unsqueeze(-1) * camera.ray_directions(pixels[known])
+        points = camera.center + depth[known].unsqueeze(-1) * camera.ray_directions(pixels[known])
         seen = target.project(points)
         columns, rows = ((seen.pixels[seen.seen] + 0.5) / grid.stride).floor().long().unbind(-1)
         cells.scatter_reduce_(0, rows * grid.columns + columns, seen.depth[seen.seen], "amin")
@@ -152,19 +152,19 @@ def nearest_depth(sources: SourceViews, target: Camera, grid: PixelGrid) -> Floa
 def distribution_around(
     depth: Float[Tensor, "cells"], bins: int, depth_range: DepthRange
 ) -> tuple[Float[Tensor, "cells bins"], Bool[Tensor, "cells"]]:
-    """A peak two bins to either side of each depth (metres), and whether there is one: known and in the range."""
+    """A peak two bins to either side of each depth (meters), and whether there is one: known and in the range."""
     coordinate = depth_range.coordinate_of(depth)
     known = (coordinate >= 0) & (coordinate <= 1)
-    centres = (torch.arange(bins, device=depth.device) + 0.5) / bins
-    peak = (2 - bins * (coordinate.unsqueeze(-1) - centres).abs()).clamp_min(0)
+    centers = (torch.arange(bins, device=depth.device) + 0.5) / bins
+    peak = (2 - bins * (coordinate.unsqueeze(-1) - centers).abs()).clamp_min(0)
     peak = peak / peak.sum(-1, keepdim=True).clamp_min(1e-6)
     return torch.where(known.unsqueeze(-1), peak, 0.0), known
 
 
 def spread(weights: Float[Tensor, "rays bins"]) -> Float[Tensor, " rays"]:
-    """Standard deviation of the normalised coordinate under each distribution; 0 where there is none."""
+    """Standard deviation of the normalized coordinate under each distribution; 0 where there is none."""
     bins = weights.shape[-1]
-    centres = (torch.arange(bins, device=weights.device) + 0.5) / bins
+    centers = (torch.arange(bins, device=weights.device) + 0.5) / bins
     share = weights / weights.sum(-1, keepdim=True).clamp_min(1e-6)
-    mean = share @ centres
-    return (share @ centres**2 - mean**2).clamp_min(0).sqrt()
+    mean = share @ centers
+    return (share @ centers**2 - mean**2).clamp_min(0).sqrt()

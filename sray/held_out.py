@@ -25,14 +25,14 @@ class Score:
     """Of all held-out frames together."""
 
     strict_miou: float
-    """0..1; NaN if none of them is labelled."""
+    """0..1; NaN if none of them is labeled."""
     psnr: float
     """dB, mean over the frames."""
 
     def worth(self, *, by_labels: bool) -> float:
         """What models are chosen by; higher is better.
 
-        Strict mIoU where labels teach and any frame is labelled, else PSNR.
+        Strict mIoU where labels teach and any frame is labeled, else PSNR.
         """
         return self.strict_miou if by_labels and not math.isnan(self.strict_miou) else self.psnr
 
@@ -59,10 +59,10 @@ class Score:
 
 
 class HeldOut:
-    """Renders held-out frames from source frames, as the node would, from colour alone (RGB)."""
+    """Renders held-out frames from source frames, as the node would, from color alone (RGB)."""
 
     def __init__(self, frames: Sequence[Frame], sources: Sequence[Frame], views: int, bounds: Bounds) -> None:
-        """Each frame is rendered from its `views` nearest sources; `bounds`: near and far, metres."""
+        """Each frame is rendered from its `views` nearest sources; `bounds`: near and far, meters."""
         self._frames = [small(frame) for frame in frames]
         self._sources = list(sources)
         cameras = Camera.stack([frame.camera for frame in sources])

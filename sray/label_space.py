@@ -1,7 +1,7 @@
-"""Label spaces: which class an index means, its colour, and the NYU40 id it is stored as on disk.
+"""Label spaces: which class an index means, its color, and the NYU40 id it is stored as on disk.
 
 Every label image in memory and on the wire holds indices of one label space; VOID (255) means "not known".
-Files in ScanNet layout hold NYU40 ids (0 is unlabelled); `from_nyu40` and `to_nyu40` are the only conversions.
+Files in ScanNet layout hold NYU40 ids (0 is unlabeled); `from_nyu40` and `to_nyu40` are the only conversions.
 From one label space to another: `sray.segmentation.between_spaces`.
 """
 
@@ -19,18 +19,18 @@ VOID = 255
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """Names, colours and NYU40 ids, all of length `classes`, indexed by class."""
+    """Names, colors and NYU40 ids, all of length `classes`, indexed by class."""
 
     name: str
     names: tuple[str, ...]
-    colours: tuple[tuple[int, int, int], ...]
+    colors: tuple[tuple[int, int, int], ...]
     """RGB, 0-255."""
     nyu40: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if not len(self.names) == len(self.colours) == len(self.nyu40):
+        if not len(self.names) == len(self.colors) == len(self.nyu40):
             raise ValueError(
-                f"label space {self.name}: {len(self.names)} names, {len(self.colours)} colours and "
+                f"label space {self.name}: {len(self.names)} names, {len(self.colors)} colors and "
                 f"{len(self.nyu40)} NYU40 ids; expected the same number of each"
             )
         if not 0 < len(self.names) < VOID:
@@ -41,7 +41,7 @@ class LabelSpace:
         return len(self.names)
 
     def from_nyu40(self, ids: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Indices of this space for NYU40 ids. 0 (unlabelled) and ids beyond 40 become VOID.
+        """Indices of this space for NYU40 ids. 0 (unlabeled) and ids beyond 40 become VOID.
 
         Where the space has a class "other", every NYU40 class has an index: its own, else the one that
         `sray/segmentation/mappings/nyu40.yaml` names, else "other". In a space without it, as ScanNet20's benchmark
@@ -62,24 +62,28 @@ class LabelSpace:
         table[: self.classes] = self.nyu40
         return table[indices]
 
-    def colourize(self, indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def colorize(self, indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """RGB picture (..., 3) of a label image; VOID is black."""
         table = np.zeros((256, 3), np.uint8)
-        table[: self.classes] = self.colours
+        table[: self.classes] = self.colors
         return table.take(indices, axis=0)  # a quarter of the time of table[indices]
 
     def overlay(self, image: NDArray[np.uint8], indices: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Label colours over an RGB picture (..., 3), half and half; the picture alone where the label is VOID."""
-        mixed = ((image.astype(np.uint16) + self.colourize(indices)) // 2).astype(np.uint8)
+        """Label colors over an RGB picture (..., 3), half and half; the picture alone where the label is VOID."""
+        mixed = ((image.astype(np.uint16) + self.colorize(indices)) // 2).astype(np.uint8)
         return np.where((indices == VOID)[..., None], image, mixed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What checkpoints and sessions hold of it, as JSON can take it; their name for the colors is `colours`."""
+        return {"name": self.name, "names": self.names, "colours": self.colors, "nyu40": self.nyu40}
 
     @staticmethod
     def from_dict(raw: dict[str, Any]) -> LabelSpace:
-        """The inverse of `dataclasses.asdict`, also after JSON. Raises KeyError, TypeError or ValueError otherwise."""
+        """The inverse of `to_dict`, also after JSON. Raises KeyError, TypeError or ValueError otherwise."""
         return LabelSpace(
             name=str(raw["name"]),
             names=tuple(str(name) for name in raw["names"]),
-            colours=tuple((int(r), int(g), int(b)) for r, g, b in raw["colours"]),
+            colors=tuple((int(r), int(g), int(b)) for r, g, b in raw["colours"]),
             nyu40=tuple(int(i) for i in raw["nyu40"]),
         )
 
@@ -127,12 +131,12 @@ _CLASSES = {
     "otherprop": (40, (100, 85, 144)),
     "other": (40, (110, 110, 110)),
 }
-"""NYU40 id and colour; the colours of ScanNet's benchmark where it has the class."""
+"""NYU40 id and color; the colors of ScanNet's benchmark where it has the class."""
 
 
 def _space(name: str, *names: str) -> LabelSpace:
     chosen = [_CLASSES[each] for each in names]
-    return LabelSpace(name, names, tuple(colour for _, colour in chosen), tuple(nyu40 for nyu40, _ in chosen))
+    return LabelSpace(name, names, tuple(color for _, color in chosen), tuple(nyu40 for nyu40, _ in chosen))
 
 
 # fmt: off

@@ -34,7 +34,7 @@ class ConfusionMatrix:
     def __init__(self, classes: int) -> None:
         self.classes = classes
         self.counts: NDArray[np.int64] = np.zeros((classes, classes + 1), np.int64)
-        """[true, predicted]; the last column counts labelled pixels predicted void."""
+        """[true, predicted]; the last column counts labeled pixels predicted void."""
 
     def update(self, predicted: Labels, truth: Labels) -> None:
         """Add one label image, or any equal shapes. Pixels whose truth is VOID do not count.
@@ -85,7 +85,7 @@ class ConfusionMatrix:
 def released_code_miou(images: Sequence[tuple[Labels, Labels]], classes: int) -> float:
     """IoU per image over the classes in that image, mean over the images of one scene; void predictions dropped.
 
-    `images`: (predicted, truth) pairs. Published tables use the mean of this over scenes. NaN if nothing is labelled.
+    `images`: (predicted, truth) pairs. Published tables use the mean of this over scenes. NaN if nothing is labeled.
     """
     scores = []
     for predicted, truth in images:
@@ -96,7 +96,7 @@ def released_code_miou(images: Sequence[tuple[Labels, Labels]], classes: int) ->
 
 
 def psnr(image: Tensor, truth: Tensor, mask: Tensor | None = None) -> float:
-    """Peak signal-to-noise ratio (dB) of colours in 0..1, over the masked pixels; NaN if there are none."""
+    """Peak signal-to-noise ratio (dB) of colors in 0..1, over the masked pixels; NaN if there are none."""
     squared = (image.double() - truth.double()) ** 2
     if mask is not None:
         squared = squared[mask]
@@ -131,7 +131,7 @@ class DepthScores:
     within_1_05: float
     """The same with 1.05."""
     median_error: float
-    """Median of |depth - truth| in metres over the pixels that have both."""
+    """Median of |depth - truth| in meters over the pixels that have both."""
 
 
 NO_DEPTH = DepthScores(math.nan, math.nan, math.nan, math.nan)
@@ -141,7 +141,7 @@ NO_DEPTH = DepthScores(math.nan, math.nan, math.nan, math.nan)
 def depth_scores(
     depth: Float[Tensor, "*shape"], truth: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"] | None = None
 ) -> DepthScores:
-    """Compare camera z in metres at the pixels whose true depth is known (finite and above 0), of those in `mask`.
+    """Compare camera z in meters at the pixels whose true depth is known (finite and above 0), of those in `mask`.
 
     `depth` has NaN, or 0, where it has none. Twin: test/reference/depth_scores.py.
     """

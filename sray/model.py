@@ -1,4 +1,4 @@
-"""SemanticRay: the parts joined. Source views and rays in; semantics, colour and depth along the rays out.
+"""SemanticRay: the parts joined. Source views and rays in; semantics, color and depth along the rays out.
 
 encoder -> context M -> geometry (coarse) -> samples -> context M -> attention, view weights, geometry (fine)
 """
@@ -42,7 +42,7 @@ class SemanticRayConfig:
     residual_attention: bool = True
     """Pre-norm residual attention, starting as the identity. False: Table 13 to the letter."""
     density_statistics: bool = True
-    """The geometry-aware network also sees how well colours and features agree. False: Table 15 to the letter."""
+    """The geometry-aware network also sees how well colors and features agree. False: Table 15 to the letter."""
     spacing: Spacing = "log"
     """Even samples in log depth, or in inverse depth (the paper's)."""
     visibility: Visibility = "none"
@@ -165,7 +165,7 @@ class RayHead(Head):
         return compositing_weights(self.geometry.density(observed), step_lengths(coordinates))
 
     def tint(self, observed: ContextSpace) -> Float[Tensor, "rays samples 3"]:
-        """The source views' colours, blended."""
+        """The source views' colors, blended."""
         return self.geometry.color(observed)
 
 

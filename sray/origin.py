@@ -1,9 +1,9 @@
 """Origin: where a scene's own frame lies in the world, so that coordinates in float32 stay small.
 
-A pose in UTM coordinates, or of a robot that has driven for hours, is hundreds or thousands of kilometres from the
+A pose in UTM coordinates, or of a robot that has driven for hours, is hundreds or thousands of kilometers from the
 world's origin, where float32 has steps of 0.03 to 0.5 m. So poses are float64 where they come in and where they go out.
 In between, cameras and points are float32 in a frame whose axes are the world's and whose origin is a place near the
-cameras. That place is rounded to whole kilometres: a scene near the world's origin keeps the world's own coordinates,
+cameras. That place is rounded to whole kilometers: a scene near the world's origin keeps the world's own coordinates,
 and all readers of one scene choose the same origin.
 """
 
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 SPACING = 1000.0
-"""Metres between possible origins. Half of it is the largest coordinate near an origin: float32 steps of 0.03 mm."""
+"""Meters between possible origins. Half of it is the largest coordinate near an origin: float32 steps of 0.03 mm."""
 
 
 class Origin(NamedTuple):
-    """A place in the world: metres, each a multiple of SPACING."""
+    """A place in the world: meters, each a multiple of SPACING."""
 
     x: float = 0.0
     y: float = 0.0
@@ -31,7 +31,7 @@ class Origin(NamedTuple):
 
     @staticmethod
     def near(position: NDArray[np.floating] | Sequence[float]) -> Origin:
-        """The nearest origin to a position (3,) in the world, metres. The position has to be finite."""
+        """The nearest origin to a position (3,) in the world, meters. The position has to be finite."""
         x, y, z = (float(value) + 0.0 for value in np.round(np.asarray(position, np.float64) / SPACING) * SPACING)
         return Origin(x, y, z)
 
@@ -53,7 +53,7 @@ class Origin(NamedTuple):
         return world
 
     def offset_from(self, other: Origin) -> NDArray[np.float64]:
-        """(3,) metres: what is added to coordinates in this origin's frame to have them in the other's."""
+        """(3,) meters: what is added to coordinates in this origin's frame to have them in the other's."""
         return np.subtract(self, other, dtype=np.float64)
 
     def __str__(self) -> str:

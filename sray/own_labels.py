@@ -34,7 +34,7 @@ def own_labels(
 ) -> dict[int, UInt8[Tensor, "height width"]]:
     """Labels of the frames at the positions `which`, each rendered from its nearest others. RGB alone.
 
-    `bounds`: near and far, metres.
+    `bounds`: near and far, meters.
     """
     cameras = Camera.stack([frame.camera for frame in frames])
     renderer = FrameRenderer(field, frames, bounds)

@@ -25,14 +25,14 @@ BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 TIFF: dict[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
 TIFF_WIDTH, TIFF_HEIGHT, TIFF_ORIENTATION = 256, 257, 274
 AS_SENT = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
-"""Grey or BGR, 8 or 16 bits; transparency is left out."""
+"""Gray or BGR, 8 or 16 bits; transparency is left out."""
 
 Fits = Callable[[int, int], bool]
 """Whether pictures of this width and height can be a camera's: `Calibration.fits`."""
 
 
 def decode(data: bytes | memoryview, fits: Fits | None = None, flags: int = AS_SENT) -> NDArray[Any] | None:
-    """The picture, BGR or grey, as `flags` of `cv2.imdecode` ask; None if it cannot be decoded.
+    """The picture, BGR or gray, as `flags` of `cv2.imdecode` ask; None if it cannot be decoded.
 
     `fits`: turned by its EXIF tag if the stored picture does not fit, and the turned one does.
     """

@@ -29,7 +29,7 @@ MAX_SEQUENCES = 65_535
 
 @runtime_checkable
 class RayEngine(Protocol):
-    """Asked along rays, at ascending normalised `coordinates` of each."""
+    """Asked along rays, at ascending normalized `coordinates` of each."""
 
     def look(self, rays: RayBundle, coordinates: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays samples"]: ...
 

@@ -41,14 +41,14 @@ class RayOutput:
     color: Float[Tensor, "rays 3"]
     """0..1, black where nothing is seen."""
     depth: Float[Tensor, "rays"]
-    """Camera z in metres: sum w z / sum w; near 0 / 0 where nothing is seen, so read it with `opacity`."""
+    """Camera z in meters: sum w z / sum w; near 0 / 0 where nothing is seen, so read it with `opacity`."""
     opacity: Float[Tensor, "rays"]
     """Sum of the weights, 0..1."""
     coverage: Float[Tensor, "rays"]
     """Source views that see what the ray shows: valid views, averaged with the weights."""
     weights: Float[Tensor, "rays samples"]
     coordinates: Float[Tensor, "rays samples"]
-    """Normalised sample coordinates, ascending."""
+    """Normalized sample coordinates, ascending."""
 
     @staticmethod
     def along(
@@ -112,7 +112,7 @@ class Head(nn.Module):
         *,
         semantics: bool = True,
     ) -> RayOutput:
-        """Everything, at ascending normalised coordinates; without `semantics` no logits."""
+        """Everything, at ascending normalized coordinates; without `semantics` no logits."""
         raise NotImplementedError
 
     def surface_weights(
@@ -122,7 +122,7 @@ class Head(nn.Module):
         raise NotImplementedError
 
     def tint(self, observed: Any) -> Float[Tensor, "rays samples 3"]:
-        """Colours alone, 0..1, before compositing."""
+        """Colors alone, 0..1, before compositing."""
         raise NotImplementedError
 
     @staticmethod
@@ -149,7 +149,7 @@ class RayModel(nn.Module):
     generalizes: ClassVar[bool] = True
     """False: it knows a single scene by heart, and is not trained for others."""
     knows_classes: ClassVar[bool] = True
-    """False: it knows colours alone. No label teaches it, and none scores it."""
+    """False: it knows colors alone. No label teaches it, and none scores it."""
     feature_channels: ClassVar[int] = FEATURE_CHANNELS
     """Of `encoder`'s features. 0: the system has no encoder, and single pictures teach it nothing."""
 
@@ -181,7 +181,7 @@ class RayModel(nn.Module):
         return self.fine.classifier
 
     def observe(self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]) -> Any:
-        """What the heads read at points (metres, in the views' frame) on rays from `origin`, the target's centre."""
+        """What the heads read at points (meters, in the views' frame) on rays from `origin`, the target's center."""
         raise NotImplementedError
 
     def depth_range(self, bounds: Bounds) -> DepthRange:
@@ -271,25 +271,25 @@ class RayModel(nn.Module):
     def look(
         self, views: EncodedViews, rays: RayBundle, coordinates: Float[Tensor, "rays samples"]
     ) -> Float[Tensor, "rays samples"]:
-        """Where surfaces are: the coarse head's compositing weights at ascending normalised coordinates."""
+        """Where surfaces are: the coarse head's compositing weights at ascending normalized coordinates."""
         observed, _, _ = self._observe_along(views, rays, coordinates)
         return self.coarse.surface_weights(observed, coordinates)
 
     def shade(self, views: EncodedViews, rays: RayBundle, coordinates: Float[Tensor, "rays samples"]) -> RayOutput:
-        """What surfaces are: the fine head's result at ascending normalised coordinates."""
+        """What surfaces are: the fine head's result at ascending normalized coordinates."""
         shaded: RayOutput = self.fine(*self._observe_along(views, rays, coordinates))
         return shaded
 
     def tint(
         self, views: EncodedViews, rays: RayBundle, coordinates: Float[Tensor, "rays 1"]
     ) -> Float[Tensor, "rays 3"]:
-        """Colours, 0..1, of surfaces at known normalised coordinates, by the fine head."""
+        """Colors, 0..1, of surfaces at known normalized coordinates, by the fine head."""
         observed, _, _ = self._observe_along(views, rays, coordinates)
         return self.fine.tint(observed).squeeze(1)
 
     def _observe_along(self, views: EncodedViews, rays: RayBundle, coordinates: Tensor) -> tuple[Any, Tensor, Tensor]:
         rays = rays.relative_to(views.camera.origin)
-        with torch.autocast(coordinates.device.type, enabled=False):  # half precision would move points by centimetres
+        with torch.autocast(coordinates.device.type, enabled=False):  # half precision would move points by centimeters
             depths = rays.range.depth_of(coordinates)
             points = rays.points(depths)
-        return self.observe(views, rays.camera.centre, points), coordinates, depths
+        return self.observe(views, rays.camera.center, points), coordinates, depths

@@ -41,9 +41,9 @@ class RayBundle:
         return replace(self, camera=self.camera.relative_to(origin))
 
     def points(self, depths: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays samples 3"]:
-        """Points (metres from the camera's origin) at depths (camera z, metres) along each ray."""
+        """Points (meters from the camera's origin) at depths (camera z, meters) along each ray."""
         directions = self.camera.ray_directions(self.pixels)
-        return self.camera.centre + depths.unsqueeze(-1) * directions.unsqueeze(-2)
+        return self.camera.center + depths.unsqueeze(-1) * directions.unsqueeze(-2)
 
 
 @dataclass(frozen=True)

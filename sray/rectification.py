@@ -34,7 +34,7 @@ class Rectifier:
         return rectified
 
     def labels(self, calibration: Calibration, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Nearest, as classes have no mean either; unlabelled outside."""
+        """Nearest, as classes have no mean either; unlabeled outside."""
         return self._remap(calibration, labels, cv2.INTER_NEAREST, float(VOID))
 
     def _remap(self, calibration: Calibration, image: NDArray[Any], interpolation: int, outside: float) -> NDArray[Any]:

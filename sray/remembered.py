@@ -20,7 +20,7 @@ from sray.ray_model import RayModel
 SURE = 0.5
 """Probability of an answer that is worth keeping."""
 LEAST_SHARE = 0.001
-"""Of the labelled pixels: a class with fewer is as good as absent."""
+"""Of the labeled pixels: a class with fewer is as good as absent."""
 
 
 def taught_classes(frames: Sequence[Frame], classes: int) -> set[int]:
@@ -35,7 +35,7 @@ def taught_classes(frames: Sequence[Frame], classes: int) -> set[int]:
 
 @torch.no_grad()
 def remembered(model: RayModel, frames: Sequence[Frame], taught: set[int]) -> dict[int, Frame]:
-    """Frames in which the model's 2D half surely sees classes that are not `taught`: labelled there, and VOID else.
+    """Frames in which the model's 2D half surely sees classes that are not `taught`: labeled there, and VOID else.
 
     By position in `frames`; the others are left out. Labels that a frame has are not looked at. A model without an
     encoder says nothing of a picture: none.

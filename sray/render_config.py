@@ -28,9 +28,9 @@ class RenderConfig:
     whole_ray_samples: int = 0
     """Samples more of every shaded ray, evenly over the bounds, for a model that was trained with them."""
     coarse_stride: int = 1
-    """Pixels between the rays that look for the surface; those between take the mix of their neighbours' findings."""
+    """Pixels between the rays that look for the surface; those between take the mix of their neighbors' findings."""
     label_stride: int = 1
-    """Pixels between the rays that are shaded; labels and depth between are upsampled along edges of the colour."""
+    """Pixels between the rays that are shaded; labels and depth between are upsampled along edges of the color."""
     min_opacity: float = 0.3
     """A pixel that stops less of the light than this is void."""
     min_coverage: float = 0.5

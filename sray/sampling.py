@@ -1,6 +1,6 @@
 """Where along a ray the model looks.
 
-A ray runs from `near` to `far` (camera z, metres); a sample's normalised coordinate s in [0, 1] says how far along,
+A ray runs from `near` to `far` (camera z, meters); a sample's normalized coordinate s in [0, 1] says how far along,
 evenly in inverse depth or in log depth.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor
 Spacing = Literal["inverse", "log"]
 
 Bounds = tuple[float, float]
-"""Near and far of a scene: camera z in metres. A scene has them whatever model looks at it."""
+"""Near and far of a scene: camera z in meters. A scene has them whatever model looks at it."""
 
 ROOM_BOUNDS: Bounds = (0.5, 8.0)
 """Of an indoor scene nothing is known of."""
@@ -29,7 +29,7 @@ LEAST_READINGS = 50
 
 
 def scene_bounds(depths: Float[Tensor, " readings"]) -> Bounds | None:
-    """Near and far of a scene of which depths (camera z, metres; NaN and 0: none) are known; None if too few are.
+    """Near and far of a scene of which depths (camera z, meters; NaN and 0: none) are known; None if too few are.
 
     A fifth beyond the 1st and the 99th percentile: a stray reading is not the scene, and what the sources do not see
     may be somewhat nearer or farther than what they do.
@@ -49,18 +49,18 @@ class DepthRange:
     """
 
     near: float
-    """Camera z in metres, normalised coordinate 0."""
+    """Camera z in meters, normalized coordinate 0."""
     far: float
-    """Camera z in metres, normalised coordinate 1."""
+    """Camera z in meters, normalized coordinate 1."""
     spacing: Spacing
-    """What equal steps of the normalised coordinate are equal steps of."""
+    """What equal steps of the normalized coordinate are equal steps of."""
 
     def __post_init__(self) -> None:
         if not 0 < self.near < self.far < math.inf:
             raise ValueError(f"near is {self.near} m and far is {self.far} m; expected 0 < near < far")
 
     def depth_of(self, coordinates: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Camera z (metres) at normalised coordinates."""
+        """Camera z (meters) at normalized coordinates."""
         if self.spacing == "log":
             return self.near * torch.exp(coordinates * math.log(self.far / self.near))
         return 1 / ((1 - coordinates) / self.near + coordinates / self.far)
@@ -72,14 +72,14 @@ class DepthRange:
         return (1 / self.near - 1 / depth) / (1 / self.near - 1 / self.far)
 
     def clamp(self, depth: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Depths (metres) with those outside the range moved to its nearest end."""
+        """Depths (meters) with those outside the range moved to its nearest end."""
         return depth.clamp(self.near, self.far)
 
 
 def uniform_samples(
     rays: int, samples: int, *, device: torch.device, generator: torch.Generator | None = None
 ) -> Float[Tensor, "rays samples"]:
-    """Centres of equal bins of [0, 1]; with a generator, a random place in each bin (training only)."""
+    """Centers of equal bins of [0, 1]; with a generator, a random place in each bin (training only)."""
     if generator is None:
         offsets = torch.full((rays, samples), 0.5, device=device)
     else:
@@ -103,7 +103,7 @@ def importance_samples(
 ) -> Float[Tensor, "rays samples"]:
     """New coordinates, ascending, by the inverse of the coarse weights' distribution over equal bins of [0, 1].
 
-    Without a generator at the centres of equal shares of probability; with one, anywhere in each share.
+    Without a generator at the centers of equal shares of probability; with one, anywhere in each share.
     A ray whose weights are all zero is sampled evenly. Gradients do not flow into the weights.
     """
     rays, bins = weights.shape

@@ -1,9 +1,9 @@
 """A recorded sequence on disk, in ScanNet's exported layout: found, checked and read.
 
     color/N.jpg  depth/N.png (uint16 mm, 0 = none)  pose/N.txt (4x4 world_from_camera)
-    label-filt/N.png (NYU40 ids, 0 = unlabelled)  intrinsic/intrinsic_color.txt, intrinsic_depth.txt (4x4)
+    label-filt/N.png (NYU40 ids, 0 = unlabeled)  intrinsic/intrinsic_color.txt, intrinsic_depth.txt (4x4)
 
-Depth and labels are optional. Depth or labels of another size than the colour are resized to it, nearest-exact.
+Depth and labels are optional. Depth or labels of another size than the color are resized to it, nearest-exact.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LATEST_STAMP_NS = (1 << 31) * 1_000_000_000
 
 
 def stamp_of(number: int) -> int:
-    """The synthesised stamp (ns) of file number `number`."""
+    """The synthesized stamp (ns) of file number `number`."""
     return 1_000_000_000 + number * FRAME_PERIOD_NS
 
 
@@ -55,7 +55,7 @@ class Sequence:
     indices: tuple[int, ...]
     """File numbers in playing order."""
     intrinsics: NDArray[np.float64]
-    """K (3, 3) of the colour images."""
+    """K (3, 3) of the color images."""
     poses: NDArray[np.float64]
     """world_from_camera (frames, 4, 4)."""
     has_depth: bool
@@ -133,7 +133,7 @@ class Sequence:
 
     @property
     def bounds(self) -> Bounds:
-        """Near and far, camera z in metres: the layout does not say, so those of a room."""
+        """Near and far, camera z in meters: the layout does not say, so those of a room."""
         return ROOM_BOUNDS
 
     @cached_property
@@ -192,9 +192,9 @@ class Sequence:
             raw = _read_image(path, cv2.IMREAD_UNCHANGED)
             if raw.ndim != 2 or raw.dtype != np.uint16:
                 found = f"holds {raw.dtype} of shape {raw.shape}"
-                raise FileError(f"{path} {found}", "one channel of uint16 millimetres")
-            metres = np.where(raw > 0, raw.astype(np.float32) / 1000, np.float32(np.nan))
-            depth = torch.from_numpy(at_size_of_image(metres, width, height, "depth", path))
+                raise FileError(f"{path} {found}", "one channel of uint16 millimeters")
+            meters = np.where(raw > 0, raw.astype(np.float32) / 1000, np.float32(np.nan))
+            depth = torch.from_numpy(at_size_of_image(meters, width, height, "depth", path))
         if self.has_labels:
             path = self.file("label-filt", number)
             ids = _read_image(path, cv2.IMREAD_UNCHANGED)

@@ -37,8 +37,8 @@ class SequenceWriter:
         )
         _write_matrix(self._folder / "pose" / f"{number}.txt", frame.camera.world_pose)
         if frame.depth is not None:
-            millimetres = np.nan_to_num(frame.depth.numpy() * 1000, nan=0).round().clip(0, 65535)
-            _write_image(self._folder / "depth" / f"{number}.png", millimetres.astype(np.uint16))
+            millimeters = np.nan_to_num(frame.depth.numpy() * 1000, nan=0).round().clip(0, 65535)
+            _write_image(self._folder / "depth" / f"{number}.png", millimeters.astype(np.uint16))
         if frame.labels is not None:
             ids = self._label_space.to_nyu40(frame.labels.numpy())
             _write_image(self._folder / "label-filt" / f"{number}.png", ids.astype(np.uint8))
@@ -59,4 +59,4 @@ def _write_image(path: Path, image: NDArray[Any], options: list[int] | None = No
 
 def _write_matrix(path: Path, matrix: NDArray[np.float64]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savetxt(path, matrix, fmt="%.12g")  # of a position 4000 km away: micrometres
+    np.savetxt(path, matrix, fmt="%.12g")  # of a position 4000 km away: micrometers

@@ -20,7 +20,7 @@ FINENESS = 4
 """Bins of the guide for each sample that looks for the surface: a depth that is known is known to a few percent, and
 rays end at the first samples that are near a surface. A peak as wide as a look's bins would bring it forward by 8 %."""
 WIDE = 0.12
-"""Spread of the guide, in normalised coordinates, above which the surface may be in several places."""
+"""Spread of the guide, in normalized coordinates, above which the surface may be in several places."""
 
 
 class TileRenderer:

@@ -1,4 +1,4 @@
-"""Pixels from cells twice as far apart: labels and depth follow the edges of the colour, which is found per pixel."""
+"""Pixels from cells twice as far apart: labels and depth follow the edges of the color, which is found per pixel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sray.guidance import Window
 from sray.shaded import Shaded
 
 COLOR_TOLERANCE = 0.08
-"""Standard deviation, in colour units of 0..1, of the difference that still speaks for the same surface."""
+"""Standard deviation, in color units of 0..1, of the difference that still speaks for the same surface."""
 SAME_SURFACE = 0.1
 """Cells whose depths differ by less than this fraction lie on one surface, and depth between them is interpolated."""
 
@@ -20,17 +20,17 @@ NOTHING = 1e-3
 """A cell less opaque than this shows nothing."""
 
 Tint = Callable[[Float[Tensor, "pixels 2"], Float[Tensor, " pixels"]], Float[Tensor, "pixels 3"]]
-"""Colour of pixels (column, row) at given depths (camera z, metres)."""
+"""Color of pixels (column, row) at given depths (camera z, meters)."""
 
 
 def upsample_along_colors(pixels: Window, cells: Window, shaded: Shaded, tint: Tint) -> Shaded:
-    """Joint bilateral upsampling: each pixel mixes the four cells around it, by nearness and likeness of colour.
+    """Joint bilateral upsampling: each pixel mixes the four cells around it, by nearness and likeness of color.
 
-    The pixel's colour is that of the sources at its interpolated depth, so edges are as sharp as the sources show them.
+    The pixel's color is that of the sources at its interpolated depth, so edges are as sharp as the sources show them.
     """
     corners, nearness = _corners(pixels, cells, shaded.depth.device)
     opacity = (nearness * shaded.opacity[corners]).sum(-1)
-    # Cells on which nothing is found have neither depth nor colour to give.
+    # Cells on which nothing is found have neither depth nor color to give.
     found = shaded.opacity[corners] > NOTHING
     nearness = nearness * (found + 1e-6)  # where none of the four shows anything, the pixel is as empty as they are
     nearness = nearness / nearness.sum(-1, keepdim=True)
@@ -42,7 +42,7 @@ def upsample_along_colors(pixels: Window, cells: Window, shaded: Shaded, tint: T
     color = tint(pixels.pixels(depths.device), torch.where(on_edge, nearest, smooth))
     cell_colors = shaded.color / shaded.opacity.clamp_min(1e-3).unsqueeze(-1)
     difference = (cell_colors[corners] - color.unsqueeze(-2)).square().sum(-1)
-    # A little for every corner: where no colour is alike, nearness decides.
+    # A little for every corner: where no color is alike, nearness decides.
     weights = nearness * (torch.exp(difference / (-2 * COLOR_TOLERANCE**2)) + 1e-3)
     weights = weights / weights.sum(-1, keepdim=True)
     alike = depths.gather(-1, weights.argmax(-1, keepdim=True)).squeeze(-1)

@@ -36,7 +36,7 @@ class PoseScores:
     """How candidates compare with the target, one value per candidate."""
 
     distance: Float[Tensor, " views"]
-    """Metres between the camera centres."""
+    """Meters between the camera centers."""
     angle: Float[Tensor, " views"]
     """Radians between the optical axes."""
     overlap: Float[Tensor, " views"]
@@ -44,12 +44,12 @@ class PoseScores:
 
     @property
     def cost(self) -> Float[Tensor, " views"]:
-        """Lower is better. A metre counts as much as 45 degrees, or as half of the frustum out of sight."""
+        """Lower is better. A meter counts as much as 45 degrees, or as half of the frustum out of sight."""
         return _pose_cost(self.distance, self.angle) + _overlap_cost(self.overlap)
 
 
 def pose_scores(target: Camera, candidates: Camera, bounds: Bounds = ROOM_BOUNDS) -> PoseScores:
-    """Compare a batch of candidate cameras with one target camera; near and far in metres."""
+    """Compare a batch of candidate cameras with one target camera; near and far in meters."""
     overlap = _overlap(_frustum_points(target.relative_to(candidates.origin), bounds), candidates)
     return PoseScores(*_distance_and_angle(target, candidates), overlap)
 
@@ -105,7 +105,7 @@ def select_views(
 
 def _distance_and_angle(target: Camera, candidates: Camera) -> tuple[Float[Tensor, " views"], Float[Tensor, " views"]]:
     target = target.relative_to(candidates.origin)
-    distance = (candidates.centre - target.centre).norm(dim=-1)
+    distance = (candidates.center - target.center).norm(dim=-1)
     cosine = (candidates.forward * target.forward).sum(-1)
     return distance, torch.arccos(cosine.clamp(-1, 1))
 
@@ -132,7 +132,7 @@ def _frustum_points(target: Camera, bounds: Bounds) -> Float[Tensor, "points 3"]
     fractions = (torch.arange(_DEPTHS, device=device) + 0.5) / _DEPTHS
     depths = near * (far / near) ** fractions
     directions = target.ray_directions(pixels)
-    return (target.centre + depths[:, None, None] * directions).reshape(-1, 3)
+    return (target.center + depths[:, None, None] * directions).reshape(-1, 3)
 
 
 def evenly_spread(count: int, total: int) -> list[int]:

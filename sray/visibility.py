@@ -1,6 +1,6 @@
 """Which source views see a sample: its depth in each view, against the surface that the view itself sees there.
 
-A view's depth may come from a sensor or from stereo. It is read at the nearest pixel: a mean over neighbours would
+A view's depth may come from a sensor or from stereo. It is read at the nearest pixel: a mean over neighbors would
 invent a surface between the two sides of an edge, and hide from the view what it sees there. What half a pixel of a
 slanted surface is off by, the tolerance covers.
 
@@ -22,7 +22,7 @@ from sray.frames import SourceViews
 Visibility = Literal["none", "mask", "full"]
 
 TOLERANCE, RELATIVE_TOLERANCE = 0.02, 0.02
-"""Metres, and metres a metre of depth, by which depth and poses may be off: 6 cm at 2 m."""
+"""Meters, and meters a meter of depth, by which depth and poses may be off: 6 cm at 2 m."""
 SHARPNESS = 4.0
 """Of the soft visibility: 0.98 on the surface, 0.5 one tolerance behind it, 0.02 two behind it."""
 HIDDEN = 2.0
@@ -48,7 +48,7 @@ class Surfaces:
     """The surface that each pixel of each source view sees."""
 
     depth: Float[Tensor, "views height width"]
-    """Camera z in metres; 0 where unknown."""
+    """Camera z in meters; 0 where unknown."""
     confidence: Float[Tensor, "views height width"]
     """0..1; 0 where the depth is unknown. Half the confidence is twice the tolerance."""
 

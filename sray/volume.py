@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 STEP_SCALE = 64.0
-"""Step lengths count as if the ray had 64 samples over its normalised coordinate, whatever its bounds in metres."""
+"""Step lengths count as if the ray had 64 samples over its normalized coordinate, whatever its bounds in meters."""
 
 
 def step_lengths(coordinates: Float[Tensor, "rays samples"]) -> Float[Tensor, "rays samples"]:
@@ -33,5 +33,5 @@ def compositing_weights(
 def composite(
     weights: Float[Tensor, "rays samples"], values: Float[Tensor, "rays samples channels"]
 ) -> Float[Tensor, "rays channels"]:
-    """Eq. 2 (colours) and eq. 13 (semantics): the weighted sum along each ray."""
+    """Eq. 2 (colors) and eq. 13 (semantics): the weighted sum along each ray."""
     return (weights.unsqueeze(-2) @ values).squeeze(-2)

@@ -1,4 +1,4 @@
-"""ROS 2 nodes around `sray`: messages in, messages out; no maths of their own."""
+"""ROS 2 nodes around `sray`: messages in, messages out; no math of their own."""
 
 import os
 

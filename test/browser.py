@@ -99,7 +99,7 @@ class Page:
         decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
         return np.ascontiguousarray(decoded[..., ::-1]).astype(np.uint8)
 
-    def centre_of(self, text: str) -> tuple[float, float]:
+    def center_of(self, text: str) -> tuple[float, float]:
         """Where the innermost visible element with exactly these words is, in pixels; scrolled into view."""
         found = self._find(text)
         assert found, f"nothing on the page reads {text!r}; it says: {self.text[:3000]}"
@@ -125,7 +125,7 @@ class Page:
 
     def click(self, text: str) -> None:
         """Click on the element with these words."""
-        self.click_at(*self.centre_of(text))
+        self.click_at(*self.center_of(text))
 
     def click_at(self, x: float, y: float) -> None:
         self._mouse("mouseMoved", x, y)

@@ -39,7 +39,7 @@ def look(position: Sequence[float], yaw_degrees: float = 0.0) -> Tensor:
 
 @dataclass(frozen=True)
 class PlaneScene:
-    """A textured wall at world z = 2 m, three classes in vertical stripes half a metre wide."""
+    """A textured wall at world z = 2 m, three classes in vertical stripes half a meter wide."""
 
     wall_z: float = 2.0
     width: int = 48
@@ -56,8 +56,8 @@ class PlaneScene:
         """What the camera sees, by intersecting each pixel's ray with the wall."""
         camera = self.camera(position, yaw_degrees)
         directions = camera.ray_directions(camera.pixel_grid())
-        depth = (self.wall_z - camera.centre[2]) / directions[:, 2]
-        points = camera.centre + depth[:, None] * directions
+        depth = (self.wall_z - camera.center[2]) / directions[:, 2]
+        points = camera.center + depth[:, None] * directions
         labels = torch.remainder(torch.floor(points[:, 0] / 0.5), self.classes)
         base = torch.tensor([[0.8, 0.2, 0.2], [0.2, 0.8, 0.2], [0.2, 0.2, 0.8]])[labels.long()]
         ripple = 0.15 * torch.sin(9 * points[:, :1]) * torch.sin(11 * points[:, 1:2])

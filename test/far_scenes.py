@@ -14,7 +14,7 @@ PLACES = {
     "88 km": (88_031.37, -412.6, 3.25),
     "UTM, 4000 km": (500_123.41, 4_000_456.78, 431.9),
 }
-"""Metres. The last one is what a map in UTM coordinates has: eastings of 500 km, northings of thousands."""
+"""Meters. The last one is what a map in UTM coordinates has: eastings of 500 km, northings of thousands."""
 
 
 def moved(frame: Frame, place: tuple[float, float, float]) -> Frame:
@@ -25,5 +25,5 @@ def moved(frame: Frame, place: tuple[float, float, float]) -> Frame:
 
 
 def distance(first: Camera, second: Camera) -> float:
-    """Metres between two cameras."""
+    """Meters between two cameras."""
     return float(np.linalg.norm(first.world_pose[:3, 3] - second.world_pose[:3, 3]))

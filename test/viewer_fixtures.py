@@ -68,5 +68,5 @@ def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 
 
 def colors_in(picture: NDArray[np.uint8]) -> int:
-    """How many different colours the scene of a screenshot has, coarsely."""
+    """How many different colors the scene of a screenshot has, coarsely."""
     return len(np.unique(scene_of(picture).reshape(-1, 3) // 32, axis=0))

@@ -64,7 +64,7 @@ class CvBridge:
     def compressed_imgmsg_to_cv2(
         self, cmprs_img_msg: CompressedImage, desired_encoding: str = "passthrough"
     ) -> NDArray:
-        """The decoded image: 8 bits, BGR, or grey if stored grey. Raises CvBridgeError for bytes that are none."""
+        """The decoded image: 8 bits, BGR, or gray if stored gray. Raises CvBridgeError for bytes that are none."""
         data = np.frombuffer(as_buffer(cmprs_img_msg.data), np.uint8)
         image = cv2.imdecode(data, cv2.IMREAD_ANYCOLOR) if data.size else None
         if image is None:
@@ -72,7 +72,7 @@ class CvBridge:
         return image if desired_encoding == "passthrough" else self._convert(image, "bgr8", desired_encoding)
 
     def cv2_to_compressed_imgmsg(self, cvim: NDArray, dst_format: str = "jpg") -> CompressedImage:
-        """The image, BGR or grey, compressed as `dst_format`: jpg, png and what else OpenCV writes."""
+        """The image, BGR or gray, compressed as `dst_format`: jpg, png and what else OpenCV writes."""
         self._cv_type_of(cvim)
         try:
             done, data = cv2.imencode(f".{dst_format}", cvim)

@@ -1,6 +1,6 @@
 """What the encoding of a ROS image says: bytes per pixel and meaning; and how to get from one to another.
 
-Encodings are of two kinds. Colour ones (rgb8, mono16, bayer_rggb8, yuv422 ...) say what the channels mean and convert
+Encodings are of two kinds. Color ones (rgb8, mono16, bayer_rggb8, yuv422 ...) say what the channels mean and convert
 into each other. Plain ones (8UC3, 32FC1 ...) say only the type: to and from them the channels must stay.
 """
 
@@ -84,7 +84,7 @@ def conversion_code(source: Encoding, target: Encoding, what: str) -> int:
             return int(getattr(cv2, f"COLOR_{source.meaning}2{target.meaning}"))
         if source.meaning in YUV.values():
             return int(getattr(cv2, f"COLOR_YUV2{target.meaning}_{source.meaning}"))
-        if target.channels < 4:  # cv_bridge demosaics to grey, RGB and BGR only
+        if target.channels < 4:  # cv_bridge demosaics to gray, RGB and BGR only
             return int(getattr(cv2, f"COLOR_{source.meaning}2{target.meaning}"))
     raise ValueError(f"Unsupported conversion {what}")
 

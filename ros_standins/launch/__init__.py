@@ -1,4 +1,4 @@
-"""Stand-in for ROS 2's `launch`, the subset that this project uses: same names, same behaviour.
+"""Stand-in for ROS 2's `launch`, the subset that this project uses: same names, same behavior.
 
 Only on sys.path where ROS 2 comes from wheels, and at its end: the official package wins wherever it exists.
 A launch description is a list of entities. Visiting one does its work and yields more entities; events call handlers,

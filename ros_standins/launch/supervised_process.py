@@ -55,7 +55,7 @@ class SupervisedProcess:
         return code
 
     async def stop_once(self, asked: asyncio.Event, sigterm_timeout: float, sigkill_timeout: float) -> None:
-        """When asked: SIGINT, then SIGTERM, then SIGKILL. To be cancelled when the process has ended."""
+        """When asked: SIGINT, then SIGTERM, then SIGKILL. To be canceled when the process has ended."""
         await asked.wait()
         for number, patience in ((signal.SIGINT, sigterm_timeout), (signal.SIGTERM, sigkill_timeout)):
             log("INFO", self.name, f"sending signal '{number.name}' to process[{self.name}]")

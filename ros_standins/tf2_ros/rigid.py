@@ -1,4 +1,4 @@
-"""Rigid transforms as plain tuples: a translation (x, y, z) in metres and a unit quaternion (x, y, z, w).
+"""Rigid transforms as plain tuples: a translation (x, y, z) in meters and a unit quaternion (x, y, z, w).
 
 Tuples and not arrays: a look-up is a handful of multiplications, and NumPy's call overhead would be most of its time.
 """

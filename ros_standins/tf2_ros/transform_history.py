@@ -53,7 +53,7 @@ class MovingHistory:
         return self._links[-1] if self._links else None
 
     def at(self, stamp: int) -> Link:
-        """The link at this time, interpolated between its neighbours. Raises ExtrapolationException."""
+        """The link at this time, interpolated between its neighbors. Raises ExtrapolationException."""
         if not self._links:
             raise ExtrapolationException("No transform of this frame is in the buffer")
         if stamp == LATEST or stamp == self._stamps[-1]:

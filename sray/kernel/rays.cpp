@@ -33,9 +33,9 @@ struct Scene {
     const float *features;    // (views, rows, columns, 32)
     const float *images;      // (views, height, width, 4): RGB in 0..1 and padding
     const float *projection;  // (views, 3, 4): K (R | t)
-    const float *centres;     // (views, 3)
-    const float *origin;      // (3): the target camera's centre
-    const float *surfaces;    // (views, height, width, 2): depth in metres, confidence; 0 where unknown. Null: all is.
+    const float *centers;     // (views, 3)
+    const float *origin;      // (3): the target camera's center
+    const float *surfaces;    // (views, height, width, 2): depth in meters, confidence; 0 where unknown. Null: all is.
 };
 
 struct Network {
@@ -49,7 +49,7 @@ struct Rays {
     int32_t rays, samples;
     const float *directions;   // (rays, 3), camera z = 1
     const float *coordinates;  // (rays, samples), ascending in 0..1
-    const float *depths;       // (rays, samples), metres
+    const float *depths;       // (rays, samples), meters
 };
 
 // What is null is not worked out: `weights` alone looks for surfaces, `color` alone tints the first sample.
@@ -202,7 +202,7 @@ private:
 
     enum Purpose { LOOK, SHADE, TINT };
 
-    // Everything about one sample that needs no other sample: M, its statistics over the views, colour, view weights.
+    // Everything about one sample that needs no other sample: M, its statistics over the views, color, view weights.
     template <Purpose purpose>
     void look(int s) {
         Lanes point[3], from_target[3];
@@ -295,7 +295,7 @@ private:
     // Table 12, input 2.
     void compare_directions(int v, const Lanes *point, const Lanes *target, Lanes *difference) const {
         Lanes source[3];
-        for (int axis = 0; axis < 3; ++axis) source[axis] = point[axis] - scene.centres[v * 3 + axis];
+        for (int axis = 0; axis < 3; ++axis) source[axis] = point[axis] - scene.centers[v * 3 + axis];
         normalize(source);
         difference[3] = all(0);
         for (int axis = 0; axis < 3; ++axis) {
@@ -352,10 +352,10 @@ private:
         return tolerances > all(HIDDEN) ? all(0) : all(1);
     }
 
-    // A view's features and colours where the sample falls.
+    // A view's features and colors where the sample falls.
     void sample(int v, Lanes *feature, Lanes *color) const {
         const Lanes x = column[v], y = row[v];
-        // Cell i of the quarter-resolution map is centred at pixel 4 i of the picture as it was read. Border padding, as
+        // Cell i of the quarter-resolution map is centered at pixel 4 i of the picture as it was read. Border padding, as
         // the plain version has it.
         const Lanes cell_x = ((x + 0.5f) * scene.reading_scale[0] - 0.5f) * 0.25f;
         const Lanes cell_y = ((y + 0.5f) * scene.reading_scale[1] - 0.5f) * 0.25f;
@@ -410,7 +410,7 @@ private:
         return sigmoid(layers.view_out.dot(last)) * is_valid;
     }
 
-    // Masked softmax over the views blends their colours.
+    // Masked softmax over the views blends their colors.
     void blend_colors(int s) {
         Lanes highest = all(ABSENT), total = all(0), sum[3] = {};
         for (int v = 0; v < views; ++v) highest = max(highest, blend[v]);

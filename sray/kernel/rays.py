@@ -32,7 +32,7 @@ class _Scene(ctypes.Structure):
     _fields_ = [
         *_fields(ctypes.c_int32, "views rows columns height width"),
         ("reading_scale", ctypes.c_float * 2),
-        *_fields(_Floats, "features images projection centres origin surfaces"),
+        *_fields(_Floats, "features images projection centers origin surfaces"),
     ]
 
 
@@ -54,12 +54,12 @@ class _Found(ctypes.Structure):
 
 @dataclass(frozen=True)
 class _Packed:
-    """Source views as the kernel reads them: channels last, colours padded to four."""
+    """Source views as the kernel reads them: channels last, colors padded to four."""
 
     features: Float[Tensor, "views rows columns channels"]
     images: Float[Tensor, "views height width 4"]
     projection: Float[Tensor, "views 3 4"]
-    centres: Float[Tensor, "views 3"]
+    centers: Float[Tensor, "views 3"]
     surfaces: Float[Tensor, "views height width 2"] | None
     """Depth and confidence."""
     reading_scale: tuple[float, float]
@@ -71,7 +71,7 @@ class _Packed:
             views.features.float().permute(0, 2, 3, 1).contiguous(),
             F.pad(views.images.float().permute(0, 2, 3, 1), (0, 1)).contiguous(),
             views.camera.projection.float().contiguous(),
-            views.camera.centre.float().contiguous(),
+            views.camera.center.float().contiguous(),
             None if surfaces is None else torch.stack([surfaces.depth, surfaces.confidence], dim=-1).float(),
             views.reading_scale,
         )
@@ -138,12 +138,12 @@ class NativeRays:
         views, rows, columns = packed.features.shape[:3]
         height, width = packed.images.shape[1:3]
         # Named here so that they live until the kernel returns.
-        origin, directions = rays.camera.centre.contiguous(), rays.camera.ray_directions(rays.pixels).contiguous()
+        origin, directions = rays.camera.center.contiguous(), rays.camera.ray_directions(rays.pixels).contiguous()
         coordinates = coordinates.contiguous()
         depths = rays.range.depth_of(coordinates)
         scene = _Scene(
             views, rows, columns, height, width, packed.reading_scale,
-            *map(_pointer, (packed.features, packed.images, packed.projection, packed.centres)),
+            *map(_pointer, (packed.features, packed.images, packed.projection, packed.centers)),
             *map(_pointer, (origin, packed.surfaces)),
         )  # fmt: skip
         network = _Network(

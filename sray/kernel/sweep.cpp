@@ -28,7 +28,7 @@ struct Sweep {
 namespace sray {
 namespace {
 
-// Where the bilinear neighbours of one place lie, and how much each counts.
+// Where the bilinear neighbors of one place lie, and how much each counts.
 struct Place {
     const float *corner[4];
     float weight[4];

@@ -51,7 +51,7 @@ def sweep(
         F.pad(reference.flatten(1).T, (0, padding)).contiguous(),
         F.pad(partners.flatten(2).transpose(1, 2), (0, padding)).contiguous(),
         (matrix[:, :, :3] @ directions.T).contiguous(),
-        (matrix[:, :, :3] @ camera.centre + matrix[:, :, 3]).contiguous(),
+        (matrix[:, :, :3] @ camera.center + matrix[:, :, 3]).contiguous(),
         depths.contiguous(),
         found,
     )

@@ -18,7 +18,7 @@ class FeatureCache:
     """Features of pictures by their keys, where the model is."""
 
     def __init__(self, model: RayModel, dtype: torch.dtype = torch.float32) -> None:
-        """`dtype`: how features are kept. Half precision halves the memory; they are normalised: nothing overflows."""
+        """`dtype`: how features are kept. Half precision halves the memory; they are normalized: nothing overflows."""
         self._model = model
         self._dtype = dtype
         self._features: dict[Hashable, Tensor] = {}

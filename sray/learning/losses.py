@@ -1,4 +1,4 @@
-"""What training minimises. Eq. 14-16, and depth supervision where the training data has depth."""
+"""What training minimizes. Eq. 14-16, and depth supervision where the training data has depth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LossWeights:
     color: float = 1.0
     """lambda_2 of eq. 16."""
     depth: float = 0.1
-    """Depth supervision; 0 to train from colour and labels alone, as the paper does."""
+    """Depth supervision; 0 to train from color and labels alone, as the paper does."""
 
     def __post_init__(self) -> None:
         for name, weight in asdict(self).items():
@@ -41,7 +41,7 @@ class RayTargets:
     labels: UInt8[Tensor, "rays"]
     """Class indices; VOID rays teach no semantics."""
     depth: Float[Tensor, "rays"] | None = None
-    """Camera z in metres; NaN rays teach no depth."""
+    """Camera z in meters; NaN rays teach no depth."""
 
     def to(self, device: torch.device | str) -> RayTargets:
         depth = None if self.depth is None else self.depth.to(device)
@@ -74,7 +74,7 @@ def semantic_loss(
     labels: UInt8[Tensor, "rays"],
     class_weights: Float[Tensor, " classes"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy over labelled rays, or pixels (eq. 14); 0 if none is labelled."""
+    """Mean cross-entropy over labeled rays, or pixels (eq. 14); 0 if none is labeled."""
     return summed_cross_entropy(logits, labels, class_weights) / (labels != VOID).sum().clamp_min(1)
 
 
@@ -83,14 +83,14 @@ def summed_cross_entropy(
     labels: UInt8[Tensor, "rays"],
     class_weights: Float[Tensor, " classes"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy summed over labelled rays, or pixels; VOID ones add nothing. In single precision."""
+    """Cross-entropy summed over labeled rays, or pixels; VOID ones add nothing. In single precision."""
     return F.cross_entropy(logits.float(), labels.long(), class_weights, ignore_index=VOID, reduction="sum")
 
 
 def depth_loss(output: RayOutput, depth: Float[Tensor, "rays"], depth_range: DepthRange) -> Float[Tensor, ""]:
     """How far the compositing weights lie from the true surface, plus what is left of the light behind it.
 
-    In units of the normalised coordinate x 10, so that neither term drowns the other; a negative log likelihood of the
+    In units of the normalized coordinate x 10, so that neither term drowns the other; a negative log likelihood of the
     weights within a fortieth of the ray pulls in a pass that has not found the surface yet.
     """
     known = depth.isfinite() & (depth > depth_range.near) & (depth < depth_range.far)

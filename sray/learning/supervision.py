@@ -1,4 +1,4 @@
-"""Labelled pictures as teachers: draw supervised rays, or pixels, of a frame; the loss of a model on them.
+"""Labeled pictures as teachers: draw supervised rays, or pixels, of a frame; the loss of a model on them.
 
 Rays teach the whole model and are dear; the pixels of single pictures teach the encoder and the classifier alone, for
 a fraction of the time. Both leave out VOID labels.
@@ -48,7 +48,7 @@ def target_rays(
 
 
 @dataclass(frozen=True)
-class LabelledPixels:
+class LabeledPixels:
     """Pixels of pictures, and what they show."""
 
     pixels: Float[Tensor, "pictures pixels 2"]
@@ -56,27 +56,27 @@ class LabelledPixels:
     labels: UInt8[Tensor, "pictures pixels"]
 
     @staticmethod
-    def draw(frames: Sequence[Frame], count: int, generator: torch.Generator) -> LabelledPixels:
+    def draw(frames: Sequence[Frame], count: int, generator: torch.Generator) -> LabeledPixels:
         """So many random pixels of each frame; all frames have one size. A frame without labels has VOID ones."""
         height, width = frames[0].image.shape[:2]
         index = torch.randint(0, height * width, (len(frames), count), generator=generator)
         void = torch.full((height, width), VOID, dtype=torch.uint8)
         labels = torch.stack([void if frame.labels is None else frame.labels for frame in frames])
         pixels = torch.stack([index % width, index // width], dim=-1).float()
-        return LabelledPixels(pixels, labels.flatten(1).gather(1, index))
+        return LabeledPixels(pixels, labels.flatten(1).gather(1, index))
 
-    def to(self, device: torch.device | str) -> LabelledPixels:
-        return LabelledPixels(self.pixels.to(device), self.labels.to(device))
+    def to(self, device: torch.device | str) -> LabeledPixels:
+        return LabeledPixels(self.pixels.to(device), self.labels.to(device))
 
 
 def picture_loss(
     model: RayModel,
     features: Float[Tensor, "pictures channels rows columns"],
-    truth: LabelledPixels,
+    truth: LabeledPixels,
     camera: Camera,
     class_weights: Float[Tensor, " classes"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of what the picture classifier reads from a camera's encoded pictures; 0 if nothing is labelled."""
+    """Cross-entropy of what the picture classifier reads from a camera's encoded pictures; 0 if nothing is labeled."""
     logits = pixel_logits(model, features, truth.pixels, model.reading_scale(features, camera))
     return semantic_loss(logits.flatten(0, 1), truth.labels.flatten(), class_weights)
 
@@ -99,7 +99,7 @@ def pixel_logits(
 
 
 def balanced_weights(frames: Sequence[Frame], classes: int, balance: float) -> Float[Tensor, " classes"]:
-    """A weight for each class: its frequency to minus `balance`, 1 on average over the labelled pixels.
+    """A weight for each class: its frequency to minus `balance`, 1 on average over the labeled pixels.
 
     0: all pixels alike; 1: all classes alike. A class that no frame shows has weight 0: nothing is known of it.
     """
@@ -141,5 +141,5 @@ def check_teaching_frames(
         raise TooFewViewsError(
             f"none of the {len(frames)} frames to learn from has a label",
             "at least one",
-            "Label some, or let colour alone teach (semantic loss weight 0)",
+            "Label some, or let color alone teach (semantic loss weight 0)",
         )

@@ -1,1 +1,1 @@
-"""ROS-free live mapping: keyframes in, labelled views and a fused voxel map out. What the node wraps."""
+"""ROS-free live mapping: keyframes in, labeled views and a fused voxel map out. What the node wraps."""

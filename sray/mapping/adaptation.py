@@ -83,7 +83,7 @@ class AdaptationConfig:
         """How the tuner is to go about it."""
         loss, mode = LossWeights(), self.mode
         if not learns_labels:
-            # Labels are read off the encoder's features: pulled towards colours alone, it forgets the classes, and
+            # Labels are read off the encoder's features: pulled towards colors alone, it forgets the classes, and
             # nothing that is scored would tell.
             loss, mode = replace(loss, semantic=0.0), "heads"
         return FineTuneConfig(mode=mode, steps=self.steps, seed=self.seed, max_seconds=self.time_limit, loss=loss)
@@ -156,7 +156,7 @@ class Adaptation:
         bounds: Bounds,
         on_progress: Callable[[float], None] = lambda fraction: None,
     ) -> None:
-        """`bounds`: near and far of the scene, metres. `on_progress`: of what is to be done before the first step.
+        """`bounds`: near and far of the scene, meters. `on_progress`: of what is to be done before the first step.
 
         Raises TooFewViewsError for fewer than LEAST_KEYFRAMES keyframes, or fewer than two with labels where
         these should teach; ModelError for another label space.
@@ -166,20 +166,18 @@ class Adaptation:
         self.config = config
         self.checkpoint = checkpoint
         self.learns_labels = learns_labels([frame for _, frame in session.keyframes], config)
-        judges = _spread(
-            [number for number, frame in session.keyframes if not self.learns_labels or is_labelled(frame)]
-        )
+        judges = _spread([number for number, frame in session.keyframes if not self.learns_labels or is_labeled(frame)])
         frames = dict(session.keyframes)
         self._stamps_ns = tuple(frame.stamp_ns for _, frame in sorted(session.keyframes, key=lambda pair: pair[0]))
         kept: dict[int, Frame] = {}
         if self.learns_labels and config.keep_own:
             frames = _completed(frames, checkpoint.model, bounds, on_progress)
-            labelled = [frame for number, frame in frames.items() if is_labelled(frame) and number not in judges]
-            unlabelled = [number for number, frame in frames.items() if not is_labelled(frame)]
+            labeled = [frame for number, frame in frames.items() if is_labeled(frame) and number not in judges]
+            unlabeled = [number for number, frame in frames.items() if not is_labeled(frame)]
             if config.mode == "full":
-                taught = taught_classes(labelled, checkpoint.model.config.classes)
-                found = remembered(checkpoint.model, [frames[number] for number in unlabelled], taught)
-                kept = {unlabelled[position]: frame for position, frame in found.items()}
+                taught = taught_classes(labeled, checkpoint.model.config.classes)
+                found = remembered(checkpoint.model, [frames[number] for number in unlabeled], taught)
+                kept = {unlabeled[position]: frame for position, frame in found.items()}
         self.held_out = tuple(judges)
         self.taught_by = tuple(number for number in frames if number not in judges)
         self.tuner = FineTuner(
@@ -200,17 +198,17 @@ class Adaptation:
 
 
 def check_keyframes(frames: Sequence[Frame], config: AdaptationConfig) -> None:
-    """Raises TooFewViewsError if there are too few of them, or of labelled ones where labels should teach."""
+    """Raises TooFewViewsError if there are too few of them, or of labeled ones where labels should teach."""
     if len(frames) < LEAST_KEYFRAMES:
         raise TooFewViewsError(
             f"there are {len(frames)} keyframes to learn from",
             f"{LEAST_KEYFRAMES}, one of them held out",
             "Move the camera around the place first",
         )
-    labelled = sum(is_labelled(frame) for frame in frames)
-    if config.supervision == "labels" and labelled < 2:
+    labeled = sum(is_labeled(frame) for frame in frames)
+    if config.supervision == "labels" and labeled < 2:
         raise TooFewViewsError(
-            f"{labelled} of {len(frames)} keyframes have labels",
+            f"{labeled} of {len(frames)} keyframes have labels",
             "at least 2, one to teach, one to judge by",
             "Publish labels of the camera's pictures (topic labels), or let these alone teach: supervision color",
         )
@@ -218,10 +216,10 @@ def check_keyframes(frames: Sequence[Frame], config: AdaptationConfig) -> None:
 
 def learns_labels(frames: Sequence[Frame], config: AdaptationConfig) -> bool:
     """Whether labels teach, or the pictures alone."""
-    return config.supervision != "color" and sum(is_labelled(frame) for frame in frames) >= 2
+    return config.supervision != "color" and sum(is_labeled(frame) for frame in frames) >= 2
 
 
-def is_labelled(frame: Frame) -> bool:
+def is_labeled(frame: Frame) -> bool:
     return frame.labels is not None and bool((frame.labels != VOID).any())
 
 
@@ -253,7 +251,7 @@ def _completed(
     open_ones = [
         index
         for index, frame in enumerate(taken)
-        if frame.labels is not None and is_labelled(frame) and (frame.labels == VOID).float().mean() > LEAST_OPEN
+        if frame.labels is not None and is_labeled(frame) and (frame.labels == VOID).float().mean() > LEAST_OPEN
     ]
     own = own_labels(SemanticField(model), taken, open_ones, bounds, on_progress)
     return {

@@ -1,4 +1,4 @@
-"""Labelled clouds: points with colour, class and confidence; from a rendered view, or to a PLY file."""
+"""Labeled clouds: points with color, class and confidence; from a rendered view, or to a PLY file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROPERTIES = {"<f4": "float", "<f8": "double", "u1": "uchar"}
 
 
 def ply_point(coordinate: str = "<f4") -> np.dtype[np.void]:
-    """One point of a PLY file; `coordinate`: <f4, or <f8 for a scene that lies kilometres from the world's origin."""
+    """One point of a PLY file; `coordinate`: <f4, or <f8 for a scene that lies kilometers from the world's origin."""
     return np.dtype(
         [
             ("x", coordinate), ("y", coordinate), ("z", coordinate),
@@ -30,11 +30,11 @@ def ply_point(coordinate: str = "<f4") -> np.dtype[np.void]:
 
 
 @dataclass(frozen=True)
-class LabelledCloud:
+class LabeledCloud:
     """Points of the world, one row each."""
 
     points: Float32[np.ndarray, "points 3"]
-    """Metres from `origin`, along the world's axes."""
+    """Meters from `origin`, along the world's axes."""
     rgb: UInt8[np.ndarray, "points 3"]
     labels: UInt8[np.ndarray, " points"]
     """Class indices; never VOID."""
@@ -45,10 +45,10 @@ class LabelledCloud:
 
     @property
     def world_points(self) -> Float64[np.ndarray, "points 3"]:
-        """Metres in the world, in float64: float32 has no place for centimetres beyond some hundred kilometres."""
+        """Meters in the world, in float64: float32 has no place for centimeters beyond some hundred kilometers."""
         return self.points.astype(np.float64) + self.origin
 
-    def relative_to(self, origin: Origin) -> LabelledCloud:
+    def relative_to(self, origin: Origin) -> LabeledCloud:
         """The same points in the frame of another origin."""
         if origin == self.origin:
             return self
@@ -59,8 +59,8 @@ class LabelledCloud:
         return len(self.points)
 
 
-def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0.0) -> LabelledCloud:
-    """The labelled pixels of a rendered view as points of its camera's origin, every `stride`-th row and column.
+def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0.0) -> LabeledCloud:
+    """The labeled pixels of a rendered view as points of its camera's origin, every `stride`-th row and column.
 
     Pixels that are void, have no depth, or are less confident than `min_confidence` give no point.
     """
@@ -74,14 +74,14 @@ def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0
         # Picked by index: a mask would be searched again for each part.
         return part.flatten(0, 1).index_select(0, index)
 
-    points = view.camera.centre + at(view.depth).unsqueeze(-1) * view.camera.ray_directions(pixels)
+    points = view.camera.center + at(view.depth).unsqueeze(-1) * view.camera.ray_directions(pixels)
     rgb = (at(view.color).clamp(0, 1) * 255).round().to(torch.uint8)
-    return LabelledCloud(
+    return LabeledCloud(
         points.numpy(), rgb.numpy(), at(view.labels).numpy(), at(view.confidence).numpy(), view.camera.origin
     )
 
 
-def write_ply(path: Path, cloud: LabelledCloud, label_space: LabelSpace, frame: str = "world") -> None:
+def write_ply(path: Path, cloud: LabeledCloud, label_space: LabelSpace, frame: str = "world") -> None:
     """Write a binary PLY (x y z, red green blue, label, confidence); class names and `frame` as comments.
 
     Points are in the world (`frame`); as float64 where the cloud has an origin of its own.
@@ -100,7 +100,7 @@ def write_ply(path: Path, cloud: LabelledCloud, label_space: LabelSpace, frame: 
     names = "".join(f"comment label {index} {name}\n" for index, name in enumerate(label_space.names))
     properties = "".join(f"property {_PROPERTIES[kind[name].str.lstrip('|')]} {name}\n" for name in kind.names or ())
     header = (
-        f"ply\nformat binary_little_endian 1.0\ncomment frame {frame}, metres\n{names}"
+        f"ply\nformat binary_little_endian 1.0\ncomment frame {frame}, meters\n{names}"
         f"element vertex {len(cloud)}\n{properties}end_header\n"
     )
     write_atomically(path, header.encode() + records.tobytes())

@@ -21,7 +21,7 @@ from sray.stereo.network import StereoFeatures
 from sray.stereo.partners import PARTNERS, partner_cost, select_partners
 
 STEREO_BOUNDS: Bounds = (0.4, 8.0)
-"""Near and far of a sweep, metres, where the scene's are not known."""
+"""Near and far of a sweep, meters, where the scene's are not known."""
 CLEARLY_BETTER = 0.5
 """By how much the mean cost of its partners must fall for a keyframe to be swept again."""
 NO_PARTNER = 6.0

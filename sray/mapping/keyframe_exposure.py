@@ -126,7 +126,7 @@ class ExposureKeeper:
 
 
 def _shot(keyframe: Keyframe, reference: Keyframe) -> Shot | None:
-    """A keyframe as another one's neighbour; None while its depth is unknown."""
+    """A keyframe as another one's neighbor; None while its depth is unknown."""
     if keyframe.surface is None:
         return None
     depth, confidence = keyframe.surface

@@ -19,7 +19,7 @@ def pose_distances(
 ) -> Float[Tensor, " views"]:
     """Distance of one pose to others, in units of the gate: 1 is just far enough to be another keyframe.
 
-    The larger of translation / min_translation (metres) and rotation / min_rotation (degrees).
+    The larger of translation / min_translation (meters) and rotation / min_rotation (degrees).
     """
     translation = (others[:, :3, 3] - pose[:3, 3]).norm(dim=-1)
     # trace(A^T B) = 1 + 2 cos(angle between the rotations)
@@ -87,7 +87,7 @@ class KeyframePoses:
         return Camera(self._intrinsics.all, self._poses.all, *self._size, self._origin)
 
     def set_units(self, min_translation: float, min_rotation: float) -> None:
-        """Measure distances in other units from now on: metres, degrees."""
+        """Measure distances in other units from now on: meters, degrees."""
         if (min_translation, min_rotation) != self._units:
             self._units = (min_translation, min_rotation)
             self._find_nearest_newer(range(len(self)))

@@ -39,11 +39,11 @@ class KeyframeConfig:
     memory_budget: int = 0
     """MiB of pictures, depth, labels and features held at most, the newest keyframe always; 0: no limit."""
     min_translation: float = 0.10
-    """Metres from every keyframe, or ..."""
+    """Meters from every keyframe, or ..."""
     min_rotation: float = 10.0
     """... degrees from every keyframe that a frame must have moved. 0 lets every frame in."""
     min_sharpness: float = 5.0
-    """Least variance of the Laplacian of the grey picture (0-255) at 320 pixels width; less is blurred."""
+    """Least variance of the Laplacian of the gray picture (0-255) at 320 pixels width; less is blurred."""
     max_age: float = 0.0
     """Seconds behind the newest frame's stamp after which a keyframe leaves; 0: never."""
 
@@ -102,7 +102,7 @@ class Keyframe:
 
     @property
     def surface(self) -> tuple[Float[Tensor, "height width"], Float[Tensor, "height width"]] | None:
-        """Depth (camera z, metres; NaN where unknown) and its confidence: measured, else from stereo; None: neither.
+        """Depth (camera z, meters; NaN where unknown) and its confidence: measured, else from stereo; None: neither.
 
         Merged at every call: kept, it would take more memory than picture and features.
         """
@@ -112,7 +112,7 @@ class Keyframe:
 
     @cached_property
     def scene_points(self) -> Float[Tensor, "points 3"]:
-        """Points, metres from the camera's origin, of a coarse grid of the surface; none where it is not trusted."""
+        """Points, meters from the camera's origin, of a coarse grid of the surface; none where it is not trusted."""
         surface = self.surface
         if surface is None:
             return torch.zeros(0, 3)
@@ -122,16 +122,16 @@ class Keyframe:
         kept = torch.isfinite(depth) & (depth > 0) & (confidence >= TRUSTED)
         rows, columns = torch.nonzero(kept, as_tuple=True)
         pixels = torch.stack([columns, rows], dim=-1).float() * stride
-        return camera.centre + depth[kept].unsqueeze(-1) * camera.ray_directions(pixels)
+        return camera.center + depth[kept].unsqueeze(-1) * camera.ray_directions(pixels)
 
 
 def sharpness(image: UInt8[Tensor, "height width 3"]) -> float:
-    """Variance of the Laplacian of the grey picture at 320 pixels width, so that one threshold suits all cameras."""
-    grey = cv2.cvtColor(image.numpy(), cv2.COLOR_RGB2GRAY)
-    if grey.shape[1] > 320:
-        height = max(1, round(grey.shape[0] * 320 / grey.shape[1]))
-        grey = cv2.resize(grey, (320, height), interpolation=cv2.INTER_AREA)
-    return float(cv2.Laplacian(grey, cv2.CV_64F).var())
+    """Variance of the Laplacian of the gray picture at 320 pixels width, so that one threshold suits all cameras."""
+    gray = cv2.cvtColor(image.numpy(), cv2.COLOR_RGB2GRAY)
+    if gray.shape[1] > 320:
+        height = max(1, round(gray.shape[0] * 320 / gray.shape[1]))
+        gray = cv2.resize(gray, (320, height), interpolation=cv2.INTER_AREA)
+    return float(cv2.Laplacian(gray, cv2.CV_64F).var())
 
 
 class KeyframeBuffer:

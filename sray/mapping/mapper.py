@@ -1,4 +1,4 @@
-"""Mapper: frames in; labelled views, clouds and a fused map out. Acts; keeps no files and knows no ROS.
+"""Mapper: frames in; labeled views, clouds and a fused map out. Acts; keeps no files and knows no ROS.
 
 Encode once, ask many times: a keyframe's features are computed when it enters the buffer and serve every render until
 it leaves. Not thread-safe: one thread owns a mapper.
@@ -18,7 +18,7 @@ from sray.errors import CanceledError, ModelError, PictureError
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, nearest_exact
 from sray.label_space import VOID
-from sray.mapping.cloud import LabelledCloud, cloud_of_view
+from sray.mapping.cloud import LabeledCloud, cloud_of_view
 from sray.mapping.keyframe_depth import StereoKeeper
 from sray.mapping.keyframe_exposure import ExposureKeeper, ExposureState
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer, Verdict
@@ -49,7 +49,7 @@ class Rendering:
     sources: tuple[Keyframe, ...]
     """Best first."""
     bounds: Bounds
-    """Near and far, metres."""
+    """Near and far, meters."""
 
 
 class Mapper:
@@ -114,7 +114,7 @@ class Mapper:
     def supervise(self, stamp_ns: int, labels: UInt8[Tensor, "height width"], slop_ns: int = 0) -> Keyframe | None:
         """Give a label image to the keyframe whose stamp is nearest within the slop; None if there is no such one.
 
-        Labels are class indices, 255 unlabelled, of any size. They may come late, and again: the last ones hold.
+        Labels are class indices, 255 unlabeled, of any size. They may come late, and again: the last ones hold.
         Raises PictureError for a label that is no class, or a picture without pixels.
         """
         index = self.keyframes.nearest_in_time(stamp_ns)
@@ -125,7 +125,7 @@ class Mapper:
             found = f"hold {int(strange[0])}" if len(strange) else "have no pixels"
             raise PictureError(
                 f"the labels at {stamp_ns * 1e-9:.3f} s {found}",
-                f"indices of {self._classes} classes, 0 to {self._classes - 1}, or {VOID} where unlabelled",
+                f"indices of {self._classes} classes, 0 to {self._classes - 1}, or {VOID} where unlabeled",
                 "Convert a dataset's own ids first",
             )
         camera = self.keyframes[index].camera
@@ -241,13 +241,13 @@ class Mapper:
             view = field.render(camera, scale=scale, on_progress=on_progress, canceled=canceled)
         return Rendering(view, tuple(chosen), bounds)
 
-    def cloud_of(self, view: RenderedView) -> LabelledCloud:
-        """The view's labelled cloud, in the map's frame if there is a map; `map.integrate` fuses it."""
+    def cloud_of(self, view: RenderedView) -> LabeledCloud:
+        """The view's labeled cloud, in the map's frame if there is a map; `map.integrate` fuses it."""
         cloud = cloud_of_view(view, self.config.cloud.stride, self.config.cloud.min_confidence)
         return cloud.relative_to(self.map.origin) if len(self.map) else cloud
 
     def bounds(self, camera: Camera) -> Bounds:
-        """Near and far, metres, along the rays of a camera.
+        """Near and far, meters, along the rays of a camera.
 
         What is configured; else from the depth of the keyframes around, as the camera would see it, with a margin;
         else a room's.

@@ -51,13 +51,13 @@ class MapperConfig:
     cloud: CloudConfig = field(default_factory=CloudConfig)
     map: VoxelMapConfig = CONFIRMED
     near: float = 0.0
-    """Nearest sample along a ray, metres; 0: from the scene."""
+    """Nearest sample along a ray, meters; 0: from the scene."""
     far: float = 0.0
-    """Farthest sample, metres; 0: from the scene."""
+    """Farthest sample, meters; 0: from the scene."""
     max_depth: float = 0.0
-    """Depth readings beyond this, metres, are not believed; 0: all are."""
+    """Depth readings beyond this, meters, are not believed; 0: all are."""
     stereo: bool = True
-    """Find the depth of keyframes where no sensor measured it, from their neighbours, if the model can."""
+    """Find the depth of keyframes where no sensor measured it, from their neighbors, if the model can."""
 
     def __post_init__(self) -> None:
         if self.near > 0 and self.far > 0 and self.near >= self.far:

@@ -34,7 +34,7 @@ def check_pose(camera: Camera, whose: str) -> None:
         raise PoseError(
             f"the pose of {whose} is not rigid (its axes are off by {error:.3g} from orthonormal, or mirrored)",
             "a rotation and a translation",
-            "Normalise the quaternion, remove any scale",
+            "Normalize the quaternion, remove any scale",
         )
 
 

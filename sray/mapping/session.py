@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Session:
             )
         header = {
             "model_id": self.model_id,
-            "label_space": asdict(self.label_space),
+            "label_space": self.label_space.to_dict(),
             "names": [frame.name for _, frame in self.keyframes],
             "next_number": self.next_number,
             "voxel_size": float(self.map.voxel_size),

@@ -17,14 +17,14 @@ from sray.mapping.session import Session
 from sray.sequence_writer import SequenceWriter
 
 FARTHEST = 65.535
-"""Metres: what a depth picture of the layout can say."""
+"""Meters: what a depth picture of the layout can say."""
 
 
 def export_sequence(session: Session, folder: Path) -> int:
     """Write each keyframe as the file of its number; returns how many. The folder appears whole or not at all.
 
     If any keyframe has depth (or labels), those without get a picture that knows none: a reader wants one for each.
-    Pictures become JPEG, depth whole millimetres up to 65.5 m, labels NYU40 ids; stamps and names are lost.
+    Pictures become JPEG, depth whole millimeters up to 65.5 m, labels NYU40 ids; stamps and names are lost.
     Raises FileError if the folder exists, there is nothing to write, or the layout cannot hold it (several
     cameras, ids beyond 255), and DiskFullError.
     """

@@ -1,4 +1,4 @@
-"""Voxel map: labelled clouds of many views fused into one, bounded in size.
+"""Voxel map: labeled clouds of many views fused into one, bounded in size.
 
 Each cloud is one sighting: a voxel takes the mean of the points that fall into it, so a close view with many points
 counts no more than a far one. Per class the map sums the confidence of every sighting; the fused class is the one with
@@ -19,7 +19,7 @@ from jaxtyping import Float32, Int64
 from numpy.typing import NDArray
 
 from sray.label_space import VOID
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.mapping.voxel_keys import HALF, MOST_NEIGHBORS, neighbors, pack
 from sray.mapping.voxel_storage import SIGHTING_BITS, VoxelStorage, ranked
 from sray.origin import WORLD, Origin
@@ -30,7 +30,7 @@ class VoxelMapConfig:
     """How fine and how large the map is."""
 
     voxel_size: float = 0.05
-    """Edge of a voxel, metres."""
+    """Edge of a voxel, meters."""
     max_voxels: int = 500_000
     """Voxels held at most."""
     min_sightings: int = 1
@@ -40,7 +40,7 @@ class VoxelMapConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.voxel_size < float("inf"):
-            raise ValueError(f"map.voxel_size is {self.voxel_size}; expected more than 0 metres")
+            raise ValueError(f"map.voxel_size is {self.voxel_size}; expected more than 0 meters")
         if self.max_voxels < 1:
             raise ValueError(f"map.max_voxels is {self.max_voxels}; expected at least 1")
         if self.min_sightings < 1:
@@ -58,7 +58,7 @@ class VoxelMapState:
     keys: Int64[np.ndarray, " voxels"]
     """Which voxel: ascending, each once, not negative."""
     xyz: Float32[np.ndarray, "voxels 3"]
-    """Metres from `origin`, mean over sightings."""
+    """Meters from `origin`, mean over sightings."""
     rgb: Float32[np.ndarray, "voxels 3"]
     """0-255, mean over sightings."""
     evidence: Float32[np.ndarray, "voxels classes"]
@@ -110,7 +110,7 @@ class VoxelMap:
 
     @property
     def reach(self) -> float:
-        """Metres from the origin, along each axis, that the map can hold."""
+        """Meters from the origin, along each axis, that the map can hold."""
         return HALF * self.config.voxel_size
 
     def clear(self) -> None:
@@ -154,7 +154,7 @@ class VoxelMap:
         restored._evict()
         return restored
 
-    def integrate(self, cloud: LabelledCloud) -> int:
+    def integrate(self, cloud: LabeledCloud) -> int:
         """Fuse one cloud, as one sighting; returns how many voxels it touched.
 
         Points that are void, not finite, or farther from the map's origin than 2^20 voxels are left out.
@@ -192,12 +192,12 @@ class VoxelMap:
         self._evict()
         return len(keys)
 
-    def to_cloud(self) -> LabelledCloud:
-        """One point per voxel that enough views and neighbours support; in a fixed order, a copy that later changes do
+    def to_cloud(self) -> LabeledCloud:
+        """One point per voxel that enough views and neighbors support; in a fixed order, a copy that later changes do
         not touch.
         """
         storage, slots = self._storage, self._supported()
-        return LabelledCloud(
+        return LabeledCloud(
             storage.xyz.take(slots, axis=0),
             storage.shown_rgb.take(slots, axis=0),
             storage.shown_label.take(slots),

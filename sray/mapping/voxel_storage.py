@@ -23,7 +23,7 @@ class VoxelStorage:
     classes: int
     keys: NDArray[np.int64] = field(init=False)
     xyz: NDArray[np.float32] = field(init=False)
-    """Metres, mean over sightings."""
+    """Meters, mean over sightings."""
     rgb: NDArray[np.float32] = field(init=False)
     """0-255, mean over sightings."""
     evidence: NDArray[np.float32] = field(init=False)

@@ -19,7 +19,7 @@ from sray.label_space import LABEL_SPACES, NYU40, VOID, LabelSpace
 from sray.segmentation.mapping import ClassMapping, packaged_mapping, plain
 
 OTHER = "other"
-"""The class of whatever is no other class of its space. A space that has it leaves no labelled pixel out."""
+"""The class of whatever is no other class of its space. A space that has it leaves no labeled pixel out."""
 
 
 @lru_cache

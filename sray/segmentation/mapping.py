@@ -3,7 +3,7 @@
     classes: [wall, "windowpane, window", ...]     every class of the dataset; after a comma, its other names
     to: {rooms: {wall: [wall, column], ...}, ...}  label space -> its class -> what counts as it
 
-Classes that are named under no class of ours say nothing of a pixel, which then stays unlabelled.
+Classes that are named under no class of ours say nothing of a pixel, which then stays unlabeled.
 """
 
 from __future__ import annotations

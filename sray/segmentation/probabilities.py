@@ -58,7 +58,7 @@ def bands(
 ) -> Iterator[Float[Tensor, "maps _ width"]]:
     """Maps resized bilinearly to a picture's size, a band of rows at a time.
 
-    The grid's cells divide the picture evenly: pixel centres at integers, row i of the picture lies at row
+    The grid's cells divide the picture evenly: pixel centers at integers, row i of the picture lies at row
     (i + 0.5) rows / height - 0.5 of the grid, as `F.interpolate` without aligned corners.
     """
     rows = maps.shape[1]

@@ -1,6 +1,6 @@
-"""Depth of a picture from neighbouring pictures whose poses are known: a plane sweep and a small 2D network.
+"""Depth of a picture from neighboring pictures whose poses are known: a plane sweep and a small 2D network.
 
-partners.py  which neighbours help     sweep.py  how well they agree at each depth     network.py  depth and confidence
+partners.py  which neighbors help     sweep.py  how well they agree at each depth     network.py  depth and confidence
 """
 
 from sray.stereo.network import StereoDepth, StereoNetwork

@@ -31,7 +31,7 @@ class StereoDepth:
     """What a sweep found of one keyframe, at half of its resolution (cell i at pixel 2 i)."""
 
     depth: Float[Tensor, "rows columns"]
-    """Camera z, metres."""
+    """Camera z, meters."""
     confidence: Float[Tensor, "rows columns"]
     """Probability that the surface is within two planes of the depth: 0 to 1."""
 
@@ -99,7 +99,7 @@ class StereoNetwork(nn.Module):
     ) -> Float[Tensor, "planes half_rows half_columns"]:
         """Log-probabilities of the planes at half resolution.
 
-        `reference`: of the keyframe alone. `partners`: the partners' matching features. `bounds`: metres.
+        `reference`: of the keyframe alone. `partners`: the partners' matching features. `bounds`: meters.
         """
         depths = plane_depths(*bounds, self.planes, device=partners.device)
         with torch.autocast(partners.device.type, enabled=False):

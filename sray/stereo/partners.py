@@ -17,15 +17,15 @@ from sray.view_selection import pose_scores
 PARTNERS = 4
 """Partners of a keyframe. More cost more time and add little."""
 BASELINE = 0.1
-"""Metres of baseline for each metre of the scene's middle depth that a partner should have, at best."""
+"""Meters of baseline for each meter of the scene's middle depth that a partner should have, at best."""
 LEAST_BASELINE = 0.02
-"""Metres, over the scene's middle depth: below it parallax is lost in pose noise."""
+"""Meters, over the scene's middle depth: below it parallax is lost in pose noise."""
 LEAST_OVERLAP = 0.3
 """Of the keyframe's viewing volume that a partner must see."""
 
 
 def partner_cost(keyframe: Camera, candidates: Camera, bounds: Bounds = ROOM_BOUNDS) -> Float[Tensor, " views"]:
-    """How badly each candidate suits as a partner: 0 at best, infinite if it cannot serve. `bounds`: metres."""
+    """How badly each candidate suits as a partner: 0 at best, infinite if it cannot serve. `bounds`: meters."""
     scores = pose_scores(keyframe, candidates, bounds)
     middle = (bounds[0] * bounds[1]) ** 0.5
     baseline = (scores.distance / middle).clamp_min(1e-6)

@@ -22,7 +22,7 @@ LEAST_CONFIDENCE = 0.3
 def merged_depth(
     measured: Float[Tensor, "height width"] | None, stereo: StereoDepth | None, camera: Camera
 ) -> tuple[Float[Tensor, "height width"], Float[Tensor, "height width"]]:
-    """Depth (camera z, metres; NaN where nothing is known) and its confidence (0 to 1), pixel by pixel.
+    """Depth (camera z, meters; NaN where nothing is known) and its confidence (0 to 1), pixel by pixel.
 
     What a sensor measured is taken as it is; stereo fills what it left out. On the CPU, as frames are.
     """
@@ -51,7 +51,7 @@ def merged_cells(measured: Float[Tensor, "height width"], stereo: StereoDepth | 
 
 @torch.inference_mode()
 def with_stereo(network: StereoNetwork, views: SourceViews, bounds: Bounds) -> SourceViews:
-    """The views with depth from each other, for views that come together and have none. `bounds`: metres.
+    """The views with depth from each other, for views that come together and have none. `bounds`: meters.
 
     A view without a partner among the others stays without depth.
     """

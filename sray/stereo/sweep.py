@@ -19,7 +19,7 @@ from sray.camera import Camera, cell_pixels, feature_grid
 def plane_depths(
     near: float, far: float, planes: int, *, device: torch.device | str = "cpu"
 ) -> Float[Tensor, " planes"]:
-    """Depths of the planes, metres, even in log depth, from near to far. Raises ValueError unless 0 < near < far."""
+    """Depths of the planes, meters, even in log depth, from near to far. Raises ValueError unless 0 < near < far."""
     if not 0 < near < far:
         raise ValueError(f"near is {near} m and far is {far} m; expected 0 < near < far")
     return torch.exp(torch.linspace(math.log(near), math.log(far), planes, device=device))
@@ -85,14 +85,14 @@ def looked_at(
     Float[Tensor, "views planes cells"],
     Bool[Tensor, "views planes cells"],
 ]:
-    """Where other cameras see the points at these depths (metres) along a camera's directions, which have z = 1.
+    """Where other cameras see the points at these depths (meters) along a camera's directions, which have z = 1.
 
     Column, row (pixels) and depth in each of the others, and whether it sees the point; pixels and depth mean nothing
     where it does not. As `Camera.project` of the points, which are not made: there are millions.
     """
     matrix = others.projection
     slope = matrix[:, :, :3] @ directions.T
-    start = matrix[:, :, :3] @ camera.centre + matrix[:, :, 3]
+    start = matrix[:, :, :3] @ camera.center + matrix[:, :, 3]
     x, y, z = (start[:, axis, None, None] + depths * slope[:, axis, None] for axis in range(3))
     in_front = z > 1e-3
     scale = torch.where(in_front, z, 1.0).reciprocal()

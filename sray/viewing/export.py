@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def scene_page(viewer: Viewer) -> str:
-    """Map by class, keyframes, path, and what the colours mean. Only the 3D scene: nothing can be rendered in it."""
+    """Map by class, keyframes, path, and what the colors mean. Only the 3D scene: nothing can be rendered in it."""
     source = viewer.source
     space = source.label_space
     page = viewer.html()
     rows = "".join(
         f'<div><i style="display:inline-block;width:1em;height:1em;border-radius:3px;margin-right:.5em;'
-        f'vertical-align:-.15em;background:rgb{space.colours[label]}"></i>{html.escape(space.names[label])}'
+        f'vertical-align:-.15em;background:rgb{space.colors[label]}"></i>{html.escape(space.names[label])}'
         f' <span style="color:#777">{count:,}</span></div>'
         for label, count in sorted(viewer.counts.items(), key=lambda pair: -pair[1])
     )

@@ -19,7 +19,7 @@ from sray.errors import CanceledError, FileError, SrayError, TooFewViewsError
 from sray.field import SemanticField
 from sray.frames import Frame
 from sray.label_space import LabelSpace
-from sray.mapping.cloud import LabelledCloud, write_ply
+from sray.mapping.cloud import LabeledCloud, write_ply
 from sray.mapping.keyframes import Keyframe, KeyframeConfig
 from sray.mapping.mapper import Mapper
 from sray.mapping.mapper_config import MapperConfig
@@ -155,7 +155,7 @@ class LocalSource:
     def map_revision(self) -> int:
         return self._mapper.map.revision
 
-    def map(self) -> LabelledCloud:
+    def map(self) -> LabeledCloud:
         with self._turn:
             return self._mapper.map.to_cloud()
 

@@ -19,9 +19,9 @@ HELP = (
     "Click on the picture to ask what is there."
 )
 WHAT: dict[Shown, str] = {
-    "overlay": "labels over colour",
+    "overlay": "labels over color",
     "labels": "labels",
-    "color": "colour",
+    "color": "color",
     "depth": "depth",
     "confidence": "confidence",
     "coverage": "coverage (views that see it)",
@@ -134,7 +134,7 @@ class ViewTab:
 
 
 class ClassesTab:
-    """The legend: a button for each class in its colour, which hides and shows it; how much of it the map has."""
+    """The legend: a button for each class in its color, which hides and shows it; how much of it the map has."""
 
     def __init__(self, client: ClientHandle, visitor: Visitor) -> None:
         self._visitor = visitor
@@ -157,7 +157,7 @@ class ClassesTab:
             if label not in self._buttons:
                 with self._folder:
                     button = self._client.gui.add_button(
-                        text, color=space.colours[label], icon=Icon.EYE, order=float(label)
+                        text, color=space.colors[label], icon=Icon.EYE, order=float(label)
                     )
                 button.on_click(self._toggle(label))
                 self._buttons[label] = button
@@ -181,7 +181,7 @@ class ClassesTab:
         if button is None:  # the map has none of it yet
             return
         button.icon = Icon.EYE_OFF if is_hidden else Icon.EYE
-        button.color = (225, 225, 225) if is_hidden else self._visitor.source.label_space.colours[label]
+        button.color = (225, 225, 225) if is_hidden else self._visitor.source.label_space.colors[label]
 
 
 def reported(client: ClientHandle, title: str, action: Callable[[], str | None]) -> Callable[[Any], None]:

@@ -1,4 +1,4 @@
-"""What a viewer paints of a rendered view: labels, colour, depth, confidence or coverage, as RGB."""
+"""What a viewer paints of a rendered view: labels, color, depth, confidence or coverage, as RGB."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RGB = UInt8[np.ndarray, "height width 3"]
 def paint(
     view: RenderedView, output: Output, space: LabelSpace, hidden: Collection[int] = ()
 ) -> tuple[RGB, tuple[float, float] | None]:
-    """The picture, and for depth, confidence and coverage the values at the two ends of its colours.
+    """The picture, and for depth, confidence and coverage the values at the two ends of its colors.
 
     Pixels of `hidden` classes have no label. Depth: near is bright.
     """
@@ -35,7 +35,7 @@ def paint(
     if hidden:
         labels = np.where(np.isin(labels, list(hidden)), np.uint8(VOID), labels)
     if output == "labels":
-        return space.colourize(labels), None
+        return space.colorize(labels), None
     if output in ("color", "overlay"):
         color = (view.color.numpy() * 255).round().astype(np.uint8)
         return (color if output == "color" else space.overlay(color, labels)), None
@@ -53,7 +53,7 @@ def paint(
 
 
 def depth_ends(view: RenderedView) -> tuple[float, float]:
-    """Near and far, metres, between which all but a few of the view's depths lie; 0 to 1 where nothing is known."""
+    """Near and far, meters, between which all but a few of the view's depths lie; 0 to 1 where nothing is known."""
     depth = view.depth.numpy()
     known = depth[np.isfinite(depth)]
     if not known.size:
@@ -63,10 +63,10 @@ def depth_ends(view: RenderedView) -> tuple[float, float]:
 
 
 def scale_html(output: Output, ends: tuple[float, float]) -> str:
-    """A bar with the picture's colours and the values at its ends, for a page."""
+    """A bar with the picture's colors and the values at its ends, for a page."""
     steps = np.linspace(0, 1, 9)
-    colours = _palette((1 - steps if output == "depth" else steps)[None], output, np.ones((1, 9), bool))[0]
-    stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in colours.tolist())
+    colors = _palette((1 - steps if output == "depth" else steps)[None], output, np.ones((1, 9), bool))[0]
+    stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in colors.tolist())
     unit, digits = {"depth": (" m", 2), "confidence": ("", 1)}.get(output, (" views", 0))
     low, high = (f"{end:.{digits}f}{unit}" for end in ends)
     return (

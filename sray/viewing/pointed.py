@@ -26,9 +26,9 @@ class Pointed:
     """Of its class; "" where nothing is known."""
     probability: float
     distance: float
-    """Metres from the camera, along the ray; NaN where nothing is known."""
+    """Meters from the camera, along the ray; NaN where nothing is known."""
     point: Float[Tensor, " 3"] | None
-    """In the frame of the view's camera, metres."""
+    """In the frame of the view's camera, meters."""
     seen_by: tuple[int, ...] = ()
     """Keyframes in whose picture the point is, and, where they have depth, not hidden."""
     is_certain: bool = False
@@ -50,7 +50,7 @@ def pointed_at(
     if label == VOID or depth != depth:
         return Pointed("", 0.0, float("nan"), None)
     direction = camera.ray_directions(torch.tensor([[float(column), float(row)]]))[0]
-    point = camera.centre + depth * direction
+    point = camera.center + depth * direction
     return Pointed(
         space.names[label],
         float(view.confidence[row, column]),

@@ -2,8 +2,8 @@
 
 The nodes, so that each browser can hide some of them for itself:
 
-    /map/classes/<name>/points   voxels in the colour of their class
-    /map/colors/<name>/points    the same voxels in their own colours; sent when the first browser asks for them
+    /map/classes/<name>/points   voxels in the color of their class
+    /map/colors/<name>/points    the same voxels in their own colors; sent when the first browser asks for them
     /keyframes/<number>          frustum with its picture
     /path                        through the keyframes, in the order they were taken
     /camera/frustum              the running camera
@@ -23,16 +23,16 @@ from viser.transforms import SO3
 
 from sray.camera import Camera
 from sray.label_space import LabelSpace
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.origin import Origin
 from sray.viewing.source import ShownKeyframe, Source
 
 CLASSES, COLORS, KEYFRAMES, PATH, RUNNING = "/map/classes", "/map/colors", "/keyframes", "/path", "/camera"
-FRUSTUM_METRES = 0.12
+FRUSTUM_METERS = 0.12
 THUMBNAIL = 160
 """Columns of a keyframe's picture in its frustum."""
 UNKNOWN_VOXEL = 0.05
-"""Metres: size of a point where the map does not say how large its voxels are."""
+"""Meters: size of a point where the map does not say how large its voxels are."""
 PICTURES_AT_ONCE = 8
 """Frustums that get their picture in one `update`: many browsers wait for the rest of the scene."""
 
@@ -41,7 +41,7 @@ class SharedScene:
     """Call `update` often; it sends what has changed. One thread."""
 
     def __init__(self, server: Any, source: Source, wants_colors: Callable[[], bool]) -> None:
-        """`server`: viser's. `wants_colors`: whether any browser shows the map's own colours."""
+        """`server`: viser's. `wants_colors`: whether any browser shows the map's own colors."""
         self._server = server
         self._source = source
         self._wants_colors = wants_colors
@@ -98,7 +98,7 @@ class SharedScene:
                 old = self._points.get(label)
                 is_same = old is not None and np.array_equal(old[0], points)
                 if not is_same:
-                    self._add(CLASSES, label, points, np.array(self.label_space.colours[label], np.uint8))
+                    self._add(CLASSES, label, points, np.array(self.label_space.colors[label], np.uint8))
                 if wants_colors and not (is_same and self._has_colors and old and np.array_equal(old[1], rgb)):
                     self._add(COLORS, label, points, rgb)
         self._points, self._has_colors = parts, wants_colors
@@ -119,7 +119,7 @@ class SharedScene:
         return self.origin
 
     def _part(
-        self, cloud: LabelledCloud, label: int
+        self, cloud: LabeledCloud, label: int
     ) -> tuple[Float32[np.ndarray, "points 3"], UInt8[np.ndarray, "points 3"]]:
         chosen = cloud.labels == label
         return cloud.points[chosen], cloud.rgb[chosen]
@@ -163,9 +163,9 @@ class SharedScene:
             self._server.scene.remove_by_name(f"{PATH}/line")
             return
         here = self._here(taken[0].camera.origin)
-        centres = torch.stack([keyframe.camera.relative_to(here).centre for keyframe in taken]).numpy()
+        centers = torch.stack([keyframe.camera.relative_to(here).center for keyframe in taken]).numpy()
         self._server.scene.add_line_segments(
-            f"{PATH}/line", np.stack([centres[:-1], centres[1:]], axis=1), (200, 80, 60), thickness=0.01
+            f"{PATH}/line", np.stack([centers[:-1], centers[1:]], axis=1), (200, 80, 60), thickness=0.01
         )
 
     def _thumbnail(self, number: int) -> UInt8[np.ndarray, "height width 3"] | None:
@@ -202,18 +202,18 @@ def add_frustum(
     color: tuple[int, int, int],
     image: UInt8[np.ndarray, "height width 3"] | None,
 ) -> None:
-    """Draw a camera, `FRUSTUM_METRES` long."""
+    """Draw a camera, `FRUSTUM_METERS` long."""
     half_height = camera.height / (2 * float(camera.intrinsics[1, 1]))
     scene.add_camera_frustum(
         name,
         fov=2 * float(np.arctan(half_height)),
         aspect=camera.width / camera.height * float(camera.intrinsics[1, 1] / camera.intrinsics[0, 0]),
-        scale=FRUSTUM_METRES,
+        scale=FRUSTUM_METERS,
         thickness=0.004,
         color=color,
         image=image,
         wxyz=wxyz_of(camera),
-        position=camera.centre.double().numpy(),
+        position=camera.center.double().numpy(),
         cast_shadow=False,
         receive_shadow=False,
     )

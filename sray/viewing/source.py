@@ -12,7 +12,7 @@ from torch import Tensor
 from sray.camera import Camera
 from sray.field import RenderedView
 from sray.label_space import LabelSpace
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 
 Quality = Literal["fast", "balanced", "high", "reference"]
 TuningState = Literal["idle", "running", "accepted", "rejected", "canceled", "failed"]
@@ -92,14 +92,14 @@ class Source(Protocol):
 
     @property
     def voxel_size(self) -> float:
-        """Metres; 0 where it is not known."""
+        """Meters; 0 where it is not known."""
 
     def status(self) -> Status: ...
 
     def map_revision(self) -> int:
         """Changes whenever the map does."""
 
-    def map(self) -> LabelledCloud: ...
+    def map(self) -> LabeledCloud: ...
 
     def keyframes(self) -> tuple[ShownKeyframe, ...]:
         """Oldest first. The same objects as long as nothing changes."""
@@ -108,7 +108,7 @@ class Source(Protocol):
         """A keyframe's picture; None if the source does not have it, or not yet."""
 
     def depth(self, number: int) -> Float[Tensor, "height width"] | None:
-        """A keyframe's depth in metres, NaN where there is none; None without any."""
+        """A keyframe's depth in meters, NaN where there is none; None without any."""
 
     def running_camera(self) -> Camera | None:
         """Where the camera that maps is now; None if no camera is running."""

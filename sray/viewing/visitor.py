@@ -22,7 +22,7 @@ from sray.viewing.source import Answer, Source
 Shown = Literal["map"] | Output
 FULL_ROWS = {"small (160 rows)": 160, "medium (240 rows)": 240, "large (480 rows)": 480}
 LOOK_AHEAD = 0.3
-"""Metres: the camera turns about a point so far in front of it. Nearly in place: farther, it would leave the room."""
+"""Meters: the camera turns about a point so far in front of it. Nearly in place: farther, it would leave the room."""
 
 
 class Visitor:
@@ -45,7 +45,7 @@ class Visitor:
         self.pointed = ""
         """What was clicked on, in words."""
         self.ends: tuple[float, float] | None = None
-        """What the colours of the last picture mean."""
+        """What the colors of the last picture mean."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when one of the above has changed by itself."""
         self._answer: Answer | None = None
@@ -91,8 +91,8 @@ class Visitor:
     def go_to(self, camera: Camera, up: np.ndarray) -> None:
         """Put the browser's camera there, upright."""
         camera = camera.relative_to(self._origin())
-        centre, forward = (part.double().numpy() for part in (camera.centre, camera.forward))
-        self.stand(centre, centre + LOOK_AHEAD * forward, up)
+        center, forward = (part.double().numpy() for part in (camera.center, camera.forward))
+        self.stand(center, center + LOOK_AHEAD * forward, up)
         self.client.camera.fov = 2 * float(np.arctan(camera.height / (2 * float(camera.intrinsics[1, 1]))))
 
     def stand(self, position: np.ndarray, look_at: np.ndarray, up: np.ndarray) -> None:
@@ -127,7 +127,7 @@ class Visitor:
 
     @property
     def wants_colors(self) -> bool:
-        """Whether it shows the map in its own colours."""
+        """Whether it shows the map in its own colors."""
         return self.map_by == "color"
 
     @property
@@ -184,7 +184,7 @@ class Visitor:
     def _send(self, answer: Answer) -> None:
         assert self.shown != "map", "there is a picture to send"
         picture, self.ends = paint(answer.view, self.shown, self.source.label_space, self.hidden)
-        # JPEG would mix the colours of classes.
+        # JPEG would mix the colors of classes.
         kind: Literal["png", "jpeg"] = "png" if self.shown == "labels" else "jpeg"
         self.client.scene.set_background_image(picture, format=kind, jpeg_quality=90)
 

@@ -32,7 +32,7 @@ def switch(name: str, text: str, default: str = "false") -> DeclareLaunchArgumen
 ARGUMENTS = [
     argument("namespace", "Namespace of all nodes; empty: none"),
     argument("params_file", "Parameters of semantic_mapper (YAML)", shared("config", "semantic_mapper.yaml")),
-    argument("image", "Topic of the colour images; empty: image"),
+    argument("image", "Topic of the color images; empty: image"),
     argument("camera_info", "Topic of the calibration; empty: camera_info"),
     argument("depth", "Topic of depth images, optional; empty: depth"),
     argument("labels", f"Topic of label images to learn from; empty: labels, with segmenter:= {SEGMENTED}"),

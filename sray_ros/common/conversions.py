@@ -18,10 +18,10 @@ from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo, VisionClass
 
 from sray.camera import Camera
-from sray.depth import why_not_metres
+from sray.depth import why_not_meters
 from sray.errors import PictureError
 from sray.label_space import VOID, LabelSpace
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.pictures import FORMATS, BitDepth, Fits, claimed_size, decode
 
 Picture = NDArray[np.uint8]
@@ -82,7 +82,7 @@ def read_image(
     except (CvBridgeError, KeyError, ValueError, TypeError, cv2.error) as error:
         encoding = message.format if isinstance(message, CompressedImage) else message.encoding
         raise PictureError(
-            f"an image with encoding {encoding!r} cannot be read as colours ({error})",
+            f"an image with encoding {encoding!r} cannot be read as colors ({error})",
             f"rgb8, bgr8, mono8, a Bayer or YUV encoding, or {FORMATS}",
             "Check the driver, or convert with image_proc",
         ) from error
@@ -94,7 +94,7 @@ def _decompressed(message: CompressedImage, fits: Fits | None, bit_depth: BitDep
     if stored is None:
         raise ValueError(f"{len(message.data)} bytes that OpenCV cannot decode")
     picture, encoding = bit_depth.to_8_bits(stored), message.format.partition(";")[0].strip()
-    if picture.ndim == 2 and encoding.startswith("bayer_"):  # the pattern was compressed as it was, as grey
+    if picture.ndim == 2 and encoding.startswith("bayer_"):  # the pattern was compressed as it was, as gray
         pattern = image_message(message.header, picture, f"{encoding.removesuffix('16').removesuffix('8')}8")
         return np.ascontiguousarray(_BRIDGE.imgmsg_to_cv2(pattern, "rgb8"))
     if picture.ndim == 2:
@@ -111,14 +111,14 @@ def _of_8_bits(message: Image, bit_depth: BitDepth) -> Image:
 
 
 def read_depth(message: Image) -> Depth:
-    """Metres (height, width), NaN where there is none. Raises PictureError.
+    """Meters (height, width), NaN where there is none. Raises PictureError.
 
-    32FC1 is metres with NaN as invalid, 16UC1 and mono16 millimetres with 0 as invalid (REP 118). Floats that can only
-    be millimetres are refused.
+    32FC1 is meters with NaN as invalid, 16UC1 and mono16 millimeters with 0 as invalid (REP 118). Floats that can only
+    be millimeters are refused.
     """
     if message.encoding not in ("32FC1", "16UC1", "mono16"):
         raise PictureError(
-            f"a depth image has encoding {message.encoding!r}", "32FC1 in metres or 16UC1 in millimetres"
+            f"a depth image has encoding {message.encoding!r}", "32FC1 in meters or 16UC1 in millimeters"
         )
     try:
         raw = _BRIDGE.imgmsg_to_cv2(message, "passthrough")
@@ -126,15 +126,15 @@ def read_depth(message: Image) -> Depth:
         raise PictureError(f"a depth image cannot be read: {error}") from error
     if not raw.size:
         raise PictureError("a depth image has no pixels", "some, or no image")
-    if message.encoding == "32FC1" and (why := why_not_metres(raw)):
+    if message.encoding == "32FC1" and (why := why_not_meters(raw)):
         raise why
-    metres: Depth = raw.astype(np.float32) * np.float32(1.0 if message.encoding == "32FC1" else 0.001)
-    metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
-    return metres
+    meters: Depth = raw.astype(np.float32) * np.float32(1.0 if message.encoding == "32FC1" else 0.001)
+    meters[~(np.isfinite(meters) & (meters > 0))] = np.nan
+    return meters
 
 
 def read_labels(message: Image) -> Picture:
-    """Class indices (height, width), 255 unlabelled. Raises PictureError."""
+    """Class indices (height, width), 255 unlabeled. Raises PictureError."""
     rows = message.step * message.height
     is_whole = len(message.data) >= rows > 0 and message.step >= message.width > 0
     if message.encoding not in ("mono8", "8UC1") or not is_whole:
@@ -177,7 +177,7 @@ def label_info_message(header: Header, label_space: LabelSpace, threshold: float
     return LabelInfo(header=header, class_map=classes, threshold=float(threshold))
 
 
-def cloud_message(header: Header, cloud: LabelledCloud) -> PointCloud2:
+def cloud_message(header: Header, cloud: LabeledCloud) -> PointCloud2:
     """x y z float32, rgb packed in a float32 (as PCL and RViz read it), label uint32, confidence float32."""
     points = np.zeros(len(cloud), point_cloud2.dtype_from_fields(CLOUD_FIELDS))
     for axis, name in enumerate("xyz"):

@@ -1,7 +1,7 @@
 """MapOrigins: the frame that clouds are published in, where the map lies far from the origin of `map_frame`.
 
 PointCloud2 readers (RViz, PCL, Nav2) want float32, which has steps of 0.03 to 0.5 m where a map is hundreds or
-thousands of kilometres from its frame's origin, as in UTM coordinates. So such clouds are in a frame of their own: its
+thousands of kilometers from its frame's origin, as in UTM coordinates. So such clouds are in a frame of their own: its
 axes are those of `map_frame`, its origin is a round place nearby. TF knows it, by a latched transform on /tf_static
 whose numbers are float64: a client that looks a cloud's frame up in TF, as RViz does, draws the points in place.
 
@@ -23,7 +23,7 @@ from sray.origin import SPACING, WORLD, Origin
 
 
 def frame_of(map_frame: str, origin: Origin) -> str:
-    """The name says where it is, in kilometres: two nodes that name the same frame mean the same place."""
+    """The name says where it is, in kilometers: two nodes that name the same frame mean the same place."""
     if origin.is_world:
         return map_frame
     return f"{map_frame}_at_" + "_".join(f"{value / SPACING:.0f}" for value in origin) + "_km"

@@ -1,6 +1,6 @@
 """Poses between ROS messages and 4x4 matrices.
 
-Matrices are named <to>_from_<from>, float64, metres. Optical frames: x right, y down, z forward; body frames (REP 103):
+Matrices are named <to>_from_<from>, float64, meters. Optical frames: x right, y down, z forward; body frames (REP 103):
 x forward, y left, z up.
 """
 

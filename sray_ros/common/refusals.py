@@ -8,7 +8,7 @@ import numpy as np
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from sray.errors import BusyError, InternalError, NoMemoryError, PoseError, SrayError, StaleError
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.mapping.voxel_map import VoxelMap
 from sray_ros.common.error_codes import InactiveError
 
@@ -33,7 +33,7 @@ def too_late(waited: float, bound: float) -> SrayError:
     )
 
 
-def beyond_the_map(voxels: VoxelMap, cloud: LabelledCloud) -> SrayError:
+def beyond_the_map(voxels: VoxelMap, cloud: LabeledCloud) -> SrayError:
     """Of a view none of whose points the map can hold."""
     away = float(np.linalg.norm(cloud.world_points.mean(axis=0) - voxels.origin))
     return PoseError(

@@ -18,8 +18,8 @@ from rclpy.signals import SignalHandlerOptions
 from sray.errors import FileError, RequestError
 
 
-def init_until_signalled(args: list[str] | None) -> threading.Event:
-    """Initialise rclpy; the event is set by the first signal to end.
+def init_until_signaled(args: list[str] | None) -> threading.Event:
+    """Initialize rclpy; the event is set by the first signal to end.
 
     Raises FileError if rclpy has nowhere to write its log, RequestError for arguments that it does not know.
     """

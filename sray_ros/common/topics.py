@@ -59,7 +59,7 @@ wait for ever; the usual depth of 10 is too small for two or three clients that 
 OF_A_CAMERA = 15
 """Messages that may wait, of what a camera sends with each picture: half a second at 30 Hz, for which a node may wait
 for a core that renders or another program has."""
-IMAGE = Topic("image", Image, "colour, any common encoding; a bad one is refused by name", OF_A_CAMERA, is_auto=True)
+IMAGE = Topic("image", Image, "color, any common encoding; a bad one is refused by name", OF_A_CAMERA, is_auto=True)
 COMPRESSED = Topic(
     "image/compressed", CompressedImage, "instead of image: image_transport compressed", OF_A_CAMERA, is_auto=True,
     follows="image",

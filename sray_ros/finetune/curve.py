@@ -15,8 +15,8 @@ WIDTH, HEIGHT = 640, 480
 LEFT, RIGHT, TOP, BOTTOM, GAP = 56, 20, 58, 40, 36
 """Pixels around the two plots, and between them."""
 LEAST_LOSS = 1e-4
-BLACK, GREY, BLUE = (0, 0, 0), (190, 190, 190), (31, 119, 180)
-LOSS_COLOURS = {
+BLACK, GRAY, BLUE = (0, 0, 0), (190, 190, 190), (31, 119, 180)
+LOSS_COLORS = {
     "pictures": (148, 103, 189),
     "semantic": (255, 127, 14),
     "color": (44, 160, 44),
@@ -33,15 +33,15 @@ class FinetuneCurve:
         self._title = ""
         self._scores: list[Point] = []
         self._losses: dict[str, list[Point]] = {}
-        self._is_labelled = True
+        self._is_labeled = True
 
     def add(self, status: FineTuneStatus) -> None:
         """One more status of the same job."""
         self._steps = max(1, status.steps)
         seconds = "" if math.isnan(status.seconds_left) else f", {status.seconds_left:.0f} s left"
         self._title = status.text or f"step {status.step} of {status.steps}{seconds}"
-        self._is_labelled = not math.isnan(status.now.strict_miou)
-        score = status.now.strict_miou if self._is_labelled else status.now.psnr
+        self._is_labeled = not math.isnan(status.now.strict_miou)
+        score = status.now.strict_miou if self._is_labeled else status.now.psnr
         if not math.isnan(score) and (not self._scores or self._scores[-1][1] != score):
             self._scores.append((status.step, score))
         for name, loss in zip(status.loss_names, status.losses, strict=True):
@@ -55,16 +55,16 @@ class FinetuneCurve:
         _write(picture, self._title[:88], (LEFT, 22), BLACK, 0.4)
         height = (HEIGHT - TOP - BOTTOM - GAP) // 2
         upper, lower = (LEFT, TOP, WIDTH - RIGHT, TOP + height), (LEFT, HEIGHT - BOTTOM - height, WIDTH - RIGHT)
-        name = "held-out strict mIoU" if self._is_labelled else "held-out PSNR (dB)"
-        span = (0.0, 1.0) if self._is_labelled else _around([score for _, score in self._scores])
+        name = "held-out strict mIoU" if self._is_labeled else "held-out PSNR (dB)"
+        span = (0.0, 1.0) if self._is_labeled else _around([score for _, score in self._scores])
         self._plot(picture, upper, {name: self._scores}, {name: BLUE}, span, dots=True)
-        # Colour's is a hundredth of the others: each power of ten gets the same room.
+        # Color's is a hundredth of the others: each power of ten gets the same room.
         powers = {
             name: [(step, math.log10(max(loss, LEAST_LOSS))) for step, loss in _smoothed(points)]
             for name, points in self._losses.items()
         }
         span = _around([power for points in powers.values() for _, power in points])
-        self._plot(picture, (*lower, HEIGHT - BOTTOM), powers, LOSS_COLOURS, span, dots=False)
+        self._plot(picture, (*lower, HEIGHT - BOTTOM), powers, LOSS_COLORS, span, dots=False)
         _write(
             picture,
             f"steps, 0 to {self._steps}; losses (log10) are means of ten steps",
@@ -79,7 +79,7 @@ class FinetuneCurve:
         picture: Picture,
         box: tuple[int, int, int, int],
         lines: dict[str, list[Point]],
-        colours: dict[str, tuple[int, int, int]],
+        colors: dict[str, tuple[int, int, int]],
         span: tuple[float, float],
         *,
         dots: bool,
@@ -88,10 +88,10 @@ class FinetuneCurve:
         low, high = span
         for share in (0.0, 0.5, 1.0):
             row = round(bottom - share * (bottom - top))
-            cv2.line(picture, (left, row), (right, row), GREY, 1)
+            cv2.line(picture, (left, row), (right, row), GRAY, 1)
             _write(picture, f"{low + share * (high - low):.3g}", (8, row + 4), BLACK, 0.4)
         for number, (name, points) in enumerate(lines.items()):
-            colour = colours.get(name, BLACK)
+            color = colors.get(name, BLACK)
             at = [
                 (
                     round(left + step / self._steps * (right - left)),
@@ -99,10 +99,10 @@ class FinetuneCurve:
                 )
                 for step, value in points[:: 1 + len(points) // WIDTH]  # more than there are columns would not show
             ]
-            cv2.polylines(picture, [np.array(at, np.int32).reshape(-1, 1, 2)], False, colour, 2, cv2.LINE_AA)
+            cv2.polylines(picture, [np.array(at, np.int32).reshape(-1, 1, 2)], False, color, 2, cv2.LINE_AA)
             for point in at if dots else ():
-                cv2.circle(picture, point, 4, colour, -1, cv2.LINE_AA)
-            _write(picture, name, (left + 90 * number, top - 8), colour, 0.42)
+                cv2.circle(picture, point, 4, color, -1, cv2.LINE_AA)
+            _write(picture, name, (left + 90 * number, top - 8), color, 0.42)
 
 
 def _around(values: Sequence[float]) -> tuple[float, float]:
@@ -122,5 +122,5 @@ def _smoothed(points: list[Point], width: int = 10) -> list[Point]:
     ]
 
 
-def _write(picture: Picture, text: str, at: tuple[int, int], colour: tuple[int, int, int], size: float) -> None:
-    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+def _write(picture: Picture, text: str, at: tuple[int, int], color: tuple[int, int, int], size: float) -> None:
+    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, color, 1, cv2.LINE_AA)

@@ -37,7 +37,7 @@ class Handover:
     session: Session
     checkpoint: Checkpoint
     bounds: tuple[float, float]
-    """Near and far, metres."""
+    """Near and far, meters."""
     device: str
     threads: int
     memory_limit: int

@@ -23,9 +23,9 @@ CAMERA_INFO = Topic(
     OF_A_CAMERA,
     is_auto=True,
 )
-DEPTH = Topic("depth", Image, "optional: 32FC1 metres or 16UC1 millimetres; guides sampling", OF_A_CAMERA, is_auto=True)
+DEPTH = Topic("depth", Image, "optional: 32FC1 meters or 16UC1 millimeters; guides sampling", OF_A_CAMERA, is_auto=True)
 LABELS = Topic(
-    "labels", Image, "optional: mono8 class indices, 255 unlabelled; meet their keyframe by stamp, however late", 5,
+    "labels", Image, "optional: mono8 class indices, 255 unlabeled; meet their keyframe by stamp, however late", 5,
     is_auto=True,
 )  # fmt: skip
 VIEWPOINT = Topic("viewpoint", PoseStamped, "pose of an optical frame, rendered for the last camera; newest wins")
@@ -35,10 +35,10 @@ OF_A_VIEW = (
     Topic("~/label/image", Image, "mono8: class index, 255 = not known; ten wait for a scorer that is busy", 10),
     Topic("~/label/camera_info", CameraInfo, "of the rendered view"),
     Topic("~/label/confidence", Image, "32FC1: probability of the chosen class"),
-    Topic("~/label/color", Image, "rgb8: the label space's colours"),
-    Topic("~/label/overlay", Image, "rgb8: the same, blended over the rendered colour"),
-    Topic("~/color/image", Image, "rgb8: rendered colour"),
-    Topic("~/depth/image", Image, "32FC1: metres along the optical axis, NaN = not known"),
+    Topic("~/label/color", Image, "rgb8: the label space's colors"),
+    Topic("~/label/overlay", Image, "rgb8: the same, blended over the rendered color"),
+    Topic("~/color/image", Image, "rgb8: rendered color"),
+    Topic("~/depth/image", Image, "32FC1: meters along the optical axis, NaN = not known"),
     Topic("~/coverage", Image, "mono8: how many source views see the pixel"),
     Topic(
         "~/points",
@@ -50,7 +50,7 @@ OF_A_VIEW = (
 
 OF_THE_STATE = (
     Topic("~/label/info", LabelInfo, "names and ids, 255 included; threshold: render.min_confidence", is_latched=True),
-    Topic("~/legend", Image, "rgb8: colours with names", is_latched=True),
+    Topic("~/legend", Image, "rgb8: colors with names", is_latched=True),
     Topic("~/map", PointCloud2, "the fused voxel map, frame and fields as ~/points", is_latched=True),
     Topic("~/keyframes", PoseArray, "what the buffer holds, body axes (RViz arrows: +x)", is_latched=True),
     Topic("~/keyframe/image", Image, "each picture that becomes a keyframe, as it came: what a segmenter labels", 64),
@@ -82,5 +82,5 @@ SERVICES = (
     SAVE_SESSION, LOAD_SESSION, LOAD_MODEL, LIST_KEYFRAMES, SAVE_MAP, *finetune.SERVICES, CLEAR, PAUSE,
 )  # fmt: skip
 
-RENDER_VIEW = Call("~/render_view", RenderView, "the view from a pose: images, cloud, sources; feedback and cancelling")
+RENDER_VIEW = Call("~/render_view", RenderView, "the view from a pose: images, cloud, sources; feedback and canceling")
 ACTIONS = (RENDER_VIEW, finetune.FINE_TUNE)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sray.calibration import Calibration, said_by, same_aspect
 from sray.camera import Camera
-from sray.camera_info import optical_centre, read_camera_info
+from sray.camera_info import optical_center, read_camera_info
 from sray.encoder import LEAST_SIDE
 from sray.errors import CalibrationError, PictureError, SrayError
 from sray.frames import Frame, nearest_exact
@@ -29,7 +29,7 @@ LARGEST_REQUEST = 8192
 """Columns or rows of a requested view at most: a mistyped size must not occupy the worker for a day."""
 
 SAME_PLACE, SAME_DIRECTION = 0.001, 0.1
-"""Metres and degrees within which two frames are one camera: some drivers have two names for it."""
+"""Meters and degrees within which two frames are one camera: some drivers have two names for it."""
 
 
 class FrameReader:
@@ -53,7 +53,7 @@ class FrameReader:
         picture = self._picture(arrival, full)
         with said_by("camera_info"):
             calibration = full.of_pictures(picture.shape[1], picture.shape[0])
-            centre = optical_centre(arrival.info, self._parameters.now.camera.stereo_frame)
+            center = optical_center(arrival.info, self._parameters.now.camera.stereo_frame)
         if calibration is not full:
             self._tell_once(
                 f"camera_info is of {full.width}x{full.height} pixels, the image has {calibration.width}x"
@@ -68,7 +68,7 @@ class FrameReader:
         self._calibration = calibration
         return Frame(
             torch.from_numpy(self._rectifier.picture(calibration, picture)),
-            calibration.camera(arrival.map_from_camera @ centre),
+            calibration.camera(arrival.map_from_camera @ center),
             self._depth(arrival, calibration),
             stamp_ns=arrival.stamp_ns,
             name=f"image at {arrival.stamp_ns * 1e-9:.3f} s",
@@ -79,7 +79,7 @@ class FrameReader:
         return self._picture(arrival, self._full(arrival))
 
     def labels(self, image: Image) -> UInt8[Tensor, "height width"]:
-        """Class indices, 255 unlabelled, rectified as the camera's images are.
+        """Class indices, 255 unlabeled, rectified as the camera's images are.
 
         Raises PictureError, also if they have not the shape of the camera's images.
         """
@@ -102,13 +102,13 @@ class FrameReader:
             return None
         try:
             _check_frame(arrival, arrival.depth)
-            metres = read_depth(arrival.depth)
-            self._check_shape(metres, calibration, "a depth image")
+            meters = read_depth(arrival.depth)
+            self._check_shape(meters, calibration, "a depth image")
         except SrayError as error:
             self._report(error)
             return None
-        metres = nearest_exact(metres, calibration.width, calibration.height)
-        return torch.from_numpy(self._rectifier.depth(calibration, metres))
+        meters = nearest_exact(meters, calibration.width, calibration.height)
+        return torch.from_numpy(self._rectifier.depth(calibration, meters))
 
     def _check_shape(self, picture: NDArray[Any], calibration: Calibration, what: str) -> None:
         height, width = picture.shape
@@ -116,7 +116,7 @@ class FrameReader:
             raise PictureError(
                 f"{what} is {width}x{height}, the camera's image {calibration.width}x{calibration.height}",
                 "one of the same pixels, at this size or another of its shape",
-                "Take the topic that is registered to the colour camera",
+                "Take the topic that is registered to the color camera",
             )
 
     def _tell_once(self, words: str) -> None:
@@ -126,7 +126,7 @@ class FrameReader:
 
 
 def _check_frame(arrival: Arrival, depth: Image) -> None:
-    """Raises CalibrationError if depth is in a frame that is not where the colour camera is."""
+    """Raises CalibrationError if depth is in a frame that is not where the color camera is."""
     frames = depth.header.frame_id, arrival.image.header.frame_id
     if frames[0] == frames[1] or not frames[0]:  # a driver that names no frame does not say that it is another one
         return
@@ -140,7 +140,7 @@ def _check_frame(arrival: Arrival, depth: Image) -> None:
         apart = f"{distance:.3f} m and {angle:.1f} degrees away"
     raise CalibrationError(
         f"depth is in frame {frames[0]!r}, the image in {frames[1]!r}, {apart}",
-        "depth registered to the colour camera, so it is not used",
+        "depth registered to the color camera, so it is not used",
         "Take the registered topic, or set depth.use to false",
     )
 

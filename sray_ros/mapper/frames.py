@@ -60,7 +60,7 @@ class Frames:
         self._early_labels.pop(stamp_ns, None)
         picture, held = self._reader.labels(labels), len(self._mapper.keyframes)
         if self._mapper.supervise(stamp_ns, picture, slop_ns) is not None:
-            self._context.health.labelled += 1
+            self._context.health.labeled += 1
             if len(self._mapper.keyframes) != held:  # labels count towards model.memory_budget
                 self._publications.keyframes(self._mapper)
             return

@@ -26,7 +26,7 @@ class MapperHealth(Health):
     """Of the last render."""
     effort: Effort | None = None
     """Of the last render."""
-    labelled: int = 0
+    labeled: int = 0
     """Label images that found their keyframe."""
     verdicts: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
     last_verdict: Verdict | None = None
@@ -96,7 +96,7 @@ class MapperHealth(Health):
             "last render": _in_words(self.effort) if self.effort is not None else "none",
             "latency seconds (median)": self.latency(),
             "latency seconds (worst of the last)": self.latency(max),
-            "keyframes labelled": self.labelled,
+            "keyframes labeled": self.labeled,
             **{f"frames {verdict.name.lower()}": count for verdict, count in self.verdicts.items()},
             **self.refusal_counts(),
         }

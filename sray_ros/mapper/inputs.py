@@ -172,11 +172,11 @@ class CameraInputs:
         """With nothing to match yet."""
         size, feeds = self._parameters.now.sync.queue_size, (SimpleFilter(), SimpleFilter())
         if self._parameters.now.sync.policy == "exact":
-            synchroniser = TimeSynchronizer(list(feeds), size)
+            synchronizer = TimeSynchronizer(list(feeds), size)
         else:
-            synchroniser = ApproximateTimeSynchronizer(list(feeds), size, self._parameters.now.sync.slop)
-        synchroniser.registerCallback(self._on_match)
-        self._feeds = feeds  # their callbacks keep the synchroniser alive
+            synchronizer = ApproximateTimeSynchronizer(list(feeds), size, self._parameters.now.sync.slop)
+        synchronizer.registerCallback(self._on_match)
+        self._feeds = feeds  # their callbacks keep the synchronizer alive
 
     def _match(self, input_number: int, message: Image | CompressedImage | CameraInfo) -> None:
         """Hold a message until its counterpart comes, or is known not to."""

@@ -18,7 +18,7 @@ from sray_ros.mapper.pose_jumps import PoseJumps
 from sray_ros.mapper.pose_queue import PoseQueue
 from sray_ros.mapper.view_requests import ViewRequests
 
-JUMP_CAUSES = "Localisation was corrected, the robot was carried, or two nodes publish the same transform"
+JUMP_CAUSES = "Localization was corrected, the robot was carried, or two nodes publish the same transform"
 
 
 class Intake:

@@ -35,7 +35,7 @@ from sray_ros.common.executor import LifecycleExecutor
 from sray_ros.common.lifecycle import OrderlyNode, one_at_a_time
 from sray_ros.common.model_choice import device_of, model_path
 from sray_ros.common.refusals import bug, inactive
-from sray_ros.common.signals import end_at_once, init_until_signalled
+from sray_ros.common.signals import end_at_once, init_until_signaled
 from sray_ros.finetune.server import FinetuneServer
 from sray_ros.mapper.api import VIEWPOINT
 from sray_ros.mapper.context import MapperContext
@@ -264,7 +264,7 @@ class SemanticMapper(OrderlyNode):
 @ends_in_one_line("semantic_mapper")
 def main(args: list[str] | None = None) -> int:
     """Spin until SIGINT or SIGTERM; 0 then, 1 if the node cannot start."""
-    stop = init_until_signalled(args)
+    stop = init_until_signaled(args)
     try:
         node = SemanticMapper()
     except Exception as error:

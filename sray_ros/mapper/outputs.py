@@ -17,7 +17,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from sray.camera import Camera
 from sray.field import RenderedView
 from sray.label_space import LabelSpace
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.mapping.keyframes import Keyframe
 from sray.mapping.mapper import Mapper, Rendering
 from sray_ros.common.conversions import (
@@ -32,7 +32,7 @@ from sray_ros.common.poses import body_pose
 from sray_ros.mapper.api import OF_A_VIEW, OF_THE_STATE
 from sray_ros.mapper.legend import legend
 
-FRUSTUM_METRES = 0.15
+FRUSTUM_METERS = 0.15
 
 
 class Publications:
@@ -61,13 +61,13 @@ class Publications:
         self._publishers["label/info"].publish(label_info_message(header, self._label_space, threshold))
         self._publishers["legend"].publish(image_message(header, legend(self._label_space), "rgb8"))
 
-    def view(self, header: Header, view: RenderedView, make_cloud: Callable[[], LabelledCloud]) -> None:
+    def view(self, header: Header, view: RenderedView, make_cloud: Callable[[], LabeledCloud]) -> None:
         """One rendered view; `header` is the camera's."""
         for name, make in view_messages(header, view, self._label_space).items():
             self._publish(name, make)
         self._publish("points", lambda: self.cloud(header.stamp, make_cloud()))
 
-    def cloud(self, stamp: Time, cloud: LabelledCloud) -> PointCloud2:
+    def cloud(self, stamp: Time, cloud: LabeledCloud) -> PointCloud2:
         """A cloud's message, in map_frame, or in a frame whose origin lies near the cloud."""
         return cloud_message(self._origins.header(stamp, cloud.origin), cloud)
 
@@ -136,7 +136,7 @@ def view_messages(header: Header, view: RenderedView, label_space: LabelSpace) -
         "label/image": lambda: image_message(header, labels, "mono8"),
         "label/camera_info": lambda: camera_info_message(header, view.camera),
         "label/confidence": lambda: image_message(header, view.confidence.numpy().astype(np.float32), "32FC1"),
-        "label/color": lambda: image_message(header, label_space.colourize(labels), "rgb8"),
+        "label/color": lambda: image_message(header, label_space.colorize(labels), "rgb8"),
         "label/overlay": lambda: image_message(header, label_space.overlay(color(), labels), "rgb8"),
         "color/image": lambda: image_message(header, color(), "rgb8"),
         "depth/image": lambda: image_message(header, view.depth.numpy().astype(np.float32), "32FC1"),
@@ -144,8 +144,8 @@ def view_messages(header: Header, view: RenderedView, label_space: LabelSpace) -
     }
 
 
-def _lines(header: Header, number: int, name: str, cameras: Sequence[Camera], colour: ColorRGBA) -> Marker:
-    marker = Marker(header=header, ns=name, id=number, type=Marker.LINE_LIST, action=Marker.ADD, color=colour)
+def _lines(header: Header, number: int, name: str, cameras: Sequence[Camera], color: ColorRGBA) -> Marker:
+    marker = Marker(header=header, ns=name, id=number, type=Marker.LINE_LIST, action=Marker.ADD, color=color)
     marker.pose.orientation.w = 1.0
     marker.scale.x = 0.01
     marker.lifetime = Duration(seconds=0).to_msg()
@@ -158,7 +158,7 @@ def _frustum(camera: Camera) -> list[Point]:
     k, pose = camera.intrinsics.double().numpy(), camera.world_pose
     left, right, top, bottom = -0.5, camera.width - 0.5, -0.5, camera.height - 0.5
     pixels = np.array([[left, top, 1], [right, top, 1], [right, bottom, 1], [left, bottom, 1]])
-    corners = FRUSTUM_METRES * (np.linalg.inv(k) @ pixels.T).T @ pose[:3, :3].T + pose[:3, 3]
+    corners = FRUSTUM_METERS * (np.linalg.inv(k) @ pixels.T).T @ pose[:3, :3].T + pose[:3, 3]
     ends = [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in corners]
-    centre = Point(x=float(pose[0, 3]), y=float(pose[1, 3]), z=float(pose[2, 3]))
-    return [point for i, end in enumerate(ends) for point in (centre, end, end, ends[(i + 1) % 4])]
+    center = Point(x=float(pose[0, 3]), y=float(pose[1, 3]), z=float(pose[2, 3]))
+    return [point for i, end in enumerate(ends) for point in (center, end, end, ends[(i + 1) % 4])]

@@ -25,7 +25,7 @@ class CameraSettings:
     rectified: bool = parameter(False, "the image is rectified: use P of camera_info, and no distortion")
     stereo_frame: StereoFrame = parameter(
         "",
-        "a stereo pair's second camera, whose P[0,3] is not 0: its frame is its own optical centre (own: most "
+        "a stereo pair's second camera, whose P[0,3] is not 0: its frame is its own optical center (own: most "
         "drivers), or the first camera's (first: as camera_info is defined); empty: refused",
         choices=get_args(StereoFrame),
     )
@@ -63,7 +63,7 @@ class KeyframeSettings:
     capacity: int = parameter(KeyframeConfig.capacity, "keyframes held at most", (1, 4096))
     min_translation: float = parameter(
         KeyframeConfig.min_translation,
-        "metres from every keyframe after which a frame becomes one; 0: every frame",
+        "meters from every keyframe after which a frame becomes one; 0: every frame",
         (0.0, 100.0),
     )
     min_rotation: float = parameter(
@@ -131,7 +131,7 @@ class CloudSettings:
 @dataclass(frozen=True)
 class MapSettings:
     voxel_size: float = parameter(
-        VoxelMapConfig.voxel_size, "edge of a voxel of the map, metres", (0.001, 10.0), applies=ON_CONFIGURE
+        VoxelMapConfig.voxel_size, "edge of a voxel of the map, meters", (0.001, 10.0), applies=ON_CONFIGURE
     )
     max_voxels: int = parameter(
         VoxelMapConfig.max_voxels, "voxels of the map at most", (1, 50_000_000), applies=ON_CONFIGURE
@@ -184,7 +184,7 @@ class SessionSettings:
 @dataclass(frozen=True)
 class DepthSettings:
     use: bool = parameter(True, "use the depth topic where something publishes it", applies=ON_ACTIVATE)
-    max: float = parameter(10.0, "greater depths, in metres, are ignored; 0: none are", (0.0, 1000.0))
+    max: float = parameter(10.0, "greater depths, in meters, are ignored; 0: none are", (0.0, 1000.0))
     stereo: bool = parameter(True, "find the depth of keyframes from each other, if the model has a stereo network")
 
 
@@ -206,8 +206,8 @@ class MapperSettings:
     depth: DepthSettings = field(default_factory=DepthSettings)
     keyframes: KeyframeSettings = field(default_factory=KeyframeSettings)
     views: ViewsSettings = field(default_factory=ViewsSettings)
-    near: float = parameter(0.0, "nearest sample along a ray, metres; 0: from the scene", (0.0, 100.0))
-    far: float = parameter(0.0, "farthest sample along a ray, metres; 0: from the scene", (0.0, 1000.0))
+    near: float = parameter(0.0, "nearest sample along a ray, meters; 0: from the scene", (0.0, 100.0))
+    far: float = parameter(0.0, "farthest sample along a ray, meters; 0: from the scene", (0.0, 1000.0))
     trigger: str = parameter(
         "keyframe",
         "render at each new keyframe, at each image (as render.max_rate allows), or on request",

@@ -167,8 +167,8 @@ class PoseQueue:
         if time.monotonic() - since < self._timeout() + JUST_FORGOTTEN:
             return f"TF was forgotten {time.monotonic() - since:.1f} s ago ({why}) and is still being heard anew"
         if isinstance(error, tf2_ros.ExtrapolationException):
-            return "TF has both frames, but at other times. Is localisation running, by the clock of the camera?"
-        return f"Is localisation running, and are the names right: map_frame {self._map_frame}, the picture's frame_id?"
+            return "TF has both frames, but at other times. Is localization running, by the clock of the camera?"
+        return f"Is localization running, and are the names right: map_frame {self._map_frame}, the picture's frame_id?"
 
     def _no_pose(self, waiting: Waiting, why: str, remedy: str) -> NoPoseError:
         self.last_gap = (

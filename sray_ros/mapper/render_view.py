@@ -95,8 +95,8 @@ def result_of(
 
 
 def preview_of(rendering: Rendering, scene: Scene, header: Header) -> RenderView.Feedback:
-    colours = scene.checkpoint.label_space.colourize(rendering.view.labels.numpy())
-    return RenderView.Feedback(fraction=0.0, preview=image_message(header, colours, "rgb8"))
+    colors = scene.checkpoint.label_space.colorize(rendering.view.labels.numpy())
+    return RenderView.Feedback(fraction=0.0, preview=image_message(header, colors, "rgb8"))
 
 
 def progress_of(goal: ServerGoalHandle) -> Callable[[float], None]:

@@ -12,7 +12,7 @@ from sray.checkpoint import Checkpoint
 from sray.errors import FileError, ModelError, NoViewsError, TooFewViewsError
 from sray.field import RenderedView
 from sray.frames import Frame
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.mapping.mapper import Mapper
 from sray.mapping.session import Session
 from sray_ros.mapper.context import MapperContext
@@ -64,7 +64,7 @@ class Scene:
             raise NoViewsError("there are neither keyframes nor a map to save", remedy="Move the camera, then save")
         return Session.of(self.mapper, self.checkpoint.id, self.checkpoint.label_space, self.map_frame)
 
-    def map_cloud(self) -> LabelledCloud:
+    def map_cloud(self) -> LabeledCloud:
         """The fused map. Raises NoViewsError if it is empty, so that no good file is replaced by nothing."""
         if not len(self.mapper.map):
             raise NoViewsError("the map is empty", remedy="Render some views first (trigger), then save")

@@ -13,8 +13,8 @@ from sray_ros.common.topics import Call, Topic
 
 IMAGE = Topic("image", Image, "rgb8: the frame's picture", 10)
 CAMERA_INFO = Topic("camera_info", CameraInfo, "a pinhole without distortion, stamped as the picture", 10)
-DEPTH = Topic("depth", Image, "32FC1 metres, where the sequence has depth", 10)
-LABELS = Topic("labels", Image, "mono8 class indices, 255 unlabelled, where the sequence has labels", 10)
+DEPTH = Topic("depth", Image, "32FC1 meters, where the sequence has depth", 10)
+LABELS = Topic("labels", Image, "mono8 class indices, 255 unlabeled, where the sequence has labels", 10)
 LABELS_INFO = Topic(
     "labels/info", LabelInfo, "what the indices mean; goes with labels when that is remapped", 100, is_latched=True,
     follows="labels",

@@ -25,8 +25,8 @@ from sray_ros.player.recording import Step
 
 COMPRESSED = "/compressed"
 """What image_transport appends to an image topic's name."""
-COLOUR = ("rgb", "bgr", "bayer", "yuv", "uyvy")
-"""How the encodings of colour pictures begin."""
+COLOR = ("rgb", "bgr", "bayer", "yuv", "uyvy")
+"""How the encodings of color pictures begin."""
 LONGEST_PAUSE_NS = 24 * 3600 * 1_000_000_000
 """Between two messages; a longer one is a damaged time, and waiting for it would never end."""
 MAPPER = "/semantic_mapper/"
@@ -47,7 +47,7 @@ class BagRecording:
 
     @staticmethod
     def open(folder: Path | str, image_topic: str = "") -> BagRecording:
-        """Look at a bag. `image_topic` is the camera's, with or without /compressed; empty: the first one in colour.
+        """Look at a bag. `image_topic` is the camera's, with or without /compressed; empty: the first one in color.
 
         Raises FileError, naming the folder, if it is not a readable rosbag2 or has no such topic.
         """
@@ -72,12 +72,12 @@ class BagRecording:
                 topics[connection.topic] = Topic(
                     connection.topic, message_type, depth=100 if durable else 10, is_latched=durable
                 )
-            image_topic = image_topic or _colour_topic(reader)
+            image_topic = image_topic or _color_topic(reader)
         if image_topic not in topics and image_topic + COMPRESSED in topics:
             image_topic += COMPRESSED
         if image_topic not in topics:
             raise FileError(
-                f"the bag {folder} has {'no topic ' + image_topic if image_topic else 'no colour image topic'}",
+                f"the bag {folder} has {'no topic ' + image_topic if image_topic else 'no color image topic'}",
                 f"one of its topics ({', '.join(sorted(topics)) or 'none'}) as image_topic (launch: image:=)",
             )
         return BagRecording(folder, image_topic, tuple(topics.values()), tuple(unknown), tuple(made_anew))
@@ -141,14 +141,14 @@ def _message_type(name: str) -> type:
     return found
 
 
-def _colour_topic(reader: Any) -> str:
-    """The first topic whose pictures are in colour: a compressed one, or an Image of at least three channels."""
+def _color_topic(reader: Any) -> str:
+    """The first topic whose pictures are in color: a compressed one, or an Image of at least three channels."""
     for connection in sorted(reader.connections, key=lambda connection: str(connection.topic)):
         if connection.msgtype == "sensor_msgs/msg/CompressedImage":
             return str(connection.topic)
         if connection.msgtype == "sensor_msgs/msg/Image" and connection.msgcount:
             first = next(iter(reader.messages(connections=[connection])), None)
-            if first is not None and _encoding_of_serialized(first[2]).startswith(COLOUR):
+            if first is not None and _encoding_of_serialized(first[2]).startswith(COLOR):
                 return str(connection.topic)
     return ""
 

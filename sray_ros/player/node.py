@@ -26,7 +26,7 @@ from sray.errors import InternalError, RequestError, SrayError, StaleError
 from sray.label_space import LABEL_SPACES
 from sray.sequence import Sequence
 from sray_ros.common.conversions import nanoseconds, time_message
-from sray_ros.common.signals import init_until_signalled
+from sray_ros.common.signals import init_until_signaled
 from sray_ros.player import api
 from sray_ros.player.bag_recording import BagRecording
 from sray_ros.player.parameters import PlayerParameters, PlayerSettings
@@ -218,7 +218,7 @@ class SequencePlayer(Node):
 @ends_in_one_line("sequence_player")
 def main(args: list[str] | None = None) -> int:
     """Exit status: 0 at the end of the recording or when interrupted, 1 with one message if it could not be played."""
-    stop = init_until_signalled(args)
+    stop = init_until_signaled(args)
     player: SequencePlayer | None = None
     failure: Exception | None = None
     try:

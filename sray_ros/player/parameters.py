@@ -14,7 +14,7 @@ class PlayerSettings:
     sequence: str = parameter("", "folder in ScanNet layout to play", applies=NEVER)
     bag: str = parameter("", "rosbag2 folder to play instead of a sequence", applies=NEVER)
     image_topic: str = parameter(
-        "", "the camera's topic in the bag, without /compressed; empty: the first in colour", applies=NEVER
+        "", "the camera's topic in the bag, without /compressed; empty: the first in color", applies=NEVER
     )
     label_space: str = parameter("rooms", "which class indices the ground-truth labels are published in", applies=NEVER)
     map_frame: str = parameter("map", "the frame the sequence's poses are in", applies=NEVER)

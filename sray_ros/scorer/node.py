@@ -37,7 +37,7 @@ from sray.metrics import ConfusionMatrix
 from sray.rectification import Rectifier
 from sray_ros.common.conversions import Picture, nanoseconds, read_labels
 from sray_ros.common.error_codes import with_code
-from sray_ros.common.signals import init_until_signalled
+from sray_ros.common.signals import init_until_signaled
 from sray_ros.scorer import api
 from sray_ros.scorer.parameters import ScorerParameters, ScorerSettings
 
@@ -246,7 +246,7 @@ def _number(value: float) -> float | None:
 @ends_in_one_line("label_scorer")
 def main(args: list[str] | None = None) -> int:
     """Exit status 1 only for a wrong parameter."""
-    stop = init_until_signalled(args)
+    stop = init_until_signaled(args)
     scorer: LabelScorer | None = None
     try:
         scorer = LabelScorer()

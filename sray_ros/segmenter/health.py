@@ -19,7 +19,7 @@ from sray_ros.common.topic_input import TopicInput
 class SegmenterHealth(Health):
     """As `Health`, and what pictures tell."""
 
-    labelled: int = 0
+    labeled: int = 0
     """Pictures."""
     ignored: int = 0
     """Pictures without a subscriber to the labels, or whose label space is not known."""
@@ -29,8 +29,8 @@ class SegmenterHealth(Health):
     """That the last pictures took."""
 
     def done(self, seconds: float, latency: float, coverage: float) -> None:
-        """A label image went out: how long it took, how long after its picture came, how much is labelled."""
-        self.labelled += 1
+        """A label image went out: how long it took, how long after its picture came, how much is labeled."""
+        self.labeled += 1
         self.coverage = coverage
         self.seconds.append(seconds)
         self.published(latency)
@@ -75,7 +75,7 @@ class SegmenterHealth(Health):
         """For diagnostics."""
         seconds = list(self.seconds)  # the worker appends to it
         return {
-            "pictures labelled": self.labelled,
+            "pictures labeled": self.labeled,
             "pictures per second": f"{self.rate():.2f}",
             "seconds per picture (median)": f"{median(seconds):.3f}" if seconds else "none",
             "latency seconds (median)": self.latency(),

@@ -1,7 +1,7 @@
 """Labels pictures by a 2D segmentation network, for semantic_mapper to learn from where there is no ground truth.
 
 Wiring only. Callbacks queue; one worker thread owns the network (`segmenting`). Of a camera the newest picture is
-labelled, those that came meanwhile are not (`queue_size`); nothing is computed while nobody listens to `labels`.
+labeled, those that came meanwhile are not (`queue_size`); nothing is computed while nobody listens to `labels`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sray_ros.common.health import SilenceLog
 from sray_ros.common.inbox import Inbox, Lane
 from sray_ros.common.model_choice import memory_in_use
 from sray_ros.common.refusals import explained
-from sray_ros.common.signals import end_at_once, init_until_signalled
+from sray_ros.common.signals import end_at_once, init_until_signaled
 from sray_ros.common.topic_input import TopicInput, image_input
 from sray_ros.segmenter import api
 from sray_ros.segmenter.health import SegmenterHealth
@@ -188,7 +188,7 @@ class SegmenterNode(Node):
             "memory MiB": f"{memory_in_use(self._work.device) / MIB:.0f}",
         }
         name = self.get_fully_qualified_name()[1:]
-        doing = "labelling" if self._health.labelled else "waiting"
+        doing = "labeling" if self._health.labeled else "waiting"
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(self._health.array(stamp, name, silence, doing, self._health.facts() | facts))
 
@@ -196,7 +196,7 @@ class SegmenterNode(Node):
 @ends_in_one_line("segmenter")
 def main(args: list[str] | None = None) -> int:
     """Spin until SIGINT or SIGTERM; 0 then, 1 if the node cannot start."""
-    stop = init_until_signalled(args)
+    stop = init_until_signaled(args)
     try:
         node = SegmenterNode()
     except Exception as error:

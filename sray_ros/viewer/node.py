@@ -16,7 +16,7 @@ from sray.crash import ends_in_one_line
 from sray.errors import SrayError
 from sray.viewing.extra import import_viser
 from sray.viewing.viewer import Viewer
-from sray_ros.common.signals import init_until_signalled
+from sray_ros.common.signals import init_until_signaled
 from sray_ros.viewer.parameters import ViewerParameters, ViewerSettings
 from sray_ros.viewer.source import MapperSource
 
@@ -48,7 +48,7 @@ class ViewerNode(Node):
 @ends_in_one_line("viewer")
 def main(args: list[str] | None = None) -> int:
     """Spin until SIGINT or SIGTERM; 0 then, 1 if the node cannot start."""
-    stop = init_until_signalled(args)
+    stop = init_until_signaled(args)
     node: Any = None
     try:
         node = ViewerNode()

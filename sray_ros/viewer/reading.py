@@ -14,7 +14,7 @@ from sray.camera import Camera
 from sray.errors import PictureError
 from sray.field import RenderedView
 from sray.label_space import LABEL_SPACES, NYU40, VOID, LabelSpace
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.origin import Origin
 from sray_interfaces.action import RenderView
 from sray_ros.common.conversions import read_depth, read_image, read_labels
@@ -24,10 +24,10 @@ from sray_ros.common.poses import Matrix
 
 FIELDS = ["x", "y", "z", "rgb", "label", "confidence"]
 GOLDEN_ANGLE = 137.508
-"""Degrees of hue between classes that no label space knows: neighbours differ as much as can be."""
+"""Degrees of hue between classes that no label space knows: neighbors differ as much as can be."""
 
 
-def cloud_of_message(message: PointCloud2, map_frame: str) -> LabelledCloud:
+def cloud_of_message(message: PointCloud2, map_frame: str) -> LabeledCloud:
     """The inverse of `cloud_message`. Raises PictureError for a cloud without these fields or frame."""
     try:
         points = point_cloud2.read_points(message, FIELDS)
@@ -38,7 +38,7 @@ def cloud_of_message(message: PointCloud2, map_frame: str) -> LabelledCloud:
             f"the mapper's ~/map, with the fields {', '.join(FIELDS)}",
         ) from error
     packed = np.ascontiguousarray(points["rgb"]).view(np.uint32)
-    return LabelledCloud(
+    return LabeledCloud(
         np.stack([points[axis] for axis in "xyz"], axis=-1).astype(np.float32),
         np.stack([(packed >> shift) & 255 for shift in (16, 8, 0)], axis=-1).astype(np.uint8),
         points["label"].astype(np.uint8),
@@ -48,13 +48,13 @@ def cloud_of_message(message: PointCloud2, map_frame: str) -> LabelledCloud:
 
 
 def space_of_message(info: LabelInfo) -> LabelSpace:
-    """The label space of these names. Colours are not told: a known space's, a known class's, or one of its own."""
+    """The label space of these names. Colors are not told: a known space's, a known class's, or one of its own."""
     entries = sorted((int(each.class_id), str(each.class_name)) for each in info.class_map if each.class_id < VOID)
     names = tuple(name for _, name in entries)
     for space in LABEL_SPACES.values():
         if space.names == names:
             return space
-    colors = dict(zip(NYU40.names, NYU40.colours, strict=True))
+    colors = dict(zip(NYU40.names, NYU40.colors, strict=True))
     return LabelSpace(
         "mapper",
         names,

@@ -23,7 +23,7 @@ from vision_msgs.msg import LabelInfo
 from sray.camera import Camera
 from sray.errors import SrayError, StaleError
 from sray.label_space import LABEL_SPACES, LabelSpace
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.viewing.source import Answer, Settings, ShownKeyframe, Status, Tuning
 from sray_interfaces.srv import ListKeyframes, SaveMap, SaveSession
 from sray_ros.common.conversions import nanoseconds, read_image
@@ -44,7 +44,7 @@ MOST_PICTURES = 512
 GUESSED_FOCAL = 0.8
 """Focal length over width, until the mapper has told its camera's."""
 PARAMETERS = ("render.quality", "render.max_latency", "render.min_confidence", "map.voxel_size")
-EMPTY = LabelledCloud(
+EMPTY = LabeledCloud(
     np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.float32)
 )
 
@@ -63,7 +63,7 @@ class MapperSource:
         self._map_frame = ""
         self._cloud: PointCloud2 | None = None
         self._clouds = 0
-        self._read: tuple[int, LabelledCloud] = (0, EMPTY)
+        self._read: tuple[int, LabeledCloud] = (0, EMPTY)
         self._voxels = 0
         self._shown: tuple[ShownKeyframe, ...] = ()
         self._pictures: OrderedDict[int, Image] = OrderedDict()
@@ -223,7 +223,7 @@ class MapperSource:
     def map_revision(self) -> int:
         return self._clouds
 
-    def map(self) -> LabelledCloud:
+    def map(self) -> LabeledCloud:
         revision, cloud = self._clouds, self._cloud
         if self._read[0] != revision:
             self._read = (revision, EMPTY if cloud is None else cloud_of_message(cloud, self._map_frame or "map"))

@@ -37,11 +37,11 @@ class Bag:
     storage: Storage = "mcap"
     """How the bag is stored."""
     compressed: bool = False
-    """Colour as jpeg on <image>/compressed instead of raw."""
+    """Color as jpeg on <image>/compressed instead of raw."""
     jpeg_quality: int = 90
     """1 to 100, with --compressed."""
     depth_encoding: DepthEncoding = "32FC1"
-    """Depth in metres, or in 16 bits of millimetres."""
+    """Depth in meters, or in 16 bits of millimeters."""
     frames: int = 0
     """Frames at most; 0: all."""
     stride: int = 1
@@ -54,7 +54,7 @@ class Bag:
     label_ids: LabelIds = "auto"
     """What label files of ScanNet's layout hold."""
     image: str | None = None
-    """Topic of the colour pictures. Converting: default /image. Checking, as the following: found by type."""
+    """Topic of the color pictures. Converting: default /image. Checking, as the following: found by type."""
     camera_info: str | None = None
     """Topic of the calibration."""
     depth: str | None = None
@@ -116,7 +116,7 @@ class Bag:
         size = sum(path.stat().st_size for path in summary.folder.iterdir()) / 1e6
         seconds = (summary.stamps_ns[-1] - summary.stamps_ns[0]) / 1e9
         extras = [name for name, there in (("depth", summary.has_depth), ("labels", summary.has_labels)) if there]
-        print(f"{output}: {summary.frames} frames of {seconds:.1f} s, {size:.1f} MB, {', '.join(['colour', *extras])}")
+        print(f"{output}: {summary.frames} frames of {seconds:.1f} s, {size:.1f} MB, {', '.join(['color', *extras])}")
         print(launch_line(summary.folder, layout.image, layout.camera_info, layout.depth if summary.has_depth else None,
                           layout.labels if summary.has_labels else None, layout.map_frame))  # fmt: skip
 

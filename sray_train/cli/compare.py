@@ -29,7 +29,7 @@ class Compare(PicturesOptions):
     targets: int = 4
     """New viewpoints of a scene, at most, evenly spread; as many keyframes."""
     voxel_size: float = 0.05
-    """Edge of a voxel, metres."""
+    """Edge of a voxel, meters."""
     json: Path = Path("results/compare.json")
     """Where the record goes. An existing file is kept unless --overwrite."""
 

@@ -36,7 +36,7 @@ class Data:
     label_ids: LabelIds = "auto"
     """What label files of ScanNet's layout hold."""
     frames: int = 32
-    """Frames looked at, evenly spread; their neighbours are matched with them."""
+    """Frames looked at, evenly spread; their neighbors are matched with them."""
     report: Path = Path("results/data_check")
     """Folder for the page with pictures, NAME.html; a former report of this command is replaced."""
     json: Path | None = None

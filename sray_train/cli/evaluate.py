@@ -1,4 +1,4 @@
-"""`sray evaluate`: labels, colour and depth of a checkpoint on scenes, or 2D labels on pictures, it never saw."""
+"""`sray evaluate`: labels, color and depth of a checkpoint on scenes, or 2D labels on pictures, it never saw."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sray.segmentation.between_spaces import projection, same_classes
 from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options, given_options
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig, LabelIds
-from sray_train.data.labelled_pictures import FX_OVER_WIDTH, LabelledPictures
+from sray_train.data.labeled_pictures import FX_OVER_WIDTH, LabeledPictures
 from sray_train.data.rooms import parse_seeds
 from sray_train.data.scene import Scene
 from sray_train.learn.config import EvaluationConfig, Quality, TrainConfig, load_config
@@ -60,20 +60,20 @@ class Evaluate:
     views: int | None = None
     """Source views a picture."""
     apart: tuple[float, float] | None = None
-    """Metres and degrees of source views from the picture, such as 0.5 20; without: nearest."""
+    """Meters and degrees of source views from the picture, such as 0.5 20; without: nearest."""
     quality: Quality | None = None
     """Rays and samples spent on a picture: RenderConfig.preset."""
     depth: bool = False
     """RGB-D: the sources' depth guides the samples."""
     fuse_voxels: float | None = None
-    """Instead of rendering fuse the sources' 2D labels into voxels of this edge, metres."""
+    """Instead of rendering fuse the sources' 2D labels into voxels of this edge, meters."""
     width: int | None = None
     height: int | None = None
     """Of rooms; the pictures of --sequence keep their aspect."""
     frames: int | None = None
     """A scene; a recording is thinned to so many. 0, or --sequence without --config: all."""
     bounds: tuple[float, float] | None = None
-    """Near and far of the scenes, metres; without: their own."""
+    """Near and far of the scenes, meters; without: their own."""
     match_exposure: bool = True
     """Blend the source views' colors as they are, not brought to one exposure before."""
     lpips: bool = False
@@ -124,7 +124,7 @@ class Evaluate:
             evaluation, record, gallery = self.score_scenes(console, checkpoint, space, table)
         record = evaluation.record() | record
         record |= {
-            "semantics_missing": None if evaluation.labelled else "no pixel of the scored pictures has a label",
+            "semantics_missing": None if evaluation.labeled else "no pixel of the scored pictures has a label",
             "seconds": time.monotonic() - began,
             "label_space": space.name,
             "checkpoint_label_space": checkpoint.label_space.name,
@@ -141,7 +141,7 @@ class Evaluate:
         self, console: Console, folder: Path, network: NetworkLabels, space: LabelSpace
     ) -> tuple[Evaluation, dict[str, Any]]:
         """2D labels of single pictures."""
-        pictures = LabelledPictures.open(folder, space, self.label_ids, self.fx_over_width)
+        pictures = LabeledPictures.open(folder, space, self.label_ids, self.fx_over_width)
         with PictureWatch(console, len(pictures)) as watch:
             evaluation = evaluate_pictures(pictures, network, space, width=self.width or 0, on_picture=watch.see)
         return evaluation, {

@@ -40,7 +40,7 @@ from sray_train.machine import Device, chosen_device, use_threads
 from sray_train.records import refuse_existing, with_nulls, write_record
 
 RECORDING_FRAMES = 100
-"""A longer recording is thinned to so many: neighbours at 30 Hz are one picture, and tuning on them proves nothing."""
+"""A longer recording is thinned to so many: neighbors at 30 Hz are one picture, and tuning on them proves nothing."""
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Finetune:
     """Source, tuning and test frames."""
     nearby: bool = False
     """Choose the frames nearest to one, as the paper does, not spread over the scene."""
-    centre: int | None = None
+    center: int | None = None
     """The frame they are nearest to, implies --nearby; without: the middle one."""
     remember: int = 8
     """Other frames that hold classes no label shows to the checkpoint's answers."""
@@ -98,7 +98,7 @@ class Finetune:
     frames: int | None = None
     """To choose from; without: 24 of a room, 100 of a recording. 0: all of a recording."""
     bounds: tuple[float, float] | None = None
-    """Near and far of the scenes, metres; without: their own."""
+    """Near and far of the scenes, meters; without: their own."""
     device: Device = "auto"
     threads: int = 0
     """Torch threads; 0 takes all cores."""
@@ -190,8 +190,8 @@ class Finetune:
 
     def frames_of(self, scene: Scene) -> ViewSplit:
         """Which frames teach, which are scored, and which are remembered."""
-        around = self.nearby or self.centre is not None
-        split = split_views(scene, self.split, self.centre) if around else spread_views(scene, self.split)
+        around = self.nearby or self.center is not None
+        split = split_views(scene, self.split, self.center) if around else spread_views(scene, self.split)
         return with_others(scene, split, 0 if self.scratch else self.remember, self.elsewhere)
 
     def start(self) -> tuple[LabelSpace, TuningPlan, Callable[[Scene, ViewSplit], Checkpoint]]:

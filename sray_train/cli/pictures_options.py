@@ -28,7 +28,7 @@ class PicturesOptions:
     seeds: tuple[str, ...] = ()
     """Rooms instead of its test scenes: 9000 9001, or 9000:9006. Held-out seeds are 9000 and up."""
     sequence: Path | None = None
-    """A labelled recording instead."""
+    """A labeled recording instead."""
     label_ids: LabelIds = "auto"
     """What its label pictures hold: NYU40 ids, or raw ScanNet ids."""
     targets: int = 4
@@ -36,7 +36,7 @@ class PicturesOptions:
     views: int = 8
     """Source views a picture."""
     apart: tuple[float, float] | None = None
-    """Metres and degrees that source views should be away from the picture, such as 0.5 20; without: the nearest."""
+    """Meters and degrees that source views should be away from the picture, such as 0.5 20; without: the nearest."""
     width: int | None = None
     height: int | None = None
     frames: int | None = None

@@ -14,7 +14,7 @@ from sray_train.data.config import LabelIds
 from sray_train.data.scannet import open_folder
 from sray_train.learn.interruption import interruption
 from sray_train.learn.pseudolabels.folder import PseudoLabelFolder
-from sray_train.learn.pseudolabels.labelling import label_recording, say_labelled
+from sray_train.learn.pseudolabels.labeling import label_recording, say_labeled
 from sray_train.machine import Device, chosen_device, use_threads
 from sray_train.records import write_record
 
@@ -32,7 +32,7 @@ class PseudoLabel:
     label_space: str = "rooms"
     """Into which classes: the label space of the checkpoint that will be tuned (rooms, indoor, scannet20, ...)."""
     threshold: float = 0.5
-    """Pixels whose class has a lower probability stay unlabelled."""
+    """Pixels whose class has a lower probability stay unlabeled."""
     output: Path | None = None
     """The new folder; None: results/pseudolabels/<name of the recording>."""
     label_ids: LabelIds = "auto"
@@ -61,10 +61,10 @@ class PseudoLabel:
         folder = PseudoLabelFolder(self.output or Path("results/pseudolabels") / recording.name, recording)
         folder.prepare(segmenter, copy=self.copy)
         with interruption() as interrupted:
-            labelled = label_recording(segmenter, recording, folder, interrupted)
-        if not labelled.complete:
-            print(f"stopped after {labelled.frames} of {len(recording)} pictures; the same command goes on")
+            labeled = label_recording(segmenter, recording, folder, interrupted)
+        if not labeled.complete:
+            print(f"stopped after {labeled.frames} of {len(recording)} pictures; the same command goes on")
             raise KeyboardInterrupt
-        write_record(folder.record_file, folder.settings(segmenter) | labelled.record())
-        say_labelled(labelled, segmenter)
+        write_record(folder.record_file, folder.settings(segmenter) | labeled.record())
+        say_labeled(labeled, segmenter)
         print(f"see {folder.path}; sray finetune --sequence {folder.path} learns from it")

@@ -1,4 +1,4 @@
-"""`sray render`: a path through a scene as pictures, a video, a labelled cloud."""
+"""`sray render`: a path through a scene as pictures, a video, a labeled cloud."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sray_train.tools.rendering.render_folder import RenderFolder
 
 @dataclass
 class Render:
-    """Render a path through a scene: colour, labels and depth of every place on it. Stopped, it goes on when run again.
+    """Render a path through a scene: color, labels and depth of every place on it. Stopped, it goes on when run again.
 
     Without --frames-between, the path is the recorded cameras, each rendered from other frames than its own.
     """
@@ -46,13 +46,13 @@ class Render:
     output: Path = Path("results/render")
     """A folder a scene in it: color/ labels/ label_colors/ depth/ render.json. Pictures that are there are kept."""
     video: bool = False
-    """Also video.mp4: colour, labels and depth side by side."""
+    """Also video.mp4: color, labels and depth side by side."""
     rate: float = 10.0
     """Pictures a second of the video."""
     ply: bool = False
-    """Also cloud.ply: the labelled points of all pictures, fused into voxels."""
+    """Also cloud.ply: the labeled points of all pictures, fused into voxels."""
     voxel_size: float = 0.03
-    """Metres."""
+    """Meters."""
     scale: float = 1.0
     """Size of the pictures over that of the sources."""
     quality: Quality = "balanced"
@@ -69,7 +69,7 @@ class Render:
     frames: int | None = None
     """Frames a scene: a room is recorded from so many places (24), a recording thinned to so many (0: all of them)."""
     bounds: tuple[float, float] | None = None
-    """Near and far of the scene, metres; None: its own."""
+    """Near and far of the scene, meters; None: its own."""
     device: Device = "auto"
     threads: int = 0
     """Torch threads; 0 takes all cores."""

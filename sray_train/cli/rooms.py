@@ -30,7 +30,7 @@ class Rooms:
     cache: Path | None = None
     """Where rooms go; default $SRAY_CACHE/rooms or ~/.cache/sray/rooms."""
     contact_sheet: Path | None = None
-    """Also write a PNG with a few frames of each room, colour above labels."""
+    """Also write a PNG with a few frames of each room, color above labels."""
 
     def __post_init__(self) -> None:
         parse_seeds(self.seeds)

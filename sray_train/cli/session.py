@@ -14,7 +14,7 @@ from rich.table import Table
 
 from sray.errors import FileError
 from sray.frames import Frame
-from sray.mapping.cloud import LabelledCloud, write_ply
+from sray.mapping.cloud import LabeledCloud, write_ply
 from sray.mapping.session import Session
 from sray.mapping.session_export import export_sequence
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
@@ -29,7 +29,7 @@ class SessionCommand:
     export: Path | None = None
     """Folder for the keyframes in ScanNet's layout, as `sray train` and `sray finetune` read it. Must not exist."""
     ply: Path | None = None
-    """File for the map: points with colour, class and confidence. Must not exist."""
+    """File for the map: points with color, class and confidence. Must not exist."""
 
     def main(self) -> None:
         for path, option in ((self.export, "--export"), (self.ply, "--ply")):
@@ -41,18 +41,18 @@ class SessionCommand:
         _show(session, cloud, self.file.stat().st_size, console)
         if self.export is not None:
             count = export_sequence(session, self.export)
-            console.print(escape(f"{count} keyframes in {self.export} (JPEG pictures: colours differ a little)"))
+            console.print(escape(f"{count} keyframes in {self.export} (JPEG pictures: colors differ a little)"))
         if self.ply is not None:
             write_ply(self.ply, cloud, session.label_space, session.frame or "world")
             console.print(escape(f"{len(cloud)} points in {self.ply}"))
 
 
-def _cloud(session: Session) -> LabelledCloud:
+def _cloud(session: Session) -> LabeledCloud:
     size, voxels = session.map.voxel_size, len(session.map.keys)
     return VoxelMap.from_state(session.map, VoxelMapConfig(size, max(1, voxels))).to_cloud()
 
 
-def _show(session: Session, cloud: LabelledCloud, size: int, console: Console) -> None:
+def _show(session: Session, cloud: LabeledCloud, size: int, console: Console) -> None:
     frames = [frame for _, frame in session.keyframes]
     facts = Table(show_header=False, box=None)
     for name, value in (
@@ -84,7 +84,7 @@ def _keyframes(session: Session) -> str:
     return f"{len(frames)} of {camera.width}x{camera.height}, numbers {first} to {last}, over {seconds:.1f} s"
 
 
-def _extent(cloud: LabelledCloud) -> str:
+def _extent(cloud: LabeledCloud) -> str:
     if not len(cloud):
         return ""
     sides = cloud.points.max(axis=0) - cloud.points.min(axis=0)
@@ -100,7 +100,7 @@ def _label_counts(frames: list[Frame]) -> NDArray[np.int64]:
 
 
 def _shares(names: tuple[str, ...], in_map: NDArray[np.int64], in_frames: NDArray[np.int64]) -> Table:
-    """Of the map's voxels, and of the labelled pixels: each class that there is."""
+    """Of the map's voxels, and of the labeled pixels: each class that there is."""
     table = Table("class", "map", "labels", box=None)
     known = in_frames[: len(names)]
     for index in np.argsort(-(in_map[: len(names)] + known), kind="stable").tolist():

@@ -59,7 +59,7 @@ class View:
     keyframes: int = 256
     """Keyframes held at most."""
     voxel_size: float = 0.05
-    """Metres, of a recording's map."""
+    """Meters, of a recording's map."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0
     """Torch threads; 0 takes all cores."""

@@ -61,7 +61,7 @@ def recordings(data: DataConfig, which: str) -> Iterator[Recording]:
 
 
 def refuse_leaks(data: DataConfig) -> None:
-    """Raises RequestError if what is trained or chosen on is scored by `data.test`, unless learnt by heart.
+    """Raises RequestError if what is trained or chosen on is scored by `data.test`, unless learned by heart.
 
     Train and test, and validation and test, may share no place; rooms of held-out seeds may be in test alone. Nothing
     is read: names decide. Test scenes that nobody named (empty, or the default's rooms for recordings) are none.

@@ -35,7 +35,7 @@ def chosen_scenes(
 ) -> list[Scene]:
     """The rooms of `seeds`, the recording `sequence`, or, given neither, the config's test scenes.
 
-    Labels come out in `label_space`, a checkpoint's. `bounds`: near and far in metres, instead of the scenes' own.
+    Labels come out in `label_space`, a checkpoint's. `bounds`: near and far in meters, instead of the scenes' own.
     Raises ModelError if the labels are of another label space, FileError if a scene cannot be read.
     """
     if sequence is not None:
@@ -87,7 +87,7 @@ def _label_pictures(recording: Sequence | SensRecording) -> LabelPictures | None
 
 
 def _check_labels(recording: Sequence | SensRecording, labels: LabelPictures) -> None:
-    """Raises ModelError if pictures are labelled, but with no class of the recording's label space."""
+    """Raises ModelError if pictures are labeled, but with no class of the recording's label space."""
     numbers = recording.numbers if isinstance(recording, SensRecording) else recording.indices
     strange: set[int] = set()
     for position in range(0, len(recording), max(1, len(recording) // LOOKED_AT)):

@@ -1,7 +1,7 @@
 """COLMAP's sparse models as text: cameras.txt, images.txt and, for near and far, points3D.txt. No depth, no labels.
 
 The model lies in sparse/0/, sparse/ or the folder itself, the pictures in images/ or the folder. Poses are
-camera_from_world with OpenCV's axes, in a unit of their own. Pixels count from the picture's corner: the centre of the
+camera_from_world with OpenCV's axes, in a unit of their own. Pixels count from the picture's corner: the center of the
 first one is at 0.5, half a pixel more than here. Source: COLMAP's documentation, "Output Format" and "Camera Models".
 """
 

@@ -45,7 +45,7 @@ class DataConfig:
     frames: NonNegativeInt = 24
     """Frames a scene: so many are made of a room, a recording is thinned to so many. 0: all of a recording."""
     pictures: str = ""
-    """Folder of single labelled pictures (colour/N.jpg, label40/N.png) that teach the encoder beside the scenes; every
+    """Folder of single labeled pictures (colour/N.jpg, label40/N.png) that teach the encoder beside the scenes; every
     tenth of them is kept to score on."""
     picture_ids: LabelIds = "nyu40"
     """What their label pictures hold, as `label_ids`."""

@@ -43,7 +43,7 @@ OTHERS: tuple[tuple[str, Callable[[Path], bool], str], ...] = (
     (
         "NICE-SLAM's Replica (results/frameN.jpg, traj.txt)",
         _has("traj.txt", "results/frame*"),
-        "Copy results/frameN.jpg to color/N.jpg, depthN.png to depth/N.png in millimetres (divide by 6.5535), each "
+        "Copy results/frameN.jpg to color/N.jpg, depthN.png to depth/N.png in millimeters (divide by 6.5535), each "
         "line of traj.txt to pose/N.txt, and K of cam_params.json to intrinsic/intrinsic_color.txt as a 4x4 matrix",
     ),
     (

@@ -64,8 +64,8 @@ class LlffRecording(PictureRecording):
             )
         matrices, bounds = rows[:, :15].reshape(-1, 3, 5), rows[:, 15:]
         poses = np.tile(np.eye(4), (len(rows), 1, 1))
-        down, right, backward, centre, _ = np.moveaxis(matrices, 2, 0)
-        poses[:, :3] = np.stack([right, down, -backward, centre], axis=2)
+        down, right, backward, center, _ = np.moveaxis(matrices, 2, 0)
+        poses[:, :3] = np.stack([right, down, -backward, center], axis=2)
         kept, skipped = usable_poses(range(len(rows)), poses, path)
         full_height, full_width, focal = matrices[kept, :, 4].T
         if not (bounds[kept, 0] > 0).all() or not (bounds[kept, 1] > bounds[kept, 0]).all():

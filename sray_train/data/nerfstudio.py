@@ -1,7 +1,7 @@
-"""nerfstudio's folders: `transforms.json`, pictures and optional depth (16 bits, millimetres). No labels.
+"""nerfstudio's folders: `transforms.json`, pictures and optional depth (16 bits, millimeters). No labels.
 
-Lengths are those of whatever gave the poses: metres of a phone's tracker, COLMAP's own unit otherwise. Near and far
-come from the sparse points (`ply_file_path`) where they are; else the scene is taken for a room in metres.
+Lengths are those of whatever gave the poses: meters of a phone's tracker, COLMAP's own unit otherwise. Near and far
+come from the sparse points (`ply_file_path`) where they are; else the scene is taken for a room in meters.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from sray_train.data.recording import (
     PictureRecording,
     Pictures,
     batch_of_cameras,
-    metres_of,
+    meters_of,
     read_picture,
 )
 
@@ -50,7 +50,7 @@ class FileRecording(PictureRecording):
     """Frames of one picture size. Transparent pictures lie on white; depth is camera z."""
 
     photographs: tuple[Photograph, ...]
-    depth_per_metre: float = 1000.0
+    depth_per_meter: float = 1000.0
     _rectifier: Rectifier = field(default_factory=Rectifier, repr=False, compare=False)
 
     @staticmethod
@@ -61,7 +61,7 @@ class FileRecording(PictureRecording):
         path: Path,
         *,
         bounds: Bounds = ROOM_BOUNDS,
-        depth_per_metre: float = 1000.0,
+        depth_per_meter: float = 1000.0,
     ) -> FileRecording:
         """Of usable frames, at least one. Frames of another size than most are skipped and counted.
 
@@ -88,7 +88,7 @@ class FileRecording(PictureRecording):
             height,
         )
         numbers = tuple(each.number for each in kept)
-        return FileRecording(name, cameras, bounds, numbers, skipped, tuple(kept), depth_per_metre)
+        return FileRecording(name, cameras, bounds, numbers, skipped, tuple(kept), depth_per_meter)
 
     @property
     def has_depth(self) -> bool:
@@ -113,9 +113,9 @@ class FileRecording(PictureRecording):
         depth = None
         if photograph.depth is not None:
             raw = read_picture(photograph.depth, cv2.IMREAD_UNCHANGED)
-            metres = metres_of(raw, photograph.depth, self.depth_per_metre)
+            meters = meters_of(raw, photograph.depth, self.depth_per_meter)
             size = calibration.width, calibration.height
-            depth = self._rectifier.depth(calibration, at_size_of_image(metres, *size, "depth", photograph.depth))
+            depth = self._rectifier.depth(calibration, at_size_of_image(meters, *size, "depth", photograph.depth))
         return Pictures(self._rectifier.picture(calibration, image), depth)
 
 
@@ -123,7 +123,7 @@ def _on_white(stored: NDArray[Any], path: Path) -> NDArray[np.uint8]:
     """RGB of a BGR or BGRA picture of 8 bits."""
     if stored.dtype != np.uint8 or stored.ndim != 3 or stored.shape[2] not in (3, 4):
         found = f"holds {stored.dtype} of shape {stored.shape}"
-        raise FileError(f"{path} {found}", "8-bit colour, with or without alpha", "Get the scene again")
+        raise FileError(f"{path} {found}", "8-bit color, with or without alpha", "Get the scene again")
     image: NDArray[np.uint8] = np.ascontiguousarray(stored[..., 2::-1])
     if stored.shape[2] == 4:
         opacity = stored[..., 3:].astype(np.float32) / 255

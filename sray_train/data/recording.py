@@ -27,7 +27,7 @@ class Pictures:
     image: NDArray[np.uint8]
     """(height, width, 3) RGB."""
     depth: NDArray[np.float32] | None = None
-    """(height, width) camera z in metres, NaN where there is none."""
+    """(height, width) camera z in meters, NaN where there is none."""
     labels: NDArray[np.uint8] | None = None
     """Indices of the label space; of another size than the image: resized to it, nearest-exact."""
 
@@ -40,7 +40,7 @@ class PictureRecording(ABC):
     cameras: Camera
     """One batch, at the recorded size."""
     bounds: tuple[float, float]
-    """Near and far, camera z in metres, or in the dataset's own unit."""
+    """Near and far, camera z in meters, or in the dataset's own unit."""
     numbers: tuple[int, ...]
     """The frames' numbers in the dataset."""
     skipped: dict[str, list[int]]
@@ -52,7 +52,7 @@ class PictureRecording(ABC):
 
     @abstractmethod
     def source(self, position: int) -> Path:
-        """The file a frame's colour comes from, for messages."""
+        """The file a frame's color comes from, for messages."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -135,8 +135,8 @@ def picture_size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def metres_of(raw: NDArray[Any], path: Path | str, per_metre: float = 1000) -> NDArray[np.float32]:
-    """Depth in metres, NaN where there is none, of a picture of integers.
+def meters_of(raw: NDArray[Any], path: Path | str, per_meter: float = 1000) -> NDArray[np.float32]:
+    """Depth in meters, NaN where there is none, of a picture of integers.
 
     Raises FileError, naming `path`, if it is not one channel of uint16.
     """
@@ -144,6 +144,6 @@ def metres_of(raw: NDArray[Any], path: Path | str, per_metre: float = 1000) -> N
         raise FileError(
             f"{path} holds {raw.dtype} of shape {raw.shape}", "depth, one channel of uint16", "Get it again"
         )
-    metres: NDArray[np.float32] = raw.astype(np.float32) / np.float32(per_metre)
-    metres[raw == 0] = np.nan
-    return metres
+    meters: NDArray[np.float32] = raw.astype(np.float32) / np.float32(per_meter)
+    meters[raw == 0] = np.nan
+    return meters

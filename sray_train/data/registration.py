@@ -10,52 +10,52 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class DepthRegistration:
-    """Depth of a depth camera, resampled into a colour camera by their calibration, nearest, never blended.
+    """Depth of a depth camera, resampled into a color camera by their calibration, nearest, never blended.
 
-    With one optical centre (ScanNet: the extrinsics are the identity) each colour pixel looks up the depth pixel on
+    With one optical center (ScanNet: the extrinsics are the identity) each color pixel looks up the depth pixel on
     its ray, which is exact but for rounding. Otherwise depth is first moved, point by point and the nearest in front,
-    into a camera at the colour camera's place with the depth camera's K and size: as many pixels as points, so few
+    into a camera at the color camera's place with the depth camera's K and size: as many pixels as points, so few
     gaps. What no point falls on is NaN.
     """
 
     depth_intrinsics: NDArray[np.float64]
-    colour_from_depth: NDArray[np.float64] | None
-    """(4, 4); None: one optical centre and direction."""
+    color_from_depth: NDArray[np.float64] | None
+    """(4, 4); None: one optical center and direction."""
     lookup: NDArray[np.int32]
-    """(height, width) of the colour camera: index of its depth pixel, or one past the last where there is none."""
+    """(height, width) of the color camera: index of its depth pixel, or one past the last where there is none."""
 
     @staticmethod
     def between(
         depth_intrinsics: NDArray[np.float64],
-        colour_intrinsics: NDArray[np.float64],
-        colour_from_depth: NDArray[np.float64],
+        color_intrinsics: NDArray[np.float64],
+        color_from_depth: NDArray[np.float64],
         depth_size: tuple[int, int],
-        colour_size: tuple[int, int],
+        color_size: tuple[int, int],
     ) -> DepthRegistration:
-        """From K (3, 3) of both, the pose of the depth camera in the colour camera, and width and height of both."""
-        columns, rows = np.meshgrid(np.arange(colour_size[0]), np.arange(colour_size[1]))
+        """From K (3, 3) of both, the pose of the depth camera in the color camera, and width and height of both."""
+        columns, rows = np.meshgrid(np.arange(color_size[0]), np.arange(color_size[1]))
         pixels = np.stack([columns, rows, np.ones_like(rows)]).reshape(3, -1)
-        homography = depth_intrinsics @ np.linalg.inv(colour_intrinsics)
+        homography = depth_intrinsics @ np.linalg.inv(color_intrinsics)
         lookup = _pixel_index(homography @ pixels, depth_size)
-        still = np.allclose(colour_from_depth, np.eye(4), atol=1e-6)
+        still = np.allclose(color_from_depth, np.eye(4), atol=1e-6)
         return DepthRegistration(
             depth_intrinsics,
-            None if still else colour_from_depth,
-            lookup.reshape(colour_size[1], colour_size[0]).astype(np.int32),
+            None if still else color_from_depth,
+            lookup.reshape(color_size[1], color_size[0]).astype(np.int32),
         )
 
     def apply(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Camera z in metres (NaN: none) at the depth camera's size, to the colour camera's z at its size."""
-        if self.colour_from_depth is not None:
+        """Camera z in meters (NaN: none) at the depth camera's size, to the color camera's z at its size."""
+        if self.color_from_depth is not None:
             depth = self._moved(depth)
         return np.append(depth.ravel(), np.float32(np.nan))[self.lookup]
 
     def _moved(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
-        assert self.colour_from_depth is not None
+        assert self.color_from_depth is not None
         height, width = depth.shape
         rows, columns = np.nonzero(depth > 0)  # false where NaN
         rays = np.linalg.inv(self.depth_intrinsics) @ np.stack([columns, rows, np.ones_like(rows)])
-        points = self.colour_from_depth[:3, :3] @ (rays * depth[rows, columns]) + self.colour_from_depth[:3, 3:]
+        points = self.color_from_depth[:3, :3] @ (rays * depth[rows, columns]) + self.color_from_depth[:3, 3:]
         points = points[:, points[2] > 1e-6]
         index = _pixel_index(self.depth_intrinsics @ points, (width, height))
         moved = np.full(width * height + 1, np.inf, np.float32)

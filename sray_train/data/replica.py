@@ -1,6 +1,6 @@
 """Replica as Semantic-NeRF's authors rendered it: rgb/rgb_N.png, depth/depth_N.png, semantic_class/, traj_w_c.txt.
 
-Poses are world_from_camera, OpenCV axes, one row of 16 numbers a frame. Depth is camera z in millimetres. The camera
+Poses are world_from_camera, OpenCV axes, one row of 16 numbers a frame. Depth is camera z in millimeters. The camera
 has 90 degrees from the left to the right edge and square pixels. Label pictures hold Replica's class ids.
 """
 
@@ -21,7 +21,7 @@ from sray_train.data.recording import (
     PictureRecording,
     Pictures,
     batch_of_cameras,
-    metres_of,
+    meters_of,
     picture_size,
     read_picture,
     usable_poses,
@@ -43,7 +43,7 @@ tissue-paper:40 toilet:33 toothbrush:40 towel:27 tv-screen:25 tv-stand:39 umbrel
 wall:1 wall-cabinet:3 wall-plug:40 wardrobe:39 window:9 rug:40 logo:40 bag:37 set-of-clothing:21
 """
 """Replica's classes in the order of their ids, 0 to 101, each with the NYU40 id that it counts as here: what ScanNet's
-table gives the same thing, so that a rug is otherprop and a bin otherfurniture, as ScanNet has it. 0 is unlabelled."""
+table gives the same thing, so that a rug is otherprop and a bin otherfurniture, as ScanNet has it. 0 is unlabeled."""
 
 NYU40_OF_REPLICA = np.zeros(256, np.uint8)
 """NYU40 id of each id that a label picture may hold; 0 for ids that Replica has not."""
@@ -77,7 +77,7 @@ class ReplicaRecording(PictureRecording):
             skipped["no row in traj_w_c.txt"] = numbers[len(posed) :]
         kept = [posed[position] for position in positions]
         width, height = picture_size(folder / "rgb" / f"rgb_{kept[0]}.png")
-        # 90 degrees from edge to edge; the edges are half a pixel outside the outer pixels' centres.
+        # 90 degrees from edge to edge; the edges are half a pixel outside the outer pixels' centers.
         intrinsics = np.array([[width / 2, 0, (width - 1) / 2], [0, width / 2, (height - 1) / 2], [0, 0, 1]])
         return ReplicaRecording(
             f"{folder.parent.name}/{folder.name}",
@@ -99,12 +99,12 @@ class ReplicaRecording(PictureRecording):
         depth = labels = None
         if self.has_depth:
             path = self._file("depth", position)
-            depth = metres_of(read_picture(path, cv2.IMREAD_UNCHANGED), path)
+            depth = meters_of(read_picture(path, cv2.IMREAD_UNCHANGED), path)
         if self.has_labels:
             path = self._file("semantic_class", position)
             ids = read_picture(path, cv2.IMREAD_UNCHANGED)
             if ids.ndim != 2 or ids.dtype != np.uint8:
-                # vis_sem_class_N.png, the coloured ones, lie in the same folder.
+                # vis_sem_class_N.png, the colored ones, lie in the same folder.
                 found = f"holds {ids.dtype} of shape {ids.shape}"
                 raise FileError(f"{path} {found}", "Replica's class ids, one channel of uint8", "Get the scene again")
             labels = self.label_space.from_nyu40(NYU40_OF_REPLICA[ids])

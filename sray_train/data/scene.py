@@ -35,7 +35,7 @@ class Recording(Protocol):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Near and far, camera z in metres (or the dataset's own unit); ROOM_BOUNDS where it does not say."""
+        """Near and far, camera z in meters (or the dataset's own unit); ROOM_BOUNDS where it does not say."""
         ...
 
     @property
@@ -131,7 +131,7 @@ class Scene:
     cameras: Camera
     """The frames' cameras as one batch."""
     bounds: tuple[float, float] = ROOM_BOUNDS
-    """Near and far, camera z in metres."""
+    """Near and far, camera z in meters."""
 
     @staticmethod
     def of(

@@ -22,7 +22,7 @@ from sray_train.data.recording import (
     PictureRecording,
     Pictures,
     batch_of_cameras,
-    metres_of,
+    meters_of,
     usable_poses,
 )
 from sray_train.data.registration import DepthRegistration
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SensRecording(PictureRecording):
-    """The usable frames of a `.sens` file, in the colour camera; depth is resampled into it (`DepthRegistration`).
+    """The usable frames of a `.sens` file, in the color camera; depth is resampled into it (`DepthRegistration`).
 
     A frame's number counts all frames of the file, as ScanNet's exporter names them.
     """
@@ -75,7 +75,7 @@ class SensRecording(PictureRecording):
             logger.info("%s: its stamps are no clock; frames are taken to be 1/30 s apart", path)
         return SensRecording(
             path.stem,
-            batch_of_cameras(header.colour_intrinsics, rig_poses[usable] @ header.rig_from_colour, *header.colour_size),
+            batch_of_cameras(header.color_intrinsics, rig_poses[usable] @ header.rig_from_color, *header.color_size),
             ROOM_BOUNDS,
             tuple(usable),
             skipped,
@@ -104,27 +104,27 @@ class SensRecording(PictureRecording):
 
     def pictures(self, position: int) -> Pictures:
         record = self.index[position]
-        colour_bytes, depth_bytes = int(record["colour_bytes"]), int(record["depth_bytes"])
+        color_bytes, depth_bytes = int(record["color_bytes"]), int(record["depth_bytes"])
         with self.path.open("rb") as file:
             file.seek(int(record["at"]))
-            payload = file.read(colour_bytes + depth_bytes)
-        if len(payload) < colour_bytes + depth_bytes:
+            payload = file.read(color_bytes + depth_bytes)
+        if len(payload) < color_bytes + depth_bytes:
             raise FileError(
                 f"{self.path} has become shorter, frame {self.numbers[position]} is cut", "the file as opened"
             )
-        image = self._colour(payload[:colour_bytes], position)
-        depth = self._depth(payload[colour_bytes:], position) if self.has_depth else None
+        image = self._color(payload[:color_bytes], position)
+        depth = self._depth(payload[color_bytes:], position) if self.has_depth else None
         labels = None
         if self.labels is not None:
             ids = self.labels.read(self.numbers[position])
             labels = self.label_space.from_nyu40(ids if self.nyu40_of is None else self.nyu40_of[ids])
         return Pictures(image, depth, labels)
 
-    def _colour(self, payload: bytes, position: int) -> NDArray[np.uint8]:
-        width, height = self.header.colour_size
-        if self.header.colour_codec == "raw":
+    def _color(self, payload: bytes, position: int) -> NDArray[np.uint8]:
+        width, height = self.header.color_size
+        if self.header.color_codec == "raw":
             if len(payload) != width * height * 3:
-                raise self._bad_frame(position, f"has {len(payload)} bytes of raw colour", f"{width * height * 3}")
+                raise self._bad_frame(position, f"has {len(payload)} bytes of raw color", f"{width * height * 3}")
             raw: NDArray[np.uint8] = np.frombuffer(payload, np.uint8).reshape(height, width, 3).copy()
             return raw  # writable, as torch wants it
         found = claimed_size(payload)
@@ -132,7 +132,7 @@ class SensRecording(PictureRecording):
             raise self._bad_frame(position, f"is {found[0]}x{found[1]}, others {width}x{height}", "one size")
         bgr = decode(payload, lambda *size: size == (width, height), cv2.IMREAD_COLOR) if found else None
         if bgr is None:
-            raise self._bad_frame(position, "has colour that cannot be decoded", f"a {self.header.colour_codec}")
+            raise self._bad_frame(position, "has color that cannot be decoded", f"a {self.header.color_codec}")
         rgb: NDArray[np.uint8] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
         return rgb
 
@@ -147,16 +147,16 @@ class SensRecording(PictureRecording):
         if len(payload) != width * height * 2:
             raise self._bad_frame(position, f"has {len(payload)} bytes of depth", f"{width * height * 2}")
         raw = np.frombuffer(payload, "<u2").reshape(height, width)
-        return self._registration.apply(metres_of(raw.astype(np.uint16), self.path, self.header.units_per_metre))
+        return self._registration.apply(meters_of(raw.astype(np.uint16), self.path, self.header.units_per_meter))
 
     @cached_property
     def _registration(self) -> DepthRegistration:
         return DepthRegistration.between(
             self.header.depth_intrinsics,
-            self.header.colour_intrinsics,
-            np.linalg.inv(self.header.rig_from_colour) @ self.header.rig_from_depth,
+            self.header.color_intrinsics,
+            np.linalg.inv(self.header.rig_from_color) @ self.header.rig_from_depth,
             self.header.depth_size,
-            self.header.colour_size,
+            self.header.color_size,
         )
 
     def _bad_frame(self, position: int, found: str, expected: str) -> Exception:

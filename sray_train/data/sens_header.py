@@ -1,9 +1,9 @@
 """The form of ScanNet's `.sens` files (version 4): their header, and where each frame's pictures are.
 
-Little-endian: u32 version; u64 length and sensor name; four 4x4 f32, row by row: colour K, colour extrinsic, depth K,
-depth extrinsic (each extrinsic from its camera to the rig); i32 colour codec; i32 depth codec; u32 colour width,
-height; u32 depth width, height; f32 depth units a metre; u64 frames. A frame: 16 f32 world from rig, u64 colour stamp,
-u64 depth stamp (microseconds), u64 colour bytes, u64 depth bytes, then both. Motion sensor readings may follow.
+Little-endian: u32 version; u64 length and sensor name; four 4x4 f32, row by row: color K, color extrinsic, depth K,
+depth extrinsic (each extrinsic from its camera to the rig); i32 color codec; i32 depth codec; u32 color width,
+height; u32 depth width, height; f32 depth units a meter; u64 frames. A frame: 16 f32 world from rig, u64 color stamp,
+u64 depth stamp (microseconds), u64 color bytes, u64 depth bytes, then both. Motion sensor readings may follow.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from sray.errors import FileError
 from sray.sequence import is_rigid
 
 VERSION = 4
-COLOUR_CODECS = {0: "raw", 1: "png", 2: "jpeg"}
+COLOR_CODECS = {0: "raw", 1: "png", 2: "jpeg"}
 DEPTH_CODECS = {0: "raw", 1: "zlib", 2: "occi"}
 LARGEST_SIDE = 1 << 14
 """Pixels; beyond it a header is damaged, not a picture large."""
 LARGEST_PICTURE = 1 << 24
-"""Pixels in all: depth's way into the colour camera takes a hundred bytes for each."""
+"""Pixels in all: depth's way into the color camera takes a hundred bytes for each."""
 FARTHEST = 1e6
-"""Metres, or pixels, in a header's matrices; beyond it their products leave single precision."""
+"""Meters, or pixels, in a header's matrices; beyond it their products leave single precision."""
 _MATRICES = struct.Struct("<64f")
 _FORMAT = struct.Struct("<ii4IfQ")
 _FRAME = np.dtype(
-    [("pose", "<f4", (4, 4)), ("stamps", "<u8", 2), ("colour_bytes", "<u8"), ("depth_bytes", "<u8"), ("at", "<u8")]
+    [("pose", "<f4", (4, 4)), ("stamps", "<u8", 2), ("color_bytes", "<u8"), ("depth_bytes", "<u8"), ("at", "<u8")]
 )
 _FRAME_HEADER = _FRAME.itemsize - 8
 """Bytes a frame has in the file before its pictures; `at`, where those begin, is ours."""
@@ -44,18 +44,18 @@ class SensHeader:
     """What a `.sens` file says before its frames."""
 
     sensor: str
-    colour_intrinsics: NDArray[np.float64]
+    color_intrinsics: NDArray[np.float64]
     """K (3, 3)."""
     depth_intrinsics: NDArray[np.float64]
-    rig_from_colour: NDArray[np.float64]
+    rig_from_color: NDArray[np.float64]
     """(4, 4); the identity in ScanNet, as `rig_from_depth`."""
     rig_from_depth: NDArray[np.float64]
-    colour_codec: str
+    color_codec: str
     depth_codec: str
-    colour_size: tuple[int, int]
+    color_size: tuple[int, int]
     """Width and height; 0 x 0: none."""
     depth_size: tuple[int, int]
-    units_per_metre: float
+    units_per_meter: float
     frames: int
 
 
@@ -70,25 +70,25 @@ def read_header(file: BinaryIO, path: Path) -> SensHeader:
         )
     sensor = _read(file, length, path).decode("utf-8", "replace")
     matrices = np.array(_MATRICES.unpack(_read(file, _MATRICES.size, path)), np.float64).reshape(4, 4, 4)
-    colour_codec, depth_codec, *sizes, units, frames = _FORMAT.unpack(_read(file, _FORMAT.size, path))
-    colour, depth = (sizes[0], sizes[1]), (sizes[2], sizes[3])
+    color_codec, depth_codec, *sizes, units, frames = _FORMAT.unpack(_read(file, _FORMAT.size, path))
+    color, depth = (sizes[0], sizes[1]), (sizes[2], sizes[3])
     has_depth = 0 not in depth
-    for what, number, codecs in (("colour", colour_codec, COLOUR_CODECS), ("depth", depth_codec, DEPTH_CODECS)):
+    for what, number, codecs in (("color", color_codec, COLOR_CODECS), ("depth", depth_codec, DEPTH_CODECS)):
         name = codecs.get(number, f"number {number}")
         # Depth by Structure's own occipital codec needs its closed library.
-        if (name not in codecs.values() or name == "occi") and (what == "colour" or has_depth):
+        if (name not in codecs.values() or name == "occi") and (what == "color" or has_depth):
             known = ", ".join(codec for codec in codecs.values() if codec != "occi")
             remedy = "export the scene with ScanNet's SensReader and read the folder"
             raise FileError(f"{path} holds {what} in codec {name}", f"one of {known}", remedy)
-    if 0 in colour or max(sizes) > LARGEST_SIDE or max(np.prod(colour), np.prod(depth)) > LARGEST_PICTURE:
+    if 0 in color or max(sizes) > LARGEST_SIDE or max(np.prod(color), np.prod(depth)) > LARGEST_PICTURE:
         raise FileError(
-            f"{path} has pictures of {colour} and depth of {depth} pixels", "sound sizes", "Download it again"
+            f"{path} has pictures of {color} and depth of {depth} pixels", "sound sizes", "Download it again"
         )
     if has_depth and not (np.isfinite(units) and units > 0):
         raise FileError(
-            f"{path} has {units} depth units a metre", "a number above 0, such as 1000", "Download it again"
+            f"{path} has {units} depth units a meter", "a number above 0, such as 1000", "Download it again"
         )
-    for what, matrix, size, needed in (("colour", matrices[0], colour, True), ("depth", matrices[2], depth, has_depth)):
+    for what, matrix, size, needed in (("color", matrices[0], color, True), ("depth", matrices[2], depth, has_depth)):
         if needed and not _is_calibration(matrix):
             raise FileError(f"{path} has no {what} calibration", "focal lengths above 0", "Download the file again")
         if needed and (why := why_implausible(matrix[:3, :3], *size)):
@@ -99,9 +99,9 @@ def read_header(file: BinaryIO, path: Path) -> SensHeader:
         matrices[2, :3, :3],
         _rigid_or_identity(matrices[1]),
         _rigid_or_identity(matrices[3]),
-        COLOUR_CODECS[colour_codec],
+        COLOR_CODECS[color_codec],
         DEPTH_CODECS.get(depth_codec, "none"),
-        colour,
+        color,
         depth,
         units,
         frames,
@@ -131,7 +131,7 @@ def read_index(file: BinaryIO, path: Path, frames: int) -> NDArray[np.void]:
             raise _cut(path, end, f"{frames} frames, found {number}")
         at += _FRAME_HEADER
         index[number] = np.frombuffer(header + struct.pack("<Q", at), _FRAME)[0]
-        at += int(index[number]["colour_bytes"]) + int(index[number]["depth_bytes"])
+        at += int(index[number]["color_bytes"]) + int(index[number]["depth_bytes"])
         if at > end:
             raise _cut(path, end, f"{frames} frames, found {number} whole ones")
     return index

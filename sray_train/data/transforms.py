@@ -3,7 +3,7 @@
 Poses are world_from_camera with OpenGL's axes (x right, y up, z backward). `fl_x fl_y cx cy w h`, the lens
 (`camera_model k1 k2 k3 k4 p1 p2`) and the angles (`camera_angle_x camera_angle_y`, radians from edge to edge) stand at
 the top for all frames, or in a frame for that one. `cx` counts from the left edge, so that w / 2 is the middle: half a
-pixel more than here, where pixel centres are at integers.
+pixel more than here, where pixel centers are at integers.
 
 Source: nerfstudio, "Data conventions"; instant-ngp, "nerf_dataset_tips".
 """

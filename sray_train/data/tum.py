@@ -1,7 +1,7 @@
 """TUM RGB-D's folders, and ETH3D's SLAM ones: rgb.txt, depth.txt, groundtruth.txt, pictures by stamp. No labels.
 
-Poses are world_from_camera of the colour camera, OpenCV axes: stamp, position, quaternion x y z w. Depth is registered
-to colour, 5000 units a metre. K is not in the folder: the published one of freiburg1, 2 and 3 by the folder's name, or
+Poses are world_from_camera of the color camera, OpenCV axes: stamp, position, quaternion x y z w. Depth is registered
+to color, 5000 units a meter. K is not in the folder: the published one of freiburg1, 2 and 3 by the folder's name, or
 calibration.txt with fx fy cx cy, and k1 k2 p1 p2 [k3] if the pictures are distorted.
 Source: "File Formats" of the benchmark.
 """
@@ -22,16 +22,16 @@ from sray.errors import FileError
 from sray_train.data.picture_files import FileRecording, Photograph
 from sray_train.data.recording import picture_size, usable_poses
 
-DEPTH_PER_METRE = 5000.0
+DEPTH_PER_METER = 5000.0
 SLOP = 0.02
-"""Seconds by which stamps of colour, depth and pose may differ, as the benchmark's own tool has it."""
+"""Seconds by which stamps of color, depth and pose may differ, as the benchmark's own tool has it."""
 CALIBRATION = "calibration.txt"
 PUBLISHED: dict[str, tuple[float, ...]] = {
     "freiburg1": (517.3, 516.5, 318.6, 255.3, 0.2624, -0.9531, -0.0054, 0.0026, 1.1633),
     "freiburg2": (520.9, 521.0, 325.1, 249.7, 0.2312, -0.7849, -0.0033, -0.0001, 0.9172),
     "freiburg3": (535.4, 539.2, 320.1, 247.6),
 }
-"""fx fy cx cy k1 k2 p1 p2 k3 of the colour cameras, 640x480."""
+"""fx fy cx cy k1 k2 p1 p2 k3 of the color cameras, 640x480."""
 
 
 def open_tum(folder: Path | str) -> FileRecording:
@@ -63,7 +63,7 @@ def open_tum(folder: Path | str) -> FileRecording:
         beside = _nearest(depth_stamps, float(stamp))
         depth = None if beside is None else folder / depths[beside][1]
         photographs.append(Photograph(at, folder / name, calibration, poses[nearest], depth, int(stamp * 10**9)))
-    return FileRecording.of(folder.name, photographs, skipped, folder / CALIBRATION, depth_per_metre=DEPTH_PER_METRE)
+    return FileRecording.of(folder.name, photographs, skipped, folder / CALIBRATION, depth_per_meter=DEPTH_PER_METER)
 
 
 def _listed(path: Path) -> list[tuple[Decimal, str]]:

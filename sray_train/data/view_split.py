@@ -33,7 +33,7 @@ class ViewSplit:
 def spread_views(scene: Scene, counts: tuple[int, int, int] = PAPER_COUNTS) -> ViewSplit:
     """Sources and tuning frames in turn, evenly over the whole scene; test frames where these are farthest.
 
-    Neighbouring frames show a part of a room, and a model that learns them forgets the rest (docs/finetuning.md).
+    Neighboring frames show a part of a room, and a model that learns them forgets the rest (docs/finetuning.md).
     Raises as `split_views`.
     """
     _check_counts(scene, counts)
@@ -60,23 +60,23 @@ def with_others(scene: Scene, split: ViewSplit, remembered: int, elsewhere: int)
     return replace(split, remembered=tuple(sorted(set(spread))), elsewhere=tuple(sorted(scored)))
 
 
-def split_views(scene: Scene, counts: tuple[int, int, int] = PAPER_COUNTS, centre: int | None = None) -> ViewSplit:
-    """Split the frames nearest to frame `centre` (None: the middle one) into so many sources, tuning and test frames.
+def split_views(scene: Scene, counts: tuple[int, int, int] = PAPER_COUNTS, center: int | None = None) -> ViewSplit:
+    """Split the frames nearest to frame `center` (None: the middle one) into so many sources, tuning and test frames.
 
     The three kinds take turns along the recording, so that a test frame has sources on both sides. The same scene is
     always split alike. Raises TooFewViewsError if the scene has fewer frames than that or none of number
-    `centre`, and ValueError if a count is below 1.
+    `center`, and ValueError if a count is below 1.
     """
     _check_counts(scene, counts)
     have, wanted = len(scene.frames), sum(counts)
-    centre = have // 2 if centre is None else centre
-    if not 0 <= centre < have:
+    center = have // 2 if center is None else center
+    if not 0 <= center < have:
         raise TooFewViewsError(
-            f"{scene.name} has no frame {centre}",
+            f"{scene.name} has no frame {center}",
             f"0 to {have - 1}, its usable frames in order",
-            "Take one of those as the centre",
+            "Take one of those as the center",
         )
-    nearby = sorted([centre, *scene.nearest(centre, wanted - 1)])
+    nearby = sorted([center, *scene.nearest(center, wanted - 1)])
     # Each kind wants its frames evenly spaced; whoever wants a place furthest to the front gets it.
     turns = sorted(((turn + 0.5) / count, kind) for kind, count in enumerate(counts) for turn in range(count))
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
@@ -105,10 +105,10 @@ def _every(frames: list[int], sources: int, tuning: int, kind: int) -> list[int]
 
 def _farthest(scene: Scene, among: list[int], others: list[int], count: int) -> list[int]:
     """So many frames of `among`: in turn the one whose camera is farthest from `others` and those chosen so far."""
-    centres = scene.cameras.centre
+    centers = scene.cameras.center
     chosen: list[int] = []
     for _ in range(min(count, len(among))):
         left = [frame for frame in among if frame not in chosen]
-        away = torch.cdist(centres[left], centres[[*others, *chosen]]).min(1).values
+        away = torch.cdist(centers[left], centers[[*others, *chosen]]).min(1).values
         chosen.append(left[int(away.argmax())])
     return chosen

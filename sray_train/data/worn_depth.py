@@ -2,7 +2,7 @@
 
 A network that only ever saw true depth would believe the noisy one of a robot. Errors come in patches and are larger
 where the confidence says so; surfaces have holes, some views have no depth, and one target in four has none at all, so
-that a render from colour alone stays as good as it was.
+that a render from color alone stays as good as it was.
 """
 
 from __future__ import annotations

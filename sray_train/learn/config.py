@@ -57,9 +57,9 @@ class EncoderStage:
     picture_share: NonNegativeFloat = 0.5
     """Of the pictures of a step, those that are single pictures, where there are some."""
     pseudolabel_share: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """Of the pictures of a step, those of pseudo-labelled recordings, where there are some."""
+    """Of the pictures of a step, those of pseudo-labeled recordings, where there are some."""
     pixels: PositiveInt = 1024
-    """Labelled pixels a picture."""
+    """Labeled pixels a picture."""
     learning_rate: PositiveFloat = 1e-3
     final_learning_rate: PositiveFloat = 2e-5
     backbone_learning_rate: PositiveFloat = 3e-4
@@ -93,7 +93,7 @@ class RayStage:
     targets: PositiveInt = 1
     """Targets a step, spread over the processes."""
     pseudolabel_share: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """Of the targets, those of pseudo-labelled recordings, where there are some."""
+    """Of the targets, those of pseudo-labeled recordings, where there are some."""
     rays: PositiveInt = 256
     """Rays a target; the paper's 1024 take about 10 s a step on two cores."""
     views: tuple[PositiveInt, PositiveInt] = (4, 8)
@@ -124,7 +124,7 @@ class EvaluationConfig:
     views: PositiveInt = 8
     """Source views a picture, the nearest; the target itself is never among them."""
     apart: Annotated[tuple[PositiveFloat, PositiveFloat] | None, Field(strict=False)] = None
-    """Metres and degrees that source views should be away from the target; None: the nearest views are taken."""
+    """Meters and degrees that source views should be away from the target; None: the nearest views are taken."""
     quality: Quality = "balanced"
     """Rays and samples spent on a picture: RenderConfig.preset."""
     whole_ray_samples: NonNegativeInt = 0

@@ -61,7 +61,7 @@ class Rendering:
 def spread_queries(scene: Scene, targets: int, views: int, apart: tuple[float, float] | None = None) -> list[Query]:
     """At most `targets` frames, evenly over the scene, each from the `views` others that see most of what it sees.
 
-    `apart`: metres and degrees; those that are about so far from it instead, and no target that has none of them.
+    `apart`: meters and degrees; those that are about so far from it instead, and no target that has none of them.
     Raises TooFewViewsError if the scene has fewer than two frames.
     """
     count = len(scene.frames)

@@ -19,7 +19,7 @@ SSIM_WINDOW = 11
 
 
 def ssim(image: Float[Tensor, "height width 3"], truth: Float[Tensor, "height width 3"]) -> float:
-    """Structural similarity of colours in 0..1: 1 for equal pictures; NaN if a side is shorter than the window.
+    """Structural similarity of colors in 0..1: 1 for equal pictures; NaN if a side is shorter than the window.
 
     The mean over channels and over pixels whose window lies within the picture. Twin: test/reference/ssim.py.
     """
@@ -46,7 +46,7 @@ class Lpips:
 
     @torch.inference_mode()
     def __call__(self, image: Float[Tensor, "height width 3"], truth: Float[Tensor, "height width 3"]) -> float:
-        """Of colours in 0..1."""
+        """Of colors in 0..1."""
         return float(self._distance(_batch(image), _batch(truth)))
 
 

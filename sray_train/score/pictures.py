@@ -1,4 +1,4 @@
-"""Scores of a checkpoint's 2D half on single labelled pictures: no poses, nothing rendered."""
+"""Scores of a checkpoint's 2D half on single labeled pictures: no poses, nothing rendered."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sray.frames import SourceViews
 from sray.label_space import VOID, LabelSpace
 from sray.metrics import NO_DEPTH, ConfusionMatrix
 from sray.segmentation.between_spaces import likeliest
-from sray_train.data.labelled_pictures import LabelledPictures
+from sray_train.data.labeled_pictures import LabeledPictures
 from sray_train.paper.baselines.picture_labels import PictureLabels
 from sray_train.score.scores import Evaluation, PictureScores, Scoreboard
 
 
 def evaluate_pictures(
-    pictures: LabelledPictures,
+    pictures: LabeledPictures,
     network: PictureLabels,
     label_space: LabelSpace,
     *,

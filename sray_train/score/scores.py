@@ -24,7 +24,7 @@ class PictureScores:
     name: str
     """Of the frame it is compared with."""
     confusion: ConfusionMatrix
-    """Of this picture alone; empty if nothing in it is labelled: it is not scored then, it does not score 0."""
+    """Of this picture alone; empty if nothing in it is labeled: it is not scored then, it does not score 0."""
     psnr: float
     """dB."""
     psnr_matched: float
@@ -123,7 +123,7 @@ class Evaluation:
         )
 
     @property
-    def labelled(self) -> bool:
+    def labeled(self) -> bool:
         """Whether any pixel had a label to compare with."""
         return bool(self.total.confusion.counts.sum())
 
@@ -145,7 +145,7 @@ class Evaluation:
         five pictures.
         """
         drawn = self.scenes if self.interval_over == "scenes" else self.total.pictures
-        if not self.labelled or len(drawn) < LEAST_DRAWN:
+        if not self.labeled or len(drawn) < LEAST_DRAWN:
             return math.nan, math.nan
         return miou_interval([ViewScore(one.confusion.counts, math.nan) for one in drawn])
 
@@ -197,7 +197,7 @@ class Scoreboard:
         confusion = ConfusionMatrix(self._label_space.classes)
         if truth.labels is not None:
             confusion.update(view.labels, truth.labels)
-        colours = truth.image.float() / 255
+        colors = truth.image.float() / 255
         depth, depth_not_void = NO_DEPTH, NO_DEPTH
         if truth.depth is not None:
             depth = depth_scores(view.depth_with_void, truth.depth)
@@ -207,10 +207,10 @@ class Scoreboard:
             scene=scene,
             name=truth.name,
             confusion=confusion,
-            psnr=psnr(view.color, colours),
-            psnr_matched=psnr(exposure_matched(view.color, colours), colours),
-            ssim=ssim(view.color, colours),
-            lpips=self._lpips(view.color, colours) if self._lpips else math.nan,
+            psnr=psnr(view.color, colors),
+            psnr_matched=psnr(exposure_matched(view.color, colors), colors),
+            ssim=ssim(view.color, colors),
+            lpips=self._lpips(view.color, colors) if self._lpips else math.nan,
             depth=depth,
             depth_not_void=depth_not_void,
             void=float((view.labels == VOID).float().mean()),

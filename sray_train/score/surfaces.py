@@ -17,13 +17,13 @@ from scipy.spatial import cKDTree
 
 from sray.field import RenderedView
 from sray.frames import Frame
-from sray.mapping.cloud import LabelledCloud, cloud_of_view
+from sray.mapping.cloud import LabeledCloud, cloud_of_view
 from sray.mapping.voxel_map import VoxelMap
 
 WITHIN = 0.05
-"""Metres: what counts as the same place."""
+"""Meters: what counts as the same place."""
 SPACING = 0.025
-"""Metres: both sides are thinned to one point of each such voxel, so that a wall seen often counts no more."""
+"""Meters: both sides are thinned to one point of each such voxel, so that a wall seen often counts no more."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class SurfaceScores:
     """A map beside the true surfaces. NaN where one of the two has no point."""
 
     accuracy: float
-    """Mean distance (metres) from a point of the map to the nearest true one."""
+    """Mean distance (meters) from a point of the map to the nearest true one."""
     completeness: float
-    """Mean distance (metres) from a true point to the nearest one of the map."""
+    """Mean distance (meters) from a true point to the nearest one of the map."""
     precision: float
     """Share of the map's points that are within 5 cm of a true one."""
     recall: float
@@ -49,7 +49,7 @@ NO_SURFACE = SurfaceScores(math.nan, math.nan, math.nan, math.nan, math.nan)
 def surface_scores(
     points: Float32[np.ndarray, "points 3"], truth: Float32[np.ndarray, "truths 3"], within: float = WITHIN
 ) -> SurfaceScores:
-    """Compare a map with true points, both in metres in one frame. Twin: test/reference/surfaces.py."""
+    """Compare a map with true points, both in meters in one frame. Twin: test/reference/surfaces.py."""
     points, truth = thinned(points), thinned(truth)
     if not len(truth):
         return NO_SURFACE
@@ -63,7 +63,7 @@ def surface_scores(
 
 
 def thinned(points: NDArray[np.floating], spacing: float = SPACING) -> NDArray[np.float64]:
-    """The mean point of each voxel of this edge (metres) that holds some. Points that are not finite are left out."""
+    """The mean point of each voxel of this edge (meters) that holds some. Points that are not finite are left out."""
     known: NDArray[np.float64] = points[np.isfinite(points).all(1)].astype(np.float64)
     if not len(known):
         return known
@@ -90,8 +90,8 @@ class RenderedMap:
         return surface_scores(self._map.to_cloud().points, np.concatenate(self._truth))
 
 
-def true_cloud(frames: Iterable[Frame]) -> LabelledCloud:
-    """Recorded colours of the true surfaces, in voxels of 5 cm, to be looked at. All labels are 0."""
+def true_cloud(frames: Iterable[Frame]) -> LabeledCloud:
+    """Recorded colors of the true surfaces, in voxels of 5 cm, to be looked at. All labels are 0."""
     fused = VoxelMap(1)
     for frame in frames:
         if frame.depth is not None:
@@ -109,6 +109,6 @@ def true_points(frames: Iterable[Frame]) -> NDArray[np.float64]:
             continue
         known = torch.isfinite(frame.depth) & (frame.depth > 0)
         rays = frame.camera.ray_directions(frame.camera.pixel_grid()[known.flatten()])
-        points = frame.camera.centre + frame.depth[known].unsqueeze(-1) * rays
+        points = frame.camera.center + frame.depth[known].unsqueeze(-1) * rays
         clouds.append(thinned(points.numpy()))
     return thinned(np.concatenate(clouds))

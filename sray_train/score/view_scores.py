@@ -37,7 +37,7 @@ class ViewScore:
 
 
 def strict_miou(scores: Sequence[ViewScore]) -> float:
-    """Of all views together; NaN if nothing is labelled."""
+    """Of all views together; NaN if nothing is labeled."""
     return _miou(np.sum([one.counts for one in scores], axis=0))
 
 

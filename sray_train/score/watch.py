@@ -94,7 +94,7 @@ def _bar(console: Console) -> Progress:
 
 def say_result(console: Console, evaluation: Evaluation, record: dict[str, Any]) -> None:
     """The headline and the classes, as a table."""
-    if evaluation.labelled:
+    if evaluation.labeled:
         table = Table("class", "IoU", "of pixels", box=None, pad_edge=False)
         for column in table.columns[1:]:
             column.justify = "right"
@@ -106,7 +106,7 @@ def say_result(console: Console, evaluation: Evaluation, record: dict[str, Any])
     else:
         console.print(f"no semantic score: {record['semantics_missing']}", highlight=False)
     parts = []
-    if evaluation.labelled:
+    if evaluation.labeled:
         low, high = record["strict_miou_interval"]
         parts += [
             f"strict mIoU {_number(record['strict_miou'])} (95 % of other {record['strict_miou_interval_over']}: "

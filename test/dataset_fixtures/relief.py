@@ -14,13 +14,13 @@ NAMES = ("wall", "window", "ceiling", "floor", "blinds", "door", "picture", "tab
 
 @dataclass(frozen=True)
 class View:
-    """What one camera sees. Axes x right, y down, z forward; pixel (0, 0) is the centre of the top left pixel."""
+    """What one camera sees. Axes x right, y down, z forward; pixel (0, 0) is the center of the top left pixel."""
 
     pose: np.ndarray
     """World from camera, 4x4."""
     rgb: np.ndarray
     depth: np.ndarray
-    """Camera z in metres."""
+    """Camera z in meters."""
     classes: np.ndarray
     """Indices of NAMES."""
 
@@ -54,7 +54,7 @@ POSES = [
 def render(
     intrinsics: np.ndarray, world_from_camera: np.ndarray, width: int, height: int, rays: np.ndarray | None = None
 ) -> View:
-    """One ray through each pixel's centre; `rays` (height, width, 3), z = 1, of a camera with a lens."""
+    """One ray through each pixel's center; `rays` (height, width, 3), z = 1, of a camera with a lens."""
     columns, rows = np.meshgrid(np.arange(width, dtype=float), np.arange(height, dtype=float))
     if rays is None:
         rays = np.stack([columns, rows, np.ones_like(rows)], -1) @ np.linalg.inv(intrinsics).T
@@ -74,9 +74,9 @@ def render(
     side = np.take_along_axis(beyond, axis[..., None], -1)[..., 0]
     wall = np.array([[0, 1], [2, 3], [4, 5]])[axis, side.astype(int)]
     wall = np.where((wall == 5) & (x > 0.2), 6, wall)
-    # Slow waves: neighbouring points look alike, distant ones do not.
-    colour = [np.sin(1.3 * x + 0.4 * y + 0.3), np.sin(1.5 * y - 0.5 * z - 0.2), np.sin(1.1 * z + 0.6 * x + 0.5)]
-    rgb = (127.5 + 110 * np.stack(colour, -1)).round().astype(np.uint8)
+    # Slow waves: neighboring points look alike, distant ones do not.
+    color = [np.sin(1.3 * x + 0.4 * y + 0.3), np.sin(1.5 * y - 0.5 * z - 0.2), np.sin(1.1 * z + 0.6 * x + 0.5)]
+    rgb = (127.5 + 110 * np.stack(color, -1)).round().astype(np.uint8)
     return View(world_from_camera, rgb, depth, np.where(hit, 7, wall))
 
 

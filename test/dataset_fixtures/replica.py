@@ -19,11 +19,11 @@ def write_sequence(folder: Path, views: list[View]) -> Path:
     table = np.array([IDS[name] for name in NAMES], np.uint8)
     for number, view in enumerate(views):
         cv2.imwrite(str(folder / "rgb" / f"rgb_{number}.png"), view.rgb[..., ::-1])
-        # habitat-sim's metres, cut to whole millimetres.
+        # habitat-sim's meters, cut to whole millimeters.
         cv2.imwrite(str(folder / "depth" / f"depth_{number}.png"), (view.depth * 1000).astype(np.uint16))
         cv2.imwrite(str(folder / "semantic_class" / f"semantic_class_{number}.png"), table[view.classes])
-        coloured = np.repeat(table[view.classes][..., None], 3, axis=2)
-        cv2.imwrite(str(folder / "semantic_class" / f"vis_sem_class_{number}.png"), coloured)
+        colored = np.repeat(table[view.classes][..., None], 3, axis=2)
+        cv2.imwrite(str(folder / "semantic_class" / f"vis_sem_class_{number}.png"), colored)
     rows = [" ".join(repr(float(value)) for value in view.pose.ravel()) for view in views]
     (folder / "traj_w_c.txt").write_text("\n".join(rows) + "\n")
     return folder

@@ -41,10 +41,10 @@ class Agreement:
     """Of all points."""
     depth: float
     """Within 5 %."""
-    colour: float
+    color: float
     """Within 14 of 255 in each channel; `depth` must hold too."""
     labels: float | None
-    """The same; `depth` must hold too. Of the labelled ones."""
+    """The same; `depth` must hold too. Of the labeled ones."""
 
 
 def agreement(first: Seen, second: Seen) -> Agreement:
@@ -110,9 +110,9 @@ BREAKS = [flipped_up, opengl, transposed, inverted, swapped_columns, mirrored, u
 """What readers get wrong."""
 
 
-def assert_consistent(frames: list[Frame], truths: list[View], intrinsics: np.ndarray, *, colour_only: bool = False):
-    """Cameras as they were rendered, every pair of frames agreeing, colour where it was."""
-    seen = [Seen.of(frame, truth.depth if colour_only else None) for frame, truth in zip(frames, truths, strict=True)]
+def assert_consistent(frames: list[Frame], truths: list[View], intrinsics: np.ndarray, *, color_only: bool = False):
+    """Cameras as they were rendered, every pair of frames agreeing, color where it was."""
+    seen = [Seen.of(frame, truth.depth if color_only else None) for frame, truth in zip(frames, truths, strict=True)]
     for each, truth in zip(seen, truths, strict=True):
         np.testing.assert_allclose(each.intrinsics, intrinsics, rtol=1e-6)
         np.testing.assert_allclose(each.pose, truth.pose, atol=2e-6)
@@ -121,5 +121,5 @@ def assert_consistent(frames: list[Frame], truths: list[View], intrinsics: np.nd
         for second in seen:
             found = agreement(first, second)
             assert found.landed > 0.6
-            assert found.colour > 0.75
-            assert colour_only or (found.labels is not None and found.labels > 0.75)
+            assert found.color > 0.75
+            assert color_only or (found.labels is not None and found.labels > 0.75)

@@ -69,22 +69,22 @@ def write_label_archive(path: Path, views: list[View], ids: dict[str, int]) -> P
 
 
 def sens_header(
-    colour_intrinsics: np.ndarray,
+    color_intrinsics: np.ndarray,
     depth_intrinsics: np.ndarray,
-    colour_size: tuple[int, int],
+    color_size: tuple[int, int],
     depth_size: tuple[int, int],
     frames: int,
     *,
     codecs: tuple[int, int] = (2, 1),
-    rig_from_colour: np.ndarray | None = None,
+    rig_from_color: np.ndarray | None = None,
     rig_from_depth: np.ndarray | None = None,
     version: int = 4,
     units: float = 1000.0,
     sensor: bytes = b"StructureSensor",
 ) -> bytes:
     matrices = (
-        padded(colour_intrinsics),
-        np.eye(4) if rig_from_colour is None else rig_from_colour,
+        padded(color_intrinsics),
+        np.eye(4) if rig_from_color is None else rig_from_color,
         padded(depth_intrinsics),
         np.eye(4) if rig_from_depth is None else rig_from_depth,
     )
@@ -95,7 +95,7 @@ def sens_header(
             *(struct.pack("<16f", *matrix.ravel()) for matrix in matrices),
             struct.pack("<i", codecs[0]),
             struct.pack("<i", codecs[1]),
-            struct.pack("<IIII", *colour_size, *depth_size),
+            struct.pack("<IIII", *color_size, *depth_size),
             struct.pack("<f", units),
             struct.pack("<Q", frames),
         ]
@@ -111,9 +111,9 @@ def sens_frame(
     units: float = 1000.0,
     stamp: int = 0,
 ) -> bytes:
-    """`depth`: metres, at the depth camera's size. `stamp`: microseconds."""
+    """`depth`: meters, at the depth camera's size. `stamp`: microseconds."""
     bgr = np.ascontiguousarray(rgb[..., ::-1])
-    colour = {
+    color = {
         0: lambda: rgb.tobytes(),
         1: lambda: cv2.imencode(".png", bgr)[1].tobytes(),
         2: lambda: cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes(),
@@ -124,8 +124,8 @@ def sens_frame(
         [
             struct.pack("<16f", *pose.ravel()),
             struct.pack("<QQ", stamp, stamp + 7),
-            struct.pack("<QQ", len(colour), len(packed)),
-            colour,
+            struct.pack("<QQ", len(color), len(packed)),
+            color,
             packed,
         ]
     )

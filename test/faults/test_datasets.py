@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from dataset_fixtures.colour_only import write_blender, write_llff
+from dataset_fixtures.color_only import write_blender, write_llff
 from dataset_fixtures.refusals import read_all, refused, resized_picture
 from dataset_fixtures.relief import pinhole, views
 from dataset_fixtures.replica import write_sequence
@@ -50,7 +50,7 @@ def test_a_picture_of_replica_of_another_size_is_named(replica: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["depth", "semantic_class"])
 def test_the_wrong_kind_of_picture_is_named(replica: Path, kind: str) -> None:
-    """The coloured pictures that lie beside, or depth in 8 bits."""
+    """The colored pictures that lie beside, or depth in 8 bits."""
     path = replica / kind / f"{kind}_1.png"
     path.write_bytes((replica / "semantic_class" / "vis_sem_class_1.png").read_bytes())
     refused(lambda: ReplicaRecording.open(replica, NYU40)[1], path.name)
@@ -120,7 +120,7 @@ def test_a_missing_or_larger_picture_of_a_scene_is_named(lego: Path) -> None:
     (lego / "train" / "r_1.png").unlink()
     refused(lambda: open_blender(lego)[1], "r_1.png", "missing")
     cv2.imwrite(str(lego / "train" / "r_1.png"), np.zeros((18, 24), np.uint8))
-    refused(lambda: open_blender(lego)[1], "r_1.png", "8-bit colour")
+    refused(lambda: open_blender(lego)[1], "r_1.png", "8-bit color")
 
 
 # Real Forward-facing

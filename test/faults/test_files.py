@@ -236,9 +236,9 @@ def test_a_color_picture_where_depth_or_labels_should_be_is_refused(recording: P
 
 
 def test_depth_in_bytes_is_refused(recording: Path) -> None:
-    """A picture made for looking at: 255 mm at most, were it taken for millimetres."""
+    """A picture made for looking at: 255 mm at most, were it taken for millimeters."""
     (recording / "depth/1.png").write_bytes((recording / "label-filt/1.png").read_bytes())
-    refused_sequence(recording, "uint16 millimetres")
+    refused_sequence(recording, "uint16 millimeters")
 
 
 def test_folders_that_are_no_sequence_are_named(tmp_path: Path, recording: Path) -> None:

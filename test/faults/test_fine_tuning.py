@@ -133,10 +133,10 @@ def test_a_full_disk_is_told(client: FineTuneClient, data_dir: Path, megabytes: 
                    recovery="the next goal")  # fmt: skip
 @pytest.mark.shows("~/fine_tune", "error BAD_REQUEST", "fine_tune.enabled")
 def test_what_cannot_be_done_is_refused_before_anything_begins(client: FineTuneClient, data_dir: Path) -> None:
-    client.show(FRAMES[:3], labelled=False)
+    client.show(FRAMES[:3], labeled=False)
     model = client.model_id()
     assert client.tune().code is ErrorCode.TOO_FEW_VIEWS
-    client.show(FRAMES[3:], labelled=False, first_second=110.0)
+    client.show(FRAMES[3:], labeled=False, first_second=110.0)
     for goal, code, words in (
         ({"supervision": "labels"}, ErrorCode.TOO_FEW_VIEWS, "0 of 5 keyframes have labels"),
         ({"keyframe_ids": [0, 1, 2]}, ErrorCode.TOO_FEW_VIEWS, "3 keyframes"),

@@ -29,7 +29,7 @@ from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.errors import FileError, ModelError, SrayError
 from sray.field import SemanticField
 from sray.label_space import NYU40, ROOMS
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.mapping.mapper import Mapper
 from sray.mapping.session import Session
 from sray.mapping.session_export import export_sequence
@@ -47,10 +47,10 @@ HOSTILE: tuple[Any, ...] = (
     [], {}, [[]], [-1], [0, 0], [2**40, 2**40], {"a": 1}, "@deep@", "@digits@",
 )  # fmt: skip
 FIELDS = {
-    "version": ("<I", 0), "name": ("<Q", 4), "matrix": ("<f", 27), "colour codec": ("<i", 283),
+    "version": ("<I", 0), "name": ("<Q", 4), "matrix": ("<f", 27), "color codec": ("<i", 283),
     "depth codec": ("<i", 287), "width": ("<I", 291), "height": ("<I", 295), "depth width": ("<I", 299),
     "depth height": ("<I", 303), "units": ("<f", 307), "frames": ("<Q", 311), "pose": ("<f", 319),
-    "stamp": ("<Q", 383), "colour bytes": ("<Q", 399), "depth bytes": ("<Q", 407),
+    "stamp": ("<Q", 383), "color bytes": ("<Q", 399), "depth bytes": ("<Q", 407),
 }  # fmt: skip
 """Where what stands in a .sens file whose sensor has a name of 15 letters."""
 
@@ -173,7 +173,7 @@ def session() -> bytes:
     random = np.random.default_rng(0)
     voxels = VoxelMap(ROOMS.classes)
     points = random.uniform(-1, 1, (40, 3)).astype(np.float32)
-    voxels.integrate(LabelledCloud(points, np.zeros((40, 3), np.uint8), np.ones(40, np.uint8), points[:, 0] ** 2))
+    voxels.integrate(LabeledCloud(points, np.zeros((40, 3), np.uint8), np.ones(40, np.uint8), points[:, 0] ** 2))
     scene = PlaneScene(width=20, height=15)
     keyframes = tuple((number, scene.frame((0.1 * number, 0.0, 0.0))) for number in range(3))
     return written(lambda path: Session("rooms-0", ROOMS, keyframes, 3, voxels.state()).save(path))
@@ -322,23 +322,23 @@ def test_of_a_sens_file_that_lies_only_sray_errors_come(sens: bytes, tmp_path: P
     says="the command's last line",
     recovery="download the file again",
 )
-@pytest.mark.parametrize("what", ["colour", "depth", "header"])
+@pytest.mark.parametrize("what", ["color", "depth", "header"])
 def test_pictures_that_swell_are_refused_before_they_do(what: str, tmp_path: Path, memory: None) -> None:
     k = np.array([[20.0, 0, 12], [0, 20, 9], [0, 0, 1]])
-    colour = cv2.imencode(".png", np.zeros((18, 24, 3), np.uint8))[1].tobytes()
+    color = cv2.imencode(".png", np.zeros((18, 24, 3), np.uint8))[1].tobytes()
     depth = zlib.compress(bytes(24 * 18 * 2))
     size = (24, 18)
-    if what == "colour":  # 30000 x 30000 in its own header alone
-        claim = b"IHDR" + struct.pack(">II", 30_000, 30_000) + colour[24:29]
-        colour = colour[:12] + claim + struct.pack(">I", zlib.crc32(claim)) + colour[33:]
+    if what == "color":  # 30000 x 30000 in its own header alone
+        claim = b"IHDR" + struct.pack(">II", 30_000, 30_000) + color[24:29]
+        color = color[:12] + claim + struct.pack(">I", zlib.crc32(claim)) + color[33:]
     elif what == "depth":
         packer = zlib.compressobj(1)
         depth = b"".join(packer.compress(bytes(1 << 24)) for _ in range(200)) + packer.flush()
     else:
         size = (16_384, 16_384)
-    frame = struct.pack("<16f", *np.eye(4).ravel()) + struct.pack("<QQQQ", 0, 7, len(colour), len(depth))
+    frame = struct.pack("<16f", *np.eye(4).ravel()) + struct.pack("<QQQQ", 0, 7, len(color), len(depth))
     path = tmp_path / "bomb.sens"
-    path.write_bytes(sens_header(k, k, size, size, 1, codecs=(1, 1)) + frame + colour + depth)
+    path.write_bytes(sens_header(k, k, size, size, 1, codecs=(1, 1)) + frame + color + depth)
     with pytest.raises(SrayError, match=r"bomb\.sens") as caught:
         read_all_of_sens(path)
     assert isinstance(caught.value, FileError)

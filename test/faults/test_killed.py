@@ -19,7 +19,7 @@ from sray.field import SemanticField
 from sray.files import write_atomically
 from sray.frames import Frame
 from sray.label_space import LabelSpace
-from sray.mapping.cloud import LabelledCloud, write_ply
+from sray.mapping.cloud import LabeledCloud, write_ply
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import Mapper
 from sray.mapping.mapper_config import MapperConfig
@@ -63,7 +63,7 @@ def test_a_file_is_whole_whenever_its_writer_is_killed(
         mapper.add(replace(frame, stamp_ns=10**9 + index))
     session = Session.of(mapper, "model", SPACE, "map")
     points = np.zeros((50_000, 3), np.float32)
-    cloud = LabelledCloud(points, points.astype(np.uint8), points[:, 0].astype(np.uint8), points[:, 0])
+    cloud = LabeledCloud(points, points.astype(np.uint8), points[:, 0].astype(np.uint8), points[:, 0])
     file = tmp_path / {"session": "kept.safetensors", "model": "kept.safetensors", "map": "kept.ply"}[kind]
     write: Callable[[], object] = {
         "session": lambda: session.save(file),

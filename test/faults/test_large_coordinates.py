@@ -36,7 +36,7 @@ from sray.sequence_writer import SequenceWriter
 from sray_train.tools.bags import write_bag
 
 SPACE = LabelSpace("three", ("wall", "floor", "bed"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (1, 2, 4))
-MILLIMETRE = 1e-3
+MILLIMETER = 1e-3
 far = pytest.mark.parametrize("place", [place for name, place in PLACES.items() if name != "here"],
                               ids=[name for name in PLACES if name != "here"])  # fmt: skip
 
@@ -83,7 +83,7 @@ def test_a_view_is_the_same_wherever_the_scene_lies(
     there = rendered(model, [moved(frame, place) for frame in frames])
     assert_same_view(there, at_home)
     assert there.view.camera.origin == Origin.near(place) != at_home.view.camera.origin
-    assert distance(there.view.camera, moved(frames[0], place).camera) < MILLIMETRE
+    assert distance(there.view.camera, moved(frames[0], place).camera) < MILLIMETER
 
 
 @far
@@ -102,7 +102,7 @@ def test_what_was_seen_is_mapped_and_saved_where_it_is(
     for one, other in ((home, there), (there, home)):
         nearest, _ = one.query(other.data)
         assert np.quantile(nearest, 0.99) < 0.05 * math.sqrt(3) and len(one.data) > 1000
-    assert b"comment frame map, metres" in (tmp_path / "far.ply").read_bytes()[:200]
+    assert b"comment frame map, meters" in (tmp_path / "far.ply").read_bytes()[:200]
     ply = trimesh.load(tmp_path / "far.ply")
     np.testing.assert_allclose(np.asarray(ply.vertices), maps["far"].world_points, atol=1e-6)
 
@@ -128,7 +128,7 @@ def test_a_saved_session_renders_the_same_view(
     assert np.array_equal(again.map.to_cloud().world_points, mapper.map.to_cloud().world_points)
     export_sequence(loaded, tmp_path / "export")
     exported = Sequence.open(tmp_path / "export", SPACE)
-    assert max(distance(exported[i].camera, frame.camera) for i, frame in enumerate(scene)) < MILLIMETRE
+    assert max(distance(exported[i].camera, frame.camera) for i, frame in enumerate(scene)) < MILLIMETER
 
 
 @pytest.mark.fault("a recorded folder whose poses are UTM coordinates", code="none", says="nothing: it is not a fault",
@@ -152,7 +152,7 @@ def test_a_recorded_folder_renders_the_same_view(
     recovery="its transforms are float64 from file to bag",
 )  # fmt: skip
 @far
-def test_a_bag_holds_the_poses_to_the_millimetre(
+def test_a_bag_holds_the_poses_to_the_millimeter(
     frames: list[Frame], place: tuple[float, float, float], tmp_path: Path
 ) -> None:
     scene = [replace(moved(frame, place), stamp_ns=10**9 + index * 10**8) for index, frame in enumerate(frames)]
@@ -217,5 +217,5 @@ def test_a_scene_of_training_is_taken_relative_to_its_origin(plane_scene: PlaneS
         writer.add(index, moved(plane_scene.frame((0.1 * index, 0.0, 0.0)), PLACES["88 km"]))
     data = DataConfig("folder", str(tmp_path), width=40, height=30, frames=0)
     (scene,) = load_scenes(data, "far")
-    steps = scene.cameras.centre.diff(dim=0).norm(dim=-1)
+    steps = scene.cameras.center.diff(dim=0).norm(dim=-1)
     torch.testing.assert_close(steps, torch.full((3,), 0.1), atol=1e-4, rtol=0)

@@ -88,7 +88,7 @@ def test_a_turned_picture_is_taken_as_the_size_of_camera_info_tells(
     send_compressed(compressed, frame, second, encoded(stored, "PNG", 6), "png", info_of(frame, Header()))
     found = kept(compressed, data_dir)
     assert len(found) == 13
-    assert np.median(np.abs(found[0].image.numpy().astype(int) - picture)) < 8  # JPEG halves the resolution of colour
+    assert np.median(np.abs(found[0].image.numpy().astype(int) - picture)) < 8  # JPEG halves the resolution of color
     for each in found[1:4]:
         np.testing.assert_array_equal(each.image.numpy(), found[0].image.numpy())
     for each in found[4:]:
@@ -97,7 +97,7 @@ def test_a_turned_picture_is_taken_as_the_size_of_camera_info_tells(
 
 @pytest.mark.fault("a compressed Bayer pattern", code="none", says="nowhere: its format names it",
                    recovery="none needed")  # fmt: skip
-def test_a_compressed_bayer_pattern_is_coloured(compressed: MapperProcess, frames: list[Frame], data_dir: Path) -> None:
+def test_a_compressed_bayer_pattern_is_colored(compressed: MapperProcess, frames: list[Frame], data_dir: Path) -> None:
     color = np.full((36, 48, 3), (200, 100, 40), np.uint8)
     pattern = color[..., 2].copy()
     pattern[::2, ::2], pattern[::2, 1::2], pattern[1::2, ::2] = 200, 100, 100  # rggb
@@ -109,17 +109,17 @@ def test_a_compressed_bayer_pattern_is_coloured(compressed: MapperProcess, frame
 @pytest.mark.fault("16-bit pictures of a sensor of 10, 12 or 14 bits (mono16, rgb16, bayer_*16)", code="none",
                    says="nowhere: they are scaled by the bits that it fills", recovery="none needed")  # fmt: skip
 def test_pictures_of_12_bits_are_not_black(mapper: MapperProcess, frames: list[Frame], data_dir: Path) -> None:
-    grey = frames[0].image.numpy()[..., 1].copy()
-    grey[0, 0] = 200  # as bright as takes all of 8 bits, and 12 of them
+    gray = frames[0].image.numpy()[..., 1].copy()
+    gray[0, 0] = 200  # as bright as takes all of 8 bits, and 12 of them
     for second, shift in ((100.0, 4), (101.0, 8)):  # from 16 bits on, the camera fills 16
 
         def deep(image: Image, info: CameraInfo, shift: int = shift) -> None:
             image.encoding, image.step = "mono16", 2 * image.width
-            image.data = array.array("B", (grey.astype("<u2") << shift).tobytes())
+            image.data = array.array("B", (gray.astype("<u2") << shift).tobytes())
 
         sent(mapper, frames[0], second, deep)
     for frame in kept(mapper, data_dir):
-        np.testing.assert_array_equal(frame.image.numpy()[..., 0], grey)
+        np.testing.assert_array_equal(frame.image.numpy()[..., 0], gray)
 
 
 @pytest.mark.fault("an ideal fisheye: camera_info says equidistant, and D is zero", code="none",
@@ -182,7 +182,7 @@ def test_a_region_and_binning_move_and_scale_k(mapper: MapperProcess, frames: li
 @pytest.mark.shows("camera.stereo_frame")
 @pytest.mark.fault("the second camera of a stereo pair (P[0,3] is not zero)", code="BAD_CAMERA_INFO",
                    says="log and diagnostics, with the baseline",
-                   recovery="the first camera, or camera.stereo_frame: whose optical centre the frame is")  # fmt: skip
+                   recovery="the first camera, or camera.stereo_frame: whose optical center the frame is")  # fmt: skip
 def test_the_right_camera_of_a_pair_is_refused_until_its_frame_is_told(
     mapper: MapperProcess, frames: list[Frame], data_dir: Path
 ) -> None:
@@ -207,13 +207,13 @@ def transform(frame_id: str, child: str, x: float, second: float) -> TransformSt
     return message
 
 
-@pytest.mark.fault("depth in millimetres as 32FC1, of another shape than the image, or in another place",
+@pytest.mark.fault("depth in millimeters as 32FC1, of another shape than the image, or in another place",
                    code="BAD_ENCODING", says="log and diagnostics, with what was found; again after 5 s",
                    recovery="mapping goes on without this depth")  # fmt: skip
 def test_depth_that_is_not_the_cameras_is_left_out(mapper: MapperProcess, frames: list[Frame], data_dir: Path) -> None:
     wall = np.full((36, 48), 2.0, np.float32)
     cases: list[tuple[np.ndarray, str, str]] = [  # of changing codes: one that goes on is logged every 5 s only
-        (1000 * wall, OPTICAL_FRAME, "32FC1) has a median of 2000; expected metres"),
+        (1000 * wall, OPTICAL_FRAME, "32FC1) has a median of 2000; expected meters"),
         (
             wall,
             "beside",

@@ -20,10 +20,10 @@ pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {"keyframes.min_sharpness": 0.0, "render.min_opacity": 0.0, "render.quality": "fast"}
 
 
-def moved(frame: Frame, metres: float) -> Frame:
+def moved(frame: Frame, meters: float) -> Frame:
     """The same picture, said to be taken so much further along x."""
     pose = frame.camera.world_from_camera + torch.zeros(4, 4).index_put(
-        (torch.tensor(0), torch.tensor(3)), torch.tensor(metres)
+        (torch.tensor(0), torch.tensor(3)), torch.tensor(meters)
     )
     return replace(frame, camera=replace(frame.camera, world_from_camera=pose))
 
@@ -73,7 +73,7 @@ def test_a_late_pose_is_waited_for_as_long_as_tf_timeout_says(mapper: MapperProc
     assert mapper.renders(frames[2:], 102.0)
 
 
-@pytest.mark.fault("two nodes publish the camera's transform, metres apart", code="BAD_POSE",
+@pytest.mark.fault("two nodes publish the camera's transform, meters apart", code="BAD_POSE",
                    says="log and diagnostics: how far it jumped within how long, and what it may be",
                    recovery="stop one of them")  # fmt: skip
 def test_contradictory_transforms_are_refused_until_one_of_them_stops(
@@ -103,13 +103,13 @@ def test_a_pose_that_jumps_once_costs_one_image(mapper: MapperProcess, frames: l
     before = int(mapper.fact("refused BAD_POSE") or 0)
     assert mapper.renders([moved(frame, 30.0) for frame in frames], 203.0)
     assert mapper.fact("refused BAD_POSE") == str(before + 1)
-    assert mapper.logged("Localisation was corrected, the robot was carried")
+    assert mapper.logged("Localization was corrected, the robot was carried")
     assert [round(keyframe.pose.position.x / 30) for keyframe in mapper.keyframes()] == [0, 0, 0, 1, 1, 1, 1]
 
 
 @pytest.mark.fault("the camera's frame hangs on a tree that does not reach map_frame", code="NO_POSE",
                    says="log and diagnostics, with both frames and the stamp",
-                   recovery="as soon as localisation joins the two")  # fmt: skip
+                   recovery="as soon as localization joins the two")  # fmt: skip
 def test_a_tree_that_is_not_connected_is_named_and_works_once_it_is(mapper: MapperProcess, frames: list[Frame]) -> None:
     def odometry(frame: Frame, second: float) -> Any:
         message = transform_of(frame, second)
@@ -121,14 +121,14 @@ def test_a_tree_that_is_not_connected_is_named_and_works_once_it_is(mapper: Mapp
     mapper.send(frames[0], 100.0, with_pose=False)
     mapper.wait_handled(100.0)
     assert mapper.says("NO_POSE: TF has no map <- camera_optical_frame at 100.000000000"), mapper.lines
-    localisation = transform_of(moved(frames[0], 0.0), 101.0)
-    localisation.transform = Transform()
-    localisation.transform.rotation.w, localisation.child_frame_id = 1.0, "odom"
-    mapper.tell_tf(localisation, odometry(frames[0], 101.0))
+    localization = transform_of(moved(frames[0], 0.0), 101.0)
+    localization.transform = Transform()
+    localization.transform.rotation.w, localization.child_frame_id = 1.0, "odom"
+    mapper.tell_tf(localization, odometry(frames[0], 101.0))
     mapper.send(frames[0], 101.0, with_pose=False)
     mapper.wait_handled(101.0)
     position = mapper.keyframes()[0].pose.position
-    assert position.x == pytest.approx(float(frames[0].camera.centre[0]), abs=1e-6)
+    assert position.x == pytest.approx(float(frames[0].camera.center[0]), abs=1e-6)
     assert mapper.renders(frames[1:4], 102.0)
 
 

@@ -81,8 +81,8 @@ def test_another_version_is_named(sens: Path, number: int) -> None:
         ((2, 2), "depth in codec occi"),
         ((2, 7), "depth in codec number 7"),
         ((2, -1), "depth in codec number -1"),
-        ((3, 1), "colour in codec number 3"),
-        ((-1, 1), "colour in codec number -1"),
+        ((3, 1), "color in codec number 3"),
+        ((-1, 1), "color in codec number -1"),
     ],
 )
 def test_a_codec_that_is_not_read_is_named_with_the_way_out(sens: Path, codecs: tuple[int, int], said: str) -> None:
@@ -93,15 +93,15 @@ def test_a_codec_that_is_not_read_is_named_with_the_way_out(sens: Path, codecs: 
 @pytest.mark.parametrize("units", [0.0, -1000.0, float("nan")])
 def test_depth_without_a_unit_is_refused(sens: Path, units: float) -> None:
     sens.write_bytes(sens_bytes(units=units))
-    refused(lambda: SensRecording.open(sens, NYU40), str(sens), "units a metre")
+    refused(lambda: SensRecording.open(sens, NYU40), str(sens), "units a meter")
 
 
-@pytest.mark.parametrize("which", ["colour", "depth"])
+@pytest.mark.parametrize("which", ["color", "depth"])
 @pytest.mark.parametrize(
     "matrix", [np.zeros((3, 3)), np.full((3, 3), np.nan), -np.eye(3)], ids=["0", "nan", "negative"]
 )
 def test_a_missing_calibration_is_refused(sens: Path, which: str, matrix: np.ndarray) -> None:
-    pair = (matrix, K) if which == "colour" else (K, matrix)
+    pair = (matrix, K) if which == "color" else (K, matrix)
     sens.write_bytes(sens_header(*pair, SIZE, SIZE, 0))
     refused(lambda: SensRecording.open(sens, NYU40), str(sens), f"no {which} calibration")
 
@@ -128,13 +128,13 @@ def test_a_file_of_lost_poses_says_so(sens: Path) -> None:
 
 @pytest.mark.parametrize(
     ("codecs", "offset", "said"),
-    [((2, 1), 0, "colour that cannot be decoded"), ((2, 1), -8, "depth that cannot be inflated")],
+    [((2, 1), 0, "color that cannot be decoded"), ((2, 1), -8, "depth that cannot be inflated")],
 )
 def test_a_damaged_picture_is_named_by_file_and_frame(sens: Path, codecs, offset: int, said: str) -> None:
     recording = SensRecording.open(sens, NYU40)
     record = recording.index[1]
-    at = int(record["at"]) + (0 if offset == 0 else int(record["colour_bytes"]))
-    length = int(record["colour_bytes"]) if offset == 0 else int(record["depth_bytes"])
+    at = int(record["at"]) + (0 if offset == 0 else int(record["color_bytes"]))
+    length = int(record["color_bytes"]) if offset == 0 else int(record["depth_bytes"])
     content = bytearray(sens.read_bytes())
     content[at : at + length] = bytes(length)
     sens.write_bytes(bytes(content))

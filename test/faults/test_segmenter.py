@@ -51,7 +51,7 @@ def segmenter(folder: Path) -> Iterator[SegmenterProcess]:
 
 def works(segmenter: SegmenterProcess, folder: Path, stamp_ns: int) -> bool:
     """The recovery: a good picture has its labels."""
-    return bool(np.array_equal(segmenter.labelled(picture(1), stamp_ns), expected(folder, picture(1))))
+    return bool(np.array_equal(segmenter.labeled(picture(1), stamp_ns), expected(folder, picture(1))))
 
 
 @pytest.mark.fault("a segmenter without `model`, or one that no folder and no hub has", code="none",
@@ -180,7 +180,7 @@ def test_a_bad_picture_is_refused_by_name_and_the_next_one_has_labels(
         ("python's memory", "OUT_OF_MEMORY: there was not enough memory to label a picture of 50x36"),
     ],
 )
-def test_what_breaks_while_labelling_costs_its_picture_only(
+def test_what_breaks_while_labeling_costs_its_picture_only(
     segmenter: SegmenterProcess, folder: Path, way: str, words: str
 ) -> None:
     segmenter.broken.write_text(f"segment: {way}")
@@ -208,7 +208,7 @@ def test_a_camera_that_stops_is_named(segmenter: SegmenterProcess, folder: Path)
                    code="MODEL_MISMATCH", says="log and diagnostics: the classes and the known label spaces",
                    recovery="as soon as the mapper names known ones: load another model")  # fmt: skip
 @pytest.mark.shows("segmenter label/info")
-def test_classes_that_cannot_be_labelled_are_named_until_the_mapper_names_others(
+def test_classes_that_cannot_be_labeled_are_named_until_the_mapper_names_others(
     segmenter: SegmenterProcess, folder: Path
 ) -> None:
     red = LabelSpace("stripes", ("red", "green"), ((1, 2, 3), (4, 5, 6)), (1, 2))
@@ -248,14 +248,14 @@ def test_what_is_missing_is_named_one_after_the_other(folder: Path) -> None:
         node.destroy_publisher(best_effort)
         segmenter.image = node.create_publisher(Image, "image", 10)
         assert segmenter.listener.until(segmenter.image.get_subscription_count)
-        labels = segmenter.labelled(picture(1), 50)
+        labels = segmenter.labeled(picture(1), 50)
         np.testing.assert_array_equal(labels, expected(folder, picture(1), SCANNET20))
         segmenter.stop_listening()
         for number in range(8):  # the camera goes on
             segmenter.send(picture(1), 60 + number)
             segmenter.listener.until(lambda: False, 0.3)
         assert "nobody listens to the labels, so none are made" in segmenter.lines
-        assert segmenter.facts["pictures labelled"] == "1"
+        assert segmenter.facts["pictures labeled"] == "1"
 
 
 @pytest.mark.fault("a camera of the segmenter that offers best effort only", code="none",
@@ -275,7 +275,7 @@ def test_a_best_effort_camera_is_heard_too(segmenter: SegmenterProcess, folder: 
                    says="exit status 0 within 3 s", recovery="start it again")  # fmt: skip
 @pytest.mark.shows("segmenter")
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("doing", ["loading", "labelling"])
+@pytest.mark.parametrize("doing", ["loading", "labeling"])
 def test_a_signal_ends_it_soon(folder: Path, sign: signal.Signals, doing: str) -> None:
     with broken_segmenter(folder, hears=doing != "loading") as segmenter:
         if doing == "loading":

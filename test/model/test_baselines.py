@@ -97,7 +97,7 @@ def test_a_tiny_scene_is_learned_and_kept(name: str, plane_scene: PlaneScene, tm
         assert matrix.strict().miou == matrix.commonest_class().miou
     else:
         assert matrix.strict().miou > 0.75 > 3 * matrix.commonest_class().miou
-    # Grey everywhere would score 10 dB on this wall; half of the bounds is 0.5 m off.
+    # Gray everywhere would score 10 dB on this wall; half of the bounds is 0.5 m off.
     assert psnr(views[0].color, target.image / 255) > 15
     assert (views[0].depth - target.depth).abs().nanmedian() < 0.2
 

@@ -108,7 +108,7 @@ def test_heads_leave_the_encoder_alone_and_still_help(model, untouched, frames, 
     assert all(parameter.requires_grad for parameter in result.model.parameters()), "it can be trained further"
 
 
-def test_colour_alone_teaches_colour_and_no_labels(model, untouched, frames, held_out) -> None:
+def test_color_alone_teaches_color_and_no_labels(model, untouched, frames, held_out) -> None:
     bare = [replace(frame, labels=None, depth=None) for frame in frames]
     config = replace(QUICK, steps=40, validate_every=20, loss=LossWeights(semantic=0.0, depth=0.0))
     result = tuned(model, bare, held_out, config)

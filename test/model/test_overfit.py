@@ -1,4 +1,4 @@
-"""The whole model learns one small scene: the loss falls, the labels, the colours and the depth become right."""
+"""The whole model learns one small scene: the loss falls, the labels, the colors and the depth become right."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def test_one_scene_is_learned_and_an_unseen_view_of_it_is_right(plane_scene) -> 
     matrix.update(view.labels, truth.labels)
     assert matrix.strict().miou > 0.8 > 3 * matrix.commonest_class().miou
     assert (view.labels == VOID).float().mean() < 0.05
-    # Grey everywhere would score 10 dB on this wall.
+    # Gray everywhere would score 10 dB on this wall.
     assert psnr(view.color, truth.image / 255) > 17
     # The wall is 2 m away; a render that knows nothing says the middle of the bounds.
     assert (view.depth - truth.depth).abs().nanmedian() < 0.2
 
 
-def test_the_papers_letter_learns_from_colour_and_labels_alone_and_goes_on_from_a_checkpoint(
+def test_the_papers_letter_learns_from_color_and_labels_alone_and_goes_on_from_a_checkpoint(
     plane_scene, tmp_path: Path
 ) -> None:
     torch.manual_seed(1)

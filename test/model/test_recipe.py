@@ -29,13 +29,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few pictures of wall, floor and toilet in thirds, red, green and blue."""
     folder = tmp_path_factory.mktemp("own") / "pictures"
     generator = np.random.default_rng(0)
-    for kind in ("colour", "label40"):
+    for kind in ("color", "label40"):
         (folder / kind).mkdir(parents=True)
     for number in range(PICTURES):
         column = np.clip((np.arange(128) + 2 * number) * 3 // 128, 0, 2)
         image = generator.integers(0, 60, (96, 128, 3)).astype(np.uint8)
         image[:, np.arange(128), 2 - column] = 200
-        cv2.imwrite(str(folder / "colour" / f"{number}.jpg"), image)
+        cv2.imwrite(str(folder / "color" / f"{number}.jpg"), image)
         cv2.imwrite(str(folder / "label40" / f"{number}.png"), np.broadcast_to(LABELS[column], (96, 128)))
     return folder
 
@@ -115,4 +115,4 @@ def test_a_wrong_folder_of_pictures_is_told_before_any_room_is_made(
     (own / "wrong.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(SystemExit) as stop:
         main(["train", "--config", str(own / "wrong.yaml"), "--run-folder", str(tmp_path / "run")])
-    assert "nowhere" in str(stop.value.code) and "colour" in str(stop.value.code)
+    assert "nowhere" in str(stop.value.code) and "color" in str(stop.value.code)

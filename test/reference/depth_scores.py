@@ -7,7 +7,7 @@ import statistics
 
 
 def depth_scores(depth: list[float], truth: list[float], scored: list[bool]) -> tuple[float, float, float, float]:
-    """Absolute relative error, share within 1.25, share within 1.05, median absolute error (metres).
+    """Absolute relative error, share within 1.25, share within 1.05, median absolute error (meters).
 
     NaN or 0 is no depth. Errors are of pixels that have both depths, shares of all pixels that have a true one.
     """

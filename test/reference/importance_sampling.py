@@ -24,6 +24,6 @@ def invert(weights, quantiles, floor):
     return found
 
 
-def centres(count):
+def centers(count):
     """The middles of `count` equal shares of probability."""
     return [(index + 0.5) / count for index in range(count)]

@@ -34,16 +34,16 @@ def bilinear(picture, column, row):
 
 
 def feature_at(features, u, v):
-    """Quarter-resolution features at a pixel: cell i is centred at pixel 4 i."""
+    """Quarter-resolution features at a pixel: cell i is centered at pixel 4 i."""
     return bilinear(features, u / 4, v / 4)
 
 
 def color_at(image, u, v):
-    """A picture at a pixel: pixel centres are at integers."""
+    """A picture at a pixel: pixel centers are at integers."""
     return bilinear(image, u, v)
 
 
-def direction_difference(source_centre, target_centre, point):
+def direction_difference(source_center, target_center, point):
     """unit(source -> point) - unit(target -> point), and the dot product of the two."""
 
     def unit(start):
@@ -51,6 +51,6 @@ def direction_difference(source_centre, target_centre, point):
         length = math.sqrt(sum(value * value for value in difference))
         return [value / length for value in difference]
 
-    source, target = unit(source_centre), unit(target_centre)
+    source, target = unit(source_center), unit(target_center)
     dot = sum(a * b for a, b in zip(source, target, strict=True))
     return [a - b for a, b in zip(source, target, strict=True)] + [dot]

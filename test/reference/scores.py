@@ -23,7 +23,7 @@ def intersections_over_unions(pairs, classes):
 
 
 def strict_miou(images, classes):
-    """All images at once: unlabelled pixels left out, a void prediction is simply wrong."""
+    """All images at once: unlabeled pixels left out, a void prediction is simply wrong."""
     pairs = [pair for image in images for pair in image if pair[1] != VOID]
     return mean(intersections_over_unions(pairs, classes))
 
@@ -39,7 +39,7 @@ def released_miou(images, classes):
 
 
 def accuracies(images, classes):
-    """(share of labelled pixels that are right, mean over classes of the share of that class that is right)."""
+    """(share of labeled pixels that are right, mean over classes of the share of that class that is right)."""
     pairs = [pair for image in images for pair in image if pair[1] != VOID]
     per_class = []
     for label in range(classes):

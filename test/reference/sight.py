@@ -6,7 +6,7 @@ import math
 
 
 def surface_at(depth_image, confidence_image, column, row):
-    """(depth, confidence) of the nearest pixel; None where nothing is known. `depth_image`: rows of metres."""
+    """(depth, confidence) of the nearest pixel; None where nothing is known. `depth_image`: rows of meters."""
     height, width = len(depth_image), len(depth_image[0])
     nearest_row = round(min(max(row, 0.0), height - 1.0))
     nearest_column = round(min(max(column, 0.0), width - 1.0))

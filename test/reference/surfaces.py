@@ -6,7 +6,7 @@ import math
 
 
 def surface_scores(points, truth, within):
-    """Accuracy, completeness (metres), precision, recall, F-score of points (lists of xyz) that are thinned already."""
+    """Accuracy, completeness (meters), precision, recall, F-score of points (lists of xyz) that are thinned already."""
     to_truth = [min(math.dist(point, other) for other in truth) for point in points]
     to_map = [min(math.dist(other, point) for point in points) for other in truth]
     precision = sum(distance <= within for distance in to_truth) / len(to_truth)

@@ -26,7 +26,7 @@ def weighted_mean_and_variance(values, weights):
 
 
 def blend(scores, trust, colors):
-    """Colours by trust_i exp(score_i); views of no trust have no say, and nobody's colour is black."""
+    """Colors by trust_i exp(score_i); views of no trust have no say, and nobody's color is black."""
     shares = [t * math.exp(s) if t > 0 else 0.0 for s, t in zip(scores, trust, strict=True)]
     if sum(shares) == 0:
         return [0.0, 0.0, 0.0]

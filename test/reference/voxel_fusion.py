@@ -34,15 +34,15 @@ def fuse(clouds, voxel_size, max_voxels):
     return fused
 
 
-def supported(fused, least_sightings, least_neighbours):
+def supported(fused, least_sightings, least_neighbors):
     """What is seen often enough, and of that what has enough of it around (26 voxels touch one)."""
     confirmed = {key: voxel for key, voxel in fused.items() if voxel[4] >= least_sightings}
 
-    def neighbours(key):
+    def neighbors(key):
         near = [other for other in confirmed if all(abs(a - b) <= 1 for a, b in zip(key, other, strict=True))]
         return len(near) - 1  # itself
 
-    return {key: voxel for key, voxel in confirmed.items() if neighbours(key) >= least_neighbours}
+    return {key: voxel for key, voxel in confirmed.items() if neighbors(key) >= least_neighbors}
 
 
 def mean(vectors):

@@ -6,10 +6,10 @@ import math
 
 
 def fuse(sightings, size):
-    """Bayes' rule. `sightings`: lists of (xyz, colour, likelihood of each class). A sighting's points in one voxel
+    """Bayes' rule. `sightings`: lists of (xyz, color, likelihood of each class). A sighting's points in one voxel
     count as one look, whose likelihood is their geometric mean.
 
-    Returns {cell: (posterior, colour, sightings)}.
+    Returns {cell: (posterior, color, sightings)}.
     """
     voxels = {}
     for sighting in sightings:
@@ -31,7 +31,7 @@ def fuse(sightings, size):
 
 def occupied(cells, views, size, hits):
     """Cells whose odds of being occupied are above 1. `hits`: sightings of each cell. `views`: (project, depth), where
-    `project` takes a point to (column, row, z, seen) and depth is rows of metres, or NaN.
+    `project` takes a point to (column, row, z, seen) and depth is rows of meters, or NaN.
     """
     kept = []
     for cell, sightings in zip(cells, hits, strict=True):

@@ -1,4 +1,4 @@
-"""For tests: a client of ~/fine_tune, and a camera whose pictures somebody has labelled."""
+"""For tests: a client of ~/fine_tune, and a camera whose pictures somebody has labeled."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class FineTuneClient:
     def close(self) -> None:
         self.action.destroy()
 
-    def show(self, frames: list[Frame], *, labelled: bool = True, first_second: float = 100.0) -> None:
+    def show(self, frames: list[Frame], *, labeled: bool = True, first_second: float = 100.0) -> None:
         """Send pictures, and labels for them; each becomes a keyframe."""
         seconds = self.mapper.send_in_lockstep(frames, first_second)
-        if not labelled:
+        if not labeled:
             return
         for _ in range(20):  # the node asks anew for a topic whose publisher it has just found: the first may be lost
             for frame, second in zip(frames, seconds, strict=True):

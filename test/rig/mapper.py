@@ -263,9 +263,9 @@ def info_of(frame: Frame, header: Header) -> CameraInfo:
 def checkpoint(path: Path, seed: int = 0, classes: int = 3, stereo: bool = False) -> Path:
     """Random weights of the real network, for so many classes."""
     torch.manual_seed(seed)
-    names = ("red", "green", "blue", "grey")[:classes]
-    colours = ((200, 50, 50), (50, 200, 50), (50, 50, 200), (90, 90, 90))[:classes]
-    space = LabelSpace("stripes", names, colours, tuple(range(1, classes + 1)))
+    names = ("red", "green", "blue", "gray")[:classes]
+    colors = ((200, 50, 50), (50, 200, 50), (50, 50, 200), (90, 90, 90))[:classes]
+    space = LabelSpace("stripes", names, colors, tuple(range(1, classes + 1)))
     save_checkpoint(path, SemanticRay(SemanticRayConfig(classes, stereo=stereo)), space)
     return path
 

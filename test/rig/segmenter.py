@@ -53,7 +53,7 @@ def picture(seed: int) -> NDArray[np.uint8]:
 
 
 def expected(folder: Path, rgb: NDArray[np.uint8], space: LabelSpace = ROOMS, threshold: float = THRESHOLD) -> Any:
-    """What the library makes of it, without a node. Some labelled, some unsure."""
+    """What the library makes of it, without a node. Some labeled, some unsure."""
     labels = Segmenter(load_pretrained(folder), load_mapping("ade20k", space), threshold).segment(rgb).labels
     assert len(np.unique(labels)) >= 2 and 255 in labels, "nothing to tell apart"
     return labels
@@ -111,7 +111,7 @@ class SegmenterProcess:
     def listen(self) -> None:
         self._hearing = self.listener.node.create_subscription(Image, "labels", self.labels.append, 10)
 
-    def labelled(self, rgb: NDArray[np.uint8], stamp_ns: int, encoding: str = "rgb8") -> NDArray[np.uint8]:
+    def labeled(self, rgb: NDArray[np.uint8], stamp_ns: int, encoding: str = "rgb8") -> NDArray[np.uint8]:
         """Send a picture, get its labels."""
         self.send(rgb, stamp_ns, encoding)
         return self.answer(stamp_ns)

@@ -59,16 +59,16 @@ def kind_of(action: object, *arguments: object) -> type[SrayError]:
     ("encoding", "code"),
     [("rgb8", None), ("bgr8", cv2.COLOR_RGB2BGR), ("rgba8", cv2.COLOR_RGB2RGBA), ("bgra8", cv2.COLOR_RGB2BGRA)],
 )
-def test_colour_encodings_read_as_the_same_rgb(encoding: str, code: int | None) -> None:
+def test_color_encodings_read_as_the_same_rgb(encoding: str, code: int | None) -> None:
     sent = RGB if code is None else cv2.cvtColor(RGB, code)
     np.testing.assert_array_equal(read_image(message_of(sent, encoding)), RGB)
 
 
-def test_grey_reads_as_rgb_and_depth_or_nonsense_is_refused() -> None:
-    grey = RGB[:, :, 0].copy()
-    np.testing.assert_array_equal(read_image(message_of(grey, "mono8")), np.stack([grey] * 3, axis=-1))
+def test_gray_reads_as_rgb_and_depth_or_nonsense_is_refused() -> None:
+    gray = RGB[:, :, 0].copy()
+    np.testing.assert_array_equal(read_image(message_of(gray, "mono8")), np.stack([gray] * 3, axis=-1))
     assert kind_of(read_image, message_of(np.zeros((4, 4), np.float32), "32FC1")) is PictureError
-    assert kind_of(read_image, message_of(grey, "nonsense")) is PictureError
+    assert kind_of(read_image, message_of(gray, "nonsense")) is PictureError
 
 
 def test_a_compressed_image_reads_as_rgb_and_a_broken_one_is_refused() -> None:
@@ -79,11 +79,11 @@ def test_a_compressed_image_reads_as_rgb_and_a_broken_one_is_refused() -> None:
     assert kind_of(read_image, broken) is PictureError
 
 
-def test_depth_is_metres_with_nan_where_there_is_none() -> None:
-    metres = np.array([[1.5, np.nan, np.inf, 0.0, -1.0]], np.float32)
-    np.testing.assert_array_equal(read_depth(message_of(metres, "32FC1")), [[1.5, np.nan, np.nan, np.nan, np.nan]])
-    millimetres = np.array([[1500, 0, 65535]], np.uint16)
-    np.testing.assert_allclose(read_depth(message_of(millimetres, "16UC1")), [[1.5, np.nan, 65.535]], rtol=1e-6)
+def test_depth_is_meters_with_nan_where_there_is_none() -> None:
+    meters = np.array([[1.5, np.nan, np.inf, 0.0, -1.0]], np.float32)
+    np.testing.assert_array_equal(read_depth(message_of(meters, "32FC1")), [[1.5, np.nan, np.nan, np.nan, np.nan]])
+    millimeters = np.array([[1500, 0, 65535]], np.uint16)
+    np.testing.assert_allclose(read_depth(message_of(millimeters, "16UC1")), [[1.5, np.nan, 65.535]], rtol=1e-6)
     assert kind_of(read_depth, message_of(RGB, "rgb8")) is PictureError
 
 
@@ -190,10 +190,10 @@ def test_camera_info_and_label_info_say_what_the_library_says() -> None:
     assert labels.threshold == 0.25
 
 
-def test_the_legend_shows_each_colour_in_its_row() -> None:
+def test_the_legend_shows_each_color_in_its_row() -> None:
     picture = legend(ROOMS)
     rows = [tuple(picture[ROW * index + 12, 20].tolist()) for index in range(17)]
-    assert rows == [*ROOMS.colours, (0, 0, 0)]
+    assert rows == [*ROOMS.colors, (0, 0, 0)]
 
 
 def test_the_inbox_lets_the_oldest_go_and_gives_lanes_their_turn() -> None:

@@ -156,7 +156,7 @@ def test_a_short_recording_is_held_to_half_of_its_frames(
     monkeypatch.syspath_prepend(str(SCRIPTS))
     from demo import complaint_about
 
-    run = SimpleNamespace(views=range(views), labelled_fraction=1.0, confusion=None)
+    run = SimpleNamespace(views=range(views), labeled_fraction=1.0, confusion=None)
     complaint = complaint_about(run, frames, has_labels=False)
     assert complaint is None if is_enough else f"{views} label images came out of {frames} frames" in complaint
 

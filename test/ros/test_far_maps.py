@@ -85,7 +85,7 @@ def test_a_far_map_looks_as_one_at_home_and_its_clouds_are_in_place(
     np.testing.assert_allclose(there.mean(axis=0), here.mean(axis=0), atol=5e-3)
     # Saved files say where they are, too.
     assert ErrorCode(mapper.service(SaveMap, "save_map", SaveMap.Request(file="far")).error_code) is ErrorCode.OK
-    assert b"comment frame map, metres" in (data_dir / "far.ply").read_bytes()[:100]
+    assert b"comment frame map, meters" in (data_dir / "far.ply").read_bytes()[:100]
     saved = mapper.service(SaveSession, "save_session", SaveSession.Request(file="far"))
     assert ErrorCode(saved.error_code) is ErrorCode.OK
     session = Session.load(data_dir / "far.safetensors")

@@ -133,7 +133,7 @@ def test_what_is_no_better_by_enough_changes_nothing_and_says_so(client: FineTun
 
 @pytest.mark.shows("~/fine_tune")
 def test_without_labels_the_pictures_teach_and_chosen_keyframes_alone(client: FineTuneClient) -> None:
-    client.show(FRAMES, labelled=False)
+    client.show(FRAMES, labeled=False)
     result = client.tune(steps=5, mode="heads", keyframe_ids=[1, 2, 3, 5, 7], min_psnr_gain=100.0).result
     assert sorted([*result.taught_by, *result.held_out]) == [1, 2, 3, 5, 7]
     assert (

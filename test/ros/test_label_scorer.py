@@ -95,7 +95,7 @@ def test_only_the_same_stamp_is_a_pair(listener: Listener, tmp_path: Path) -> No
     assert record["unmatched"] == {"labels": 1, "truths": 1}
 
 
-def test_a_larger_truth_is_sampled_at_the_labels_pixel_centres(listener: Listener) -> None:
+def test_a_larger_truth_is_sampled_at_the_labels_pixel_centers(listener: Listener) -> None:
     session = Session(listener)
     session.truth(1, [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1]])
     session.label(1, [[0, 1]])

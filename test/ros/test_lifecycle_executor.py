@@ -224,7 +224,7 @@ def test_the_mapper_is_spun_by_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         spun_by.append(executor)
         stop.set()
 
-    monkeypatch.setattr(semantic_mapper, "init_until_signalled", init)
+    monkeypatch.setattr(semantic_mapper, "init_until_signaled", init)
     monkeypatch.setattr(semantic_mapper.SemanticMapper, "spin_once", spin_once)
     assert semantic_mapper.main() == 0
     assert isinstance(spun_by[0], LifecycleExecutor)

@@ -49,11 +49,11 @@ def test_there_are_never_more_keyframes_than_asked_for(mapper: MapperProcess, fr
 @pytest.mark.shows("keyframes.min_translation")
 def test_a_frame_enters_when_the_camera_has_moved_far_enough(mapper: MapperProcess, plane_scene: PlaneScene) -> None:
     walk = [plane_scene.frame((x, 0.0, 0.0)) for x in (0.0, 0.15, 0.25, 0.3, 0.5)]
-    for metres, entered in ((0.2, [0, 2, 4]), (0.4, [0, 4]), (0.0, [0, 1, 2, 3, 4])):
-        assert mapper.set(keyframes__min_translation=metres, keyframes__min_rotation=90.0) == ""
+    for meters, entered in ((0.2, [0, 2, 4]), (0.4, [0, 4]), (0.0, [0, 1, 2, 3, 4])):
+        assert mapper.set(keyframes__min_translation=meters, keyframes__min_rotation=90.0) == ""
         mapper.start_over()
         mapper.send_in_lockstep(walk)
-        assert stamps(mapper) == [100.0 + index for index in entered], f"min_translation {metres}"
+        assert stamps(mapper) == [100.0 + index for index in entered], f"min_translation {meters}"
 
 
 @pytest.mark.shows("~/keyframe/image")

@@ -76,7 +76,7 @@ def assert_consistent(heard: dict[str, list[Any]], second: float, frame_id: str,
     projection = view.camera.project(torch.from_numpy(xyz))
     torch.testing.assert_close(projection.pixels, projection.pixels.round(), atol=0.02, rtol=0)
     columns, rows = projection.pixels.round().long().T.numpy()
-    assert len(set(zip(rows, columns, strict=True))) == len(xyz) == known.sum(), "each labelled pixel is one point"
+    assert len(set(zip(rows, columns, strict=True))) == len(xyz) == known.sum(), "each labeled pixel is one point"
     np.testing.assert_array_equal(labels, label[rows, columns])
     np.testing.assert_array_equal(rgb, color[rows, columns])
     np.testing.assert_array_equal(confidence, picture["label/confidence"][rows, columns])
@@ -186,9 +186,9 @@ def test_the_map_holds_the_fused_views_a_voxel_a_point(
     by_key = dict(zip(found, zip(xyz, rgb, labels, confidence, strict=True), strict=True))
     assert len(by_key) == len(xyz), "at most one point a voxel"
     assert set(by_key) == set(fused)
-    for key, (mean, colour, label, sureness, _) in fused.items():
+    for key, (mean, color, label, sureness, _) in fused.items():
         np.testing.assert_allclose(by_key[key][0], mean, atol=1e-4)
-        np.testing.assert_allclose(by_key[key][1].astype(int), colour, atol=0.51)
+        np.testing.assert_allclose(by_key[key][1].astype(int), color, atol=0.51)
         assert by_key[key][2] == label
         assert by_key[key][3] == pytest.approx(sureness, abs=1e-4)
 

@@ -107,7 +107,7 @@ def test_labels_meet_their_keyframe_by_stamp_whichever_comes_first(
     def send_labels(second: float, values: np.ndarray) -> None:
         publisher.publish(image_message(Header(stamp=time_of(second)), values, "mono8"))
 
-    def is_labelled() -> list[bool]:
+    def is_labeled() -> list[bool]:
         return [keyframe.has_labels for keyframe in keyframes(mapper).keyframes]
 
     labels = frames[1].labels.numpy().copy()
@@ -118,16 +118,16 @@ def test_labels_meet_their_keyframe_by_stamp_whichever_comes_first(
         assert mapper.listener.until(lambda: mapper.value("labels waiting") == "2")
     mapper.send_in_lockstep(frames[:3], 400.0)
     if order == "after":
-        assert is_labelled() == [False, False, False]
+        assert is_labeled() == [False, False, False]
         send_labels(401.0, labels)
-    assert mapper.listener.until(lambda: is_labelled() == [False, True, False])
+    assert mapper.listener.until(lambda: is_labeled() == [False, True, False])
     # Labels of no class of the model are refused by their value, and the good ones stay.
     bad = labels.copy()
     bad[5, 5] = 77
     send_labels(401.0, bad)
     assert mapper.said("hold 77; expected indices of 3 classes")
-    mapper.service(SaveSession, "save_session", SaveSession.Request(file=f"labelled_{order}"))
-    (_, first), (_, second), _ = Session.load(data_dir / f"labelled_{order}.safetensors").keyframes
+    mapper.service(SaveSession, "save_session", SaveSession.Request(file=f"labeled_{order}"))
+    (_, first), (_, second), _ = Session.load(data_dir / f"labeled_{order}.safetensors").keyframes
     assert first.labels is None
     assert second.labels is not None
     np.testing.assert_array_equal(second.labels.numpy(), labels)
@@ -182,11 +182,11 @@ def test_a_loaded_session_brings_its_own_poses(mapper: MapperProcess, frames: li
 
     mapper.send_in_lockstep(frames[:2])
     assert mapper.service(SaveSession, "save_session", SaveSession.Request(file="first")).error_code == 0
-    saved = [round(float(frame.camera.centre[0]), 4) for frame in frames[:2]]
+    saved = [round(float(frame.camera.center[0]), 4) for frame in frames[:2]]
     assert mapper.listener.until(lambda: places() == saved)
     mapper.start_over()
     mapper.send_in_lockstep(frames[2:4], 200.0)  # the same numbers, elsewhere
-    others = [round(float(frame.camera.centre[0]), 4) for frame in frames[2:4]]
+    others = [round(float(frame.camera.center[0]), 4) for frame in frames[2:4]]
     assert others != saved
     assert mapper.listener.until(lambda: places() == others)
     assert mapper.service(LoadSession, "load_session", LoadSession.Request(file="first")).error_code == 0
@@ -269,7 +269,7 @@ def test_what_would_be_lost_is_saved_if_asked(mapper: MapperProcess, frames: lis
 def test_the_nearest_keyframes_may_be_preferred(mapper: MapperProcess, frames: list[Frame]) -> None:
     assert mapper.set(views__count=2) == ""
     mapper.send_in_lockstep(frames)
-    distance = [float((frame.camera.centre - torch.tensor([0.05, 0, 0])).norm()) for frame in frames]
+    distance = [float((frame.camera.center - torch.tensor([0.05, 0, 0])).norm()) for frame in frames]
     assert mapper.set(views__selection="nearest") == ""
     first = min(range(5), key=distance.__getitem__)
     numbers = [keyframe.id for keyframe in keyframes(mapper).keyframes]

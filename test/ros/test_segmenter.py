@@ -56,7 +56,7 @@ def test_labels_are_the_librarys_bit_for_bit_with_the_pictures_stamp_and_frame(
     segmenter: SegmenterProcess, folder: Path, encoding: str
 ) -> None:
     for seed in (1, 2):
-        labels = segmenter.labelled(picture(seed), seed * SECOND + 7, encoding)
+        labels = segmenter.labeled(picture(seed), seed * SECOND + 7, encoding)
         np.testing.assert_array_equal(labels, expected(folder, picture(seed)))
     assert segmenter.stamps == [SECOND + 7, 2 * SECOND + 7]
     told = {entry.class_id: entry.class_name for entry in segmenter.info[-1].class_map}
@@ -66,9 +66,9 @@ def test_labels_are_the_librarys_bit_for_bit_with_the_pictures_stamp_and_frame(
 
 @pytest.mark.shows("segmenter threshold")
 def test_another_threshold_applies_to_the_next_picture(segmenter: SegmenterProcess, folder: Path) -> None:
-    before = segmenter.labelled(picture(1), SECOND)
+    before = segmenter.labeled(picture(1), SECOND)
     assert segmenter.set(threshold=0.55) == ""
-    after = segmenter.labelled(picture(1), 2 * SECOND)
+    after = segmenter.labeled(picture(1), 2 * SECOND)
     np.testing.assert_array_equal(after, expected(folder, picture(1), threshold=0.55))
     assert (after == 255).sum() > (before == 255).sum()
     assert segmenter.listener.until(lambda: segmenter.info[-1].threshold == np.float32(0.55))
@@ -80,14 +80,14 @@ def test_nonsense_is_refused_by_name_and_what_is_fixed_stays(segmenter: Segmente
     assert "max_rate" in segmenter.set(max_rate=-1.0)
     for name in ("model", "mapping", "label_space", "device", "image_transport"):
         assert name in segmenter.set(**{name: "x"}), name
-    np.testing.assert_array_equal(segmenter.labelled(picture(1), SECOND), expected(folder, picture(1)))
+    np.testing.assert_array_equal(segmenter.labeled(picture(1), SECOND), expected(folder, picture(1)))
 
 
 @pytest.mark.shows("segmenter max_rate")
-def test_of_a_flood_the_first_and_the_newest_are_labelled(segmenter: SegmenterProcess, folder: Path) -> None:
+def test_of_a_flood_the_first_and_the_newest_are_labeled(segmenter: SegmenterProcess, folder: Path) -> None:
     displaced = int(segmenter.fact("pictures displaced") or "")
     assert segmenter.set(max_rate=0.5) == ""
-    segmenter.labelled(picture(1), SECOND)
+    segmenter.labeled(picture(1), SECOND)
     for number in range(2, 12):
         segmenter.send(picture(number), number * SECOND)
         segmenter.listener.until(lambda: False, 0.05)  # DDS itself keeps but five
@@ -98,7 +98,7 @@ def test_of_a_flood_the_first_and_the_newest_are_labelled(segmenter: SegmenterPr
 
 
 @pytest.mark.shows("segmenter queue_size")
-def test_with_room_to_wait_every_picture_is_labelled_in_turn(folder: Path) -> None:
+def test_with_room_to_wait_every_picture_is_labeled_in_turn(folder: Path) -> None:
     with listening() as listener:
         segmenter = SegmenterProcess(listener, model=folder, mapping="ade20k", queue_size=8)
         assert segmenter.set(max_rate=4.0) == ""
@@ -111,8 +111,8 @@ def test_with_room_to_wait_every_picture_is_labelled_in_turn(folder: Path) -> No
 
 @pytest.mark.shows("segmenter labels", "segmenter /diagnostics")
 def test_nothing_is_computed_while_nobody_listens(segmenter: SegmenterProcess, folder: Path) -> None:
-    assert segmenter.fact("pictures labelled")
-    done, ignored = (int(segmenter.facts[f"pictures {what}"]) for what in ("labelled", "ignored"))
+    assert segmenter.fact("pictures labeled")
+    done, ignored = (int(segmenter.facts[f"pictures {what}"]) for what in ("labeled", "ignored"))
     segmenter.stop_listening()
     node = segmenter.listener.node
     assert segmenter.listener.until(lambda: node.count_subscribers("labels") == 0)
@@ -120,17 +120,17 @@ def test_nothing_is_computed_while_nobody_listens(segmenter: SegmenterProcess, f
     for number in range(5):
         segmenter.send(picture(number), number)
     assert segmenter.fact("pictures ignored", str(ignored + 5)) == str(ignored + 5)
-    assert segmenter.facts["pictures labelled"] == str(done)
+    assert segmenter.facts["pictures labeled"] == str(done)
     segmenter.listen()
     segmenter.listener.meet("/segmenter")
-    np.testing.assert_array_equal(segmenter.labelled(picture(1), SECOND), expected(folder, picture(1)))
+    np.testing.assert_array_equal(segmenter.labeled(picture(1), SECOND), expected(folder, picture(1)))
 
 
 @pytest.mark.shows("segmenter /diagnostics")
 def test_diagnostics_tell_what_was_done(segmenter: SegmenterProcess, folder: Path) -> None:
-    done = int(segmenter.fact("pictures labelled") or "")
-    labels = segmenter.labelled(picture(2), SECOND)
-    assert segmenter.fact("pictures labelled", str(done + 1)) == str(done + 1)
+    done = int(segmenter.fact("pictures labeled") or "")
+    labels = segmenter.labeled(picture(2), SECOND)
+    assert segmenter.fact("pictures labeled", str(done + 1)) == str(done + 1)
     facts = segmenter.facts
     assert facts["coverage of the last"] == f"{(labels != 255).mean():.3f}"
     assert 0 < float(facts["seconds per picture (median)"]) <= float(facts["latency seconds (median)"])
@@ -146,9 +146,7 @@ def test_diagnostics_tell_what_was_done(segmenter: SegmenterProcess, folder: Pat
     "segmenter image/compressed", "segmenter label/info", "segmenter image_transport", "segmenter threads",
     "segmenter label_space",
 )  # fmt: skip
-def test_compressed_pictures_are_labelled_in_the_classes_that_the_mapper_names(
-    listener: Listener, folder: Path
-) -> None:
+def test_compressed_pictures_are_labeled_in_the_classes_that_the_mapper_names(listener: Listener, folder: Path) -> None:
     segmenter = SegmenterProcess(
         listener, "-r", "image:=/front/image", model=folder, label_space="", image_transport="compressed", threads=1,
         hears=False,
@@ -189,9 +187,9 @@ def test_the_mapper_learns_from_the_labels(
         mapper.wait_handled(100.0 + number)  # else the log says why it became no keyframe
         assert listener.until(lambda at=stamp_ns: at in segmenter.stamps)
     assert listener.until(lambda: [k.has_labels for k in mapper.keyframes()] == [True] * 3)
-    saved = mapper.service(SaveSession, "save_session", SaveSession.Request(file="labelled"))
+    saved = mapper.service(SaveSession, "save_session", SaveSession.Request(file="labeled"))
     assert saved.error_code == 0, saved.error_text
-    for _, held in Session.load(tmp_path / "labelled.safetensors").keyframes:
+    for _, held in Session.load(tmp_path / "labeled.safetensors").keyframes:
         assert held.labels is not None
         alone = expected(folder, pictures[held.stamp_ns])
         np.testing.assert_array_equal(held.labels.numpy(), alone)

@@ -63,11 +63,11 @@ def test_the_mapper_has_the_segmenters_labels_and_the_score_the_recordings(
     expected = [str(tmp_path / "segformer"), str(mapping), 0.3, "cpu", "", True, 64]
     assert parameters(listener, "/robot/segmenter", *names) == expected
 
-    def labelled() -> bool:
+    def labeled() -> bool:
         request, name = ListKeyframes.Request(), "/robot/semantic_mapper/list_keyframes"
         return any(keyframe.has_labels for keyframe in listener.ask(ListKeyframes, name, request).keyframes)
 
-    assert listener.until(labelled, 60), (tmp_path / "launch.log").read_text()
+    assert listener.until(labeled, 60), (tmp_path / "launch.log").read_text()
     assert listeners(listener, "/robot/semantic_mapper/keyframe/image") == {"segmenter"}
     assert listeners(listener, "/robot/segmenter/labels") == {"semantic_mapper"}
     assert listeners(listener, "/robot/labels") == {"label_scorer"}

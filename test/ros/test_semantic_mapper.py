@@ -77,8 +77,8 @@ def test_the_label_image_of_a_keyframe_is_the_models_render_from_the_others(
     color = pixels(at(topics["color/image"], seconds[4]))
     np.testing.assert_allclose(color, view.color.numpy() * 255, atol=1.01)
     space = load_checkpoint(model_file).label_space
-    np.testing.assert_array_equal(pixels(at(topics["label/color"], seconds[4])), space.colourize(pixels(label)))
-    blend = (color.astype(int) + space.colourize(pixels(label))) // 2
+    np.testing.assert_array_equal(pixels(at(topics["label/color"], seconds[4])), space.colorize(pixels(label)))
+    blend = (color.astype(int) + space.colorize(pixels(label))) // 2
     known = pixels(label) != 255
     overlay = pixels(at(topics["label/overlay"], seconds[4]))
     np.testing.assert_array_equal(overlay[known], blend[known])

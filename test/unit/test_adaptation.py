@@ -39,11 +39,11 @@ def session(frames: list[Frame], space: LabelSpace = STRIPES) -> Session:
     return Session("parent", space, numbered, 99, VoxelMap(space.classes).state())
 
 
-def ring(count: int, labelled: set[int] | None = None) -> list[Frame]:
-    """The frames in `labelled` (None: all) have labels."""
+def ring(count: int, labeled: set[int] | None = None) -> list[Frame]:
+    """The frames in `labeled` (None: all) have labels."""
     frames = PlaneScene().ring(count)
     return [
-        frame if labelled is None or number in labelled else replace(frame, labels=None)
+        frame if labeled is None or number in labeled else replace(frame, labels=None)
         for number, frame in enumerate(frames)
     ]
 
@@ -66,22 +66,22 @@ def test_a_sixth_is_held_out_four_at_most_spread_evenly(
     assert sorted((*adaptation.held_out, *adaptation.taught_by)) == list(range(10, 10 + count))
 
 
-def test_where_labels_teach_only_labelled_keyframes_judge(checkpoint: Checkpoint) -> None:
-    adaptation = Adaptation(checkpoint, session(ring(12, labelled={0, 1, 2})), AdaptationConfig(), bounds=BOUNDS)
+def test_where_labels_teach_only_labeled_keyframes_judge(checkpoint: Checkpoint) -> None:
+    adaptation = Adaptation(checkpoint, session(ring(12, labeled={0, 1, 2})), AdaptationConfig(), bounds=BOUNDS)
     assert adaptation.learns_labels
     assert adaptation.held_out == (11,)
-    assert len(adaptation.taught_by) == 11, "the others teach their colours"
+    assert len(adaptation.taught_by) == 11, "the others teach their colors"
 
 
 @pytest.mark.parametrize(
-    ("labelled", "supervision", "expected"),
+    ("labeled", "supervision", "expected"),
     [({0, 1}, "auto", True), ({0}, "auto", False), (set(), "auto", False), ({0, 1, 2, 3}, "color", False)],
 )
 def test_labels_teach_where_there_are_any_unless_told_otherwise(
-    checkpoint: Checkpoint, labelled: set[int], supervision: str, expected: bool
+    checkpoint: Checkpoint, labeled: set[int], supervision: str, expected: bool
 ) -> None:
     config = AdaptationConfig(supervision=supervision)  # type: ignore[arg-type]
-    adaptation = Adaptation(checkpoint, session(ring(5, labelled)), config, bounds=BOUNDS)
+    adaptation = Adaptation(checkpoint, session(ring(5, labeled)), config, bounds=BOUNDS)
     assert adaptation.learns_labels is expected
     assert (adaptation.tuner.config.loss.semantic > 0) is expected
 
@@ -183,7 +183,7 @@ def test_the_new_checkpoint_names_its_parent_and_the_same_job_gives_the_same_fil
 
 
 def test_what_labels_leave_open_teaches_and_judges_as_the_model_sees_it(checkpoint: Checkpoint) -> None:
-    """Frame 1 is labelled in half, frame 2 hardly unlabelled, frame 3 not at all."""
+    """Frame 1 is labeled in half, frame 2 hardly unlabeled, frame 3 not at all."""
     frames = ring(6)
     half, nearly = frames[1].labels.clone(), frames[2].labels.clone()
     half[:, 24:], nearly[0, :20] = 255, 255

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dataset_fixtures.colour_only import write_blender, write_llff
+from dataset_fixtures.color_only import write_blender, write_llff
 from dataset_fixtures.relief import POSES, pinhole, render, views
 from dataset_fixtures.replica import write_sequence
 from dataset_fixtures.scannet import NYU40_IDS, sens_frame, sens_header, write_folder

@@ -92,9 +92,9 @@ def module_of(variant: AttentionVariant, *, residual: bool, channels: int = 8) -
     return module
 
 
-def normalised(tokens: torch.Tensor, norm: torch.nn.LayerNorm) -> torch.Tensor:
-    centred = tokens - tokens.mean(-1, keepdim=True)
-    return centred / (centred.pow(2).mean(-1, keepdim=True) + norm.eps).sqrt() * norm.weight + norm.bias
+def normalized(tokens: torch.Tensor, norm: torch.nn.LayerNorm) -> torch.Tensor:
+    centered = tokens - tokens.mean(-1, keepdim=True)
+    return centered / (centered.pow(2).mean(-1, keepdim=True) + norm.eps).sqrt() * norm.weight + norm.bias
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -117,7 +117,7 @@ def test_cross_reprojection_attention_is_table_13(
         for number, step in enumerate(steps):
             # L2-L3 add the positions before the first attention along the ray; across the views there are none.
             placed = expected + positions if number == 0 and step != "cross_view" else expected
-            inputs = normalised(placed, module.norms[step]) if residual else placed
+            inputs = normalized(placed, module.norms[step]) if residual else placed
             if variant == "mlp":
                 layers = module.steps[step].hidden, module.steps[step].output
                 attended = twin.alone(inputs, [(layer.weight, layer.bias) for layer in layers])

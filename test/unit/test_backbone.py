@@ -15,7 +15,7 @@ from sray_train.learn.backbone_weights import load_pretrained
 
 
 def straight_encoder() -> LiteUNet:
-    """Without neighbourhoods, norms, shortcuts and the whole picture's say: where each layer takes its samples."""
+    """Without neighborhoods, norms, shortcuts and the whole picture's say: where each layer takes its samples."""
     torch.manual_seed(0)
     encoder = LiteUNet("efficientnet_lite0").double().eval()
     nn.init.zeros_(encoder.scene.weight)
@@ -36,7 +36,7 @@ def straight_encoder() -> LiteUNet:
 
 
 @pytest.mark.parametrize(("width", "height"), [(160, 120), (90, 60), (65, 97)])
-def test_cell_i_is_centred_at_pixel_4i(width: int, height: int) -> None:
+def test_cell_i_is_centered_at_pixel_4i(width: int, height: int) -> None:
     """A ramp of gray comes out as a ramp: cell i holds what a picture all of pixel 4 i's gray would give."""
     encoder = straight_encoder()
     gray = 0.5 + 0.1 * torch.arange(width, dtype=torch.float64) / width  # no ReLU cuts at 0, none at 6

@@ -24,7 +24,7 @@ from sray_train.cli import main
 from sray_train.cli.bag import Bag
 from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
 from sray_train.tools.bags.check import BagCheck, check_bag
-from sray_train.tools.bags.choosing import COLOUR, DEPTH, GREY, Wanted
+from sray_train.tools.bags.choosing import COLOR, DEPTH, GRAY, Wanted
 from sray_train.tools.bags.pictures import bytes_per_pixel
 from sray_train.tools.bags.transforms import WAIT_NS
 
@@ -229,7 +229,7 @@ NOTED: dict[str, tuple[Change, str]] = {
         "in frame ir, the image in camera_optical_frame",
     ),
     "static TF not latched": (unlatched, "/tf_static is not recorded as transient local"),
-    "no depth": (without("/depth"), "labels come from colour alone"),
+    "no depth": (without("/depth"), "labels come from color alone"),
     "no labels": (without("/labels", "/labels/info"), "no ground truth"),
     "labels of other stamps": (edit("/labels", shift_stamps(1)), "0 % of the pictures have labels of their very stamp"),
 }
@@ -334,7 +334,7 @@ def test_the_command_ends_with_the_launch_line_and_a_status(
 
 
 def test_encodings_are_those_the_node_reads() -> None:
-    for encoding in (*COLOUR, *GREY):
+    for encoding in (*COLOR, *GRAY):
         data = bytes(4 * 8 * bytes_per_pixel(encoding))
         message = Image(height=4, width=8, encoding=encoding, step=8 * bytes_per_pixel(encoding), data=data)
         assert read_image(message).shape == (4, 8, 3), encoding
@@ -342,7 +342,7 @@ def test_encodings_are_those_the_node_reads() -> None:
         step = 8 * bytes_per_pixel(encoding)
         assert read_depth(Image(height=4, width=8, encoding=encoding, step=step, data=bytes(4 * step))).shape == (4, 8)
     for encoding in ("h264", "8UC3", "32FC1", "nv12", ""):
-        assert encoding not in (*COLOUR, *GREY)
+        assert encoding not in (*COLOR, *GRAY)
         with pytest.raises(SrayError):
             read_image(Image(height=4, width=8, encoding=encoding, step=64, data=bytes(256)))
 

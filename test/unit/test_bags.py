@@ -230,8 +230,8 @@ def test_a_sens_file_becomes_a_bag_without_its_bad_frames(tmp_path: Path, capsys
     assert stamps == [10**9 + 33_333_000 * number for number in kept], "no stamp is zero"
     classes = [ROOMS.names.index({"blinds": "window"}.get(name, name)) for name in scannet.NAMES]
     for number, depth, labels in zip(kept, messages[LAYOUT.depth], messages[LAYOUT.labels], strict=True):
-        millimetres = (views[number].depth * 1000).round()
-        np.testing.assert_allclose(depth.data.view("<f4").reshape(24, 32), millimetres / 1000, rtol=1e-6)
+        millimeters = (views[number].depth * 1000).round()
+        np.testing.assert_allclose(depth.data.view("<f4").reshape(24, 32), millimeters / 1000, rtol=1e-6)
         np.testing.assert_array_equal(labels.data.reshape(24, 32), np.array(classes)[views[number].classes])
 
 

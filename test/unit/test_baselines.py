@@ -1,4 +1,4 @@
-"""The new maths of the comparison systems against their twins, and what each system promises of its parts."""
+"""The new math of the comparison systems against their twins, and what each system promises of its parts."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_plane_sweep_is_its_twin(plane_scene: PlaneScene) -> None:
 
 
 def test_views_match_best_at_the_plane_of_the_wall(plane_scene: PlaneScene, views: SourceViews) -> None:
-    """Of colours alone: the features of a network that has learnt nothing say nothing."""
+    """Of colors alone: the features of a network that has learned nothing say nothing."""
     model = system_of("mvsnerf")
     with torch.no_grad():
         maps = matched_maps(model.encode(views, bounds=BOUNDS))[:, -3:]
@@ -89,7 +89,7 @@ def test_views_match_best_at_the_plane_of_the_wall(plane_scene: PlaneScene, view
     assert int(cost.flatten(1).nanmean(-1).argmin()) == 2
 
 
-def test_cell_colours_are_those_around_pixel_4_i(views: SourceViews) -> None:
+def test_cell_colors_are_those_around_pixel_4_i(views: SourceViews) -> None:
     model = system_of("mvsnerf")
     with torch.no_grad():
         maps = matched_maps(model.encode(views, bounds=BOUNDS))
@@ -160,7 +160,7 @@ def test_a_new_decoder_takes_the_surface_where_the_estimate_is() -> None:
 def test_neuray_trusts_a_view_in_front_of_the_wall_and_not_behind_it(
     name: str, plane_scene: PlaneScene, views: SourceViews
 ) -> None:
-    """From depth at once; from matches after colours alone are matched, as the features have learnt nothing."""
+    """From depth at once; from matches after colors alone are matched, as the features have learned nothing."""
     model = system_of(name)
     if name == "neuray":
         with torch.no_grad():
@@ -169,10 +169,10 @@ def test_neuray_trusts_a_view_in_front_of_the_wall_and_not_behind_it(
     target = plane_scene.camera((0.0, 0.0, 0.0))
     depth = torch.tensor([1.2, 1.5, 2.6, 3.6])
     pixels = torch.tensor([[22.0, 17.0], [28.0, 20.0], [0.0, 0.0]])
-    points = target.centre + depth[None, :, None] * target.ray_directions(pixels)[:, None]
+    points = target.center + depth[None, :, None] * target.ray_directions(pixels)[:, None]
     with torch.no_grad():
         encoded = model.encode(views, bounds=bounds)
-        evidence = model.observe(encoded, target.centre, points)
+        evidence = model.observe(encoded, target.center, points)
     trust = torch.where(evidence.context.valid, evidence.trust, torch.nan)[:, :2].nanmean((0, 1))
     assert trust[:2].min() > 2 * trust[2:].max()
     assert (evidence.trust[~evidence.context.valid] == 0).all() and not evidence.context.valid.all()
@@ -287,7 +287,7 @@ def test_pooling_and_blending_are_their_twins() -> None:
 
 
 def test_a_view_of_no_trust_has_no_say() -> None:
-    """NeuRay's point: what an object hides does not enter the pooled point, nor its colour."""
+    """NeuRay's point: what an object hides does not enter the pooled point, nor its color."""
     torch.manual_seed(0)
     head = AggregationHead(3, cues=0).double()
     given = evidence(views=4, rays=2, samples=3, cues=0)

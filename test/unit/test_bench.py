@@ -165,9 +165,9 @@ def test_a_difference_is_paired() -> None:
 def test_more_keyframes_are_copies_moved_a_little(scene: Scene) -> None:
     pool = crowd(scene.cameras, 20)
     assert pool.world_from_camera.shape == (20, 4, 4)
-    moved = (pool.centre - scene.cameras.centre[torch.arange(20) % 6]).norm(dim=-1)
+    moved = (pool.center - scene.cameras.center[torch.arange(20) % 6]).norm(dim=-1)
     assert 0.1 < moved.max() <= 1.001
-    torch.testing.assert_close(crowd(scene.cameras, 4).centre, scene.cameras.centre[:4])
+    torch.testing.assert_close(crowd(scene.cameras, 4).center, scene.cameras.center[:4])
 
 
 def test_peak_memory_is_what_a_call_allocates() -> None:

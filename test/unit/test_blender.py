@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from dataset_fixtures.colour_only import write_blender
+from dataset_fixtures.color_only import write_blender
 from dataset_fixtures.relief import pinhole, views
 from dataset_fixtures.reprojection import assert_consistent
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_frames_agree_by_pose_and_intrinsics(folder: Path) -> None:
     scene = open_blender(folder)
-    assert_consistent([scene[i] for i in range(len(scene))], views(K, WIDTH, HEIGHT), K, colour_only=True)
+    assert_consistent([scene[i] for i in range(len(scene))], views(K, WIDTH, HEIGHT), K, color_only=True)
     assert all(scene[i].depth is None and scene[i].labels is None for i in range(len(scene)))
     assert scene.bounds == (2.0, 6.0)
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sray.calibration import PINHOLE, Calibration, calibrated, lens_of, same_aspect, why_implausible
-from sray.camera_info import optical_centre, read_camera_info
+from sray.camera_info import optical_center, read_camera_info
 from sray.errors import CalibrationError, SrayError
 from sray.rectification import Rectifier, rectification_tables
 
@@ -194,13 +194,13 @@ def test_a_region_outside_the_picture_and_a_mirroring_r_are_refused() -> None:
 def test_the_second_camera_of_a_stereo_pair_needs_to_be_told_whose_frame_it_names() -> None:
     right = info(p=np.hstack([K, [[-60 * 0.12], [0], [0]]]).reshape(-1))
     with pytest.raises(SrayError, match=r"P\[0,3\] = -7.2.*0.120 m beside the first.*camera.stereo_frame"):
-        optical_centre(right, "")
-    np.testing.assert_array_equal(optical_centre(right, "own"), np.eye(4))
-    shift = optical_centre(right, "first")
+        optical_center(right, "")
+    np.testing.assert_array_equal(optical_center(right, "own"), np.eye(4))
+    shift = optical_center(right, "first")
     # A point of the first camera's frame is seen at P (x, y, z, 1): in the second one's own, at K of it less the shift.
     point = np.array([0.3, 0.1, 2.0, 1.0])
     expected = right.p.reshape(3, 4) @ point
     seen = K @ (np.linalg.inv(shift) @ point)[:3]
     np.testing.assert_allclose(seen / seen[2], expected / expected[2])
-    np.testing.assert_array_equal(optical_centre(info(), ""), np.eye(4))
-    np.testing.assert_array_equal(optical_centre(info(p=[0.0] * 12), ""), np.eye(4))
+    np.testing.assert_array_equal(optical_center(info(), ""), np.eye(4))
+    np.testing.assert_array_equal(optical_center(info(p=[0.0] * 12), ""), np.eye(4))

@@ -42,7 +42,7 @@ def test_conventions() -> None:
     ("u", "v", "seen"),
     [(-0.5, 0, True), (-0.51, 0, False), (39.49, 0, True), (39.5, 0, False), (0, 29.49, True), (0, 29.5, False)],
 )
-def test_the_image_ends_half_a_pixel_beyond_the_outer_centres(u: float, v: float, seen: bool) -> None:
+def test_the_image_ends_half_a_pixel_beyond_the_outer_centers(u: float, v: float, seen: bool) -> None:
     camera = Camera(torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]]), torch.eye(4), 40, 30)
     assert camera.project(torch.tensor([[u, v, 1.0]])).seen.tolist() == [seen]
 
@@ -76,7 +76,7 @@ def test_projection_is_its_twin(shape: tuple[int, ...]) -> None:
 def test_a_point_on_a_pixels_ray_projects_back_to_it(seed: int, u: float, v: float, z: float) -> None:
     camera = random_camera(seed)
     pixel = torch.tensor([[u, v]], dtype=torch.float64)
-    found = camera.project(camera.centre + z * camera.ray_directions(pixel))
+    found = camera.project(camera.center + z * camera.ray_directions(pixel))
     torch.testing.assert_close(found.pixels, pixel, atol=1e-7, rtol=0)
     torch.testing.assert_close(found.depth, torch.tensor([z], dtype=torch.float64), atol=1e-9, rtol=1e-9)
     assert found.seen.all()
@@ -86,7 +86,7 @@ def test_a_round_trip_in_single_precision_stays_within_a_thousandth_of_a_pixel()
     """eps 6e-8, times coordinates of some 1e2 px and 1e1 m, times the few operations of K (R p + t)."""
     camera = random_camera(4, torch.float32)
     pixels = camera.pixel_grid()
-    found = camera.project(camera.centre + 3.7 * camera.ray_directions(pixels))
+    found = camera.project(camera.center + 3.7 * camera.ray_directions(pixels))
     torch.testing.assert_close(found.pixels, pixels, atol=1e-3, rtol=0)
 
 
@@ -95,7 +95,7 @@ def test_resizing_keeps_what_a_camera_sees(width: int, height: int) -> None:
     """c' = s (c + 0.5) - 0.5: corners stay corners, and every point keeps its place in the picture."""
     camera = random_camera(1)
     small = camera.resized(width, height)
-    points = camera.centre + 2 * camera.ray_directions(torch.rand(20, 2, dtype=torch.float64) * 40)
+    points = camera.center + 2 * camera.ray_directions(torch.rand(20, 2, dtype=torch.float64) * 40)
     scale = torch.tensor([width / 64, height / 48], dtype=torch.float64)
     torch.testing.assert_close(
         small.project(points).pixels, scale * (camera.project(points).pixels + 0.5) - 0.5, atol=1e-9, rtol=0
@@ -109,7 +109,7 @@ def test_pixel_grid_runs_row_by_row() -> None:
     assert camera.pixel_grid().tolist() == [[0, 0], [1, 0], [2, 0], [0, 1], [1, 1], [2, 1]]
 
 
-def test_grids_address_pixel_and_cell_centres() -> None:
+def test_grids_address_pixel_and_cell_centers() -> None:
     """grid_sample reads exactly picture cell u, and feature cell u / 4."""
     picture = torch.arange(12.0).reshape(1, 1, 3, 4)
     pixels = torch.tensor([[2.0, 1.0]])
@@ -123,10 +123,10 @@ def test_grids_address_pixel_and_cell_centres() -> None:
     assert read.item() == pytest.approx(6)
 
 
-def test_centre_and_forward_come_from_the_pose() -> None:
+def test_center_and_forward_come_from_the_pose() -> None:
     camera = random_camera(2)
     in_world = camera.world_from_camera @ torch.tensor([[0.0, 0], [0, 0], [0, 1], [1, 1]], dtype=torch.float64)
-    torch.testing.assert_close(camera.centre, in_world[:3, 0])
+    torch.testing.assert_close(camera.center, in_world[:3, 0])
     torch.testing.assert_close(camera.forward, in_world[:3, 1] - in_world[:3, 0])
     assert math.isclose(float(camera.forward.norm()), 1, abs_tol=1e-12)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from dataset_fixtures.colour_only import write_blender, write_llff
+from dataset_fixtures.color_only import write_blender, write_llff
 from dataset_fixtures.relief import POSES, pinhole, render, views
 from dataset_fixtures.replica import write_sequence
 from dataset_fixtures.scannet import NYU40_IDS, RAW_IDS, TABLE, sens_frame, sens_header, write_folder, write_table
@@ -71,8 +71,8 @@ def test_scenes_by_name(root: Path, dataset, which: str, found: dict[str, int]) 
         assert frame.image.shape == (18, 24, 3)
         assert torch.equal(scene.cameras.intrinsics[1], frame.camera.intrinsics)
         assert torch.equal(scene.cameras.world_from_camera[1], frame.camera.world_from_camera)
-        labelled = dataset in ("folder", "replica") or scene.name == "scene0000_00"
-        assert (frame.labels is not None) == labelled
+        labeled = dataset in ("folder", "replica") or scene.name == "scene0000_00"
+        assert (frame.labels is not None) == labeled
     assert scenes[0].bounds == {"blender": (2, 6), "llff": (1, 6)}.get(dataset, scenes[0].bounds)
 
 

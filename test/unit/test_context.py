@@ -53,7 +53,7 @@ def test_m_is_its_twin(views: int, rays: int, samples: int, width: int, height: 
                     point, camera.intrinsics.numpy(), camera.world_from_camera.numpy(), width, height
                 )
                 assert bool(found.valid[place]) == seen
-                directions = direction_difference(camera.centre.numpy(), origin.numpy(), point)
+                directions = direction_difference(camera.center.numpy(), origin.numpy(), point)
                 np.testing.assert_allclose(found.directions[place].numpy(), directions, atol=1e-12)
                 if not seen:
                     continue
@@ -73,11 +73,11 @@ def test_m_is_its_twin(views: int, rays: int, samples: int, width: int, height: 
 
 
 def test_unseen_points_stay_finite() -> None:
-    """A point in the plane of a camera, behind it, or at its centre must not put NaN where a mask multiplies by 0."""
+    """A point in the plane of a camera, behind it, or at its center must not put NaN where a mask multiplies by 0."""
     encoded, origin = scene(1, 24, 16)
-    centre, forward = encoded.camera.centre[0], encoded.camera.forward[0]
+    center, forward = encoded.camera.center[0], encoded.camera.forward[0]
     sideways = encoded.camera.world_from_camera[0, :3, 0]
-    points = torch.stack([centre, centre + sideways, centre - forward, origin])[None]
+    points = torch.stack([center, center + sideways, center - forward, origin])[None]
     found = ContextBuilder(zero_directions=False).double()(encoded, origin, points)
     assert not found.valid[:, :, :3].any()
     for values in (found.tokens, found.features, found.colors, found.directions):

@@ -122,7 +122,7 @@ Fault = Callable[[Path], None]
 MAIN_FAULTS: dict[str, tuple[Fault, str]] = {
     "camera_from_world": (lambda folder: change_poses(folder, np.linalg.inv), "poses-inverted"),
     "K of 324x243": (lambda folder: change_intrinsics(folder, resized_intrinsics(2.025)), "intrinsics-resolution"),
-    "5000 a metre": (lambda folder: change_depth(folder, lambda raw: 5 * raw), "depth-unit"),
+    "5000 a meter": (lambda folder: change_depth(folder, lambda raw: 5 * raw), "depth-unit"),
     "raw ScanNet ids": (lambda folder: change_labels(folder, RAW_SCANNET, np.uint16, 56), "labels-other-space"),
 }
 FURTHER_FAULTS: dict[str, tuple[Fault, str]] = {
@@ -136,7 +136,7 @@ FURTHER_FAULTS: dict[str, tuple[Fault, str]] = {
     "K of 80x60": (lambda folder: change_intrinsics(folder, resized_intrinsics(0.5)), "intrinsics-resolution"),
     "focal of 320x240": (lambda folder: change_intrinsics(folder, doubled_focal), "intrinsics-focal"),
     "1/10 mm": (lambda folder: change_depth(folder, lambda raw: 10 * raw), "depth-unit"),
-    "metres": (lambda folder: change_depth(folder, lambda raw: raw / 1000), "depth-unit"),
+    "meters": (lambda folder: change_depth(folder, lambda raw: raw / 1000), "depth-unit"),
     "inverse depth": (lambda folder: change_depth(folder, lambda raw: 2e7 / np.maximum(raw, 400)), "depth-inverse"),
     "indices": (lambda folder: change_labels(folder, ROOM_INDICES, other=255), "labels-other-space"),
     "small raw ids": (lambda folder: change_labels(folder, RAW_SCANNET | {22: 0, 35: 28}), "labels-other-space"),
@@ -187,14 +187,14 @@ def test_poses_and_intrinsics_are_judged_without_depth(rooms: list[Path], tmp_pa
 def test_two_faults_at_once_are_both_named(rooms: list[Path], tmp_path: Path) -> None:
     folder = broken(rooms[0], tmp_path / "room", MAIN_FAULTS["camera_from_world"][0])
     MAIN_FAULTS["K of 324x243"][0](folder)
-    MAIN_FAULTS["5000 a metre"][0](folder)
+    MAIN_FAULTS["5000 a meter"][0](folder)
     assert problems(check(folder)) == ["poses-inverted", "intrinsics-resolution", "depth-unit"]
 
 
 def test_findings_say_what_to_do(rooms: list[Path], tmp_path: Path) -> None:
-    (finding,) = [f for f in check(broken(rooms[0], tmp_path / "room", MAIN_FAULTS["5000 a metre"][0])).findings
+    (finding,) = [f for f in check(broken(rooms[0], tmp_path / "room", MAIN_FAULTS["5000 a meter"][0])).findings
                   if f.severity == "problem"]  # fmt: skip
-    assert "5000 a metre" in finding.cause
+    assert "5000 a meter" in finding.cause
     assert finding.figures["factor"] == pytest.approx(0.2, rel=0.05)
     assert finding.figures["reprojection_with_factor_px"] < 1 < finding.figures["reprojection_px"]
     assert "by 0.2 " in finding.remedy
@@ -364,9 +364,9 @@ def path_findings(frames: list[Frame], **details) -> dict[str, str]:
     return {finding.code: finding.severity for finding in findings}
 
 
-def moved(frame: Frame, metres: float) -> Frame:
+def moved(frame: Frame, meters: float) -> Frame:
     pose = frame.camera.world_from_camera.clone()
-    pose[0, 3] += metres
+    pose[0, 3] += meters
     return replace(frame, camera=replace(frame.camera, world_from_camera=pose))
 
 
@@ -402,7 +402,7 @@ def test_skipped_frames_are_counted(plane_scene, lost: int, severity: str) -> No
     assert path_findings(walk(plane_scene), skipped=skipped) == {"frames-skipped": severity}
 
 
-def test_a_path_in_millimetres_is_named_without_depth(plane_scene) -> None:
+def test_a_path_in_millimeters_is_named_without_depth(plane_scene) -> None:
     frames = [moved(frame, 19.98 * i) for i, frame in enumerate(walk(plane_scene))]
     findings, _ = check_trajectory(Sample(FakeRecording(frames)), metric=False)
     assert [finding.code for finding in findings] == ["poses-unit"]
@@ -420,7 +420,7 @@ def test_transfer_by_depth_is_the_cameras_own_projection(plane_scene) -> None:
         pixels, first.intrinsics.double().numpy(), second.intrinsics.double().numpy(), relative.numpy()
     )
     rays = first.ray_directions(torch.from_numpy(pixels).float())
-    points = first.centre + torch.from_numpy(depth).float()[:, None] * rays
+    points = first.center + torch.from_numpy(depth).float()[:, None] * rays
     np.testing.assert_allclose(transfer.pixels(depth), second.project(points).pixels.numpy(), atol=1e-4)
     distance, found = transfer.best(transfer.pixels(depth))
     np.testing.assert_allclose(distance, 0, atol=1e-9)
@@ -451,7 +451,7 @@ def test_every_reading_gives_back_the_true_pose() -> None:
     pose = np.eye(4)
     pose[:3, :3] = cv2.Rodrigues(np.array([0.3, -0.8, 0.2]))[0]
     pose[:3, 3] = 1.0, -2.0, 0.5
-    rotation, centre = pose[:3, :3], pose[:3, 3]
+    rotation, center = pose[:3, :3], pose[:3, 3]
     right, down, forward = rotation.T
 
     def stored(columns: list[Matrix], position: Matrix) -> Matrix:
@@ -459,19 +459,19 @@ def test_every_reading_gives_back_the_true_pose() -> None:
         matrix[:3, :3], matrix[:3, 3] = np.stack(columns, axis=1), position
         return matrix
 
-    inverse = stored(list(rotation), -rotation.T @ centre)
+    inverse = stored(list(rotation), -rotation.T @ center)
     flip = np.diag([1.0, -1.0, -1.0, 1.0])
     mirrored = np.diag([1.0, -1.0, 1.0, 1.0]) @ pose @ np.diag([1.0, -1.0, 1.0, 1.0])
     held = {
         "as-stored": pose,
         "poses-inverted": inverse,
-        "poses-opengl": stored([right, -down, -forward], centre),
+        "poses-opengl": stored([right, -down, -forward], center),
         "poses-inverted-opengl": flip @ inverse,
-        "poses-body-axes": stored([forward, -right, -down], centre),
-        "poses-llff-axes": stored([down, right, -forward], centre),
+        "poses-body-axes": stored([forward, -right, -down], center),
+        "poses-llff-axes": stored([down, right, -forward], center),
         "poses-left-handed": mirrored,
-        "poses-rotation-transposed": stored(list(rotation), centre),
-        "poses-translation-inverted": stored([right, down, forward], -rotation.T @ centre),
+        "poses-rotation-transposed": stored(list(rotation), center),
+        "poses-translation-inverted": stored([right, down, forward], -rotation.T @ center),
     }
     assert [reading.code for reading in POSE_READINGS] == list(held)
     for reading in POSE_READINGS:
@@ -492,12 +492,12 @@ def test_a_foreign_k_is_scaled_back_to_the_pictures(plane_scene) -> None:
 @pytest.mark.parametrize(
     ("factor", "median", "at_fault", "named"),
     [
-        (0.2, 12.0, "depth", "5000 a metre"),
-        (0.2, 7.0, "depth", "5000 a metre"),
+        (0.2, 12.0, "depth", "5000 a meter"),
+        (0.2, 7.0, "depth", "5000 a meter"),
         (0.1, 25.0, "depth", "1/10 mm"),
-        (1000.0, 0.0025, "depth", "metres"),
-        (1000.0, 2.5, "poses", "millimetres"),
-        (100.0, 2.5, "poses", "centimetres"),
+        (1000.0, 0.0025, "depth", "meters"),
+        (1000.0, 2.5, "poses", "millimeters"),
+        (100.0, 2.5, "poses", "centimeters"),
         (0.37, 2.5, "poses", "structure from motion"),
         (0.5, 14.0, "depth", "another unit"),
     ],
@@ -541,7 +541,7 @@ def test_the_command_writes_page_and_record_and_says_so_by_its_status(
     assert finding["evidence"] in page
     assert "http" not in page.replace("http-equiv", ""), "nothing is fetched from elsewhere"
     assert page.count("<img") == page.count('src="data:image/')
-    assert page.count("<img") >= 4 + 2 + 4  # misses and chequerboards, plots, labels
+    assert page.count("<img") >= 4 + 2 + 4  # misses and checkerboards, plots, labels
     assert run(str(wrong), "--report", str(report)) == 1, "a former report is replaced"
 
 
@@ -599,7 +599,7 @@ def test_the_real_recording_is_fine(real_sequence_folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["camera_from_world", "K of 324x243", "5000 a metre", "OpenGL", "poses in mm"])
+@pytest.mark.parametrize("name", ["camera_from_world", "K of 324x243", "5000 a meter", "OpenGL", "poses in mm"])
 def test_faults_of_a_real_recording_are_named(real_copy: Path, tmp_path: Path, name: str) -> None:
     fault, code = REAL_FAULTS[name]
     assert problems(check(broken(real_copy, tmp_path / "real", fault))) == [code]

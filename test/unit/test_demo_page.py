@@ -21,7 +21,7 @@ from conftest import PlaneScene
 from numpy.typing import NDArray
 
 from sray.label_space import ROOMS, VOID
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray_train.score.surfaces import true_cloud
 from sray_train.tools.report import pictures
 from sray_train.tools.report.demo_page import spread, write_page
@@ -42,7 +42,7 @@ def make_view(stamp_ns: int, seed: int = 0) -> RecordedView:
     labels[:4] = 0
     labels[80:95, 40:60] = 11
     labels[100:, 130:] = VOID
-    image = (ROOMS.colourize(truth) * 0.7 + random.integers(0, 60, (120, 160, 3))).astype(np.uint8)
+    image = (ROOMS.colorize(truth) * 0.7 + random.integers(0, 60, (120, 160, 3))).astype(np.uint8)
     depth = np.tile(np.linspace(4, 1, 120, dtype=np.float32)[:, None], (1, 160))
     depth[labels == VOID] = np.nan
     confidence = random.uniform(0.4, 1, (120, 160)).astype(np.float32)
@@ -55,7 +55,7 @@ def make_run(**changes: Any) -> DemoRun:
     wall = np.column_stack([np.zeros(1000), random.uniform(0, 4, 1000), random.uniform(0, 2.4, 1000)])
     points = np.concatenate([floor, wall]).astype(np.float32)
     labels = np.array([1] * 3000 + [0] * 1000, np.uint8)
-    cloud = LabelledCloud(points, ROOMS.colourize(labels), labels, np.ones(4000, np.float32))
+    cloud = LabeledCloud(points, ROOMS.colorize(labels), labels, np.ones(4000, np.float32))
     angle = np.linspace(0, 4, 30)
     path = np.column_stack([2.5 + 1.5 * np.cos(angle), 2 + np.sin(angle), np.full(30, 1.4)]).astype(np.float32)
     run = DemoRun(
@@ -124,7 +124,7 @@ def test_a_map_on_the_walls_that_the_frames_saw_scores_one_and_is_shown_beside_t
     plane = PlaneScene()
     frames = tuple(plane.frame((0.2 * index, 0.0, 0.0)) for index in range(3))
     cloud = true_cloud(frames)
-    path = np.stack([frame.camera.centre.numpy() for frame in frames])
+    path = np.stack([frame.camera.center.numpy() for frame in frames])
     run = make_run(map=cloud, surfaces=frames, path=path, up=np.array([0, -1, 0], np.float32))
     report = run.report()
     assert report["map_f_score_5cm"] == 1 and report["map_accuracy"] < 0.02
@@ -133,7 +133,7 @@ def test_a_map_on_the_walls_that_the_frames_saw_scores_one_and_is_shown_beside_t
     assert report["map_f_score_5cm"] == 0 and report["map_accuracy"] == pytest.approx(0.3, abs=0.02)
     page = write_page(run, tmp_path).read_text()
     assert "map_truth.png" in page and "map F-score at 5 cm" in page
-    sizes = {cv2.imread(str(tmp_path / "pictures" / f"map_{kind}.png")).shape for kind in ("colours", "truth")}
+    sizes = {cv2.imread(str(tmp_path / "pictures" / f"map_{kind}.png")).shape for kind in ("colors", "truth")}
     assert len(sizes) == 1, "one scale"
 
 
@@ -145,7 +145,7 @@ def test_the_page_says_how_to_look_around_and_shows_a_still(tmp_path: Path) -> N
     assert "make demo VIEW=1" not in write_page(make_run(), tmp_path).read_text(), "nothing was saved"
 
 
-def test_without_truth_and_colour_the_scores_are_null_not_zero() -> None:
+def test_without_truth_and_color_the_scores_are_null_not_zero() -> None:
     bare = tuple(replace(make_view(10**9), truth=None, color=None) for _ in range(2))
     report = make_run(views=bare).report()
     missing = ("depth_abs_rel", "depth_within_1_25", "map_f_score_5cm")
@@ -163,7 +163,7 @@ def test_shown_views_are_spread_over_the_run_and_not_chosen() -> None:
 def test_the_error_picture_tells_right_wrong_void_and_unscored_apart() -> None:
     picture = pictures.error(np.array([[3, 3, VOID, 3, VOID]], np.uint8), np.array([[3, 4, 4, VOID, VOID]], np.uint8))
     expected = [pictures.RIGHT, pictures.WRONG, pictures.UNANSWERED, pictures.UNSCORED, pictures.UNSCORED]
-    assert [tuple(colour) for colour in picture[0].tolist()] == expected
+    assert [tuple(color) for color in picture[0].tolist()] == expected
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -176,22 +176,22 @@ def test_the_map_is_seen_from_above_and_not_mirrored(axis: int, sign: int) -> No
     forward = np.cross(up, right)
     ground = np.stack([0 * right, 2 * right, 2 * right + 2 * forward]).astype(np.float32)
     points = np.concatenate([ground, ground + 2.5 * up]).astype(np.float32)
-    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]] + [[9, 9, 9]] * 3, np.uint8)
-    cloud = LabelledCloud(points, colours, np.zeros(6, np.uint8), np.ones(6, np.float32))
-    picture, scale = map_view(cloud, colours, (ground.mean(0) + 1.4 * up)[None], up, longest_side=200)
+    colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]] + [[9, 9, 9]] * 3, np.uint8)
+    cloud = LabeledCloud(points, colors, np.zeros(6, np.uint8), np.ones(6, np.float32))
+    picture, scale = map_view(cloud, colors, (ground.mean(0) + 1.4 * up)[None], up, longest_side=200)
     corners = []
-    for colour in colours[:3]:
-        rows, columns = np.nonzero((picture == colour).all(-1))
+    for color in colors[:3]:
+        rows, columns = np.nonzero((picture == color).all(-1))
         corners.append(np.array([columns.mean(), -rows.mean()]) * scale)
     first, second = corners[1] - corners[0], corners[2] - corners[1]
     assert first[0] * second[1] - first[1] * second[0] == pytest.approx(4, rel=0.1)
     assert not (picture == 9).all(-1).any()
 
 
-def column(picture: pictures.Picture, colour: tuple[int, int, int]) -> NDArray[np.float64]:
-    """Mean (column, row) of the pixels of a colour."""
-    rows, columns = np.nonzero((picture == colour).all(-1))
-    assert len(rows), f"nothing is {colour}"
+def column(picture: pictures.Picture, color: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Mean (column, row) of the pixels of a color."""
+    rows, columns = np.nonzero((picture == color).all(-1))
+    assert len(rows), f"nothing is {color}"
     return np.array([columns.mean(), rows.mean()])
 
 
@@ -210,13 +210,13 @@ def test_from_a_corner_high_is_high_near_is_low_and_the_nearer_walls_are_cut() -
     post = np.column_stack([np.full((20, 2), 2.0), np.linspace(0.05, 1.0, 20)])
     parts = [ground, *walls, post]
     paint = [(200, 200, 200), (0, 90, 0), (0, 0, 90), (90, 90, 0), (90, 0, 90), (255, 0, 0)]
-    colours = np.concatenate([np.tile(np.array(c, np.uint8), (len(p), 1)) for p, c in zip(parts, paint, strict=True)])
+    colors = np.concatenate([np.tile(np.array(c, np.uint8), (len(p), 1)) for p, c in zip(parts, paint, strict=True)])
     points = np.concatenate(parts).astype(np.float32)
-    cloud = LabelledCloud(points, colours, np.zeros(len(points), np.uint8), np.ones(len(points), np.float32))
+    cloud = LabeledCloud(points, colors, np.zeros(len(points), np.uint8), np.ones(len(points), np.float32))
     path = np.array([[1, 1, 1.5], [3, 3, 1.5]], np.float32)
     up = np.array([0, 0, 1], np.float32)
     look = Look(elevation=40, azimuth=30)
-    picture, _ = map_view(cloud, colours, path[:1], up, look, longest_side=300)
+    picture, _ = map_view(cloud, colors, path[:1], up, look, longest_side=300)
     for kept in paint[1:3]:
         column(picture, kept)
     for cut in paint[3:5]:
@@ -237,10 +237,10 @@ def test_an_arrow_of_a_keyframe_points_along_its_x() -> None:
 
 def test_lines_are_drawn_where_they_are() -> None:
     run = make_run()
-    colours = run.label_space.colourize(run.map.labels)
+    colors = run.label_space.colorize(run.map.labels)
     segment = np.array([[[1, 1, 0.5], [1, 3, 0.5]]], np.float32)
     purple = (160, 0, 160)
-    picture, scale = map_view(run.map, colours, run.path, run.up, Look(), (Lines(segment, purple, 5),))
+    picture, scale = map_view(run.map, colors, run.path, run.up, Look(), (Lines(segment, purple, 5),))
     rows, columns = np.nonzero((picture == purple).all(-1))
     assert np.ptp(rows) * scale == pytest.approx(2, abs=0.15) or np.ptp(columns) * scale == pytest.approx(2, abs=0.15)
     assert min(np.ptp(rows), np.ptp(columns)) * scale < 0.1
@@ -285,7 +285,7 @@ def test_the_page_without_truth_claims_no_score(tmp_path: Path) -> None:
 
 
 def test_the_page_of_a_run_that_brought_nothing_still_says_so(tmp_path: Path) -> None:
-    empty = LabelledCloud(
+    empty = LabeledCloud(
         np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.float32)
     )
     text = write_page(make_run(views=(), map=empty, seconds_per_render=()), tmp_path).read_text()

@@ -44,10 +44,10 @@ def test_without_truth_nothing_is_scored_and_without_depth_nothing_is_within() -
 
 
 # Eighths are exact in float32, in which pictures are; their ratios are rounded alike on both sides.
-metres = st.one_of(st.just(NAN), st.just(0.0), st.integers(1, 64).map(lambda n: n / 8))
+meters = st.one_of(st.just(NAN), st.just(0.0), st.integers(1, 64).map(lambda n: n / 8))
 
 
-@given(st.lists(st.tuples(metres, metres, st.booleans()), min_size=1, max_size=40))
+@given(st.lists(st.tuples(meters, meters, st.booleans()), min_size=1, max_size=40))
 def test_scores_are_their_twin(pixels: list[tuple[float, float, bool]]) -> None:
     depth, truth, scored = (list(column) for column in zip(*pixels, strict=True))
     found = depth_scores(torch.tensor(depth), torch.tensor(truth), torch.tensor(scored))

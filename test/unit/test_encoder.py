@@ -1,4 +1,4 @@
-"""The encoder's grid: cell i is centred at pixel 4 i, on even and odd sizes, through both up-samplings."""
+"""The encoder's grid: cell i is centered at pixel 4 i, on even and odd sizes, through both up-samplings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sray.encoder import ResUNet, double
 
 
 def straight_encoder() -> ResUNet:
-    """The encoder without neighbourhoods: norms off, and of every kernel only the centre tap, all positive.
+    """The encoder without neighborhoods: norms off, and of every kernel only the center tap, all positive.
 
-    What is left of it is where each layer takes its samples, and an affine function of grey.
+    What is left of it is where each layer takes its samples, and an affine function of gray.
     """
     torch.manual_seed(0)
     encoder = ResUNet().double().eval()
@@ -33,22 +33,22 @@ def straight_encoder() -> ResUNet:
 
 @pytest.mark.parametrize(("width", "height"), [(64, 48), (160, 120), (90, 60), (33, 47), (16, 17)])
 @pytest.mark.parametrize("axis", ["columns", "rows"])
-def test_cell_i_is_centred_at_pixel_4i(width: int, height: int, axis: str) -> None:
-    """A ramp of grey comes out as a ramp: cell i holds what a picture all of pixel 4 i's grey would give.
+def test_cell_i_is_centered_at_pixel_4i(width: int, height: int, axis: str) -> None:
+    """A ramp of gray comes out as a ramp: cell i holds what a picture all of pixel 4 i's gray would give.
 
     Up-sampling that takes the maps for resized pictures would shift the deep paths by a fraction of a cell.
     """
     encoder = straight_encoder()
     size = width if axis == "columns" else height
     # From 0.5 upwards, so that no ReLU cuts: the encoder maps 0..1 to -1..1.
-    grey = 0.5 + 0.5 * torch.arange(size, dtype=torch.float64) / size
-    image = grey.expand(height, width) if axis == "columns" else grey[:, None].expand(height, width)
+    gray = 0.5 + 0.5 * torch.arange(size, dtype=torch.float64) / size
+    image = gray.expand(height, width) if axis == "columns" else gray[:, None].expand(height, width)
     with torch.no_grad():
         features = encoder(image.expand(1, 3, height, width))[0]
         black, white = (
             encoder(torch.full((1, 3, 32, 32), level, dtype=torch.float64))[0, :, 0, 0] for level in (0.5, 1.0)
         )
-    expected = black + (2 * grey[::4, None] - 1) * (white - black)  # cells x channels
+    expected = black + (2 * gray[::4, None] - 1) * (white - black)  # cells x channels
     assert features.shape == (32, -(-height // 4), -(-width // 4))
     ramp = features[:, 0] if axis == "columns" else features[:, :, 0]
     # Beyond the deepest grid's last cell, at pixel 16 floor((size - 1) / 16), there is nothing to interpolate with.
@@ -75,7 +75,7 @@ def test_an_impulse_at_pixel_4i_peaks_at_cell_i(pixel: tuple[int, int]) -> None:
 def test_a_mirrored_picture_gives_mirrored_features(axis: int) -> None:
     """On 16 k + 1 pixels every grid is symmetric, so with mirrored kernels nothing but a shift breaks the symmetry.
 
-    This one runs the network as it is: norms, neighbourhoods and all.
+    This one runs the network as it is: norms, neighborhoods and all.
     """
     torch.manual_seed(1)
     encoder = ResUNet().double()

@@ -95,8 +95,8 @@ def test_a_picture_is_never_rendered_from_itself(field: SemanticField, monkeypat
     evaluate(field, queries, SPACE)
     assert len(given) == 5
     for query, cameras in zip(queries, given, strict=True):
-        assert len(cameras.centre) == 3
-        assert (cameras.centre - scene.cameras[query.target].centre).norm(dim=-1).min() > 0.1
+        assert len(cameras.center) == 3
+        assert (cameras.center - scene.cameras[query.target].center).norm(dim=-1).min() > 0.1
     with pytest.raises(ValueError, match="among its own sources"):
         Query(scene, 2, (1, 2))
     with pytest.raises(ValueError, match="no sources"):
@@ -137,7 +137,7 @@ def test_a_perfect_picture_scores_one_and_knows_no_decibels() -> None:
 
 
 def test_scores_of_pictures_by_hand() -> None:
-    """Void, half a metre too far, a tenth too bright: each shows where it should, and only there."""
+    """Void, half a meter too far, a tenth too bright: each shows where it should, and only there."""
     frame = PlaneScene().frame((0.0, 0.0, 0.0))
     assert frame.labels is not None and frame.depth is not None
     board = Scoreboard(SPACE)
@@ -311,7 +311,7 @@ def test_raw_scannet_ids_score_as_the_nyu40_ids_they_stand_for(run: Run, recordi
 
 
 @pytest.mark.parametrize("how", ["no folder", "all zero"])
-def test_without_labels_colour_is_scored_and_semantics_are_null(run: Run, recording: Path, how: str) -> None:
+def test_without_labels_color_is_scored_and_semantics_are_null(run: Run, recording: Path, how: str) -> None:
     for path in (recording / "label-filt").iterdir():
         cv2.imwrite(str(path), np.zeros((24, 32), np.uint8)) if how == "all zero" else path.unlink()
     if how == "no folder":

@@ -24,7 +24,7 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray.render_config import RenderConfig
 from sray.segmentation.between_spaces import likeliest, projection
 from sray_train.cli import main
-from sray_train.data.labelled_pictures import LabelledPictures
+from sray_train.data.labeled_pictures import LabeledPictures
 from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.score.pictures import evaluate_pictures
 
@@ -33,9 +33,9 @@ REAL = Path(os.environ.get("SRAY_REAL_PICTURES", Path(os.environ.get("SRAY_REAL_
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Six pictures of wall, floor and toilet in thirds, red, green and blue; the top rows are unlabelled."""
+    """Six pictures of wall, floor and toilet in thirds, red, green and blue; the top rows are unlabeled."""
     generator = np.random.default_rng(0)
-    for kind in ("colour", "label40"):
+    for kind in ("color", "label40"):
         (tmp_path / "home" / kind).mkdir(parents=True)
     for number in range(1, 7):
         column = np.clip((np.arange(32) + number) * 3 // 32, 0, 2)
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
         image[:, np.arange(32), 2 - column] = generator.integers(150, 255)
         labels = np.broadcast_to(np.array([1, 2, 33], np.uint8)[column], (24, 32)).copy()
         labels[:4] = 0
-        cv2.imwrite(str(tmp_path / "home" / "colour" / f"{number:04}.jpg"), image)
+        cv2.imwrite(str(tmp_path / "home" / "color" / f"{number:04}.jpg"), image)
         cv2.imwrite(str(tmp_path / "home" / "label40" / f"{number:04}.png"), labels)
     return tmp_path / "home"
 
@@ -82,14 +82,14 @@ def test_the_record_has_the_keys_of_sequences_and_null_for_what_pictures_have_no
         assert record[name] is None, name
     known = {name for name, iou in record["per_class"].items() if iou is not None}
     assert known == {"wall", "floor", "other"}, "a toilet is other in rooms"
-    assert np.sum(record["confusion"]["pixels"]) == 6 * 20 * 32, "four rows of 24 are unlabelled"
+    assert np.sum(record["confusion"]["pixels"]) == 6 * 20 * 32, "four rows of 24 are unlabeled"
 
 
 def test_the_scores_are_those_of_the_networks_labels(model: SemanticRay, folder: Path) -> None:
     """Against the twin, from the labels that the network gives of each picture; in both label spaces."""
     for space in (ROOMS, SCANNET20):
         table = projection(ROOMS, space)
-        pictures, network = LabelledPictures.open(folder, space), NetworkLabels(model)
+        pictures, network = LabeledPictures.open(folder, space), NetworkLabels(model)
         images = []
         for position in range(len(pictures)):
             frame = pictures[position]
@@ -115,30 +115,30 @@ def test_pictures_are_resized_and_keep_their_aspect(run: Run, folder: Path) -> N
 
 
 def test_the_camera_is_the_one_that_was_said(folder: Path) -> None:
-    camera = LabelledPictures.open(folder, ROOMS, fx_over_width=1.5)[0].camera
+    camera = LabeledPictures.open(folder, ROOMS, fx_over_width=1.5)[0].camera
     assert camera.intrinsics[0, 0] == camera.intrinsics[1, 1] == 48
     assert camera.intrinsics[:2, 2].tolist() == [15.5, 11.5]
 
 
 def test_layout_of_other_names_and_numbers_without_partner(folder: Path) -> None:
-    (folder / "colour").rename(folder / "color")
+    (folder / "color").rename(folder / "color")
     (folder / "label40").rename(folder / "label")
     (folder / "label" / "0003.png").unlink()
     (folder / "color" / "0007.jpg").write_bytes((folder / "color" / "0001.jpg").read_bytes())
-    assert LabelledPictures.open(folder, NYU40).numbers == [1, 2, 4, 5, 6]
+    assert LabeledPictures.open(folder, NYU40).numbers == [1, 2, 4, 5, 6]
 
 
 def test_what_is_missing_is_named(folder: Path) -> None:
     def refused(words: str) -> None:
         with pytest.raises(SrayError) as error:
-            LabelledPictures.open(folder, ROOMS)
+            LabeledPictures.open(folder, ROOMS)
         assert isinstance(error.value, FileError) and words in str(error.value)
 
     for number, path in enumerate(sorted((folder / "label40").iterdir())):
         path.rename(folder / "label40" / f"{100 + number}.png")
     refused("of which none has labels in")
     (folder / "label40").rename(folder / "truth")
-    refused("no label pictures (there is colour, truth); expected a folder label40 or label or label-filt")
+    refused("no label pictures (there is color, truth); expected a folder label40 or label or label-filt")
 
 
 @pytest.mark.parametrize(
@@ -179,9 +179,9 @@ def test_rendered_labels_are_of_the_other_label_space(model: SemanticRay) -> Non
     assert torch.equal(other.labels[kept].int(), meaning[kept].int())
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="SRAY_REAL_PICTURES names no folder of labelled pictures")
+@pytest.mark.skipif(not REAL.is_dir(), reason="SRAY_REAL_PICTURES names no folder of labeled pictures")
 def test_real_pictures_are_read() -> None:
-    pictures = LabelledPictures.open(REAL, ROOMS, "nyu40")
+    pictures = LabeledPictures.open(REAL, ROOMS, "nyu40")
     frame = pictures[0]
     assert frame.labels is not None and frame.labels.shape == frame.image.shape[:2]
     assert (frame.labels != VOID).float().mean() > 0.4, "every NYU40 class is a class of rooms"

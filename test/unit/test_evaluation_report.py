@@ -37,10 +37,10 @@ def render(scene: Scene, target: int, wrong: float, *, labels: bool = True) -> R
     assert truth.labels is not None and truth.depth is not None
     called = truth.labels.clone()
     called[:, : round(wrong * called.shape[1])] = TABLE
-    colour = (truth.image.float() / 255 + 0.5 * wrong).clamp(0, 1)
+    color = (truth.image.float() / 255 + 0.5 * wrong).clamp(0, 1)
     blank = RenderedView.blank(truth.camera)
     depth = truth.depth + wrong
-    view = replace(blank, labels=called, color=colour, depth=depth, depth_with_void=depth)
+    view = replace(blank, labels=called, color=color, depth=depth, depth_with_void=depth)
     query = Query(scene, target, ((target + 1) % len(scene.frames),))
     return Rendering(query, truth if labels else replace(truth, labels=None), view, 0.25)
 
@@ -59,7 +59,7 @@ def judged(renderings: list[Rendering]) -> tuple[Evaluation, Gallery, dict[str, 
     evaluation = board.evaluation()
     record = evaluation.record() | {
         "lpips_missing": "no <weights>",
-        "semantics_missing": None if evaluation.labelled else "no label",
+        "semantics_missing": None if evaluation.labeled else "no label",
         "input": "RGB-D",
         "seconds": 12.0,
         "scored": "rooms <9000>",
@@ -133,13 +133,13 @@ def test_the_page_is_whole_and_needs_nothing_else(page: str) -> None:
 def test_its_pictures_are_those_of_the_renderings(page: str, renderings: list[Rendering]) -> None:
     parsed, shown = _Page(page), renderings[2]  # the worst
     assert shown.truth.labels is not None
-    true, called = ROOMS.colourize(shown.truth.labels.numpy()), ROOMS.colourize(shown.view.labels.numpy())
+    true, called = ROOMS.colorize(shown.truth.labels.numpy()), ROOMS.colorize(shown.view.labels.numpy())
     np.testing.assert_array_equal(parsed.picture("bad/0: labels, true"), true)
     np.testing.assert_array_equal(parsed.picture("bad/0: labels, rendered"), called)
     wrong = parsed.picture("bad/0: error")[..., 0] < 220
     np.testing.assert_array_equal(wrong, (shown.truth.labels != shown.view.labels).numpy())
-    colour = parsed.picture("bad/0: colour, recorded").astype(int)
-    assert np.abs(colour - shown.truth.image.numpy()).mean() < 12, "a JPEG"
+    color = parsed.picture("bad/0: color, recorded").astype(int)
+    assert np.abs(color - shown.truth.image.numpy()).mean() < 12, "a JPEG"
 
 
 def test_the_headline_is_the_record(page: str, renderings: list[Rendering]) -> None:
@@ -188,8 +188,8 @@ def test_mistakes_by_hand() -> None:
 
 def test_without_labels_it_claims_no_semantic_score(tmp_path: Path) -> None:
     scene = make_scene("dark")
-    unlabelled = [render(scene, target, wrong, labels=False) for target, wrong in ((0, 0.5), (1, 0.1))]
-    write_evaluation_page(tmp_path / "page.html", *judged(unlabelled))
+    unlabeled = [render(scene, target, wrong, labels=False) for target, wrong in ((0, 0.5), (1, 0.1))]
+    write_evaluation_page(tmp_path / "page.html", *judged(unlabeled))
     text = (tmp_path / "page.html").read_text()
     assert "Labels are not scored: no label" in text
     assert "mIoU" not in text and "confusion_table" not in text and "labels, true" not in text
@@ -203,7 +203,7 @@ def test_of_one_picture_there_is_no_best_and_worst(tmp_path: Path) -> None:
     assert "Best picture" not in text and len(_Page(text).images) == 7
 
 
-def test_large_pictures_are_shrunk_and_class_colours_stay_exact(tmp_path: Path) -> None:
+def test_large_pictures_are_shrunk_and_class_colors_stay_exact(tmp_path: Path) -> None:
     scene = make_scene("large")
     small = render(scene, 0, 0.5)
     truth = small.truth.resized(900, 675)
@@ -219,6 +219,6 @@ def test_large_pictures_are_shrunk_and_class_colours_stay_exact(tmp_path: Path) 
     write_evaluation_page(tmp_path / "page.html", *judged([Rendering(small.query, truth, view, 1.0)]))
     labels = _Page((tmp_path / "page.html").read_text()).picture("large/0: labels, rendered")
     assert labels.shape == (360, 480, 3)
-    colours = {tuple(colour) for colour in labels.reshape(-1, 3).tolist()}
-    assert colours == {(0, 0, 0)} | {ROOMS.colours[index] for index in (WALL, FLOOR, CABINET)}
+    colors = {tuple(color) for color in labels.reshape(-1, 3).tolist()}
+    assert colors == {(0, 0, 0)} | {ROOMS.colors[index] for index in (WALL, FLOOR, CABINET)}
     assert torch.isfinite(view.depth).all()

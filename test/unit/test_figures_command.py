@@ -34,7 +34,7 @@ from sray_train.paper.baselines.neuray import NeuRay, NeuRayConfig
 from sray_train.paper.figures.contenders import BEST, NERF, NEURAY, S_RAY, S_RAY_TUNED, Gap, StudyFolder
 from sray_train.score.evaluate import render_queries
 
-SECTIONS = ("labels", "scene", "features", "attention", "weights", "semantic_nerf", "colour")
+SECTIONS = ("labels", "scene", "features", "attention", "weights", "semantic_nerf", "color")
 
 
 def saved(path: Path, model: RayModel, lineage: dict[str, Any] | None = None) -> Path:
@@ -101,9 +101,9 @@ def test_it_shows_what_there_is_with_its_scores(wall: Scene, partly_trained: tup
     assert record["scores"][title]["S-Ray"]["strict_miou"] == pytest.approx(matrix.strict().miou)
     assert set(record["scores"][title]) == {"S-Ray", "NeRF"}
     assert f"strict mIoU {100 * matrix.strict().miou:.1f} %" in section(page, "labels")
-    assert f"PSNR {record['scores'][title]['NeRF']['psnr']:.1f} dB" in section(page, "colour")
+    assert f"PSNR {record['scores'][title]['NeRF']['psnr']:.1f} dB" in section(page, "color")
     drawn = cv2.imread(str(folder / f"out/pictures/labels_wall_{query.target}_semantic_ray_generalization_0.png"))
-    assert drawn is not None and np.array_equal(drawn[..., ::-1], ROOMS.colourize(view.labels.numpy()))
+    assert drawn is not None and np.array_equal(drawn[..., ::-1], ROOMS.colorize(view.labels.numpy()))
     for name in SECTIONS:
         assert "data:image/png;base64," in section(page, name), name
     assert "visible from the source" in section(page, "attention")
@@ -116,7 +116,7 @@ def test_it_names_what_is_missing_and_the_command_that_makes_it(
     folder, page, _ = partly_trained
     for missing in ("NeuRay + head", "NeuRay + head, fine-tuned, scene wall", "S-Ray, fine-tuned, scene wall"):
         assert f"{missing}: not shown" in section(page, "labels")
-    assert "S-Ray: not shown" not in page and "NeRF, scene wall: not shown" not in section(page, "colour")
+    assert "S-Ray: not shown" not in page and "NeRF, scene wall: not shown" not in section(page, "color")
     assert "Semantic-NeRF, scene wall: not shown" in section(page, "semantic_nerf")
     assert f"--run-folder {folder / 'run'} --only semantic_nerf" in section(page, "semantic_nerf")
 

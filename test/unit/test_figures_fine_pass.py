@@ -15,7 +15,7 @@ from sray.camera import Camera
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.sampling import uniform_samples
 from sray_train.data.scene import Scene
-from sray_train.paper.figures.feature_maps import feature_colours
+from sray_train.paper.figures.feature_maps import feature_colors
 from sray_train.paper.figures.fine_pass import attention_weights, fine_pass, noted, per_head
 from sray_train.paper.figures.inner_sections import attention_verdict, weights_verdict
 from sray_train.paper.figures.query_view import QueryRays, QueryView
@@ -242,21 +242,21 @@ def test_weights_are_said_to_depend_on_sight_only_if_they_do_in_every_picture() 
 # Features, and which rays are shown
 
 
-def test_feature_colours_are_the_same_each_time_and_tell_unlike_cells_apart() -> None:
+def test_feature_colors_are_the_same_each_time_and_tell_unlike_cells_apart() -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(2, 32, 5, 6, generator=generator)
     features[:, :, :, :3] += 8 * torch.randn(32, generator=generator)[:, None, None]
-    first, shown = feature_colours(features)
-    again, _ = feature_colours(features.clone())
+    first, shown = feature_colors(features)
+    again, _ = feature_colors(features.clone())
     assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
     assert first[0].shape == (5, 6, 3) and first[0].dtype == np.uint8
     left, right = first[0][:, :3, 0].astype(int), first[0][:, 3:, 0].astype(int)
     assert abs(left.mean() - right.mean()) > 100 and 0.5 < shown <= 1
 
 
-def test_feature_colours_have_one_meaning_in_all_views() -> None:
+def test_feature_colors_have_one_meaning_in_all_views() -> None:
     features = torch.randn(1, 32, 4, 4, generator=torch.Generator().manual_seed(1))
-    one, other = feature_colours(torch.cat([features, features.flip(-1)]))[0]
+    one, other = feature_colors(torch.cat([features, features.flip(-1)]))[0]
     assert np.array_equal(one, other[:, ::-1])
 
 

@@ -15,7 +15,7 @@ from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.learning.losses import LossWeights
-from sray.learning.supervision import LabelledPixels, balanced_weights, picture_loss, target_rays
+from sray.learning.supervision import LabeledPixels, balanced_weights, picture_loss, target_rays
 from sray.model import RayOutput, SemanticRay, SemanticRayConfig
 
 PLANE = PlaneScene()
@@ -56,7 +56,7 @@ def test_a_heavier_class_is_drawn_as_much_more_often(frame) -> None:
     _, truth = target_rays(replace(frame, labels=half), 20_000, seeded(), torch.tensor([1.0, 4.0, 0.0]))
     drawn = torch.bincount(truth.labels.int(), minlength=256)
     assert drawn[1] / drawn[0] == pytest.approx(4, rel=0.1)
-    assert drawn[VOID] / drawn[0] == pytest.approx(2 / 35, rel=0.2), "void pixels still teach colour, at weight 1"
+    assert drawn[VOID] / drawn[0] == pytest.approx(2 / 35, rel=0.2), "void pixels still teach color, at weight 1"
 
 
 def test_balance_makes_rare_classes_heavy_and_unseen_ones_nothing(frame) -> None:
@@ -70,30 +70,30 @@ def test_balance_makes_rare_classes_heavy_and_unseen_ones_nothing(frame) -> None
         assert weights[0] * 16 / 17 + weights[1] / 17 == pytest.approx(1), "1 on average over pixels"
 
 
-def test_pictures_teach_their_labelled_pixels_alone(model, frame) -> None:
+def test_pictures_teach_their_labeled_pixels_alone(model, frame) -> None:
     void = frame.labels.clone()
     void[:, 20:] = VOID
     frames = [replace(frame, labels=void), replace(frame, labels=None)]
-    truth = LabelledPixels.draw(frames, 300, seeded())
+    truth = LabeledPixels.draw(frames, 300, seeded())
     known = truth.pixels[0, :, 0] < 20
     assert torch.equal(truth.labels[0] != VOID, known) and (truth.labels[1] == VOID).all()
     features = torch.randn(2, 32, 9, 12, generator=seeded(), requires_grad=True)
     loss = picture_loss(model, features, truth, frame.camera)
-    # A grid cell is four pixels: beyond column 24 no labelled pixel reads features.
+    # A grid cell is four pixels: beyond column 24 no labeled pixel reads features.
     gradient = torch.autograd.grad(loss, features)[0]
     assert gradient[0, :, :, :5].abs().sum() > 0
     assert gradient[0, :, :, 6:].abs().sum() == 0 and gradient[1].abs().sum() == 0
-    one = LabelledPixels(torch.tensor([[[8.0, 4.0]]]), torch.tensor([[2]], dtype=torch.uint8))
+    one = LabeledPixels(torch.tensor([[[8.0, 4.0]]]), torch.tensor([[2]], dtype=torch.uint8))
     expected = F.cross_entropy(model.fine.classifier(features[:1, :, 1, 2]), torch.tensor([2]))
     torch.testing.assert_close(picture_loss(model, features[:1], one, frame.camera), expected)
-    more = LabelledPixels(torch.tensor([[[8.0, 4.0], [9.0, 4.0]]]), torch.tensor([[2, VOID]], dtype=torch.uint8))
+    more = LabeledPixels(torch.tensor([[[8.0, 4.0], [9.0, 4.0]]]), torch.tensor([[2, VOID]], dtype=torch.uint8))
     torch.testing.assert_close(
-        picture_loss(model, features[:1], more, frame.camera), expected, msg="the mean is over labelled ones"
+        picture_loss(model, features[:1], more, frame.camera), expected, msg="the mean is over labeled ones"
     )
 
 
-def test_colour_is_compared_as_it_is_shown(model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rays that stop 40 % of the light, of exactly the right colour: composited it is dark, shown it is right."""
+def test_color_is_compared_as_it_is_shown(model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rays that stop 40 % of the light, of exactly the right color: composited it is dark, shown it is right."""
     color = torch.tensor([50, 100, 200], dtype=torch.uint8)
     frames = [replace(frame, image=color.expand(36, 48, 3), labels=None, depth=None) for frame in PLANE.ring(2)]
     config = FineTuneConfig(steps=1, rays=16, mode="heads", loss=LossWeights(semantic=0.0))

@@ -85,7 +85,7 @@ def test_it_writes_scores_curve_and_a_checkpoint_that_names_its_parent(
     assert "out.json exists" in str(stop.value.code)
 
 
-def test_a_folder_without_labels_is_refused_unless_colour_alone_teaches(
+def test_a_folder_without_labels_is_refused_unless_color_alone_teaches(
     checkpoint: Path, recording: Path, tmp_path: Path
 ) -> None:
     bare = tmp_path / "bare"
@@ -102,9 +102,9 @@ def test_a_folder_without_labels_is_refused_unless_colour_alone_teaches(
 
 
 @pytest.fixture(scope="module")
-def mislabelled(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mislabeled(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same recording, everything called the second class."""
-    folder = tmp_path_factory.mktemp("mislabelled") / "guessed"
+    folder = tmp_path_factory.mktemp("mislabeled") / "guessed"
     shutil.copytree(recording, folder)
     for path in (folder / "label-filt").iterdir():
         ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -116,15 +116,15 @@ def mislabelled(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_truth_scores_the_test_frames_and_teaches_nothing(
     checkpoint: Path,
     recording: Path,
-    mislabelled: Path,
+    mislabeled: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     records, words = {}, {}
     for name, sequence, more in (
         ("own", recording, []),
-        ("guessed", mislabelled, []),
-        ("both", mislabelled, ["--truth", str(recording)]),
+        ("guessed", mislabeled, []),
+        ("both", mislabeled, ["--truth", str(recording)]),
     ):
         (tmp_path / name).mkdir()
         steps = ["--steps", "40", "--hold-out", "1", "--score-every", "0"]
@@ -157,7 +157,7 @@ def test_truth_scores_the_test_frames_and_teaches_nothing(
         and np.trace(said) < 0.6 * counted.sum()
     )
     expected = {
-        "teach": {"path": str(mislabelled), "made_by": "a guesser"},
+        "teach": {"path": str(mislabeled), "made_by": "a guesser"},
         "score": {"path": str(recording), "made_by": None},
     }
     assert both["labels"] == tuned["both"].lineage["labels"] == expected
@@ -197,7 +197,7 @@ def _strange_ids(folder: Path) -> None:
                 "the recording to score fine-tuning on has no labels",
                 code="none",
                 says="sray finetune --truth",
-                recovery="give the labelled one",
+                recovery="give the labeled one",
             ),
         ),
         pytest.param(
@@ -235,12 +235,12 @@ def _strange_ids(folder: Path) -> None:
     ],
 )
 def test_a_truth_that_does_not_fit_is_refused_before_a_step(
-    checkpoint: Path, recording: Path, mislabelled: Path, tmp_path: Path, spoil: Callable[[Path], None], said: str
+    checkpoint: Path, recording: Path, mislabeled: Path, tmp_path: Path, spoil: Callable[[Path], None], said: str
 ) -> None:
     shutil.copytree(recording, tmp_path / "truth")
     spoil(tmp_path / "truth")
     with pytest.raises(SystemExit) as stop:
-        finetune(checkpoint, mislabelled, tmp_path, "--truth", str(tmp_path / "truth"))
+        finetune(checkpoint, mislabeled, tmp_path, "--truth", str(tmp_path / "truth"))
     assert f"{tmp_path / 'truth'} {said}" in str(stop.value.code)
     assert not (tmp_path / "out.json").exists()
 

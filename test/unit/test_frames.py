@@ -34,7 +34,7 @@ def test_labels_and_depth_are_resized_nearest_exact(width: int, height: int) -> 
     assert (frame.stamp_ns, frame.name) == (7, "numbered")
 
 
-def test_shrinking_averages_colours() -> None:
+def test_shrinking_averages_colors() -> None:
     """Half the size: each pixel is the mean of four, and stays where its camera says it is."""
     frame = numbered(40, 24).resized(20, 12)
     # Columns 0, 1 -> 0.5, rounded to 0 or 1; the same for every pair.

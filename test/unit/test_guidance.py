@@ -22,7 +22,7 @@ def whole(grid: PixelGrid) -> Window:
 
 
 @pytest.mark.parametrize(("stride", "first", "second"), [(1, 0.0, 1.0), (2, 0.5, 2.5), (4, 1.5, 5.5)])
-def test_cells_are_centred_on_their_pixels(stride: int, first: float, second: float) -> None:
+def test_cells_are_centered_on_their_pixels(stride: int, first: float, second: float) -> None:
     pixels = PixelGrid(20, 12, stride).windows(100)[0].pixels()
     columns = -(-20 // stride)
     assert pixels[0].tolist() == [first, first]
@@ -53,8 +53,8 @@ def test_windows_cover_every_cell_once_and_mixing_needs_no_more_than_around(
     assert (visits == 1).all()
 
 
-def test_the_mix_is_bilinear_and_constant_beyond_the_outer_centres() -> None:
-    """Known by hand: cells of stride 4 are centred at 1.5, 5.5, 9.5; pixel 3.5 would lie halfway."""
+def test_the_mix_is_bilinear_and_constant_beyond_the_outer_centers() -> None:
+    """Known by hand: cells of stride 4 are centered at 1.5, 5.5, 9.5; pixel 3.5 would lie halfway."""
     guides, grid = PixelGrid(12, 4, 4), PixelGrid(12, 4, 1)
     values = torch.tensor([0.0, 4.0, 16.0]).reshape(1, 3, 1)
     mixed = grid.windows(100)[0].mix(guides.windows(100)[0], values)[0, :, 0]

@@ -149,7 +149,7 @@ def test_without_any_depth_all_is_unknown_to_it_too(plane_scene, target: Camera)
 
 
 @needs_kernel
-def test_threads_and_neighbours_do_not_change_a_ray(plane_scene, target: Camera) -> None:
+def test_threads_and_neighbors_do_not_change_a_ray(plane_scene, target: Camera) -> None:
     model = stirred(SemanticRayConfig(5))
     sources = encoded(model, SourceViews.from_frames(plane_scene.ring(3)))
     pixels = target.pixel_grid()[:200]

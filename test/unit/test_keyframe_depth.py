@@ -30,8 +30,8 @@ SCENE = PlaneScene(width=64, height=48)
 SPACE = LabelSpace("three", ("wall", "floor", "bed"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (1, 2, 4))
 
 
-class SaysTwoMetres(StereoNetwork):
-    """Sure of two metres everywhere; counts its sweeps and knows how many partners the last one had."""
+class SaysTwoMeters(StereoNetwork):
+    """Sure of two meters everywhere; counts its sweeps and knows how many partners the last one had."""
 
     sweeps, partners = 0, 0
 
@@ -51,7 +51,7 @@ class SaysTwoMetres(StereoNetwork):
 def model() -> SemanticRay:
     torch.manual_seed(0)
     made = SemanticRay(SemanticRayConfig(3, stereo=True)).eval()
-    made.stereo = SaysTwoMetres(planes=8).eval()
+    made.stereo = SaysTwoMeters(planes=8).eval()
     return made
 
 

@@ -32,7 +32,7 @@ def frame_at(x: float = 0.0, degrees: float = 0.0, seconds: float = 0.0, image: 
 
 
 def positions(buffer: KeyframeBuffer) -> list[float]:
-    return [round(float(keyframe.camera.centre[0]), 3) for keyframe in buffer]
+    return [round(float(keyframe.camera.center[0]), 3) for keyframe in buffer]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_blurred_frame_stays_out_and_a_sharp_one_at_the_same_pose_enters() -> 
 def test_sharpness_is_the_variance_of_the_laplacian() -> None:
     image = torch.zeros(5, 5, 3, dtype=torch.uint8)
     image[2, 2] = 10
-    # One bright pixel: -40 there, +10 at its four neighbours, 0 elsewhere; the mean is 0.
+    # One bright pixel: -40 there, +10 at its four neighbors, 0 elsewhere; the mean is 0.
     assert sharpness(image) == pytest.approx((40**2 + 4 * 10**2) / 25)
 
 
@@ -82,7 +82,7 @@ def test_the_older_one_of_the_closest_pair_leaves() -> None:
     for x in (0.0, 1.0, 1.2, 3.0):
         assert buffer.add(frame_at(x), FEATURES) == []
     left = buffer.add(frame_at(5.0), FEATURES)
-    assert [round(float(keyframe.camera.centre[0]), 3) for keyframe in left] == [1.0]
+    assert [round(float(keyframe.camera.center[0]), 3) for keyframe in left] == [1.0]
     assert positions(buffer) == [0.0, 1.2, 3.0, 5.0]
 
 
@@ -94,7 +94,7 @@ def test_the_older_one_of_the_closest_pair_leaves() -> None:
 def test_what_leaves_is_what_a_look_at_all_pairs_says(
     steps: list[tuple[int, int]], capacity: int, max_age: float
 ) -> None:
-    """Whole metres, so that ties are exact; stamps in any order, so that any keyframe may grow too old."""
+    """Whole meters, so that ties are exact; stamps in any order, so that any keyframe may grow too old."""
     buffer = KeyframeBuffer(KeyframeConfig(capacity=capacity, max_age=max_age))
     held: list[tuple[int, int]] = []
     for x, second in steps:
@@ -106,7 +106,7 @@ def test_what_leaves_is_what_a_look_at_all_pairs_says(
             pairs = [(abs(held[i][0] - held[j][0]), i) for i in range(len(held)) for j in range(i + 1, len(held))]
             held.pop(min(pairs)[1])
         assert positions(buffer) == [place for place, _ in held]
-        assert buffer.cameras.centre[:, 0].tolist() == [place for place, _ in held]
+        assert buffer.cameras.center[:, 0].tolist() == [place for place, _ in held]
         assert buffer.stamps_ns.tolist() == [stamp * 10**9 for _, stamp in held]
 
 
@@ -117,7 +117,7 @@ def test_hundreds_of_keyframes_keep_their_cameras_and_stamps() -> None:
         buffer.add(frame_at(float(x), seconds=x), FEATURES)
     buffer.config = KeyframeConfig(capacity=300, max_age=190.0)
     buffer.expire(199 * 10**9)
-    assert buffer.cameras.centre[:, 0].tolist() == [*range(9, 200)]
+    assert buffer.cameras.center[:, 0].tolist() == [*range(9, 200)]
     assert buffer.stamps_ns.tolist() == [second * 10**9 for second in range(9, 200)]
     torch.testing.assert_close(buffer.cameras.intrinsics, frame_at().camera.intrinsics.expand(191, 3, 3))
     assert buffer.judge(frame_at(8.0)) is Verdict.ENTERS
@@ -130,7 +130,7 @@ def test_new_units_of_the_gate_change_what_is_redundant() -> None:
         buffer.add(frame_at(x, degrees), FEATURES)
     buffer.config = KeyframeConfig(capacity=4, min_translation=10.0, min_rotation=1.0)  # it is turning that counts now
     left = buffer.add(frame_at(9.0, 80.0), FEATURES)
-    assert [round(float(keyframe.camera.centre[0]), 3) for keyframe in left] == [0.0]
+    assert [round(float(keyframe.camera.center[0]), 3) for keyframe in left] == [0.0]
 
 
 def test_a_frame_of_another_size_is_refused_and_nothing_is_kept() -> None:
@@ -138,7 +138,7 @@ def test_a_frame_of_another_size_is_refused_and_nothing_is_kept() -> None:
     buffer.add(frame_at(), FEATURES)
     with pytest.raises(ValueError, match="size 32x24, the keyframes held 64x48"):
         buffer.add(frame_at(1.0).resized(32, 24), FEATURES)
-    assert (len(buffer), len(buffer.cameras.centre), buffer.revision) == (1, 1, 1)
+    assert (len(buffer), len(buffer.cameras.center), buffer.revision) == (1, 1, 1)
     buffer.clear()
     buffer.add(frame_at(1.0).resized(32, 24), FEATURES)
     assert positions(buffer) == [1.0]
@@ -152,7 +152,7 @@ def test_the_most_redundant_leave_until_what_is_held_fits_the_budget() -> None:
     for x in (0.0, 1.0, 1.2, 3.0, 5.0, 9.0):
         depth, labels = torch.ones(48, 64), torch.zeros(48, 64, dtype=torch.uint8)
         frame = replace(frame_at(x), depth=depth, labels=labels)
-        left += [round(float(keyframe.camera.centre[0]), 3) for keyframe in buffer.add(frame, features)]
+        left += [round(float(keyframe.camera.center[0]), 3) for keyframe in buffer.add(frame, features)]
         assert buffer.bytes == len(buffer) * 408 * 1024
     assert (left, positions(buffer)) == ([1.0], [0.0, 1.2, 3.0, 5.0, 9.0])
     buffer.config = KeyframeConfig(memory_budget=1)

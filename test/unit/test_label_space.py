@@ -1,9 +1,8 @@
-"""Label spaces: conversions from and to NYU40, colours, refusals."""
+"""Label spaces: conversions from and to NYU40, colors, refusals."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -20,10 +19,10 @@ def test_every_class_survives_the_way_to_disk_and_back(space: LabelSpace) -> Non
 
 
 @SPACES
-def test_names_colours_and_ids_are_unambiguous(space: LabelSpace) -> None:
-    assert len(set(space.names)) == len(set(space.colours)) == len(set(space.nyu40)) == space.classes
+def test_names_colors_and_ids_are_unambiguous(space: LabelSpace) -> None:
+    assert len(set(space.names)) == len(set(space.colors)) == len(set(space.nyu40)) == space.classes
     assert all(1 <= i <= 40 for i in space.nyu40)
-    assert (0, 0, 0) not in space.colours, "black is void"
+    assert (0, 0, 0) not in space.colors, "black is void"
 
 
 def test_known_classes() -> None:
@@ -34,7 +33,7 @@ def test_known_classes() -> None:
 
 
 def test_a_benchmarks_space_ignores_other_classes() -> None:
-    """NYU40 22 is ceiling, no ScanNet20 class; 0 is unlabelled; ids beyond 40 do not exist."""
+    """NYU40 22 is ceiling, no ScanNet20 class; 0 is unlabeled; ids beyond 40 do not exist."""
     assert SCANNET20.from_nyu40(np.array([[0, 22], [1, 60]], np.uint16)).tolist() == [[VOID, VOID], [0, VOID]]
 
 
@@ -50,7 +49,7 @@ def test_a_space_with_other_takes_every_nyu40_class() -> None:
 def test_other_of_a_space_that_no_file_speaks_of_takes_what_is_left() -> None:
     own = LabelSpace("mine", ("floor", "other"), ((1, 1, 1), (2, 2, 2)), (2, 50))
     assert own.from_nyu40(np.array([0, 1, 2, 40, 41, 50])).tolist() == [VOID, 1, 0, 1, VOID, 1]
-    namesake = LabelSpace("rooms", own.names, own.colours, own.nyu40)
+    namesake = LabelSpace("rooms", own.names, own.colors, own.nyu40)
     assert namesake.from_nyu40(np.array([12, 2])).tolist() == [1, 0], "the file's classes are of another space"
 
 
@@ -59,10 +58,10 @@ def test_an_empty_picture_converts() -> None:
 
 
 @SPACES
-def test_colours_tell_classes_and_void_is_black(space: LabelSpace) -> None:
-    picture = space.colourize(np.array([[0, 1, VOID]], np.uint8))
+def test_colors_tell_classes_and_void_is_black(space: LabelSpace) -> None:
+    picture = space.colorize(np.array([[0, 1, VOID]], np.uint8))
     assert picture.shape == (1, 3, 3)
-    assert picture[0].tolist() == [list(space.colours[0]), list(space.colours[1]), [0, 0, 0]]
+    assert picture[0].tolist() == [list(space.colors[0]), list(space.colors[1]), [0, 0, 0]]
 
 
 def test_an_overlay_is_half_and_half_and_leaves_void_alone() -> None:
@@ -73,7 +72,7 @@ def test_an_overlay_is_half_and_half_and_leaves_void_alone() -> None:
 
 @SPACES
 def test_json_round_trip(space: LabelSpace) -> None:
-    assert LabelSpace.from_dict(json.loads(json.dumps(asdict(space)))) == space
+    assert LabelSpace.from_dict(json.loads(json.dumps(space.to_dict()))) == space
 
 
 @pytest.mark.parametrize("text", ["{}", '{"name": "x", "names": ["a"], "colours": [[1]], "nyu40": [1]}', "[1]", "null"])

@@ -71,7 +71,7 @@ def test_true_labels_meet_at_true_depth_and_nowhere_else(frames: list[Frame]) ->
 def test_a_view_that_something_hides_the_surface_from_has_no_say(frames: list[Frame]) -> None:
     views = SourceViews.from_frames(frames[1:4])
     blocked = views.depth.clone()
-    blocked[0] = 1.0  # something stands a metre before the wall
+    blocked[0] = 1.0  # something stands a meter before the wall
     found = sightings(frames[0].camera, frames[0].depth, views, Surfaces.of(dataclasses.replace(views, depth=blocked)))
     everyone = sightings(frames[0].camera, frames[0].depth, views, None)
     others = (everyone.share[1:] > 0).any(0)
@@ -180,7 +180,7 @@ def test_holes_take_the_nearest_depth(frames: list[Frame]) -> None:
     assert warped.isnan().any() and not filled(warped).isnan().any()
 
 
-def test_a_keyframes_own_picture_is_labelled_and_no_other_place(frames: list[Frame]) -> None:
+def test_a_keyframes_own_picture_is_labeled_and_no_other_place(frames: list[Frame]) -> None:
     own = OwnPicture(NetworkLabels(model_of(3, stereo=False)))
     views = SourceViews.from_frames(frames[1:])
     own.set_sources(views)

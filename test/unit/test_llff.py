@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from dataset_fixtures.colour_only import write_llff
+from dataset_fixtures.color_only import write_llff
 from dataset_fixtures.relief import View, pinhole
 from dataset_fixtures.reprojection import assert_consistent
 
@@ -26,7 +26,7 @@ def test_frames_agree_by_pose_and_intrinsics(scene: tuple[Path, list[View]]) -> 
     folder, truths = scene
     recording = LlffRecording.open(folder, width=48)
     frames = [recording[i] for i in range(len(recording))]
-    assert_consistent(frames, truths, pinhole(48, 36, FOCAL / 4), colour_only=True)
+    assert_consistent(frames, truths, pinhole(48, 36, FOCAL / 4), color_only=True)
     assert all(frame.depth is None and frame.labels is None for frame in frames)
 
 

@@ -31,7 +31,7 @@ def output(rays: int, samples: int = 16, *, seed: int = 0) -> RayOutput:
     )
 
 
-def test_cross_entropy_is_the_mean_over_labelled_rays() -> None:
+def test_cross_entropy_is_the_mean_over_labeled_rays() -> None:
     """Equal logits of 3 classes cost ln 3; a ray sure of the truth costs nothing; a void ray is not counted."""
     logits = torch.tensor([[0.0, 0, 0], [100, 0, 0], [0, 100, 0]])
     labels = torch.tensor([2, 0, VOID], dtype=torch.uint8)

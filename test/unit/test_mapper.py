@@ -77,8 +77,8 @@ def camera_at(x: float, degrees: float = 0.0) -> Camera:
 def frame_at(x: float, depth: float | None = None, size: tuple[int, int] = (40, 30)) -> Frame:
     generator = torch.Generator().manual_seed(round(1000 * x))
     image = torch.randint(0, 256, (30, 40, 3), generator=generator, dtype=torch.uint8)
-    metres = None if depth is None else torch.full((30, 40), depth)
-    return Frame(image, camera_at(x), metres, stamp_ns=round(1e9 * x)).resized(*size)
+    meters = None if depth is None else torch.full((30, 40), depth)
+    return Frame(image, camera_at(x), meters, stamp_ns=round(1e9 * x)).resized(*size)
 
 
 def kind_of(action: Callable[[], object]) -> type[SrayError]:
@@ -98,7 +98,7 @@ def test_a_render_is_the_fields_own_render_of_the_nearest_keyframes(
 ) -> None:
     mapper = filled(make_mapper(views=ViewsConfig(count=2)), 1.0, 1.2, 1.4, 1.6)
     rendering = mapper.render(camera_at(1.3))
-    assert sorted(float(k.camera.centre[0]) for k in rendering.sources) == pytest.approx([1.2, 1.4])
+    assert sorted(float(k.camera.center[0]) for k in rendering.sources) == pytest.approx([1.2, 1.4])
     assert rendering.bounds == ROOM_BOUNDS
     alone = SemanticField(model, RenderConfig(coarse_samples=8, fine_samples=8, min_opacity=0.0))
     alone.set_sources(SourceViews.from_frames([k.frame for k in rendering.sources]), None, ROOM_BOUNDS)
@@ -122,7 +122,7 @@ def test_a_frame_is_never_its_own_source_unless_asked(make_mapper: Callable[...,
     for include_own, expected in ((False, [1.0, 1.4]), (True, [1.0, 1.2, 1.4])):
         mapper = filled(make_mapper(views=ViewsConfig(include_own=include_own)), 1.0, 1.2, 1.4)
         rendering = mapper.render(camera_at(1.2), stamp_ns=round(1.2e9))
-        assert sorted(float(k.camera.centre[0]) for k in rendering.sources) == pytest.approx(expected)
+        assert sorted(float(k.camera.center[0]) for k in rendering.sources) == pytest.approx(expected)
 
 
 def test_asking_too_early_is_refused_and_answered_once_there_are_views(make_mapper: Callable[..., Mapper]) -> None:
@@ -195,7 +195,7 @@ def test_a_second_camera_is_brought_to_the_size_of_the_first(make_mapper: Callab
     assert len(mapper.render(camera_at(1.1)).sources) == 2
 
 
-def test_cancelling_is_an_error_of_its_own_and_the_next_render_works(make_mapper: Callable[..., Mapper]) -> None:
+def test_canceling_is_an_error_of_its_own_and_the_next_render_works(make_mapper: Callable[..., Mapper]) -> None:
     mapper = filled(make_mapper(), 1.0, 1.2)
     assert kind_of(lambda: mapper.render(camera_at(1.1), canceled=lambda: True)) is CanceledError
     assert mapper.render(camera_at(1.1), canceled=lambda: False).view.labels.shape == (30, 40)
@@ -248,10 +248,10 @@ def test_labels_that_come_late_go_to_the_keyframe_of_their_stamp(make_mapper: Ca
     before, size, revision = list(mapper.keyframes), mapper.keyframes.bytes, mapper.keyframes.revision
     labels = (torch.arange(30 * 40) % CLASSES).to(torch.uint8).reshape(30, 40)
     labels[3, 4] = VOID
-    labelled = mapper.supervise(round(1.21e9), labels, slop_ns=round(0.02e9))
-    assert labelled is mapper.keyframes[1]
-    assert torch.equal(labelled.frame.labels, labels)
-    assert (before[1].frame.labels, labelled.number, labelled.features is before[1].features) == (None, 1, True)
+    labeled = mapper.supervise(round(1.21e9), labels, slop_ns=round(0.02e9))
+    assert labeled is mapper.keyframes[1]
+    assert torch.equal(labeled.frame.labels, labels)
+    assert (before[1].frame.labels, labeled.number, labeled.features is before[1].features) == (None, 1, True)
     assert [mapper.keyframes[0], mapper.keyframes[2]] == [before[0], before[2]]
     assert (mapper.keyframes.bytes, mapper.keyframes.revision) == (size + 30 * 40, revision + 1)
     mapper.supervise(round(1.2e9), torch.zeros(30, 40, dtype=torch.uint8))
@@ -276,17 +276,17 @@ def test_of_keyframes_of_one_stamp_the_newest_gets_the_labels(make_mapper: Calla
     """A bag in a loop shows its stamps again."""
     mapper = filled(make_mapper(), 1.0)
     mapper.add(replace(frame_at(1.4), stamp_ns=10**9))
-    labelled = mapper.supervise(10**9, torch.zeros(30, 40, dtype=torch.uint8))
-    assert labelled is mapper.keyframes[1]
+    labeled = mapper.supervise(10**9, torch.zeros(30, 40, dtype=torch.uint8))
+    assert labeled is mapper.keyframes[1]
 
 
-def test_labels_of_another_size_are_sampled_at_pixel_centres(make_mapper: Callable[..., Mapper]) -> None:
+def test_labels_of_another_size_are_sampled_at_pixel_centers(make_mapper: Callable[..., Mapper]) -> None:
     mapper = filled(make_mapper(), 1.0)
     large = torch.zeros(90, 120, dtype=torch.uint8)
-    large[1::3, 1::3] = 4  # the centre of each block of 3 x 3
-    labelled = mapper.supervise(10**9, large)
-    assert (labelled.frame.labels == 4).all()
-    assert labelled.frame.labels.shape == (30, 40)
+    large[1::3, 1::3] = 4  # the center of each block of 3 x 3
+    labeled = mapper.supervise(10**9, large)
+    assert (labeled.frame.labels == 4).all()
+    assert labeled.frame.labels.shape == (30, 40)
 
 
 @pytest.mark.fault(
@@ -389,7 +389,7 @@ def test_sources_are_selected_as_configured(make_mapper: Callable[..., Mapper]) 
             frame = frame_at(1.0)
             frame.camera.world_from_camera[2, 3] = z
             mapper.keyframes.add(replace(frame, stamp_ns=stamp), torch.zeros(32, 8, 10))
-        return round(float(mapper.render(camera_at(1.0)).sources[0].camera.centre[2]), 3)
+        return round(float(mapper.render(camera_at(1.0)).sources[0].camera.center[2]), 3)
 
     assert (best("pose_score"), best("nearest")) == (-0.5, 0.45)
 

@@ -42,7 +42,7 @@ def stirred(model: SemanticRay) -> SemanticRay:
 
 
 def count(*modules: nn.Module) -> int:
-    """Parameters as the design counts them: biases and shortcuts in; colour head, classifier and norms out."""
+    """Parameters as the design counts them: biases and shortcuts in; color head, classifier and norms out."""
     total = 0
     for module in modules:
         for name, part in module.named_modules():
@@ -291,7 +291,7 @@ def test_the_world_can_be_put_anywhere(scene: tuple[SourceViews, Camera, torch.T
             model.rays(moved(target), pixels, BOUNDS),
             SAMPLES,
         )
-    # Metres away, single precision projects to within a thousandth of a pixel.
+    # Meters away, single precision projects to within a thousandth of a pixel.
     torch.testing.assert_close(elsewhere.color, here.color, atol=5e-3, rtol=5e-3)
     torch.testing.assert_close(elsewhere.depth, here.depth, atol=1e-2, rtol=1e-2)
 

@@ -87,10 +87,10 @@ def test_one_command_measures_records_and_compares(
     save("sray_indoor", INDOOR, 0)
     save("sray_rooms", ROOMS, 0)
     generator = np.random.default_rng(0)
-    for folder, size in (("colour", (48, 64, 3)), ("label40", (48, 64))):
+    for folder, size in (("color", (48, 64, 3)), ("label40", (48, 64))):
         (pictures / folder).mkdir(parents=True)
         for number in range(21):
-            values = generator.integers(0, 255 if folder == "colour" else 38, size).astype(np.uint8)
+            values = generator.integers(0, 255 if folder == "color" else 38, size).astype(np.uint8)
             cv2.imwrite(str(pictures / folder / f"{number}.png"), values)
 
     def card(**options: Any) -> int:

@@ -78,7 +78,7 @@ def test_labels_teach_nerf_nothing_but_a_constant_and_semantic_nerf_geometry_too
 
 
 @pytest.mark.parametrize("name", OF_ONE_SCENE)
-def test_only_colour_depends_on_where_a_place_is_looked_at_from(name: str, views: SourceViews) -> None:
+def test_only_color_depends_on_where_a_place_is_looked_at_from(name: str, views: SourceViews) -> None:
     model = network(name)
     points = torch.tensor([[[0.1, 0.2, 2.0], [0.3, -0.1, 1.5]]])
     with torch.no_grad():
@@ -97,7 +97,7 @@ def test_only_colour_depends_on_where_a_place_is_looked_at_from(name: str, views
     assert torch.equal(*densities) and torch.equal(*semantics) and not torch.equal(*colors)
 
 
-def test_a_scenes_centre_and_extent_say_where_places_lie(views: SourceViews) -> None:
+def test_a_scenes_center_and_extent_say_where_places_lie(views: SourceViews) -> None:
     """A scene moved and grown looks the same to a network that is told so."""
     torch.manual_seed(0)
     one = NeRF(NeRFConfig(classes=3, centre=(0.0, 0.0, 2.0), extent=2.0, place_frequencies=2))

@@ -86,7 +86,7 @@ def test_a_picture_is_encoded_once_and_as_the_model_encodes_it(model: SemanticRa
     assert kept.dtype == torch.float32 and torch.equal(kept, first.features.half().float())
 
 
-def test_a_class_that_weighs_twice_costs_twice_and_the_mean_is_over_labelled_pixels() -> None:
+def test_a_class_that_weighs_twice_costs_twice_and_the_mean_is_over_labeled_pixels() -> None:
     logits, labels = torch.zeros(4, 3), torch.tensor([0, 1, 1, 255], dtype=torch.uint8)
     weights = torch.tensor([2.0, 1.0, 0.0])
     assert float(summed_cross_entropy(logits, labels, weights)) == pytest.approx(4 * math.log(3), rel=1e-6)
@@ -94,7 +94,7 @@ def test_a_class_that_weighs_twice_costs_twice_and_the_mean_is_over_labelled_pix
     assert float(semantic_loss(logits.half(), labels)) == pytest.approx(math.log(3), rel=1e-6), "in single precision"
 
 
-def test_models_are_chosen_by_labels_where_there_are_any_else_by_colour() -> None:
-    labelled, unlabelled = Score(0.4, 20.0), Score(math.nan, 21.0)
-    assert (labelled.worth(by_labels=True), labelled.worth(by_labels=False)) == (0.4, 20.0)
-    assert unlabelled.worth(by_labels=True) == unlabelled.worth(by_labels=False) == 21.0
+def test_models_are_chosen_by_labels_where_there_are_any_else_by_color() -> None:
+    labeled, unlabeled = Score(0.4, 20.0), Score(math.nan, 21.0)
+    assert (labeled.worth(by_labels=True), labeled.worth(by_labels=False)) == (0.4, 20.0)
+    assert unlabeled.worth(by_labels=True) == unlabeled.worth(by_labels=False) == 21.0

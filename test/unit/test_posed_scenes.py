@@ -229,7 +229,7 @@ def test_k_of_another_size_in_a_folder_is_refused(tmp_path: Path, plane_scene: A
 
 
 @pytest.mark.fault("depth or labels of a recording that have another shape than its pictures", code="none",
-                   says="the command: the file and both sizes", recovery="depth for the colour camera")  # fmt: skip
+                   says="the command: the file and both sizes", recovery="depth for the color camera")  # fmt: skip
 @pytest.mark.parametrize("kind", ["depth", "label-filt"])
 def test_depth_and_labels_of_another_shape_are_refused(tmp_path: Path, plane_scene: Any, kind: str) -> None:
     writer = SequenceWriter(tmp_path / "seq")
@@ -252,7 +252,7 @@ def test_commands_read_every_layout_without_being_told(tmp_path: Path, layout: s
             (scene / "transforms.json").rename(scene / "transforms_train.json")
     (chosen,) = chosen_scenes(DataConfig(frames=0, width=WIDTH, height=HEIGHT), ROOMS, sequence=scene)
     frames = [chosen.frames[position] for position in range(len(chosen.frames))]
-    assert_consistent(frames, STRAIGHT, K, colour_only=True)
+    assert_consistent(frames, STRAIGHT, K, color_only=True)
     ((recording, findings),) = open_recordings(scene, "auto", "rooms", "auto")
     assert len(recording) == 4 and not findings
 

@@ -1,4 +1,4 @@
-"""Pseudo-labelled recordings teach beside labelled data, each label as much as the model that made it was sure."""
+"""Pseudo-labeled recordings teach beside labeled data, each label as much as the model that made it was sure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sray.sequence import Sequence
 from sray_train.data.config import DataConfig
 from sray_train.learn.config import EncoderStage, RayStage, TrainConfig
 from sray_train.learn.pseudolabels.folder import PseudoLabelFolder
-from sray_train.learn.pseudolabels.teaching import PseudoLabelledFrame, drawn, load_pseudolabelled
+from sray_train.learn.pseudolabels.teaching import PseudoLabeledFrame, drawn, load_pseudolabeled
 from sray_train.learn.training.encoder_stage import EncoderTraining
 from sray_train.learn.training.ray_stage import RayTraining
 from sray_train.learn.training.run import make_trainer
@@ -33,11 +33,11 @@ RAYS = RayStage(steps=2, train_encoder=False, rays=400, views=(2, 3), coarse_sam
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
-    """A labelled wall, and the same wall labelled by a model: a bed on its left, a chair on its right, 0.75 sure."""
+    """A labeled wall, and the same wall labeled by a model: a bed on its left, a chair on its right, 0.75 sure."""
     root = tmp_path_factory.mktemp("data")
     for name in ("wall", "other"):
         PlaneScene().record(root / name, ROOMS, 5)
-    folder = PseudoLabelFolder(root / "labelled", Sequence.open(root / "other", ROOMS))
+    folder = PseudoLabelFolder(root / "labeled", Sequence.open(root / "other", ROOMS))
     folder.path.mkdir()
     for part in ("color", "pose", "intrinsic"):
         (folder.path / part).symlink_to(root / "other" / part)
@@ -71,9 +71,9 @@ def generators(count: int) -> list[torch.Generator]:
 def test_a_label_is_kept_as_often_as_its_maker_was_sure(data: DataConfig) -> None:
     """And it is the right pixel's, at the recorded size and at a smaller one."""
     for width, height in ((48, 36), (24, 18)):
-        (scene,) = load_pseudolabelled(replace(data, width=width, height=height), ROOMS)
+        (scene,) = load_pseudolabeled(replace(data, width=width, height=height), ROOMS)
         frame = scene.frames[2]
-        assert isinstance(frame, PseudoLabelledFrame) and frame.labels.shape == (height, width)
+        assert isinstance(frame, PseudoLabeledFrame) and frame.labels.shape == (height, width)
         found = torch.stack([drawn(frame, one).labels for one in generators(60)])
         assert set(found.unique().tolist()) == {BED, CHAIR, VOID}
         assert (found[..., : width // 2] != CHAIR).all() and (found[..., width // 2 :] != BED).all()
@@ -87,21 +87,21 @@ def test_a_label_is_kept_as_often_as_its_maker_was_sure(data: DataConfig) -> Non
 def test_the_encoder_learns_from_them_beside_the_scenes(data: DataConfig) -> None:
     """A share of the pictures is theirs; alone they teach alone."""
     config = EncoderStage(batch=1, pixels=500, width=48, height=36, pseudolabel_share=0.4, smallest_crop=1.0)
-    (other,) = load_pseudolabelled(data, ROOMS)
+    (other,) = load_pseudolabeled(data, ROOMS)
     truth = PlaneScene().ring(4)
     wall = replace(other, frames=truth)
-    stage = EncoderTraining(config, model(), [wall], pseudolabelled=[other])
+    stage = EncoderTraining(config, model(), [wall], pseudolabeled=[other])
     labels = stage.draw(generators(300)).labels
     from_other = (labels == BED).any(1) | (labels == CHAIR).any(1)
     assert float(from_other.float().mean()) == pytest.approx(0.4, abs=0.08)
     assert float((labels[from_other] != VOID).float().mean()) == pytest.approx(SURE, abs=0.02)
     assert (labels[~from_other] <= 2).all(), "true labels are never left out"
-    alone = EncoderTraining(config, model(), [], pseudolabelled=[other])
+    alone = EncoderTraining(config, model(), [], pseudolabeled=[other])
     assert set(alone.draw(generators(20)).labels.unique().tolist()) == {BED, CHAIR, VOID}
 
 
 def test_rays_learn_from_them_beside_the_scenes(data: DataConfig) -> None:
-    (other,) = load_pseudolabelled(data, ROOMS)
+    (other,) = load_pseudolabeled(data, ROOMS)
     wall = replace(other, frames=PlaneScene().ring(5))
     stage = RayTraining("frozen", replace(RAYS, pseudolabel_share=0.3), LossWeights(), model(), [wall], [other])
     targets = stage.draw(generators(200)).targets
@@ -150,10 +150,10 @@ def test_a_folder_that_cannot_teach_is_refused(data: DataConfig, tmp_path: Path,
             (copied / part).symlink_to((source / part).resolve())
     spoil(copied)
     with pytest.raises((FileError, ModelError), match=said):
-        (scene,) = load_pseudolabelled(replace(data, pseudolabelled=str(copied)), ROOMS)
+        (scene,) = load_pseudolabeled(replace(data, pseudolabelled=str(copied)), ROOMS)
         _ = scene.frames[0]
 
 
 def test_a_place_that_is_scored_may_not_teach(data: DataConfig) -> None:
     with pytest.raises(RequestError, match="data.test scores"):
-        load_pseudolabelled(replace(data, test="other"), ROOMS)
+        load_pseudolabeled(replace(data, test="other"), ROOMS)

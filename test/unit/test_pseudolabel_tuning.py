@@ -27,7 +27,7 @@ from sray.segmentation import Segmenter, load_mapping, load_pretrained
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
 from sray_train.learn.finetune import scene_tuning
-from sray_train.learn.finetune.relabelled import relabelled, with_own_labels
+from sray_train.learn.finetune.relabeled import relabeled, with_own_labels
 from sray_train.learn.finetune.scene_tuning import TuningPlan, tune_scene
 from sray_train.paper.study.record import Record, read_records
 
@@ -55,17 +55,17 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("pseudolabel_tuning")
 
 
-def test_relabelled_frames_are_one_object_each_and_the_others_are_untouched(scene: Scene) -> None:
-    others = relabelled(scene, {2: torch.zeros_like(scene.frames[2].labels)})
+def test_relabeled_frames_are_one_object_each_and_the_others_are_untouched(scene: Scene) -> None:
+    others = relabeled(scene, {2: torch.zeros_like(scene.frames[2].labels)})
     assert (others.frames[2].labels == 0).all() and others.frames[2] is others.frames[-4] is others.frames[2:3][0]
     assert torch.equal(others.frames[2].image, scene.frames[2].image) and (scene.frames[2].labels != 0).any()
     assert all(others.frames[index] is scene.frames[index] for index in (0, 1, 3, 4, 5)) and len(others.frames) == 6
 
 
-def test_own_labels_fill_what_is_unlabelled_and_nothing_else(scene: Scene, model: SemanticRay) -> None:
+def test_own_labels_fill_what_is_unlabeled_and_nothing_else(scene: Scene, model: SemanticRay) -> None:
     half = scene.frames[2].labels.clone()
     half[:, 24:] = VOID
-    scene = relabelled(scene, {2: half})
+    scene = relabeled(scene, {2: half})
     filled = with_own_labels(SemanticField(model), scene, (0, 1, 2, 4, 5)).frames
     field = SemanticField(model)
     others = SourceViews.from_frames([scene.frames[index] for index in scene.nearest(2, 8, (0, 1, 4, 5))])
@@ -103,17 +103,17 @@ def test_keep_own_teaches_own_labels_and_scores_on_ground_truth(
     checkpoint = Checkpoint(model, SPACE, {}, "0" * 64)
     config = FineTuneConfig(steps=1, picture_steps=1, pictures=2, pixels=8)
     open_everywhere = {index: torch.full((36, 48), VOID, dtype=torch.uint8) for index in (1, 2, 4, 5)}
-    scene = relabelled(scene, open_everywhere)
+    scene = relabeled(scene, open_everywhere)
     tuned = [tune_scene(checkpoint, scene, SPLIT, TuningPlan(config, keep_own=keep)) for keep in (True, False)]
     assert taught[1] is scene
-    assert torch.equal(taught[0].frames[0].labels, scene.frames[0].labels), "it was labelled everywhere"
+    assert torch.equal(taught[0].frames[0].labels, scene.frames[0].labels), "it was labeled everywhere"
     assert all((taught[0].frames[index].labels != VOID).any() for index in open_everywhere)
     assert taught[0].frames[3] is scene.frames[3]
     counts = [each.after.total.confusion.counts.sum(1).tolist() for each in tuned]
     assert counts[0] == counts[1] == np.bincount(scene.frames[3].labels.flatten(), minlength=3).tolist()
-    unlabelled = relabelled(scene, {0: open_everywhere[1]})
+    unlabeled = relabeled(scene, {0: open_everywhere[1]})
     with pytest.raises(SrayError, match="none of the 5 frames to learn from has labels") as caught:
-        tune_scene(checkpoint, unlabelled, SPLIT, TuningPlan(config, keep_own=True))
+        tune_scene(checkpoint, unlabeled, SPLIT, TuningPlan(config, keep_own=True))
     assert isinstance(caught.value, FileError)
 
 
@@ -278,7 +278,7 @@ def test_held_out_frames_choose_the_weights_that_are_scored(
     field = SemanticField(model)
     nearest = [scene.frames[index] for index in sorted(scene.nearest(5, 8, SPLIT.sources))]
     field.set_sources(SourceViews.from_frames([replace(frame, depth=None) for frame in nearest]), bounds=BOUNDS)
-    scene = relabelled(scene, {5: field.render(scene.frames[5].camera).labels})
+    scene = relabeled(scene, {5: field.render(scene.frames[5].camera).labels})
     config = FineTuneConfig(steps=3, picture_steps=3, pictures=2, pixels=64)
     checkpoint = Checkpoint(model, SPACE, {}, "0" * 64)
     free, guarded = (curves.tuning_curve(checkpoint, scene, SPLIT, config, 1, hold_out) for hold_out in (0, 1))

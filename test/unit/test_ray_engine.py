@@ -168,7 +168,7 @@ for engine in ("plain", "torch_compile"):
         engine = ray_engine(model, Chain.of(model, config), views, config)
         colors.append(engine.tint(rays, torch.full((len(pixels), 1), 0.5)))
 torch.testing.assert_close(colors[1], colors[0], atol=1e-4, rtol=0)
-print("the same colours")
+print("the same colors")
 """
 
 
@@ -184,5 +184,5 @@ def test_torch_compile_finds_the_same() -> None:
     assert ran.returncode == 0, ran.stderr
     assert "refused: engine is 'steam'; expected one of auto, plain, torch_compile" in ran.stdout
     assert "refused: precision is 'float8'; expected one of float32, bfloat16" in ran.stdout
-    assert "the same colours" in ran.stdout
+    assert "the same colors" in ran.stdout
     assert "torch.compile failed" not in ran.stderr

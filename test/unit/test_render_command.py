@@ -67,7 +67,7 @@ def test_a_flight_passes_the_recorded_cameras_exactly(between: int) -> None:
 
 
 def test_between_the_cameras_it_turns_evenly_and_never_leaves_their_range() -> None:
-    """Yaw goes by 10 degrees a frame: 2.5 a step. x goes evenly; y, 0 0.1 0.4 0.9, stays between its neighbours."""
+    """Yaw goes by 10 degrees a frame: 2.5 a step. x goes evenly; y, 0 0.1 0.4 0.9, stays between its neighbors."""
     scene = make_scene()
     stops = fly_through(scene, 3)
     for step, stop in enumerate(stops):
@@ -76,7 +76,7 @@ def test_between_the_cameras_it_turns_evenly_and_never_leaves_their_range() -> N
         assert yaw == pytest.approx(2.5 * step, abs=1e-3)
         torch.testing.assert_close(pose[:3, :3] @ pose[:3, :3].T, torch.eye(3).double(), atol=1e-6, rtol=0)
         assert float(pose[0, 3]) == pytest.approx(0.05 * step - 0.3, abs=1e-6)
-        before, after = (scene.cameras.centre[min(3, key)] for key in (step // 4, step // 4 + 1))
+        before, after = (scene.cameras.center[min(3, key)] for key in (step // 4, step // 4 + 1))
         assert before[1] - 1e-6 <= pose[1, 3] <= after[1] + 1e-6
 
 
@@ -85,7 +85,7 @@ def test_a_flight_that_turns_back_stays_within_the_walls() -> None:
     places = [0.0, 1.0, 1.0, 0.0]
     frames = [PLANE.frame((x, 0.0, 0.0)) for x in places]
     stops = fly_through(Scene("turn", frames, Camera.stack([frame.camera for frame in frames])), 9)
-    assert max(float(stop.camera.centre[0]) for stop in stops) <= 1 + 1e-6
+    assert max(float(stop.camera.center[0]) for stop in stops) <= 1 + 1e-6
 
 
 def test_intrinsics_change_along() -> None:
@@ -184,7 +184,7 @@ def test_what_is_written_is_what_was_rendered(tmp_path: Path) -> None:
     assert folder.has(3) and not folder.has(2)
     files = {kind: cv2.imread(str(tmp_path / f"out/{kind}/000003.png"), cv2.IMREAD_UNCHANGED) for kind in KINDS}
     np.testing.assert_array_equal(files["labels"], view.labels.numpy())
-    np.testing.assert_array_equal(files["label_colors"][..., ::-1], ROOMS.colourize(view.labels.numpy()))
+    np.testing.assert_array_equal(files["label_colors"][..., ::-1], ROOMS.colorize(view.labels.numpy()))
     assert np.abs(files["color"][..., ::-1] / 255 - view.color.numpy()).max() < 0.5 / 255 + 1e-6
     assert files["depth"].dtype == np.uint16
     assert (files["depth"][0] == 0).all() and (files["depth"][1] == 65535).all()
@@ -317,8 +317,8 @@ def test_a_video_and_a_cloud_hold_the_whole_path(command: Command) -> None:
 
 def test_the_legend_names_what_is_there_and_breaks_its_lines() -> None:
     one = legend_strip(ROOMS, [0], 400)
-    assert (one == np.array(ROOMS.colours[0])).all(-1).sum() == 14 * 14
-    assert not (one == np.array(ROOMS.colours[1])).all(-1).any()
+    assert (one == np.array(ROOMS.colors[0])).all(-1).sum() == 14 * 14
+    assert not (one == np.array(ROOMS.colors[1])).all(-1).any()
     assert legend_strip(ROOMS, list(range(16)), 400).shape[0] > 2 * one.shape[0]
 
 

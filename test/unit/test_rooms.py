@@ -72,7 +72,7 @@ def gap(first: Footprint, second: Footprint) -> float:
     return float(widest)
 
 
-def square_of(label: str, y: float, grey: float, emission: float = 0.0, mirror: float = 0.0) -> Scene:
+def square_of(label: str, y: float, gray: float, emission: float = 0.0, mirror: float = 0.0) -> Scene:
     """A wide upright square that faces -y where its label is on the far side, as one scene of one material."""
     side = 3.5
     mesh = quad([[-side, y, -side], [side, y, -side], [side, y, side], [-side, y, side]], 1, 1)
@@ -82,7 +82,7 @@ def square_of(label: str, y: float, grey: float, emission: float = 0.0, mirror: 
     return Scene(
         vertices=mesh.vertices, uv=mesh.uv, normals=mesh.normals,
         labels=np.full(count, nyu40_id(label), np.uint8), instances=np.ones(count, np.int32),
-        materials=np.zeros(count, np.int32), textures=np.full((1, 8, 8, 3), grey, np.float32),
+        materials=np.zeros(count, np.int32), textures=np.full((1, 8, 8, 3), gray, np.float32),
         gloss=np.zeros(1, np.float32), emission=np.array([emission], np.float32),
         mirror=np.array([mirror], np.float32), lights=(), sun=None, footprints=(),
         free=np.ones((1, 1), bool), cell=0.05, height=3.0, kind="living",
@@ -140,7 +140,7 @@ def test_a_room_reads_back_with_its_labels_depth_and_poses(tmp_path):
     for position, made in enumerate(frames(SEEDS[0])):
         read = sequence[position]
         assert torch.equal(read.labels, made.labels)
-        assert (read.depth - made.depth).abs().max() <= 0.0006  # millimetres on disk
+        assert (read.depth - made.depth).abs().max() <= 0.0006  # millimeters on disk
         assert torch.allclose(read.camera.world_from_camera, made.camera.world_from_camera, atol=1e-6)
         assert torch.allclose(read.camera.intrinsics, made.camera.intrinsics, atol=1e-4)
 
@@ -194,15 +194,15 @@ def test_focal_lengths_and_camera_heights_vary_between_rooms_and_not_within_one(
         focal = {float(frame.camera.intrinsics[0, 0]) for frame in frames(seed)}
         assert len(focal) == 1
         views.append(2 * np.degrees(np.arctan(SMALL["width"] / 2 / focal.pop())))
-        heights.append(float(frames(seed)[0].camera.centre[2]))
+        heights.append(float(frames(seed)[0].camera.center[2]))
     assert all(49.9 < view < 95.1 for view in views) and np.ptp(views) > 5
     assert np.ptp(heights) > 0.1
 
 
 def test_a_mirror_shows_the_room_and_is_a_flat_surface_to_depth():
     """A bare room: what stands before the mirror is seen in it, twice as far away as its depth says."""
-    mirror = square_of("mirror", y=0.0, grey=0.5, mirror=1.0)
-    behind = square_of("sofa", y=-4.0, grey=0.9, emission=1.0)
+    mirror = square_of("mirror", y=0.0, gray=0.5, mirror=1.0)
+    behind = square_of("sofa", y=-4.0, gray=0.9, emission=1.0)
     lit = light_scene(joined(mirror, behind))
     intrinsics = torch.tensor([[20.0, 0, 9.5], [0, 20.0, 9.5], [0, 0, 1]])
     pose = torch.tensor([[1.0, 0, 0, 0], [0, 0, 1, -2], [0, -1, 0, 0], [0, 0, 0, 1]])
@@ -212,9 +212,9 @@ def test_a_mirror_shows_the_room_and_is_a_flat_surface_to_depth():
 
 
 def test_the_sun_comes_in_through_windows_alone():
-    pane = square_of("window", y=0.0, grey=0.5, emission=1.0)
-    wall = square_of("wall", y=0.0, grey=0.5)
-    floor = square_of("floor", y=-1.0, grey=0.5)  # upright, facing the opening
+    pane = square_of("window", y=0.0, gray=0.5, emission=1.0)
+    wall = square_of("wall", y=0.0, gray=0.5)
+    floor = square_of("floor", y=-1.0, gray=0.5)  # upright, facing the opening
     zero = np.zeros(3, np.float32)
     sun = Light(zero, zero, zero, np.array([0, 1, 0], np.float32), np.ones(3, np.float32))
     through, blocked = (light_scene(joined(each, floor, sun=sun)) for each in (pane, wall))
@@ -239,7 +239,7 @@ def test_exposure_follows_the_light_and_a_shaken_camera_smears():
 def test_depth_labels_and_poses_of_two_frames_agree(seed):
     """Points of one frame, moved into another, meet the same class wherever they meet the same surface."""
     first, second = frames(seed)[2], frames(seed)[3]
-    points = first.camera.centre + first.depth.reshape(-1, 1) * first.camera.ray_directions(first.camera.pixel_grid())
+    points = first.camera.center + first.depth.reshape(-1, 1) * first.camera.ray_directions(first.camera.pixel_grid())
     landed = second.camera.project(points)
     column, row = landed.pixels[landed.seen].round().long().unbind(-1)
     # Points land between pixels. Inverse depth is linear on a plane, so it may be interpolated where it is not bent.
@@ -260,7 +260,7 @@ def test_depth_labels_and_poses_of_two_frames_agree(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_depth_is_metric_and_floors_are_at_height_zero(seed):
     for frame in frames(seed):
-        points = frame.camera.centre + frame.depth.reshape(-1, 1) * frame.camera.ray_directions(
+        points = frame.camera.center + frame.depth.reshape(-1, 1) * frame.camera.ray_directions(
             frame.camera.pixel_grid()
         )
         height = points[:, 2].reshape(frame.labels.shape)
@@ -307,7 +307,7 @@ def test_footprints_hold_their_things(seed):
 def test_the_camera_walks_in_free_space_in_small_steps(seed):
     room = scene(seed)
     cameras = plan_cameras(light_scene(room), 24, 160, 120, np.random.default_rng(seed))
-    places = cameras.centre.numpy().astype(np.float64)
+    places = cameras.center.numpy().astype(np.float64)
     for place in places:
         for angle in np.linspace(0, 2 * np.pi, 16, endpoint=False):
             x, y = place[:2] + 0.7 * CLEARANCE * np.array([np.cos(angle), np.sin(angle)])
@@ -319,23 +319,23 @@ def test_the_camera_walks_in_free_space_in_small_steps(seed):
     assert turns.max() < 25 and np.median(turns) < 10
 
 
-def test_colour_does_not_give_the_class_away():
-    """A classifier that knows only a pixel's colour (commonest class of each of 8x8x8 colours) fails on other rooms."""
+def test_color_does_not_give_the_class_away():
+    """A classifier that knows only a pixel's color (commonest class of each of 8x8x8 colors) fails on other rooms."""
     counts = np.zeros((8 * 8 * 8, ROOMS.classes), np.int64)
 
-    def colours(frame: Frame) -> np.ndarray:
+    def colors(frame: Frame) -> np.ndarray:
         bins = frame.image.numpy().astype(np.int64) // 32
         return (bins[..., 0] * 64 + bins[..., 1] * 8 + bins[..., 2]).ravel()
 
     for seed in SEEDS:
         for frame in frames(seed):
-            np.add.at(counts, (colours(frame), frame.labels.numpy().ravel()), 1)
+            np.add.at(counts, (colors(frame), frame.labels.numpy().ravel()), 1)
     known, unknown = ConfusionMatrix(ROOMS.classes), ConfusionMatrix(ROOMS.classes)
     guess = counts.argmax(1).astype(np.uint8)
     for frame in frames(SEEDS[0]):
-        known.update(guess[colours(frame)], frame.labels.numpy().ravel())
+        known.update(guess[colors(frame)], frame.labels.numpy().ravel())
     for frame in frames(9200):
-        unknown.update(guess[colours(frame)], frame.labels.numpy().ravel())
+        unknown.update(guess[colors(frame)], frame.labels.numpy().ravel())
     assert known.strict().miou > unknown.strict().miou, "it learned nothing, so it proves nothing"
     assert unknown.strict().miou < 0.2
 

@@ -53,7 +53,7 @@ def test_the_camera_shows_the_picture_with_the_points_over_it() -> None:
     assert [name for name in names if camera["Visibility"][name]] == ["Points of the last view"]
 
 
-def test_clouds_have_their_own_colours_and_one_map_is_drawn_at_a_time() -> None:
+def test_clouds_have_their_own_colors_and_one_map_is_drawn_at_a_time() -> None:
     clouds = [display for display in DISPLAYS if display["Class"].endswith("/PointCloud2")]
     assert {display["Color Transformer"] for display in clouds if display["Enabled"]} == {"RGB8"}
     enabled = [display["Topic"]["Value"] for display in clouds if display["Enabled"]]

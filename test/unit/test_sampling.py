@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from reference.importance_sampling import centres, invert
+from reference.importance_sampling import centers, invert
 
 from sray.sampling import DepthRange, importance_samples, joined_samples, scene_bounds, uniform_samples
 
@@ -70,7 +70,7 @@ def test_too_few_readings_say_nothing_of_a_scene() -> None:
     assert scene_bounds(torch.full((50,), 2.0)) is not None
 
 
-def test_even_samples_are_bin_centres() -> None:
+def test_even_samples_are_bin_centers() -> None:
     assert uniform_samples(2, 4, device=CPU).tolist() == [[0.125, 0.375, 0.625, 0.875]] * 2
 
 
@@ -95,7 +95,7 @@ def test_importance_samples_are_their_twin(rays: int, bins: int, samples: int) -
     found = importance_samples(weights / bins, samples)
     assert found.shape == (rays, samples)
     for row, result in zip(weights / bins, found, strict=True):
-        expected = invert(row.tolist(), centres(samples), FLOOR / bins)
+        expected = invert(row.tolist(), centers(samples), FLOOR / bins)
         # Quantiles are made in single precision (6e-8); the thinnest bin still holds 1e-3 / 16 of at most 1 + 1e-3,
         # so a rounding moves a sample by 6e-8 / 6e-5 bins of a 16th.
         assert result.tolist() == pytest.approx(expected, abs=1e-4)

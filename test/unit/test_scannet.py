@@ -44,7 +44,7 @@ def test_that_check_sees_what_readers_get_wrong(root: Path, broken) -> None:
     frames = [Seen.of(scene[i]) for i in range(len(scene))]
     for other in frames[1:]:
         for found in (agreement(frames[0], broken(other)), agreement(broken(frames[0]), broken(other))):
-            assert found.colour < 0.2, "more than 0.75 where nothing is wrong"
+            assert found.color < 0.2, "more than 0.75 where nothing is wrong"
 
 
 def test_raw_ids_become_the_classes_by_the_table(root: Path) -> None:

@@ -132,7 +132,7 @@ def test_bands_are_bilinear_interpolation_a_piece_at_a_time(
 
 @pytest.mark.parametrize("factor", [4, 8])
 def test_cells_of_the_grid_lie_on_the_pixels_they_are_of(factor: int) -> None:
-    """A cell's impulse has its centre of mass at the centre of the factor x factor pixels that it covers."""
+    """A cell's impulse has its center of mass at the center of the factor x factor pixels that it covers."""
     maps = torch.zeros(1, 7, 9)
     maps[0, 3, 4] = 1
     spread = torch.cat(list(bands(maps, 7 * factor, 9 * factor)), 1)[0]

@@ -20,7 +20,7 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
 from sray.sequence import Sequence
 from sray_train.cli import main
-from sray_train.learn.pseudolabels import labelling
+from sray_train.learn.pseudolabels import labeling
 from sray_train.learn.segmenter.pictures import RoomPictures
 from sray_train.learn.segmenter.training import SegmenterTrainer, SegmenterTraining
 
@@ -30,7 +30,7 @@ NAMES = ("wall", "floor", "cabinet", "sky")
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Labelled with the first three classes of the rooms: walls, floor, cabinets."""
+    """Labeled with the first three classes of the rooms: walls, floor, cabinets."""
     return PlaneScene().record(tmp_path_factory.mktemp("pseudolabel") / "wall", ROOMS, FRAMES)
 
 
@@ -56,10 +56,10 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_a_recording_is_labelled_scored_and_left_as_it_was(
+def test_a_recording_is_labeled_scored_and_left_as_it_was(
     recording: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, output = content(recording), tmp_path / "labelled"
+    before, output = content(recording), tmp_path / "labeled"
     pseudolabel(recording, model, output, "--threshold", "0.4")
     assert content(recording) == before
     expected = Segmenter(load_pretrained(model), load_mapping("ade20k", ROOMS), 0.4)
@@ -97,12 +97,12 @@ def test_a_recording_is_labelled_scored_and_left_as_it_was(
 
 
 def test_fine_tuning_learns_from_it(recording: Path, model: Path, tmp_path: Path) -> None:
-    pseudolabel(recording, model, tmp_path / "labelled", "--threshold", "0")
+    pseudolabel(recording, model, tmp_path / "labeled", "--threshold", "0")
     checkpoint = tmp_path / "model.safetensors"
     torch.manual_seed(0)
     save_checkpoint(checkpoint, SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS)
     main(
-        ["finetune", "--checkpoint", str(checkpoint), "--sequence", str(tmp_path / "labelled"), "--steps", "2"]
+        ["finetune", "--checkpoint", str(checkpoint), "--sequence", str(tmp_path / "labeled"), "--steps", "2"]
         + ["--split", "3", "3", "2", "--width", "48", "--threads", "1", "--bounds", "1", "4", "--score-every", "0"]
         + ["--json", str(tmp_path / "tune.json")]
     )
@@ -113,23 +113,23 @@ def test_an_interrupted_run_goes_on_to_the_same_labels(
     recording: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pseudolabel(recording, model, tmp_path / "whole")
-    segment, labelled = Segmenter.segment, []
+    segment, labeled = Segmenter.segment, []
 
     def interrupted(self, image):
-        if len(labelled) == 3:
+        if len(labeled) == 3:
             raise KeyboardInterrupt
-        labelled.append(image)
+        labeled.append(image)
         return segment(self, image)
 
     monkeypatch.setattr(Segmenter, "segment", interrupted)
     assert stopped(recording, model, tmp_path / "parts") == "130"
     assert len(list((tmp_path / "parts" / "label-filt").iterdir())) == 3
     (tmp_path / "parts" / "label-filt" / "1.png").write_bytes(b"half a picture")
-    labelled.clear()
-    monkeypatch.setattr(Segmenter, "segment", lambda self, image: labelled.append(image) or segment(self, image))
+    labeled.clear()
+    monkeypatch.setattr(Segmenter, "segment", lambda self, image: labeled.append(image) or segment(self, image))
     capsys.readouterr()
     pseudolabel(recording, model, tmp_path / "parts")
-    assert len(labelled) == FRAMES - 2 and "8 pictures (6 new" in capsys.readouterr().out
+    assert len(labeled) == FRAMES - 2 and "8 pictures (6 new" in capsys.readouterr().out
     assert content(tmp_path / "parts") == content(tmp_path / "whole")
 
 
@@ -137,9 +137,9 @@ def test_a_run_that_is_asked_to_stop_says_how_far_it_came(recording: Path, model
     space = load_mapping("ade20k", ROOMS)
     segmenter, answers = Segmenter(load_pretrained(model), space), iter([False, False, True])
     sequence = Sequence.open(recording, ROOMS)
-    folder = labelling.PseudoLabelFolder(tmp_path / "part", sequence)
+    folder = labeling.PseudoLabelFolder(tmp_path / "part", sequence)
     folder.prepare(segmenter)
-    result = labelling.label_recording(segmenter, sequence, folder, lambda: next(answers))
+    result = labeling.label_recording(segmenter, sequence, folder, lambda: next(answers))
     assert result.frames == 2 and not result.complete and not result.resumed
 
 
@@ -150,7 +150,7 @@ def test_a_run_that_is_asked_to_stop_says_how_far_it_came(recording: Path, model
     recovery="another --output",
 )
 def test_labels_are_never_overwritten(recording: Path, model: Path, tmp_path: Path) -> None:
-    output, other = tmp_path / "labelled", shutil.copytree(recording, tmp_path / "other")
+    output, other = tmp_path / "labeled", shutil.copytree(recording, tmp_path / "other")
     pseudolabel(recording, model, output)
     before = content(output)
     for folder in (recording, other):
@@ -174,13 +174,13 @@ def test_without_ground_truth_there_is_no_score(
     recording: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare = shutil.copytree(recording, tmp_path / "bare", ignore=shutil.ignore_patterns("label-filt"))
-    pseudolabel(bare, model, tmp_path / "labelled", "--copy")
-    record = json.loads((tmp_path / "labelled" / "pseudolabels.json").read_text())
+    pseudolabel(bare, model, tmp_path / "labeled", "--copy")
+    record = json.loads((tmp_path / "labeled" / "pseudolabels.json").read_text())
     assert record["strict_miou"] is None and record["coverage"] > 0
     assert "ground truth" not in capsys.readouterr().out
     shutil.rmtree(bare)
-    assert len(Sequence.open(tmp_path / "labelled", ROOMS)) == FRAMES  # copied, not linked
-    assert cv2.imread(str(tmp_path / "labelled" / "label-filt" / "0.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint8
+    assert len(Sequence.open(tmp_path / "labeled", ROOMS)) == FRAMES  # copied, not linked
+    assert cv2.imread(str(tmp_path / "labeled" / "label-filt" / "0.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint8
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_training_a_small_segmenter_goes_on_along_the_same_curve(tmp_path: Path,
 
 
 def test_a_small_segmenter_learns(tmp_path: Path, recording: Path) -> None:
-    """Three colours, three classes."""
+    """Three colors, three classes."""
     pictures = RoomPictures((Sequence.open(recording, ROOMS),))
     config = SegmenterTraining(width=48, height=36, depth_multiplier=0.25, steps=40, batch=4, balance=0.0)
     trainer, losses = SegmenterTrainer(config, tmp_path, pictures), []

@@ -1,4 +1,4 @@
-"""`.sens` files: every byte where it belongs, depth in the colour camera, labels beside the file."""
+"""`.sens` files: every byte where it belongs, depth in the color camera, labels beside the file."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ from sray_train.data.registration import DepthRegistration
 from sray_train.data.scannet import open_scannet
 from sray_train.data.sens import SensRecording
 
-COLOUR, DEPTH = (48, 36), (64, 50)
-K = pinhole(*COLOUR, 32)
+COLOR, DEPTH = (48, 36), (64, 50)
+K = pinhole(*COLOR, 32)
 DEPTH_K = np.array([[34.0, 0, 35.0], [0, 36, 21.5], [0, 0, 1]])
-"""A wider view than the colour camera's, its principal point aside: resizing alone would be far off."""
+"""A wider view than the color camera's, its principal point aside: resizing alone would be far off."""
 
 
 def write_sens(
     path: Path,
     codecs: tuple[int, int] = (2, 1),
-    rig_from_colour: np.ndarray | None = None,
+    rig_from_color: np.ndarray | None = None,
     rig_from_depth: np.ndarray | None = None,
     stamps: tuple[int, ...] = (0, 0, 0, 0),
     lost: tuple[int, ...] = (),
     units: float = 1000.0,
 ) -> list[View]:
-    """The relief seen by a rig at POSES. Gives what its colour camera sees."""
-    colour_rig = np.eye(4) if rig_from_colour is None else rig_from_colour
+    """The relief seen by a rig at POSES. Gives what its color camera sees."""
+    color_rig = np.eye(4) if rig_from_color is None else rig_from_color
     depth_rig = np.eye(4) if rig_from_depth is None else rig_from_depth
-    seen = [render(K, rig @ colour_rig, *COLOUR) for rig in POSES]
+    seen = [render(K, rig @ color_rig, *COLOR) for rig in POSES]
     header = sens_header(
         K,
         DEPTH_K,
-        COLOUR,
+        COLOR,
         DEPTH,
         len(POSES),
         codecs=codecs,
-        rig_from_colour=rig_from_colour,
+        rig_from_color=rig_from_color,
         rig_from_depth=rig_from_depth,
         units=units,
     )
@@ -86,37 +86,37 @@ def frames_of(scene) -> list:
 
 
 def test_a_file_written_by_hand(tmp_path: Path) -> None:
-    """The smallest there is: 2 x 1 raw colour, 1 x 2 raw depth, one frame, no name."""
+    """The smallest there is: 2 x 1 raw color, 1 x 2 raw depth, one frame, no name."""
     identity = "0000803f" + "00000000" * 4 + "0000803f" + "00000000" * 4 + "0000803f" + "00000000" * 4 + "0000803f"
     zero, rest = "00000000", "00000000" * 3 + "0000803f" + "00000000" * 4 + "0000803f"
-    colour_k = "00004040" + zero + "0000003f" + zero * 2 + "00008040" + zero + rest
+    color_k = "00004040" + zero + "0000003f" + zero * 2 + "00008040" + zero + rest
     depth_k = "00004040" + zero + "0000403e" + zero * 2 + "00008040" + "0000003f" + rest
     path = tmp_path / "tiny.sens"
     path.write_bytes(
         bytes.fromhex(
             "04000000"  # version 4
             "0000000000000000"  # no name
-            + colour_k  # fx 3, fy 4, cx 1/2
+            + color_k  # fx 3, fy 4, cx 1/2
             + identity
             + depth_k  # cx 3/16, cy 1/2
             + identity
             + "00000000 00000000"  # raw, raw
             "02000000 01000000 01000000 02000000"  # 2 x 1, 1 x 2
-            "0000003f"  # half a unit a metre
+            "0000003f"  # half a unit a meter
             "0100000000000000"  # one frame
              + identity.replace("0000803f", "0000803f") + "0100000000000000 0200000000000000"  # stamps
-            "0600000000000000 0400000000000000"  # 6 bytes of colour, 4 of depth
+            "0600000000000000 0400000000000000"  # 6 bytes of color, 4 of depth
             "010203 fdfeff"
             "0100 0201"  # 1 and 258
         )
     )
     scene = SensRecording.open(path, NYU40)
-    assert (scene.header.colour_size, scene.header.depth_size, scene.header.units_per_metre) == ((2, 1), (1, 2), 0.5)
+    assert (scene.header.color_size, scene.header.depth_size, scene.header.units_per_meter) == ((2, 1), (1, 2), 0.5)
     assert scene.cameras.intrinsics[0].tolist() == [[3, 0, 0.5], [0, 4, 0], [0, 0, 1]]
     frame = scene[0]
     assert frame.image.tolist() == [[[1, 2, 3], [253, 254, 255]]]
     assert frame.depth is not None
-    assert frame.depth[0, 0] == 2.0, "1 in half units a metre"
+    assert frame.depth[0, 0] == 2.0, "1 in half units a meter"
     assert torch.isnan(frame.depth[0, 1]), "there is no second depth column"
     assert frame.labels is None
 
@@ -142,7 +142,7 @@ def depth_errors(scene, truths: list[View]) -> np.ndarray:
     return np.concatenate(errors)
 
 
-def test_depth_is_looked_up_along_the_colour_cameras_rays(tmp_path: Path) -> None:
+def test_depth_is_looked_up_along_the_color_cameras_rays(tmp_path: Path) -> None:
     truths = write_sens(tmp_path / "a.sens")
     scene = open_scannet(tmp_path / "a.sens", NYU40)
     assert np.quantile(depth_errors(scene, truths), 0.95) < 0.05, "half a depth pixel on a slanted wall"
@@ -150,14 +150,14 @@ def test_depth_is_looked_up_along_the_colour_cameras_rays(tmp_path: Path) -> Non
     assert all(torch.isfinite(frame.depth).float().mean() > 0.99 for frame in frames_of(scene))
     # Resizing alone, which ScanNet's own K would nearly allow, would be far off here.
     raw = render(DEPTH_K, POSES[0], *DEPTH).depth
-    resized = cv2.resize(raw, COLOUR, interpolation=cv2.INTER_NEAREST_EXACT)
+    resized = cv2.resize(raw, COLOR, interpolation=cv2.INTER_NEAREST_EXACT)
     assert np.median(np.abs(resized - truths[0].depth) / truths[0].depth) > 0.05
 
 
 def test_cameras_side_by_side(tmp_path: Path) -> None:
-    """A depth camera 25 cm to the left and turned; the colour camera is not the rig's origin either."""
-    rig_from_colour, rig_from_depth = pose((0.1, 0.02, 0), 3, 0, 1), pose((-0.15, 0, 0.03), -2, 1, 0)
-    truths = write_sens(tmp_path / "a.sens", rig_from_colour=rig_from_colour, rig_from_depth=rig_from_depth)
+    """A depth camera 25 cm to the left and turned; the color camera is not the rig's origin either."""
+    rig_from_color, rig_from_depth = pose((0.1, 0.02, 0), 3, 0, 1), pose((-0.15, 0, 0.03), -2, 1, 0)
+    truths = write_sens(tmp_path / "a.sens", rig_from_color=rig_from_color, rig_from_depth=rig_from_depth)
     scene = open_scannet(tmp_path / "a.sens", NYU40)
     errors = depth_errors(scene, truths)
     assert np.median(errors) < 0.015
@@ -166,19 +166,19 @@ def test_cameras_side_by_side(tmp_path: Path) -> None:
         np.testing.assert_allclose(frame.camera.world_from_camera, truth.pose, atol=1e-5)
         assert torch.isfinite(frame.depth).float().mean() > 0.8, "gaps are few"
     # Taken for one camera, the same file is off by more than that.
-    bad = write_sens(tmp_path / "b.sens", rig_from_colour=rig_from_colour, rig_from_depth=rig_from_colour)
+    bad = write_sens(tmp_path / "b.sens", rig_from_color=rig_from_color, rig_from_depth=rig_from_color)
     moved = render(DEPTH_K, POSES[0] @ rig_from_depth, *DEPTH).depth
     looked_up = open_scannet(tmp_path / "b.sens", NYU40)._registration.apply(moved.astype(np.float32))
     assert np.nanmedian(np.abs(looked_up - bad[0].depth) / bad[0].depth) > 2 * np.median(errors)
 
 
-def registered(row: list[float], colour_intrinsics, colour_width: int, sideways: float = 0.0) -> list[float]:
-    """A row of depth, through a camera of focal length 10 at column 0, seen by another one `sideways` metres left."""
+def registered(row: list[float], color_intrinsics, color_width: int, sideways: float = 0.0) -> list[float]:
+    """A row of depth, through a camera of focal length 10 at column 0, seen by another one `sideways` meters left."""
     intrinsics = np.array([[10.0, 0, 0], [0, 10, 0], [0, 0, 1]])
     moved = np.eye(4)
     moved[0, 3] = sideways
-    sizes = (len(row), 1), (colour_width, 1)
-    return DepthRegistration.between(intrinsics, colour_intrinsics, moved, *sizes).apply(np.float32([row]))[0].tolist()
+    sizes = (len(row), 1), (color_width, 1)
+    return DepthRegistration.between(intrinsics, color_intrinsics, moved, *sizes).apply(np.float32([row]))[0].tolist()
 
 
 def test_the_nearest_depth_pixel_is_taken() -> None:
@@ -264,7 +264,7 @@ def test_labels_of_another_size_are_resized(tmp_path: Path) -> None:
     labels = open_scannet(tmp_path / "a.sens", NYU40)[0].labels
     assert labels is not None
     assert labels.shape == (36, 48)
-    wanted = np.array([NYU40.names.index(name) for name in NAMES])[views(K, *COLOUR)[0].classes]
+    wanted = np.array([NYU40.names.index(name) for name in NAMES])[views(K, *COLOR)[0].classes]
     assert (labels.numpy() == wanted).mean() > 0.97
     assert not (labels == VOID).any()
 
@@ -276,8 +276,8 @@ def test_a_scene_folder_with_a_file_in_it_is_a_scene(tmp_path: Path) -> None:
 
 
 def test_a_file_without_depth(tmp_path: Path) -> None:
-    header = sens_header(K, np.zeros((3, 3)), COLOUR, (0, 0), 1, codecs=(0, -1), units=0)
-    seen = render(K, POSES[0], *COLOUR)
+    header = sens_header(K, np.zeros((3, 3)), COLOR, (0, 0), 1, codecs=(0, -1), units=0)
+    seen = render(K, POSES[0], *COLOR)
     (tmp_path / "a.sens").write_bytes(header + sens_frame(POSES[0], seen.rgb, np.zeros((0, 0)), codecs=(0, 0)))
     frame = SensRecording.open(tmp_path / "a.sens", NYU40)[0]
     assert frame.depth is None
@@ -289,7 +289,7 @@ def test_pictures_are_read_when_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "a.sens"
     write_sens(path, codecs=(2, 1))
     scene = SensRecording.open(path, NYU40)
-    at, length = int(scene.index[1]["at"]), int(scene.index[1]["colour_bytes"])
+    at, length = int(scene.index[1]["at"]), int(scene.index[1]["color_bytes"])
     content = bytearray(path.read_bytes())
     content[at : at + length] = bytes(length)
     path.write_bytes(bytes(content))

@@ -43,18 +43,18 @@ def test_what_is_written_comes_back(recorded: tuple[Path, list[Frame]]) -> None:
         assert read.labels is not None
         assert read.depth is not None
         assert torch.equal(read.labels, written.labels)
-        # Millimetres on disk.
+        # Millimeters on disk.
         torch.testing.assert_close(read.depth, written.depth, atol=5.1e-4, rtol=0, equal_nan=True)
         # Nine digits on disk; single precision holds seven.
         torch.testing.assert_close(read.camera.world_from_camera, written.camera.world_from_camera)
         torch.testing.assert_close(read.camera.intrinsics, written.camera.intrinsics)
-        # JPEG halves the resolution of colour, which shows at the stripes' edges; between them it is close.
+        # JPEG halves the resolution of color, which shows at the stripes' edges; between them it is close.
         assert (read.image.float() - written.image.float()).abs().median() <= 3
         assert read.stamp_ns == stamp_of(sequence.indices[position])
         assert str(sequence.indices[position]) in read.name
 
 
-def test_colours_keep_their_order(recorded: tuple[Path, list[Frame]]) -> None:
+def test_colors_keep_their_order(recorded: tuple[Path, list[Frame]]) -> None:
     """RGB in memory, BGR in OpenCV: a red wall must not come back blue."""
     folder, frames = recorded
     red = frames[1].labels == 0
@@ -98,7 +98,7 @@ def test_labels_are_read_in_the_space_that_was_asked_for(recorded: tuple[Path, l
 
 
 def test_smaller_depth_and_labels_are_brought_to_the_pictures_size(recorded: tuple[Path, list[Frame]]) -> None:
-    """Nearest-exact: every pixel takes one whose centre is at most half a (large) pixel away."""
+    """Nearest-exact: every pixel takes one whose center is at most half a (large) pixel away."""
     folder, frames = recorded
     height, width = frames[1].image.shape[:2]
     small = np.arange(width // 3, dtype=np.uint16)[None].repeat(height // 3, 0)
@@ -133,8 +133,8 @@ def test_errors_name_the_file(recorded: tuple[Path, list[Frame]]) -> None:
 def test_real_frames_agree_in_space(real_sequence_folder: Path) -> None:
     """Poses, intrinsics, depth and pixels of a real recording by the project's conventions.
 
-    Points seen in one frame, moved into another by depth and pose, land where the same depth and colour are. A pose
-    read the wrong way round, a swapped axis or depth in other units would leave metres and tens of grey levels.
+    Points seen in one frame, moved into another by depth and pose, land where the same depth and color are. A pose
+    read the wrong way round, a swapped axis or depth in other units would leave meters and tens of gray levels.
     """
     sequence = Sequence.open(real_sequence_folder)
     assert sequence.has_depth
@@ -148,7 +148,7 @@ def test_real_frames_agree_in_space(real_sequence_folder: Path) -> None:
         rows = torch.randint(8, a.camera.height - 8, (400,), generator=generator)
         depths = a.depth[rows, columns]
         rays = a.camera.ray_directions(torch.stack([columns, rows], dim=-1).float())
-        points = a.camera.centre + depths[:, None] * rays
+        points = a.camera.center + depths[:, None] * rays
         image_a, image_b = (frame.image.permute(2, 0, 1).double().numpy() for frame in (a, b))
         for column, row, point, depth in zip(columns, rows, points, depths, strict=True):
             if not depth.isfinite():

@@ -21,7 +21,7 @@ from sray.errors import CanceledError, DiskFullError, FileError, ModelError, NoM
 from sray.field import SemanticField
 from sray.frames import Frame
 from sray.label_space import ROOMS, VOID, LabelSpace
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import Mapper
 from sray.mapping.mapper_config import MapperConfig
@@ -49,7 +49,7 @@ def make_mapper(model: SemanticRay) -> Callable[..., Mapper]:
 
 @pytest.fixture
 def frames(plane_scene: Any) -> list[Frame]:
-    """RGB-D, colour alone, and depth with holes, in turn; stamped, none labelled."""
+    """RGB-D, color alone, and depth with holes, in turn; stamped, none labeled."""
     frames = [replace(frame, labels=None) for frame in plane_scene.ring(11)]
     for index, frame in enumerate(frames):
         depth = None if index % 3 == 1 else frame.depth.clone()
@@ -72,7 +72,7 @@ def drive(mapper: Mapper, frames: list[Frame]) -> list[Any]:
 
 @pytest.fixture
 def mapper(make_mapper: Callable[..., Mapper], frames: list[Frame], plane_scene: Any) -> Mapper:
-    """Full, so that keyframes and voxels have left; two keyframes are labelled."""
+    """Full, so that keyframes and voxels have left; two keyframes are labeled."""
     mapper = make_mapper()
     drive(mapper, frames[:8])
     labels = plane_scene.frame((0, 0, 0)).labels.clone()
@@ -93,7 +93,7 @@ def saved(mapper: Mapper, tmp_path: Path) -> Path:
     return path
 
 
-def same(a: LabelledCloud, b: LabelledCloud) -> bool:
+def same(a: LabeledCloud, b: LabeledCloud) -> bool:
     return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("points", "rgb", "labels", "confidence"))
 
 
@@ -268,19 +268,19 @@ def test_a_label_space_that_is_not_the_mappers_is_not_saved(mapper: Mapper) -> N
 
 @pytest.fixture
 def small(frames: list[Frame], plane_scene: Any, tmp_path: Path) -> Path:
-    """A session that no model made: two keyframes, the second one labelled, and a hundred voxels."""
+    """A session that no model made: two keyframes, the second one labeled, and a hundred voxels."""
     generator = np.random.default_rng(0)
     voxels = VoxelMap(SPACE.classes)
     voxels.integrate(
-        LabelledCloud(
+        LabeledCloud(
             generator.uniform(-1, 1, (100, 3)).astype(np.float32),
             np.full((100, 3), 9, np.uint8),
             np.full(100, 2, np.uint8),
             np.full(100, 0.5, np.float32),
         )
     )
-    labelled = replace(frames[3], labels=plane_scene.frame((0, 0, 0)).labels)
-    session = Session("three-0123", SPACE, ((3, frames[2]), (7, labelled)), 9, voxels.state())
+    labeled = replace(frames[3], labels=plane_scene.frame((0, 0, 0)).labels)
+    session = Session("three-0123", SPACE, ((3, frames[2]), (7, labeled)), 9, voxels.state())
     session.save(tmp_path / "kitchen.safetensors")
     return tmp_path / "kitchen.safetensors"
 
@@ -344,7 +344,7 @@ def first(arrays: dict[str, Any], kind: str) -> str:
         ("model", lambda a, h: h.update(model_id=None)),
         ("voxels of -0.05 m", lambda a, h: h.update(voxel_size=-0.05)),
         ("label_space", lambda a, h: h.pop("label_space")),
-        ("colours outside", lambda a, h: h["label_space"].update(colours=[[0, 0, 256]] * 3)),
+        ("colors outside", lambda a, h: h["label_space"].update({"colours": [[0, 0, 256]] * 3})),
         ("NYU40 ids outside", lambda a, h: h["label_space"].update(nyu40=[1, 2, 10**12])),
         ("none", lambda a, h: h["label_space"].update(nyu40=[1, 2, float("inf")])),
         ("evidence", lambda a, h: a.update({"map.evidence": a["map.evidence"][:, :2].copy()})),

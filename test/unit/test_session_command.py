@@ -16,7 +16,7 @@ from sray.checkpoint import save_checkpoint
 from sray.errors import FileError, SrayError
 from sray.frames import Frame
 from sray.label_space import ROOMS, VOID
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.mapping.session import Session
 from sray.mapping.session_export import export_sequence
 from sray.mapping.voxel_map import VoxelMap
@@ -48,7 +48,7 @@ def session() -> Session:
     for x in (0.01, 1.51):
         confidence = np.array([0.5, 0.75], np.float32)
         points = np.array([[x, 0.01, 0.01], [x, 0.51, 0.01]], np.float32)
-        voxels.integrate(LabelledCloud(points, np.full((2, 3), 9, np.uint8), np.array([1, 13], np.uint8), confidence))
+        voxels.integrate(LabeledCloud(points, np.full((2, 3), 9, np.uint8), np.array([1, 13], np.uint8), confidence))
     keyframes = tuple((number, frame_of(number)) for number in (*range(2, 12), 40))
     return Session("rooms-0123456789ab", ROOMS, keyframes, 41, voxels.state())
 
@@ -107,8 +107,8 @@ def test_the_exported_recording_says_what_the_keyframes_say(session: Session, fo
         read = sequence[position]
         torch.testing.assert_close(read.camera.world_from_camera, frame.camera.world_from_camera, rtol=0, atol=1e-7)
         assert torch.equal(read.camera.intrinsics, frame.camera.intrinsics)
-        grey = [cv2.cvtColor(each.image.numpy(), cv2.COLOR_RGB2GRAY).astype(int) for each in (read, frame)]
-        assert np.abs(grey[0] - grey[1]).mean() < 4, "JPEG is lossy, not wrong"
+        gray = [cv2.cvtColor(each.image.numpy(), cv2.COLOR_RGB2GRAY).astype(int) for each in (read, frame)]
+        assert np.abs(gray[0] - gray[1]).mean() < 4, "JPEG is lossy, not wrong"
         if frame.labels is None:
             assert (read.labels == VOID).all()
         else:

@@ -21,7 +21,7 @@ def memory_trend(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def noisy(seconds: np.ndarray, slope: float, seed: int, alike: float = 0.0) -> np.ndarray:
-    """400 MB and so many MB an hour, with noise of 1 MB whose neighbours correlate by `alike`."""
+    """400 MB and so many MB an hour, with noise of 1 MB whose neighbors correlate by `alike`."""
     noise = np.random.default_rng(seed).normal(0, 1, len(seconds))
     for index in range(1, len(noise)):
         noise[index] = alike * noise[index - 1] + np.sqrt(1 - alike**2) * noise[index]

@@ -36,7 +36,7 @@ def test_what_teaches_is_spread_over_the_whole_scene_and_what_is_scored_lies_bet
     assert {later - earlier for earlier, later in itertools.pairwise(taught)} <= {3, 4}
     assert not set(split.test) & set(taught)
     assert all(min(abs(test - frame) for frame in taught) >= 1 for test in split.test)
-    assert split_views(walk(60)).test != split.test, "the paper's are neighbours"
+    assert split_views(walk(60)).test != split.test, "the paper's are neighbors"
     assert len(set(spread_views(walk(20)).test)) == 4, "no more frames than are wanted"
     with pytest.raises(SrayError) as error:
         spread_views(walk(19))
@@ -65,9 +65,9 @@ def test_frames_elsewhere_are_scored_before_and_after_and_teach_nothing() -> Non
         FineTuneConfig(steps=2, picture_steps=1, rays=16, pixels=16, views=2), quality="fast", score_every=0
     )
     tuner = make_tuner(checkpoint.model, scene, split, plan)
-    taught = {float(frame.camera.centre[0]) for frame in tuner._frames}
-    assert {float(scene.cameras.centre[index, 0]) for index in (*split.sources, *split.tuning)} <= taught
-    assert not {float(scene.cameras.centre[index, 0]) for index in (*split.elsewhere, *split.test)} & taught
+    taught = {float(frame.camera.center[0]) for frame in tuner._frames}
+    assert {float(scene.cameras.center[index, 0]) for index in (*split.sources, *split.tuning)} <= taught
+    assert not {float(scene.cameras.center[index, 0]) for index in (*split.elsewhere, *split.test)} & taught
     assert all(query.target not in query.sources for query in elsewhere_queries(scene, split))
     tuned = tune_scene(checkpoint, scene, split, plan)
     record = tuned.record()

@@ -74,12 +74,12 @@ def test_the_compiled_sweep_finds_what_the_plain_one_finds(width: int, height: i
 
 
 def test_partners_agree_best_at_the_true_depth() -> None:
-    """Features that are a smooth function of the place on a wall two metres away, as each camera sees it."""
+    """Features that are a smooth function of the place on a wall two meters away, as each camera sees it."""
     cameras = [camera_at(x, yaw) for x, yaw in ((0, 0), (0.3, 0.05), (-0.2, -0.1))]
 
     def seen_by(camera: Camera) -> torch.Tensor:
         directions = camera.ray_directions(cell_pixels(12, 16, torch.device("cpu")))
-        x, y, _ = (camera.centre + (2.0 - camera.centre[2]) / directions[:, 2:] * directions).unbind(-1)
+        x, y, _ = (camera.center + (2.0 - camera.center[2]) / directions[:, 2:] * directions).unbind(-1)
         waves = torch.stack([torch.sin(3 * x), torch.cos(3 * x), torch.sin(3 * y), torch.cos(3 * y)])
         return torch.nn.functional.normalize(waves, dim=0).reshape(4, 12, 16)
 
@@ -94,7 +94,7 @@ def test_partners_agree_best_at_the_true_depth() -> None:
 
 
 def test_depth_is_read_from_the_likeliest_group_of_planes() -> None:
-    """Two neighbours share a surface between them; a distant second peak, higher than either, pulls nothing."""
+    """Two neighbors share a surface between them; a distant second peak, higher than either, pulls nothing."""
     network = StereoNetwork(planes=16)
     probabilities = torch.full((16, 1, 1), 1e-9)
     probabilities[4], probabilities[5], probabilities[12] = 0.3, 0.3, 0.4
@@ -105,7 +105,7 @@ def test_depth_is_read_from_the_likeliest_group_of_planes() -> None:
 
 
 def test_depth_of_a_pixel_is_that_of_one_cell() -> None:
-    """At an edge no pixel lies between the two surfaces, on odd sizes too; cell i is centred at pixel 2 i."""
+    """At an edge no pixel lies between the two surfaces, on odd sizes too; cell i is centered at pixel 2 i."""
     network = StereoNetwork(planes=8)
     likely = torch.full((8, 3, 4), -20.0)
     likely[1, :, :2], likely[6, :, 2:] = 0, 0

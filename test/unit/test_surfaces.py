@@ -17,7 +17,7 @@ from sray_train.score.surfaces import SPACING, surface_scores, thinned, true_poi
 
 
 def wall(shift: float = 0.0, width: float = 1.0) -> np.ndarray:
-    """Points every 5 cm of a wall 1 m high, `shift` metres behind z = 2."""
+    """Points every 5 cm of a wall 1 m high, `shift` meters behind z = 2."""
     x, y = np.meshgrid(np.arange(0, width, 0.05), np.arange(0, 1, 0.05))
     return np.stack([x.ravel(), y.ravel(), np.full(x.size, 2 + shift)], axis=1).astype(np.float32)
 

@@ -121,7 +121,7 @@ def test_without_coarse_labels_the_fine_pass_learns_as_it_would(scene: Scene, tm
     with_labels, without = losses
     assert without["color"] == pytest.approx(with_labels["color"], rel=1e-5)
     assert 0 < without["semantic"] < with_labels["semantic"]
-    assert "coarse.geometry.gate.weight" in gradients[1], "surfaces are still learnt"
+    assert "coarse.geometry.gate.weight" in gradients[1], "surfaces are still learned"
     assert not any(name.startswith(("coarse.attention", "coarse.classifier")) for name in gradients[1])
     for name, gradient in gradients[1].items():
         if name.startswith("fine."):

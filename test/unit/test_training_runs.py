@@ -282,7 +282,7 @@ def test_a_run_may_start_from_a_checkpoint_of_other_classes(tmp_path: Path) -> N
     assert isinstance(refused.value, ModelError)
 
 
-def test_pictures_without_labels_teach_colour_alone(config: TrainConfig, tmp_path: Path) -> None:
+def test_pictures_without_labels_teach_color_alone(config: TrainConfig, tmp_path: Path) -> None:
     import shutil
 
     shutil.copytree(config.data.root, tmp_path / "data")

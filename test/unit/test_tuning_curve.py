@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("sray_interfaces", reason="needs the ROS environment")
 
 from sray_interfaces.msg import FineTuneScore, FineTuneStatus
-from sray_ros.finetune.curve import BLUE, LOSS_COLOURS, FinetuneCurve
+from sray_ros.finetune.curve import BLUE, LOSS_COLORS, FinetuneCurve
 
 
 def status(step: int, miou: float, loss: float, steps: int = 100, psnr: float = 20.0) -> FineTuneStatus:
@@ -18,8 +18,8 @@ def status(step: int, miou: float, loss: float, steps: int = 100, psnr: float = 
     return FineTuneStatus(step=step, steps=steps, now=now, loss_names=["semantic"], losses=[loss], seconds_left=1.0)
 
 
-def where(picture: np.ndarray, colour: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    return np.nonzero((picture == colour).all(-1))
+def where(picture: np.ndarray, color: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    return np.nonzero((picture == color).all(-1))
 
 
 def test_scores_rise_to_the_right_and_losses_fall() -> None:
@@ -31,11 +31,11 @@ def test_scores_rise_to_the_right_and_losses_fall() -> None:
     rows, columns = where(picture[65:220], BLUE)
     assert rows[columns.argmin()] > rows[columns.argmax()] + 50
     assert columns.max() - columns.min() > 500, "from the first step to the last"
-    rows, columns = where(picture[270:], LOSS_COLOURS["semantic"])
+    rows, columns = where(picture[270:], LOSS_COLORS["semantic"])
     assert rows[columns.argmin()] < rows[columns.argmax()] - 50
 
 
-def test_without_labels_it_is_colour_that_is_drawn() -> None:
+def test_without_labels_it_is_color_that_is_drawn() -> None:
     curve = FinetuneCurve()
     for step, psnr in ((0, 18.0), (50, 19.0), (100, 21.0)):
         curve.add(status(step, math.nan, 0.1, psnr=psnr))
@@ -54,5 +54,5 @@ def test_a_long_course_is_drawn_from_end_to_end() -> None:
     curve = FinetuneCurve()
     for step in range(5000):
         curve.add(status(step, 0.5, 1.0, steps=5000))
-    _, columns = where(curve.draw()[270:], LOSS_COLOURS["semantic"])
+    _, columns = where(curve.draw()[270:], LOSS_COLORS["semantic"])
     assert columns.max() > 600

@@ -1,4 +1,4 @@
-"""Joint bilateral upsampling: labels and depth follow the colour's edges."""
+"""Joint bilateral upsampling: labels and depth follow the color's edges."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def scene(near: float, far: float) -> tuple[Shaded, list[Tensor]]:
     return upsample_along_colors(pixels, cells, shaded, tint), asked
 
 
-def test_labels_and_depth_change_where_the_colour_does() -> None:
+def test_labels_and_depth_change_where_the_color_does() -> None:
     full, _ = scene(1.0, 4.0)
     left = torch.arange(WIDTH).repeat(HEIGHT) < EDGE
     assert torch.equal(full.probabilities.argmax(-1) == 0, left)
@@ -44,7 +44,7 @@ def test_labels_and_depth_change_where_the_colour_does() -> None:
     torch.testing.assert_close(full.opacity, torch.full((WIDTH * HEIGHT,), 0.8))
 
 
-def test_the_colour_is_the_tint_as_opaque_as_the_cells() -> None:
+def test_the_color_is_the_tint_as_opaque_as_the_cells() -> None:
     full, asked = scene(1.0, 4.0)
     pixels = PixelGrid(WIDTH, HEIGHT, 1).windows(100)[0].pixels()
     torch.testing.assert_close(full.color, 0.8 * paint(pixels))
@@ -67,7 +67,7 @@ def test_on_one_surface_depth_is_interpolated() -> None:
     torch.testing.assert_close(inner, (2 + 0.01 * torch.arange(1, WIDTH - 1)).expand(HEIGHT, -1))
 
 
-def test_where_no_colour_is_alike_nearness_decides() -> None:
+def test_where_no_color_is_alike_nearness_decides() -> None:
     pixels, cells = (PixelGrid(4, 2, stride).windows(100)[0] for stride in (1, 2))
     shaded = Shaded(torch.eye(2), torch.zeros(2, 3), torch.ones(2), torch.ones(2), torch.ones(2))
     full = upsample_along_colors(pixels, cells, shaded, lambda places, depth: torch.ones(len(places), 3))
@@ -75,7 +75,7 @@ def test_where_no_colour_is_alike_nearness_decides() -> None:
     assert full.probabilities.isfinite().all()
 
 
-def test_cells_without_a_finding_lend_neither_depth_nor_colour() -> None:
+def test_cells_without_a_finding_lend_neither_depth_nor_color() -> None:
     """Left half seen, right half empty: what is opaque enough to be shown lies on the surface."""
     pixels, cells = (PixelGrid(WIDTH, HEIGHT, stride).windows(100)[0] for stride in (1, 2))
     seen = cells.pixels()[:, 0] < EDGE

@@ -102,7 +102,7 @@ def test_the_nearest_views_are_near_in_place_and_direction() -> None:
     assert nearest_views(camera(), candidates, 9) == [2, 1, 3, 0]
 
 
-def test_the_scores_are_metres_radians_and_the_share_of_the_frustum_seen() -> None:
+def test_the_scores_are_meters_radians_and_the_share_of_the_frustum_seen() -> None:
     scores = pose_scores(camera(), batch(camera(), camera(x=2.0), camera(degrees=90), camera(degrees=180)))
     assert scores.distance.tolist() == pytest.approx([0, 2, 0, 0])
     assert scores.angle.tolist() == pytest.approx([0, 0, math.pi / 2, math.pi], abs=1e-3)

@@ -52,7 +52,7 @@ def test_twenty_nearby_frames_are_shared_out_in_turns() -> None:
     split = split_views(walk(30))
     assert [len(part) for part in (split.sources, split.tuning, split.test)] == [8, 8, 4]
     chosen = sorted([*split.sources, *split.tuning, *split.test])
-    assert chosen == list(range(chosen[0], chosen[0] + 20)), "on a straight walk the nearest 20 are neighbours"
+    assert chosen == list(range(chosen[0], chosen[0] + 20)), "on a straight walk the nearest 20 are neighbors"
     assert abs(chosen[0] + 9.5 - 15) <= 1, "around the middle frame"
     for test in split.test:
         assert min(split.sources) < test < max(split.sources)
@@ -60,14 +60,14 @@ def test_twenty_nearby_frames_are_shared_out_in_turns() -> None:
     assert [late - early for early, late in zip(split.test, split.test[1:], strict=False)] == [5, 5, 5]
 
 
-def test_the_split_follows_its_centre_and_is_the_same_every_time() -> None:
+def test_the_split_follows_its_center_and_is_the_same_every_time() -> None:
     scene = walk(40)
-    assert split_views(scene, centre=5) == split_views(scene, centre=5)
-    assert max(split_views(scene, centre=5).sources) < 22 and min(split_views(scene, centre=34).sources) > 17
+    assert split_views(scene, center=5) == split_views(scene, center=5)
+    assert max(split_views(scene, center=5).sources) < 22 and min(split_views(scene, center=34).sources) > 17
     assert not scene.frames.taken, "poses alone decide: no picture is read"
 
 
-def test_frames_far_from_the_centre_are_left_out() -> None:
+def test_frames_far_from_the_center_are_left_out() -> None:
     """Every other frame of the walk looks away from the wall."""
     scene = walk(44)
     poses = scene.cameras.world_from_camera.clone()
@@ -93,7 +93,7 @@ def test_too_few_frames_are_refused_with_how_many_it_takes() -> None:
         with pytest.raises(ValueError, match="at least 1 of each"):
             split_views(walk(20), counts)
     with pytest.raises(SrayError, match="walk has no frame 20; expected 0 to 19"):
-        split_views(walk(20), centre=20)
+        split_views(walk(20), center=20)
 
 
 SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))

@@ -23,7 +23,7 @@ def project(weights: list[float], tau: float, valid: list[bool] | None = None) -
     return project_to_tau_bound(torch.tensor(weights, dtype=torch.float64), mask, tau)
 
 
-def normalised(scores: list[float]) -> list[float]:
+def normalized(scores: list[float]) -> list[float]:
     return [score / sum(scores) for score in scores]
 
 
@@ -45,13 +45,13 @@ def test_the_projection_is_the_nearest_allowed_point(tau: float, count: int) -> 
     generator = torch.Generator().manual_seed(count)
     for _ in range(20):
         weights = (torch.rand(count, generator=generator, dtype=torch.float64) ** 4).tolist()
-        weights = normalised(weights)
+        weights = normalized(weights)
         assert project(weights, tau).tolist() == pytest.approx(by_enumeration(weights, tau), abs=ATOL)
 
 
 @given(scores=scores, tau=taus)
 def test_weights_are_within_the_bound_and_sum_to_one(scores: list[float], tau: float) -> None:
-    weights = normalised(scores)
+    weights = normalized(scores)
     found = project(weights, tau)
     count = len(weights)
     assert float(found.sum()) == pytest.approx(1, abs=ATOL)
@@ -66,7 +66,7 @@ def test_invalid_views_weigh_nothing_and_disturb_nobody(scores: list[float], tau
     found = project(scores, tau, valid).tolist()
     kept = [score for score, ok in zip(scores, valid, strict=True) if ok]
     assert [w for w, ok in zip(found, valid, strict=True) if not ok] == [0.0] * (len(scores) - len(kept))
-    # Not normalised here: the projection must hold for any input, not only for what the network feeds it.
+    # Not normalized here: the projection must hold for any input, not only for what the network feeds it.
     assert [w for w, ok in zip(found, valid, strict=True) if ok] == pytest.approx(by_bisection(kept, tau), abs=ATOL)
 
 
@@ -194,7 +194,7 @@ def test_the_network_scores_each_view_by_table_14(sight: bool) -> None:
                 raw.append(1 / (1 + math.exp(-(third.weight @ x + third.bias).item())))
             expected = torch.zeros(4)
             if seeing:
-                expected[seeing] = torch.tensor(by_bisection(normalised(raw), 0.7))
+                expected[seeing] = torch.tensor(by_bisection(normalized(raw), 0.7))
             # Single precision through three small layers.
             torch.testing.assert_close(found[:, ray, sample], expected, atol=1e-5, rtol=0)
 

@@ -77,7 +77,7 @@ def choose(page: Page, before: str, after: str) -> None:
 def test_the_page_shows_a_picture_of_the_room_without_a_complaint(page: Page, viewer: Any) -> None:
     painted(page, viewer, 0)
     picture = page.picture(KEPT / "1_overlay.png")
-    assert colors_in(picture) > 10, "the picture is one colour"
+    assert colors_in(picture) > 10, "the picture is one color"
     assert "room 9000" in page.text and f"{FRAMES} of {FRAMES}" in page.text
     assert not page.complaints
 
@@ -119,7 +119,7 @@ def test_a_click_says_what_is_there(page: Page, viewer: Any) -> None:
     assert "m away" in words and "keyframes" in words
 
 
-def test_a_hidden_class_has_no_colour_until_it_is_shown_again(page: Page, viewer: Any) -> None:
+def test_a_hidden_class_has_no_color_until_it_is_shown_again(page: Page, viewer: Any) -> None:
     visitor, space = viewer.visitors[0].visitor, viewer.source.label_space
     labels = visitor._answer.view.labels.numpy()
     commonest = int(np.bincount(labels[labels != 255]).argmax())
@@ -132,12 +132,12 @@ def test_a_hidden_class_has_no_colour_until_it_is_shown_again(page: Page, viewer
     page.click(entry)
     page.until(lambda: visitor.hidden == {commonest}, "the class to be hidden")
     time.sleep(1.0)
-    assert has_color(before, space.colours[commonest])
-    assert not has_color(page.picture(KEPT / "6_hidden.png"), space.colours[commonest])
+    assert has_color(before, space.colors[commonest])
+    assert not has_color(page.picture(KEPT / "6_hidden.png"), space.colors[commonest])
     page.click(entry)
     page.until(lambda: not visitor.hidden, "the class to be shown")
     time.sleep(1.0)
-    assert has_color(page.picture(), space.colours[commonest])
+    assert has_color(page.picture(), space.colors[commonest])
 
 
 def has_color(picture: Any, color: tuple[int, int, int]) -> bool:
@@ -152,7 +152,7 @@ def test_the_map_and_the_keyframes_are_seen_from_outside(page: Page, viewer: Any
     page.until(lambda: viewer.visitors[0].visitor.shown == "map", "the map")
     time.sleep(3.0)
     by_class = page.picture(KEPT / "7_map_by_class.png")
-    assert colors_in(by_class) > 6, "the map is one colour"
+    assert colors_in(by_class) > 6, "the map is one color"
     choose(page, "class", "color")
     time.sleep(3.0)
     by_color = page.picture(KEPT / "8_map_by_color.png")
@@ -176,7 +176,7 @@ def test_a_keyframe_is_gone_to_and_compared_with_its_rendering(page: Page, viewe
     assert "without 0 itself" in page.text
     camera = viewer.source.keyframes()[0].camera
     visitor = viewer.visitors[0].visitor
-    np.testing.assert_allclose(visitor.viewpoint().pose[:3, 3], camera.centre.numpy(), atol=0.02)
+    np.testing.assert_allclose(visitor.viewpoint().pose[:3, 3], camera.center.numpy(), atol=0.02)
 
 
 def test_settings_and_saving(page: Page, viewer: Any, source: LocalSource) -> None:

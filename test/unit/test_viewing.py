@@ -200,13 +200,13 @@ NAN = float("nan")
 VIEW = view_of([[0, 1, VOID], [2, 1, 0]], [[1.0, 2.0, NAN], [3.0, 2.0, 1.0]])
 
 
-def test_labels_and_overlay_are_in_the_label_spaces_colours_without_hidden_classes() -> None:
+def test_labels_and_overlay_are_in_the_label_spaces_colors_without_hidden_classes() -> None:
     picture, ends = paint(VIEW, "labels", SPACE)
     assert picture[0].tolist() == [[200, 50, 50], [50, 200, 50], [0, 0, 0]] and ends is None
     hidden, _ = paint(VIEW, "labels", SPACE, hidden={1})
     assert hidden[0].tolist() == [[200, 50, 50], [0, 0, 0], [0, 0, 0]]
     overlay, _ = paint(VIEW, "overlay", SPACE, hidden={1})
-    assert overlay[0, 1].tolist() == [128] * 3, "colour alone where the class is hidden"
+    assert overlay[0, 1].tolist() == [128] * 3, "color alone where the class is hidden"
     assert overlay[0, 0].tolist() == [164, 89, 89]
 
 
@@ -220,7 +220,7 @@ def test_depth_is_bright_near_with_its_ends_told_and_white_where_unknown() -> No
     assert depth_ends(view_of([[VOID]], [[NAN]])) == (0.0, 1.0)
 
 
-def test_coverage_and_confidence_tell_what_their_colours_mean() -> None:
+def test_coverage_and_confidence_tell_what_their_colors_mean() -> None:
     assert paint(VIEW, "coverage", SPACE)[1] == (0.0, 4.0)
     assert paint(VIEW, "confidence", SPACE)[1] == (0.0, 1.0)
     assert "4 views" in scale_html("coverage", (0.0, 4.0))

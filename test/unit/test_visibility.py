@@ -151,7 +151,7 @@ def assert_same(one: object, other: object, **tolerance: float) -> None:
 
 @pytest.mark.parametrize("visibility", ["mask", "full"])
 def test_a_view_that_sees_nothing_of_it_might_as_well_be_absent(views, plane_scene, visibility: str) -> None:
-    """No key, no weight, no share in mean, variance and colour. Without statistics, which know how many views are."""
+    """No key, no weight, no share in mean, variance and color. Without statistics, which know how many views are."""
     model = network(visibility, density_statistics=False)
     target = plane_scene.camera((0.05, -0.02, 0.1))
     rays = model.rays(target, target.pixel_grid()[::101], BOUNDS)

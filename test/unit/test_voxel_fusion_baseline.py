@@ -1,4 +1,4 @@
-"""Voxel fusion, the comparison system: its maths against the twin, a wall it must map, and what it refuses."""
+"""Voxel fusion, the comparison system: its math against the twin, a wall it must map, and what it refuses."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def mapped(frames: list[Frame]) -> VoxelFusion:
     return VoxelFusion(RecordedLabels(frames, 3), config=VoxelFusionConfig(voxel_size=0.1))
 
 
-def test_a_wall_with_depth_has_its_labels_colours_and_depth(frames: list[Frame]) -> None:
+def test_a_wall_with_depth_has_its_labels_colors_and_depth(frames: list[Frame]) -> None:
     """All but a pixel where stripes meet: an oblique ray touches the voxel beside the surface's own first."""
     scene = Scene("wall", frames, Camera.stack([frame.camera for frame in frames]), bounds=BOUNDS)
     fusion, views = mapped(frames), []
@@ -155,7 +155,7 @@ def test_a_wall_with_depth_has_its_labels_colours_and_depth(frames: list[Frame])
     beside[:, :-1] |= meets
     assert wrong.float().mean() < 0.07 and not (wrong & ~beside).any()
     assert (view.depth - truth.depth)[seen].abs().max() < 0.05 and view.depth[~seen].isnan().all()
-    assert psnr(view.color[seen], (truth.image / 255)[seen]) > 17  # grey would score 10
+    assert psnr(view.color[seen], (truth.image / 255)[seen]) > 17  # gray would score 10
     assert view.confidence[seen].min() > 1 / 3 and (view.confidence[~seen] == 0).all()
 
 
@@ -173,11 +173,11 @@ def test_views_outvote_one_that_is_wrong(frames: list[Frame]) -> None:
     assert shares[0] < 0.1 < 0.75 < shares[1]
 
 
-def test_unlabelled_pixels_say_nothing_and_still_are_there(frames: list[Frame]) -> None:
-    unlabelled = [dataclasses.replace(frame, labels=None) for frame in frames[1:]]
+def test_unlabeled_pixels_say_nothing_and_still_are_there(frames: list[Frame]) -> None:
+    unlabeled = [dataclasses.replace(frame, labels=None) for frame in frames[1:]]
     void = dataclasses.replace(frames[0], labels=torch.full_like(frames[0].labels, VOID))
-    fusion = mapped([void, *unlabelled])
-    fusion.set_sources(SourceViews.from_frames([void, *unlabelled]), bounds=BOUNDS)
+    fusion = mapped([void, *unlabeled])
+    fusion.set_sources(SourceViews.from_frames([void, *unlabeled]), bounds=BOUNDS)
     view = fusion.render(frames[0].camera)
     seen = view.depth.isfinite()
     assert seen.float().mean() > 0.95
@@ -201,20 +201,20 @@ def test_without_sensor_depth_each_view_is_rendered_from_the_others(
     torch.manual_seed(0)
     field = SemanticField(SemanticRay(SemanticRayConfig(3)), RenderConfig.preset("fast"))
     shown: list[tuple[int, tuple[float, float] | None]] = []
-    truth = {tuple(frame.camera.centre.tolist()): frame for frame in frames}
+    truth = {tuple(frame.camera.center.tolist()): frame for frame in frames}
 
     def set_sources(views: SourceViews, bounds: tuple[float, float] | None = None) -> None:
         assert views.depth is None
         shown.append((views.count, bounds))
 
     def render(camera: Camera) -> RenderedView:
-        frame = truth[tuple(camera.centre.tolist())]
+        frame = truth[tuple(camera.center.tolist())]
         return dataclasses.replace(RenderedView.blank(camera), depth=frame.depth)
 
     views = dataclasses.replace(SourceViews.from_frames(frames[1:]), depth=None)
     real = VoxelFusion(RecordedLabels(frames, 3), depth_from=field, config=VoxelFusionConfig(voxel_size=0.2))
     real.set_sources(views, bounds=BOUNDS)
-    assert real.render(frames[0].camera).depth.isfinite().any(), "even one that has learnt nothing renders some depth"
+    assert real.render(frames[0].camera).depth.isfinite().any(), "even one that has learned nothing renders some depth"
     monkeypatch.setattr(field, "set_sources", set_sources)
     monkeypatch.setattr(field, "render", render)
     fusion = VoxelFusion(RecordedLabels(frames, 3), depth_from=field, config=VoxelFusionConfig(voxel_size=0.1))
@@ -232,7 +232,7 @@ def test_a_networks_own_2d_half_labels_the_pictures(frames: list[Frame]) -> None
     found = NetworkLabels(model)(views)
     assert found.shape == (2, 36, 48, 3)
     torch.testing.assert_close(found.sum(-1), torch.ones(2, 36, 48))
-    with torch.no_grad():  # pixel (12, 8) is the centre of cell (3, 2)
+    with torch.no_grad():  # pixel (12, 8) is the center of cell (3, 2)
         cell = model.encoder(views.images[1:])[0, :, 2, 3]
         expected = torch.softmax(model.fine.classifier(cell), -1)
     torch.testing.assert_close(found[1, 8, 12], expected, atol=1e-5, rtol=1e-4)

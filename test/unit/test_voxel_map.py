@@ -13,15 +13,15 @@ from reference.voxel_fusion import fuse, supported
 
 from sray.errors import FileError, SrayError
 from sray.label_space import ROOMS
-from sray.mapping.cloud import LabelledCloud, write_ply
+from sray.mapping.cloud import LabeledCloud, write_ply
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 
 CLASSES = 4
 
 
-def random_cloud(generator: np.random.Generator, points: int, extent: float) -> LabelledCloud:
+def random_cloud(generator: np.random.Generator, points: int, extent: float) -> LabeledCloud:
     labels = generator.choice([0, 1, 2, 3, 255], points).astype(np.uint8)
-    return LabelledCloud(
+    return LabeledCloud(
         generator.uniform(-extent, extent, (points, 3)).astype(np.float32),
         generator.integers(0, 256, (points, 3)).astype(np.uint8),
         labels,
@@ -29,8 +29,8 @@ def random_cloud(generator: np.random.Generator, points: int, extent: float) -> 
     )
 
 
-def one_point(x: float, label: int = 0, confidence: float = 0.5) -> LabelledCloud:
-    return LabelledCloud(
+def one_point(x: float, label: int = 0, confidence: float = 0.5) -> LabeledCloud:
+    return LabeledCloud(
         np.array([[x, 0.01, 0.01]], np.float32),
         np.array([[10, 20, 30]], np.uint8),
         np.array([label], np.uint8),
@@ -80,7 +80,7 @@ def test_the_map_is_its_twin(
 
 def test_a_close_view_with_many_points_counts_as_one_sighting() -> None:
     voxel_map = VoxelMap(CLASSES)
-    many = LabelledCloud(
+    many = LabeledCloud(
         np.full((50, 3), 0.01, np.float32),
         np.zeros((50, 3), np.uint8),
         np.full(50, 1, np.uint8),
@@ -103,10 +103,10 @@ def test_what_no_second_view_confirms_stays_out_until_one_does() -> None:
 
 
 def test_an_island_is_dropped_and_a_wall_is_not() -> None:
-    """A wall of 3 x 3 voxels: its corners have 3 neighbours. Half a metre before it floats a voxel by itself."""
+    """A wall of 3 x 3 voxels: its corners have 3 neighbors. Half a meter before it floats a voxel by itself."""
     cells = [(x, y, 5) for x in range(3) for y in range(3)] + [(1, 1, 0)]
     points = (np.array(cells, np.float32) + 0.5) * 0.1 - 0.2  # coordinates of both signs
-    cloud = LabelledCloud(points, np.zeros((10, 3), np.uint8), np.zeros(10, np.uint8), np.ones(10, np.float32))
+    cloud = LabeledCloud(points, np.zeros((10, 3), np.uint8), np.zeros(10, np.uint8), np.ones(10, np.float32))
     for least, left in ((0, 10), (1, 9), (3, 9), (4, 5), (5, 5), (8, 1), (9, 0)):
         voxel_map = VoxelMap(CLASSES, VoxelMapConfig(0.1, min_neighbors=least))
         voxel_map.integrate(cloud)
@@ -125,13 +125,13 @@ def test_the_oldest_then_least_seen_voxels_leave_first() -> None:
         voxel_map.integrate(one_point(x))
     assert voxel_map.to_cloud().points[:, 0].tolist() == pytest.approx([1.01, 3.01])
     parts = zip(_parts(one_point(1.01)), _parts(one_point(3.01)), strict=True)
-    both = LabelledCloud(*(np.concatenate(pair) for pair in parts))
+    both = LabeledCloud(*(np.concatenate(pair) for pair in parts))
     voxel_map.integrate(both)  # equally old now: 1.01 was seen three times, 3.01 twice
     voxel_map.integrate(one_point(4.01))
     assert voxel_map.to_cloud().points[:, 0].tolist() == pytest.approx([1.01, 4.01])
 
 
-def _parts(cloud: LabelledCloud) -> tuple[np.ndarray, ...]:
+def _parts(cloud: LabeledCloud) -> tuple[np.ndarray, ...]:
     return cloud.points, cloud.rgb, cloud.labels, cloud.confidence
 
 

@@ -1,4 +1,4 @@
-"""Procedural rooms: labelled, posed RGB-D sequences of furnished rooms, from a seed, without any download."""
+"""Procedural rooms: labeled, posed RGB-D sequences of furnished rooms, from a seed, without any download."""
 
 from sray_train.data.rooms.generate import (
     GENERATOR_VERSION,

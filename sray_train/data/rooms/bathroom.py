@@ -1,4 +1,4 @@
-"""What a bathroom is made of: toilet, bathtub, shower, vanity or pedestal basin, towels. Front towards -y, metres."""
+"""What a bathroom is made of: toilet, bathtub, shower, vanity or pedestal basin, towels. Front towards -y, meters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beds of many sizes: divans, slatted and canopy beds, cots and bunks, made or rumpled. Front towards -y, metres."""
+"""Beds of many sizes: divans, slatted and canopy beds, cots and bunks, made or rumpled. Front towards -y, meters."""
 
 from __future__ import annotations
 

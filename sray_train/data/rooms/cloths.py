@@ -64,15 +64,15 @@ def wicker(rng: Rng, tone: Tone) -> Array:
 def floral(rng: Rng, tone: Tone) -> Array:
     """Flowers of a few petals strewn over a ground."""
     texture = vary(tone(), noise(rng, 6), 0.1)
-    colours = [tone() for _ in range(3)]
+    colors = [tone() for _ in range(3)]
     for k in range(int(rng.integers(8, 30))):
         x, y = rng.random(2)
         size, petals = rng.uniform(0.03, 0.1), int(rng.integers(4, 7))
         dx, dy = (COLUMNS - x + 0.5) % 1 - 0.5, (ROWS - y + 0.5) % 1 - 0.5
         radius = np.hypot(dx, dy) / size
         leaf = radius < 0.65 + 0.35 * np.cos(petals * np.arctan2(dy, dx) + k)
-        texture = np.where(leaf[..., None], colours[k % 3], texture)
-        texture = np.where((radius < 0.2)[..., None], colours[(k + 1) % 3], texture)
+        texture = np.where(leaf[..., None], colors[k % 3], texture)
+        texture = np.where((radius < 0.2)[..., None], colors[(k + 1) % 3], texture)
     return texture.astype(np.float32)
 
 
@@ -89,10 +89,10 @@ def damask(rng: Rng, tone: Tone) -> Array:
 
 
 def quilt(rng: Rng, tone: Tone) -> Array:
-    """Patches of a few colours with seams."""
+    """Patches of a few colors with seams."""
     count = int(rng.integers(3, 9))
-    colours = np.stack([tone() for _ in range(int(rng.integers(1, 6)))])
-    pick = colours[rng.integers(len(colours), size=(count, count))]
+    colors = np.stack([tone() for _ in range(int(rng.integers(1, 6)))])
+    pick = colors[rng.integers(len(colors), size=(count, count))]
     texture = pick[(ROWS * count).astype(int) % count, (COLUMNS * count).astype(int) % count]
     seam = np.minimum(abs((COLUMNS * count) % 1 - 0.5), abs((ROWS * count) % 1 - 0.5)) > 0.44
     return vary(np.where(seam[..., None], texture * 0.8, texture).astype(np.float32), noise(rng, 10), 0.25)

@@ -1,4 +1,4 @@
-"""The small things of a home, on tables, shelves and floors, each of the NYU40 class that names it. Metres."""
+"""The small things of a home, on tables, shelves and floors, each of the NYU40 class that names it. Meters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a furnished room a home: things on every surface, pictures, mirrors, rugs, lamps above. Metres."""
+"""What makes a furnished room a home: things on every surface, pictures, mirrors, rugs, lamps above. Meters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def decorate(room: RoomInProgress) -> None:
 
 
 def _things_for(room: RoomInProgress, below: Footprint, surface: Surface) -> tuple[tuple[Builder, ...], float]:
-    """What may stand on a surface, and how many a square metre of it in a usual home."""
+    """What may stand on a surface, and how many a square meter of it in a usual home."""
     if room.kind == "bathroom":
         return wet_rooms.bathroom_things(), 14.0
     if below.label == "counter":

@@ -1,4 +1,4 @@
-"""What belongs to a wall: doors, windows, curtains, pictures, mirrors. Metres.
+"""What belongs to a wall: doors, windows, curtains, pictures, mirrors. Meters.
 
 The wall's surface is at y = 0, the room towards -y.
 """
@@ -117,10 +117,10 @@ def curtains(rng: Rng, materials: Materials, width: float, top: float, sill: flo
     items = []
     for side in sides:
         length = width * rng.uniform(0.4, 0.52) if kind == "drawn" else min(width * rng.uniform(0.2, 0.45), 0.6)
-        centre = width / 2 - length / 2 + (0.04 if kind == "drawn" else rng.uniform(0.05, 0.2))
-        centre = min(centre, half_room - length / 2)
+        center = width / 2 - length / 2 + (0.04 if kind == "drawn" else rng.uniform(0.05, 0.2))
+        center = min(center, half_room - length / 2)
         waves = max(2, round(length * folds))
-        hanging = sheet(length, top - bottom, waves, depth, (side * centre, -0.19, bottom), cuts=min(8 * waves, 56))
+        hanging = sheet(length, top - bottom, waves, depth, (side * center, -0.19, bottom), cuts=min(8 * waves, 56))
         items.append(Item("curtain", (Part(hanging, cloth),)))
     if rng.random() < 0.6:
         length = min(width / 2 + 0.25, half_room) * 2

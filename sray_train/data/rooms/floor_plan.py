@@ -1,4 +1,4 @@
-"""The empty room: its outline, walls with their taken stretches, and a grid of what stands on the floor. Metres."""
+"""The empty room: its outline, walls with their taken stretches, and a grid of what stands on the floor. Meters."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class FloorPlan:
         self.kept_clear: NDArray[np.bool_] = np.zeros_like(self.inside)
 
     def cells(self, footprint: Footprint, margin: float = 0.0) -> NDArray[np.bool_]:
-        """The cells a footprint covers, grown by `margin` metres."""
+        """The cells a footprint covers, grown by `margin` meters."""
         c, s = np.cos(footprint.yaw), np.sin(footprint.yaw)
         dx, dy = self._x - footprint.x, self._y - footprint.y
         across, along = dx * c + dy * s, dy * c - dx * s

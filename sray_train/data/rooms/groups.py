@@ -1,4 +1,4 @@
-"""Furniture that belongs together: a sofa and its table, a desk and its chair, a bed between night stands. Metres."""
+"""Furniture that belongs together: a sofa and its table, a desk and its chair, a bed between night stands. Meters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kitchen is made of: counters with a sink and a stove, wall cabinets, refrigerators, islands. Metres.
+"""What a kitchen is made of: counters with a sink and a stove, wall cabinets, refrigerators, islands. Meters.
 
 A counter is of three classes: its top is "counter", what is under it "cabinet", the basin "sink".
 """

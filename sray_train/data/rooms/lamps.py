@@ -1,4 +1,4 @@
-"""Lamps that stand, hang or sit flush in a ceiling. Metres."""
+"""Lamps that stand, hang or sit flush in a ceiling. Meters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _warm(rng: Rng, strength: float) -> NDArray[np.float32]:
 
 
 def _glow(rng: Rng) -> float:
-    """How bright a lit shade is, as a factor of its own colour: from a glimmer to white in the picture."""
+    """How bright a lit shade is, as a factor of its own color: from a glimmer to white in the picture."""
     return float(rng.uniform(0.6, 4.0))
 
 

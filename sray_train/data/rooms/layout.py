@@ -1,4 +1,4 @@
-"""A furnished room from a seed: its kind decides size, furniture and finish. Metres."""
+"""A furnished room from a seed: its kind decides size, furniture and finish. Meters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sray_train.data.rooms.shell import build_shell
 from sray_train.data.rooms.wet_rooms import furnish_bathroom, furnish_kitchen
 
 CLEARANCE = 0.27
-"""Metres the camera keeps from what stands on the floor."""
+"""Meters the camera keeps from what stands on the floor."""
 
 ROOM_KINDS: dict[str, tuple[float, tuple[str, ...]]] = {
     "living": (

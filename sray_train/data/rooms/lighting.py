@@ -1,7 +1,7 @@
 """Light baked once per room at the corners of finely cut triangles: lamps, windows, the sun, one bounce.
 
 Baked light does not depend on the view, so all pictures of a room agree, and a frame costs no shadow ray. The same ray
-pattern serves all points: neighbours then err alike, which looks smooth where random patterns look mottled.
+pattern serves all points: neighbors then err alike, which looks smooth where random patterns look mottled.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sray_train.data.rooms.scene import Light, Scene, nyu40_id
 Array = NDArray[np.float32]
 
 LONGEST_EDGE = 0.16
-"""Metres. Shorter edges give sharper shadows and cost time: halving it makes four times the points."""
+"""Meters. Shorter edges give sharper shadows and cost time: halving it makes four times the points."""
 LIGHT_SAMPLES = 3
 """A side of the grid of sample points on an area light."""
 BOUNCE_RAYS = 32
 NEAREST_LIGHT = 0.4
-"""Metres. Nothing is lit more brightly than at this distance."""
+"""Meters. Nothing is lit more brightly than at this distance."""
 BULB_AREA = 0.12
-"""A light without a normal counts as this many square metres: bulbs are small and bright."""
+"""A light without a normal counts as this many square meters: bulbs are small and bright."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class LitScene:
     instances: NDArray[np.int32]
     materials: NDArray[np.int32]
     texel_density: Array
-    """(triangles,): texture repeats per metre."""
+    """(triangles,): texture repeats per meter."""
     glow: Array
-    """(triangles, 3): what the mean colour of a triangle sends back and emits."""
+    """(triangles, 3): what the mean color of a triangle sends back and emits."""
 
 
 def light_scene(scene: Scene) -> LitScene:
@@ -118,7 +118,7 @@ def _cut(vertices: Array, uv: Array, normals: Array, longest: float) -> tuple[Ar
 def _points(vertices: Array, normals: Array) -> tuple[Array, Array, NDArray[np.int64]]:
     """Corners that share place and normal, once each: points, normals, and the point of every corner."""
     corners, directions = vertices.reshape(-1, 3), normals.reshape(-1, 3)
-    # Pulled towards their triangle's middle, or points on contact lines would lie inside the neighbour.
+    # Pulled towards their triangle's middle, or points on contact lines would lie inside the neighbor.
     pulled = (0.9 * vertices + 0.1 * vertices.mean(1, keepdims=True)).reshape(-1, 3)
     key = np.concatenate([np.round(corners * 2000), np.round(directions * 50)], 1).astype(np.int64)
     # One 64-bit hash a corner (wrapping products): sorting single numbers is ten times faster than sorting rows.
@@ -136,7 +136,7 @@ def _direct(caster: RayCaster, light: Light, points: Array, normals: Array) -> A
     for a in steps:
         for b in steps:
             # A slight turn of the grid keeps the samples' shadows from lining up along walls.
-            target = light.centre + (a + 0.15 * b) * light.half_width + (b - 0.15 * a) * light.half_height
+            target = light.center + (a + 0.15 * b) * light.half_width + (b - 0.15 * a) * light.half_height
             towards = (target - points).astype(np.float32)
             distance = np.linalg.norm(towards, axis=1)
             towards /= np.maximum(distance, 1e-4)[:, None]

@@ -1,4 +1,4 @@
-"""The colours of a room: few hues that go together, the woods, stones and metals of homes, and how wild it is."""
+"""The colors of a room: few hues that go together, the woods, stones and metals of homes, and how wild it is."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ _WALLS = np.array(
 
 @dataclass(frozen=True)
 class Palette:
-    """Where a room's textures draw colours from."""
+    """Where a room's textures draw colors from."""
 
     saturation: float
-    """Factor on the saturation of every colour; 0 is grey."""
+    """Factor on the saturation of every color; 0 is gray."""
     hues: tuple[float, ...]
     """Hues (0 to 1) the room keeps to; empty for any."""
     wild: float
-    """Share of things that take any colour and pattern, whatever they are: it keeps a class from having one look."""
+    """Share of things that take any color and pattern, whatever they are: it keeps a class from having one look."""
     woods: tuple[int, ...]
     """Which woods the room keeps to."""
 
@@ -70,11 +70,11 @@ class Palette:
         return Palette(float(rng.uniform(0.35, 1.2)), hues, wild, woods)
 
     def tone(self, name: str, rng: Rng) -> Array:
-        """A colour of a family: RGB in 0..1. Raises KeyError for a family there is not."""
+        """A color of a family: RGB in 0..1. Raises KeyError for a family there is not."""
         return _clip(_FAMILIES[name](self, rng))
 
-    def colour(self, rng: Rng) -> Array:
-        """Any colour of the palette, RGB in 0..1."""
+    def color(self, rng: Rng) -> Array:
+        """Any color of the palette, RGB in 0..1."""
         hue = rng.random() if not self.hues else rng.choice(self.hues) + rng.normal(0, 0.03)
         saturation = self.saturation * rng.beta(1.4, 1.6)
         value = rng.uniform(0.08, 0.85)
@@ -104,23 +104,23 @@ class Palette:
         return _clip(_METALS[rng.integers(len(_METALS))] * rng.uniform(0.8, 1.15))
 
     def cloth(self, rng: Rng) -> Array:
-        """What seats and curtains are made of: pale, dark, brown or coloured."""
+        """What seats and curtains are made of: pale, dark, brown or colored."""
         draw = rng.random()
         if draw < 0.3:
             return _clip(self.pale(rng) * rng.uniform(0.6, 1))
-        return self.colour(rng) if draw < 0.7 else self.dark(rng) if draw < 0.82 else self.wood(rng)
+        return self.color(rng) if draw < 0.7 else self.dark(rng) if draw < 0.82 else self.wood(rng)
 
     def mixed(self, rng: Rng) -> Array:
-        """A colour, a pale tone or a wood tone: what any surface may have."""
-        return (self.colour, self.colour, self.pale, self.wood)[rng.integers(4)](rng)
+        """A color, a pale tone or a wood tone: what any surface may have."""
+        return (self.color, self.color, self.pale, self.wood)[rng.integers(4)](rng)
 
 
-def _clip(colour: ArrayLike) -> Array:
-    return np.clip(np.asarray(colour, np.float32), 0.02, 0.95).astype(np.float32)
+def _clip(color: ArrayLike) -> Array:
+    return np.clip(np.asarray(color, np.float32), 0.02, 0.95).astype(np.float32)
 
 
 _FAMILIES = {
-    "colour": Palette.colour,
+    "color": Palette.color,
     "pale": Palette.pale,
     "white": Palette.white,
     "dark": Palette.dark,

@@ -1,4 +1,4 @@
-"""Procedural patterns: wood, tiles, weave, marble, ... Each is a function of random numbers and of a source of colours.
+"""Procedural patterns: wood, tiles, weave, marble, ... Each is a function of random numbers and of a source of colors.
 
 A pattern is (RESOLUTION, RESOLUTION, 3), linear reflectance, and repeats without a seam where it says nothing else.
 """
@@ -16,7 +16,7 @@ RESOLUTION = 128
 Array = NDArray[np.float32]
 Rng = np.random.Generator
 Tone = Callable[[], Array]
-"""Draws a colour, RGB in 0..1."""
+"""Draws a color, RGB in 0..1."""
 
 ROWS, COLUMNS = (np.mgrid[0:RESOLUTION, 0:RESOLUTION] / RESOLUTION).astype(np.float32)
 _FREQUENCY = np.fft.fftfreq(RESOLUTION, 1 / RESOLUTION)
@@ -32,9 +32,9 @@ def noise(rng: Rng, frequency: float, falloff: float = 4, stretch: tuple[float, 
     return (field / max(float(field.max()), 1e-9)).astype(np.float32)
 
 
-def vary(colour: Array, field: Array, strength: float) -> Array:
-    """A colour made lighter and darker by a field of 0..1."""
-    return np.asarray(colour * (1 + strength * (field[..., None] - 0.5)), np.float32)
+def vary(color: Array, field: Array, strength: float) -> Array:
+    """A color made lighter and darker by a field of 0..1."""
+    return np.asarray(color * (1 + strength * (field[..., None] - 0.5)), np.float32)
 
 
 def plain(rng: Rng, tone: Tone) -> Array:
@@ -83,7 +83,7 @@ def speckle(rng: Rng, tone: Tone) -> Array:
 
 
 def panels(rng: Rng, tone: Tone) -> Array:
-    """Upright boards with a groove between them: wainscot and panelling."""
+    """Upright boards with a groove between them: wainscot and paneling."""
     count = int(rng.integers(4, 11))
     texture = vary(tone(), noise(rng, 8, 3, (1, 8)), rng.uniform(0.02, 0.25))
     groove = ((COLUMNS * count) % 1 < 0.07)[..., None]
@@ -114,11 +114,11 @@ def hexagons(rng: Rng, tone: Tone) -> Array:
 
 
 def mosaic(rng: Rng, tone: Tone) -> Array:
-    """Small tiles, each of its own shade out of a few colours."""
+    """Small tiles, each of its own shade out of a few colors."""
     count = int(rng.choice([8, 12, 16]))
-    colours = np.stack([tone() for _ in range(int(rng.integers(1, 5)))])
-    pick = rng.integers(len(colours), size=(count, count))
-    grid = colours[pick] * rng.uniform(0.8, 1.15, (count, count, 1))
+    colors = np.stack([tone() for _ in range(int(rng.integers(1, 5)))])
+    pick = rng.integers(len(colors), size=(count, count))
+    grid = colors[pick] * rng.uniform(0.8, 1.15, (count, count, 1))
     texture = grid[(ROWS * count).astype(int), (COLUMNS * count).astype(int)].astype(np.float32)
     joint = ((COLUMNS * count) % 1 < 0.12) | ((ROWS * count) % 1 < 0.12)
     return np.asarray(np.where(joint[..., None], rng.uniform(0.4, 0.85), texture), np.float32)
@@ -136,8 +136,8 @@ def granite(rng: Rng, tone: Tone) -> Array:
     """Grains of three shades."""
     grain = noise(rng, rng.uniform(25, 60), 2)
     texture = vary(tone(), noise(rng, 8), 0.2)
-    for low, colour in ((0.12, tone() * np.float32(0.4)), (0.1, tone() * np.float32(1.3))):
-        texture = np.where((grain < np.quantile(grain, low))[..., None], colour, texture)
+    for low, color in ((0.12, tone() * np.float32(0.4)), (0.1, tone() * np.float32(1.3))):
+        texture = np.where((grain < np.quantile(grain, low))[..., None], color, texture)
         grain = noise(rng, 40, 2)
     return np.asarray(texture, np.float32)
 

@@ -1,4 +1,4 @@
-"""A room while it is furnished: what stands where, and the ways to put one thing more. Metres."""
+"""A room while it is furnished: what stands where, and the ways to put one thing more. Meters."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class RoomInProgress:
         return None
 
     def along_wall(self, item: Item, wall: Wall, along: float, gap: float = 0.005) -> Footprint | None:
-        """Stand an item (centred) with its back `gap` from one place of a wall, if that is free."""
+        """Stand an item (centered) with its back `gap` from one place of a wall, if that is free."""
         probe = self.footprint(item, 0, 0, wall.yaw)
         footprint = self.footprint(item, *wall.point(along, probe.depth / 2 + gap), wall.yaw)
         slot = Slot(along - probe.width / 2, along + probe.width / 2, 0, probe.top)
@@ -125,7 +125,7 @@ class RoomInProgress:
         c, s = np.cos(below.yaw), np.sin(below.yaw)
         for _ in range(count):
             turn = float(rng.normal(0, 0.2)) if rng.random() < 0.7 else float(rng.uniform(0, 2 * np.pi))
-            item = self.builder.make(builders[rng.integers(len(builders))]).turned(turn).centred()
+            item = self.builder.make(builders[rng.integers(len(builders))]).turned(turn).centered()
             low, high = item.bounds()
             size = high - low
             reach = (np.array([surface.width, surface.depth]) - size[:2]) / 2 - 0.01

@@ -1,4 +1,4 @@
-"""Triangle primitives: box, rounded box, lathe, cylinder, ball, sheet. Metres, z up, base at z = 0, centred in x and y.
+"""Triangle primitives: box, rounded box, lathe, cylinder, ball, sheet. Meters, z up, base at z = 0, x and y centered.
 
 Furniture stands with its front towards -y; things on a wall have the wall's surface at y = 0 and the room at -y.
 """
@@ -20,9 +20,9 @@ class Mesh:
     """Triangles; all corners written out, so that every triangle may have its own uv and normals."""
 
     vertices: Array
-    """(triangles, 3, 3), metres."""
+    """(triangles, 3, 3), meters."""
     uv: Array
-    """(triangles, 3, 2), metres along the surface."""
+    """(triangles, 3, 2), meters along the surface."""
     normals: Array
     """(triangles, 3, 3), unit, towards the outside."""
 
@@ -93,7 +93,7 @@ def quad(corners: ArrayLike, width: float, height: float) -> Mesh:
 
 
 def boxes(sizes: ArrayLike, bases: ArrayLike) -> Mesh:
-    """Boxes of sizes (count, 3) whose bottom faces are centred on bases (count, 3)."""
+    """Boxes of sizes (count, 3) whose bottom faces are centered on bases (count, 3)."""
     size = np.asarray(sizes, np.float32).reshape(-1, 3)
     base = np.asarray(bases, np.float32).reshape(-1, 3)
     scale = size * np.array([0.5, 0.5, 1], np.float32)
@@ -103,7 +103,7 @@ def boxes(sizes: ArrayLike, bases: ArrayLike) -> Mesh:
 
 
 def box(x: float, y: float, z: float, at: tuple[float, float, float] = (0, 0, 0)) -> Mesh:
-    """One box of size x, y, z with its bottom face centred at `at`."""
+    """One box of size x, y, z with its bottom face centered at `at`."""
     return boxes([x, y, z], at)
 
 

@@ -1,6 +1,6 @@
 """Pictures of a lit room: one Embree ray a sample, shaded in torch.
 
-Depth and labels come from one ray through the pixel's centre and are never blended; colour is the mean of 2x2 rays,
+Depth and labels come from one ray through the pixel's center and are never blended; color is the mean of 2x2 rays,
 each at its own moment while the shutter is open. Labels are NYU40 ids.
 """
 
@@ -16,7 +16,7 @@ from sray.frames import Frame
 from sray_train.data.rooms.lighting import LitScene
 
 SAMPLES = 2
-"""Colour rays a pixel, each way."""
+"""Color rays a pixel, each way."""
 
 
 class _Textures:
@@ -35,7 +35,7 @@ class _Textures:
         self._starts, self._sizes = torch.tensor(starts), torch.tensor(sizes)
 
     def look_up(self, material: Tensor, uv: Tensor, texels_a_sample: Tensor) -> Tensor:
-        """Bilinear colour (rays, 3) at the level whose texels are about as wide as a sample."""
+        """Bilinear color (rays, 3) at the level whose texels are about as wide as a sample."""
         level = torch.log2(texels_a_sample.clamp(min=1)).round().long().clamp(max=len(self._sizes) - 1)
         size = self._sizes[level]
         at = uv * size[:, None] - 0.5
@@ -66,14 +66,14 @@ class RoomRenderer:
         self._emission = torch.from_numpy(lit.scene.emission)
         self._mirror = torch.from_numpy(lit.scene.mirror)
         self._lights = [
-            (torch.from_numpy(light.centre), torch.from_numpy(np.asarray(light.radiance))) for light in lit.scene.lights
+            (torch.from_numpy(light.center), torch.from_numpy(np.asarray(light.radiance))) for light in lit.scene.lights
         ]
 
     def brightness(self, camera: Camera) -> NDArray[np.float32]:
         """Mean light (rays,) along a coarse grid of rays through a picture: what a light meter would see."""
         camera = camera.resized(24, 18)
         directions = camera.ray_directions(camera.pixel_grid()).numpy()
-        triangle = self._lit.caster.cast(np.broadcast_to(camera.centre.numpy(), directions.shape), directions).triangle
+        triangle = self._lit.caster.cast(np.broadcast_to(camera.center.numpy(), directions.shape), directions).triangle
         return np.asarray(self._lit.glow[triangle].mean(1), np.float32)
 
     def render(self, camera: Camera, name: str = "", shutter: tuple[Camera, ...] = ()) -> tuple[Frame, Tensor]:
@@ -103,7 +103,7 @@ class RoomRenderer:
 
     def _cast(self, camera: Camera, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         directions = camera.ray_directions(pixels)
-        return self._follow(camera.centre.expand_as(directions), directions)
+        return self._follow(camera.center.expand_as(directions), directions)
 
     def _follow(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         origins_array = np.asarray(origins.numpy())
@@ -121,7 +121,7 @@ class RoomRenderer:
         """Linear light (rays, 3) along rays through the pixels."""
         directions = camera.ray_directions(pixels)
         focal = float(camera.intrinsics[0, 0]) * SAMPLES
-        return self._gather(camera.centre.expand_as(directions), directions, focal, mirrors=1)
+        return self._gather(camera.center.expand_as(directions), directions, focal, mirrors=1)
 
     def _gather(self, origins: Tensor, directions: Tensor, focal: float, mirrors: int) -> Tensor:
         """Linear light (rays, 3) along rays; `mirrors` is how many reflections are still followed."""
@@ -162,7 +162,7 @@ class RoomRenderer:
         cosine = (directions * normals).sum(1, keepdim=True)
         mirrored = directions - 2 * cosine * normals
         total: Tensor = (1 - cosine.abs()).pow(4) * 0.5 * torch.ones_like(points)
-        for centre, radiance in self._lights:
-            towards = torch.nn.functional.normalize(centre - points, dim=1)
+        for center, radiance in self._lights:
+            towards = torch.nn.functional.normalize(center - points, dim=1)
             total += (mirrored * towards).sum(1, keepdim=True).clamp(0, 1).pow(30) * radiance * 0.2
         return total

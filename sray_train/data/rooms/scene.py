@@ -1,4 +1,4 @@
-"""Items made of parts, materials, lights, and the triangle soup a room becomes. Metres, z up."""
+"""Items made of parts, materials, lights, and the triangle soup a room becomes. Meters, z up."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def nyu40_id(name: str) -> int:
 class Light:
     """A rectangle that shines: along its normal (cosine-weighted), or all around where `normal` is None."""
 
-    centre: Array
+    center: Array
     half_width: Array
     """Half an edge as a vector."""
     half_height: Array
@@ -38,7 +38,7 @@ class Light:
         c, s = np.cos(yaw), np.sin(yaw)
         rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]], np.float32)
         return Light(
-            (rotation @ self.centre + np.asarray(position, np.float32)).astype(np.float32),
+            (rotation @ self.center + np.asarray(position, np.float32)).astype(np.float32),
             rotation @ self.half_width,
             rotation @ self.half_height,
             None if self.normal is None else rotation @ self.normal,
@@ -53,7 +53,7 @@ class Part:
     mesh: Mesh
     material: int
     stretch: tuple[float, float] | None = None
-    """Lay the texture once over this width and height (metres), for pictures and views; None tiles it."""
+    """Lay the texture once over this width and height (meters), for pictures and views; None tiles it."""
     label: str | None = None
     """NYU40 class, where it is another than the item's: the pillows of a bed, the sink in a counter."""
 
@@ -68,7 +68,7 @@ class Surface:
     x: float = 0.0
     y: float = 0.0
     headroom: float = 2.0
-    """Metres free above it: little in a shelf."""
+    """Meters free above it: little in a shelf."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ class Item:
         points = np.concatenate([part.mesh.vertices.reshape(-1, 3) for part in self.parts])
         return points.min(0), points.max(0)
 
-    def centred(self) -> Item:
-        """The same item with its footprint's centre at x = y = 0."""
+    def centered(self) -> Item:
+        """The same item with its footprint's center at x = y = 0."""
         low, high = self.bounds()
         x, y = (float(v) for v in -(low[:2] + high[:2]) / 2)
         return replace(
@@ -134,7 +134,7 @@ class Materials:
         emission: float = 0.0,
         mirror: float = 0.0,
     ) -> int:
-        """A new material: `tile` metres a repeat, `gloss` 0..1, `emission` as a factor of its own colour,
+        """A new material: `tile` meters a repeat, `gloss` 0..1, `emission` as a factor of its own color,
         `mirror` the share of light that it reflects as a mirror."""
         self.textures.append(make_texture(role, self._rng, self._palette))
         drawn = float(self._rng.uniform(0.5, 1.6)), float(self._rng.choice([0.0, 0.0, 0.05, 0.2]))
@@ -185,7 +185,7 @@ class Scene:
     """Its `normal` is the way to the sun; it shines through windows alone."""
     footprints: tuple[Footprint, ...]
     free: NDArray[np.bool_]
-    """(x cells, y cells) of `cell` metres: floor nothing stands on."""
+    """(x cells, y cells) of `cell` meters: floor nothing stands on."""
     cell: float
     height: float
     """Floor to ceiling."""
@@ -206,8 +206,8 @@ class SceneBuilder:
         self._instances = 0
 
     def make(self, builder: Callable[[Rng, Materials], Item]) -> Item:
-        """An item from a builder function, centred on its footprint."""
-        return builder(self.rng, self.materials).centred()
+        """An item from a builder function, centered on its footprint."""
+        return builder(self.rng, self.materials).centered()
 
     def add(self, item: Item, position: tuple[float, float, float], yaw: float) -> None:
         self._instances += 1

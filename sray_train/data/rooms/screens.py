@@ -1,4 +1,4 @@
-"""Computer screens, laptops and televisions: a face that shows something, or nothing, in a frame. Metres."""
+"""Computer screens, laptops and televisions: a face that shows something, or nothing, in a frame. Meters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chairs, stools, sofas, in many shapes. Front towards -y, metres."""
+"""Chairs, stools, sofas, in many shapes. Front towards -y, meters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The imaginary camera: from linear light to the pictures that a cheap colour camera gives while it is carried along.
+"""The imaginary camera: from linear light to the pictures that a cheap color camera gives while it is carried along.
 
 Exposure follows the light with some delay, white balance wanders, the shutter is open for a while, the sensor is noisy.
 """
@@ -37,9 +37,9 @@ class Development:
     softness: float
     """Standard deviation of the lens blur, in pixels of a picture 320 wide."""
     noise: float
-    """Standard deviation of the noise at mid grey, in 0..1; it falls with the square root of the light."""
+    """Standard deviation of the noise at mid gray, in 0..1; it falls with the square root of the light."""
     grain: float
-    """Share of the noise that neighbouring pixels have in common."""
+    """Share of the noise that neighboring pixels have in common."""
 
 
 def exposures(brightness: list[NDArray[np.float32]], rng: Rng) -> list[Development]:
@@ -82,8 +82,8 @@ def develop(light: Tensor, how: Development, rng: Rng) -> Tensor:
     sigma = how.softness * width / 320
     if sigma > 0.2:
         image = torch.from_numpy(cv2.GaussianBlur(image.numpy(), (0, 0), sigma))
-    grey = image.mean(-1, keepdim=True)
-    image = (grey + how.saturation * (image - grey)).clamp(0, 1)
+    gray = image.mean(-1, keepdim=True)
+    image = (gray + how.saturation * (image - gray)).clamp(0, 1)
     white = rng.standard_normal(light.shape, np.float32)
     noise = (1 - how.grain) * white + how.grain * 2.5 * cv2.GaussianBlur(white, (0, 0), 0.8)
     image = image + torch.from_numpy(noise) * how.noise * (0.25 + image).sqrt() * image.clamp(min=0.01).sqrt() * 2
@@ -103,13 +103,13 @@ def shutter_cameras(camera: Camera, following: Camera, moments: int, rng: Rng) -
         return ()
     shake = rng.normal(0, 1, 2)
     shake *= blur / focal / (np.linalg.norm(shake) + 1e-9)  # radians, about the camera's x and y
-    moved = (following.centre - camera.centre) * float(min(blur / focal / 0.05, 0.4))
+    moved = (following.center - camera.center) * float(min(blur / focal / 0.05, 0.4))
     cameras = []
     for moment in (np.arange(moments) + 0.5) / moments - 0.5:
         small = torch.eye(4)
         a, b = float(shake[0] * moment), float(shake[1] * moment)
         small[:3, :3] = torch.linalg.matrix_exp(torch.tensor([[0.0, 0, b], [0, 0, -a], [-b, a, 0]]))
         pose = camera.world_from_camera @ small
-        pose[:3, 3] = camera.centre + moved * float(moment)
+        pose[:3, 3] = camera.center + moved * float(moment)
         cameras.append(replace(camera, world_from_camera=pose))
     return tuple(cameras)

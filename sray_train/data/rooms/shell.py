@@ -1,4 +1,4 @@
-"""The empty room: floor, ceiling, walls, pillars, doors, windows with their curtains. Metres."""
+"""The empty room: floor, ceiling, walls, pillars, doors, windows with their curtains. Meters."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _sun(room: RoomInProgress, wall: Wall) -> Light:
 def _curtains(room: RoomInProgress, wall: Wall, along: float, width: float, sill: float, top: float) -> None:
     half = min(width / 2 + 0.35, wall.length / 2 - abs(along))
     slot = Slot(along - half, along + half, sill, top)
-    for other in wall.slots:  # stay off neighbours, such as a door beside the window
+    for other in wall.slots:  # stay off neighbors, such as a door beside the window
         if other.low < slot.high and not other.start <= along <= other.end:
             gap = other.start - along if other.start > along else along - other.end
             half = min(half, gap)
@@ -137,6 +137,6 @@ def _curtains(room: RoomInProgress, wall: Wall, along: float, width: float, sill
         start, end = along + float(low[0]), along + float(high[0])
         wall.slots.append(Slot(start, end, float(low[2]), float(high[2])))
         if low[2] < 1.0:  # furniture stays in front of cloth that hangs low
-            centre = wall.point((start + end) / 2, 0.13)
-            cloth = Footprint("curtain", *centre, end - start, 0.26, wall.yaw, float(low[2]), float(high[2]))
+            center = wall.point((start + end) / 2, 0.13)
+            cloth = Footprint("curtain", *center, end - start, 0.26, wall.yaw, float(low[2]), float(high[2]))
             room.plan.occupied |= room.plan.cells(cloth)

@@ -1,4 +1,4 @@
-"""Cabinets, chests, wardrobes, night stands and shelves, in many shapes. Front towards -y, metres."""
+"""Cabinets, chests, wardrobes, night stands and shelves, in many shapes. Front towards -y, meters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables and desks, in many shapes. Front towards -y, metres."""
+"""Tables and desks, in many shapes. Front towards -y, meters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pattern and which colours a role (wall, soft, metal, ...) may get.
+"""Which pattern and which colors a role (wall, soft, metal, ...) may get.
 
 Homes have habits: walls are pale, tables wooden, toilets white. Each role therefore draws from weighted looks. A room's
 palette says how many of its things take any look at all, so that no class has one look only.
@@ -16,7 +16,7 @@ from sray_train.data.rooms.palette import Palette
 from sray_train.data.rooms.patterns import Array, Rng, Tone
 
 Look = tuple[float, Callable[[Rng, Tone], Array], str]
-"""How often (relative to the role's other looks), which pattern, which family of the palette's colours."""
+"""How often (relative to the role's other looks), which pattern, which family of the palette's colors."""
 
 _SEATS: tuple[Look, ...] = (
     (3, patterns.plain, "cloth"),
@@ -35,7 +35,7 @@ ROLES: dict[str, tuple[Look, ...]] = {
     "wall": (
         (12, patterns.plain, "wall"),
         (2, patterns.plain, "white"),
-        (1, patterns.plain, "colour"),
+        (1, patterns.plain, "color"),
         (0.5, cloths.stripes, "wall"),
         (0.5, cloths.damask, "wall"),
         (0.2, cloths.floral, "wall"),
@@ -52,7 +52,7 @@ ROLES: dict[str, tuple[Look, ...]] = {
         (1, patterns.mosaic, "mixed"),
         (0.6, patterns.hexagons, "pale"),
         (0.8, patterns.marble, "stone"),
-        (0.6, patterns.plain, "colour"),
+        (0.6, patterns.plain, "color"),
         (0.5, patterns.brick, "white"),
     ),
     "floor": (
@@ -118,7 +118,7 @@ ROLES: dict[str, tuple[Look, ...]] = {
         (1, cloths.damask, "cloth"),
         (0.4, cloths.dots, "mixed"),
     ),
-    "ceramic": ((9, patterns.plain, "white"), (1, patterns.plain, "pale"), (0.3, patterns.plain, "colour")),
+    "ceramic": ((9, patterns.plain, "white"), (1, patterns.plain, "pale"), (0.3, patterns.plain, "color")),
     "stone": (
         (4, patterns.granite, "stone"),
         (2, patterns.marble, "stone"),
@@ -133,12 +133,12 @@ ROLES: dict[str, tuple[Look, ...]] = {
     "front": (
         (3, patterns.wood, "wood"),
         (4, patterns.plain, "white"),
-        (1, patterns.plain, "colour"),
+        (1, patterns.plain, "color"),
         (0.7, patterns.plain, "dark"),
     ),
     "dark": ((1, patterns.plain, "dark"),),
     "any": (
-        (5, patterns.plain, "colour"),
+        (5, patterns.plain, "color"),
         (2, patterns.plain, "white"),
         (2, patterns.plain, "dark"),
         (1, patterns.plain, "wood"),
@@ -149,7 +149,7 @@ ROLES: dict[str, tuple[Look, ...]] = {
         (2, pictures.package, "mixed"),
     ),
     "wicker": ((3, cloths.wicker, "wood"), (1, cloths.fabric, "mixed")),
-    "leaf": ((1, patterns.plain, "colour"),),
+    "leaf": ((1, patterns.plain, "color"),),
     "cardboard": ((2, patterns.plain, "wood"), (2, pictures.package, "mixed"), (1, pictures.package, "wood")),
     "rug": (
         (4, cloths.rug, "mixed"),
@@ -161,8 +161,8 @@ ROLES: dict[str, tuple[Look, ...]] = {
     ),
     "art": ((3, pictures.art, "mixed"), (3, pictures.landscape, "mixed"), (0.5, pictures.page, "mixed")),
     "page": ((1, pictures.page, "mixed"),),
-    "screen": ((1, pictures.screen, "colour"),),
-    "outdoor": ((1, pictures.outdoor, "colour"),),
+    "screen": ((1, pictures.screen, "color"),),
+    "outdoor": ((1, pictures.outdoor, "color"),),
 }
 _FIXED = ("outdoor", "screen", "bulb", "page", "art", "rug", "ceiling")
 """Roles that stay themselves in a wild room."""

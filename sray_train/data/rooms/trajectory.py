@@ -1,4 +1,4 @@
-"""How a person would walk through a room with a camera, and where they would look. Metres, z up.
+"""How a person would walk through a room with a camera, and where they would look. Meters, z up.
 
 A gaze that only sweeps sees mostly wall. Many smooth gazes are drawn, scored on a coarse panorama of what each would
 see, and the one that sees many classes, many objects and few walls up close is kept.
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 Rng = np.random.Generator
 
 STEP = 0.09
-"""Metres between frames."""
+"""Meters between frames."""
 TURN = np.radians(4)
 """Typical turn between frames."""
 NARROWEST, WIDEST = 50.0, 95.0

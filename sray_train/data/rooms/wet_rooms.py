@@ -1,4 +1,4 @@
-"""How kitchens and bathrooms are laid out: counters along walls and round a corner, tub and toilet by walls. Metres."""
+"""How kitchens and bathrooms are laid out: counters along walls and round a corner, tub and toilet by walls. Meters."""
 
 from __future__ import annotations
 

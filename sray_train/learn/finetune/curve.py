@@ -10,19 +10,19 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:gray")
+COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:gray")
 
 
 def draw_tuning_curve(curves: dict[str, list[dict[str, Any]]], picture: Path) -> None:
     """Scene -> rows of `TunedScene.curve`. Strict mIoU (lines) and pixels right (dashed) above, PSNR below."""
     figure, grid = plt.subplots(2, 2, figsize=(10, 6.5), sharex="col", sharey="row", layout="constrained")
     for number, (scene, rows) in enumerate(curves.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        color = COLORS[number % len(COLORS)]
         for column, axis in enumerate(("step", "seconds")):
             along = [row[axis] for row in rows]
-            grid[0, column].plot(along, [row["strict_miou"] for row in rows], color=colour, marker=".", label=scene)
-            grid[0, column].plot(along, [row["total_accuracy"] for row in rows], color=colour, linestyle=":")
-            grid[1, column].plot(along, [row["psnr"] for row in rows], color=colour, marker=".")
+            grid[0, column].plot(along, [row["strict_miou"] for row in rows], color=color, marker=".", label=scene)
+            grid[0, column].plot(along, [row["total_accuracy"] for row in rows], color=color, linestyle=":")
+            grid[1, column].plot(along, [row["psnr"] for row in rows], color=color, marker=".")
     for column, name in enumerate(("step", "seconds of fine-tuning")):
         grid[1, column].set_xlabel(name)
         for axes in grid[:, column]:

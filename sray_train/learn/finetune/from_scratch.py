@@ -74,22 +74,22 @@ def new_checkpoint(config: TrainConfig, scene: Scene, split: ViewSplit, seed: in
 
 
 def placed(options: SceneOptions, cameras: Camera, bounds: tuple[float, float]) -> SceneOptions:
-    """The options with the centre and extent of what cameras can see, but for what they already say of it."""
+    """The options with the center and extent of what cameras can see, but for what they already say of it."""
     low, high = seen_box(cameras, bounds)
     if options.centre == SceneOptions.centre:
         options = replace(options, centre=tuple(((low + high) / 2).tolist()))
     if options.extent == SceneOptions.extent:
-        centre = low.new_tensor(options.centre)
-        options = replace(options, extent=float(torch.maximum(high - centre, centre - low).max()))
+        center = low.new_tensor(options.centre)
+        options = replace(options, extent=float(torch.maximum(high - center, center - low).max()))
     return options
 
 
 def seen_box(cameras: Camera, bounds: tuple[float, float]) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:
-    """Lowest and highest world coordinates, metres, of what lies between `bounds` before any of the cameras."""
+    """Lowest and highest world coordinates, meters, of what lies between `bounds` before any of the cameras."""
     right, bottom = cameras.width - 1.0, cameras.height - 1.0
     corners = torch.tensor([[0.0, 0.0], [right, 0.0], [0.0, bottom], [right, bottom]])
     points = [
-        camera.centre + depth * camera.ray_directions(corners)
+        camera.center + depth * camera.ray_directions(corners)
         for camera in (cameras[index] for index in range(len(cameras.world_from_camera)))
         for depth in bounds
     ]

@@ -25,7 +25,7 @@ from sray.render_config import RenderConfig
 from sray.view_selection import evenly_spread
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
-from sray_train.learn.finetune.relabelled import relabelled, with_own_labels
+from sray_train.learn.finetune.relabeled import relabeled, with_own_labels
 from sray_train.score.evaluate import Query, elsewhere_queries, evaluate, split_queries
 from sray_train.score.scores import Evaluation
 
@@ -112,7 +112,7 @@ def tune_scene(
     `on_step` gets each step and, where the test frames were rendered, the new row of the curve; `canceled` is asked
     after each step. Raises FileError if labels should teach and no frame to learn from has any.
     """
-    scored = scene if checkpoint.model.knows_classes else _unlabelled(scene, split.test)
+    scored = scene if checkpoint.model.knows_classes else _unlabeled(scene, split.test)
     queries = split_queries(scored, split)
 
     def score(model: RayModel, asked: list[Query] = queries) -> Evaluation:
@@ -121,7 +121,7 @@ def tune_scene(
 
     teaching = scene
     if plan.keep_own and plan.config.loss.semantic > 0:
-        _check_labelled(scene, [scene.frames[index] for index in (*split.sources, *split.tuning)])
+        _check_labeled(scene, [scene.frames[index] for index in (*split.sources, *split.tuning)])
         field = SemanticField(checkpoint.model, RenderConfig.preset(plan.quality))
         teaching = with_own_labels(field, scene, (*split.sources, *split.tuning))
     tuner = make_tuner(checkpoint.model, teaching, split, plan)
@@ -151,9 +151,9 @@ def tune_scene(
     return TunedScene(scene, split, result, before, score(result.model), curve, stopped, elsewhere)
 
 
-def _unlabelled(scene: Scene, frames: tuple[int, ...]) -> Scene:
+def _unlabeled(scene: Scene, frames: tuple[int, ...]) -> Scene:
     size = scene.cameras.height, scene.cameras.width
-    return relabelled(scene, {index: torch.full(size, VOID, dtype=torch.uint8) for index in frames})
+    return relabeled(scene, {index: torch.full(size, VOID, dtype=torch.uint8) for index in frames})
 
 
 def make_tuner(model: RayModel, scene: Scene, split: ViewSplit, plan: TuningPlan) -> FineTuner:
@@ -174,7 +174,7 @@ def make_tuner(model: RayModel, scene: Scene, split: ViewSplit, plan: TuningPlan
 
     teachers = frames([*split.sources, *tuning])
     if plan.config.loss.semantic > 0:
-        _check_labelled(scene, teachers)
+        _check_labeled(scene, teachers)
     sources = teachers[: len(split.sources)]
     kept: list[Frame] = []
     if plan.config.loss.semantic > 0 and plan.config.mode == "full" and split.remembered:
@@ -191,7 +191,7 @@ def make_tuner(model: RayModel, scene: Scene, split: ViewSplit, plan: TuningPlan
     )
 
 
-def _check_labelled(scene: Scene, teachers: list[Frame]) -> None:
+def _check_labeled(scene: Scene, teachers: list[Frame]) -> None:
     if not any(frame.labels is not None and bool((frame.labels != VOID).any()) for frame in teachers):
         raise FileError(
             f"{scene.name}: none of the {len(teachers)} frames to learn from has labels",

@@ -19,12 +19,12 @@ from sray_train.data.config import LabelIds
 from sray_train.data.scannet import open_scannet
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
-from sray_train.learn.finetune.relabelled import relabelled
+from sray_train.learn.finetune.relabeled import relabeled
 
 SHOWN = 6
 """Frames that a message names, at most."""
 POSE_TOLERANCE = 0.01
-"""Largest difference of any entry of two poses of one frame: a centimetre, half a degree."""
+"""Largest difference of any entry of two poses of one frame: a centimeter, half a degree."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Truth:
     label_ids: LabelIds = "auto"
 
     def of_test_frames(self, scene: Scene, split: ViewSplit) -> Scene:
-        """The scene, its test frames labelled by this recording, frame number by frame number; no other is touched.
+        """The scene, its test frames labeled by this recording, frame number by frame number; no other is touched.
 
         Raises FileError if the recording cannot be read, has no labels, or lacks a test frame or has it in
         another place; ModelError if it labels test frames with no class of the label space.
@@ -53,10 +53,10 @@ class Truth:
                 f"has no usable frame {_some(missing)} (its frames: {_some(numbers)})",
                 f"the frames that {scene.name} is scored on, by the same numbers ({_some(list(wanted.values()))})",
             )
-        labelled = {index: recording[position[number]] for index, number in wanted.items()}
-        for index, frame in labelled.items():
+        labeled = {index: recording[position[number]] for index, number in wanted.items()}
+        for index, frame in labeled.items():
             self._check_place(scene.cameras[index], frame.camera, wanted[index], scene.name)
-        if not any(_any_label(frame) for frame in labelled.values()):
+        if not any(_any_label(frame) for frame in labeled.values()):
             raise ModelError(
                 f"{self.path} labels none of the test frames ({_some(list(wanted.values()))}) with a class of the "
                 f"checkpoint's label space {self.label_space.name} (NYU40 ids "
@@ -66,8 +66,8 @@ class Truth:
             )
         size = scene.cameras.width, scene.cameras.height
         unknown = torch.full((size[1], size[0]), VOID, dtype=torch.uint8)
-        labels = {index: frame.resized(*size).labels for index, frame in labelled.items()}
-        return relabelled(scene, {index: unknown if its is None else its for index, its in labels.items()})
+        labels = {index: frame.resized(*size).labels for index, frame in labeled.items()}
+        return relabeled(scene, {index: unknown if its is None else its for index, its in labels.items()})
 
     def _check_place(self, ours: Camera, theirs: Camera, number: int, scene: str) -> None:
         apart = float(np.abs(ours.world_pose - theirs.world_pose).max())

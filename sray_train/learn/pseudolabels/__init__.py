@@ -1,1 +1,1 @@
-"""Labelling recordings with a 2D model: the new folder, and what its labels are worth."""
+"""Labeling recordings with a 2D model: the new folder, and what its labels are worth."""

@@ -1,4 +1,4 @@
-"""Pseudo-labelled recordings as teachers of a training run: each label counts as much as its maker was sure of it.
+"""Pseudo-labeled recordings as teachers of a training run: each label counts as much as its maker was sure of it.
 
 Weighing is by chance: whenever a pixel is drawn, its label is kept with its confidence for a probability. The mean over
 draws is that of a weighted loss, and losses know nothing of confidence.
@@ -28,7 +28,7 @@ from sray_train.learn.pseudolabels.folder import RECORD, confidence_file
 
 
 @dataclass(frozen=True)
-class PseudoLabelledFrame(Frame):
+class PseudoLabeledFrame(Frame):
     """A frame whose labels a model made."""
 
     confidence: UInt8[Tensor, "height width"] | None = None
@@ -38,13 +38,13 @@ class PseudoLabelledFrame(Frame):
         smaller = super().resized(width, height)
         if smaller is self:
             return self
-        assert isinstance(smaller, PseudoLabelledFrame) and self.confidence is not None
+        assert isinstance(smaller, PseudoLabeledFrame) and self.confidence is not None
         return replace(smaller, confidence=torch.from_numpy(nearest_exact(self.confidence.numpy(), width, height)))
 
 
 def drawn(frame: Frame, generator: torch.Generator) -> Frame:
     """The frame, each pseudo-label kept with its confidence for a probability and void otherwise; true labels stay."""
-    if not isinstance(frame, PseudoLabelledFrame) or frame.labels is None or frame.confidence is None:
+    if not isinstance(frame, PseudoLabeledFrame) or frame.labels is None or frame.confidence is None:
         return frame
     chance = torch.rand(frame.labels.shape, generator=generator)
     return replace(frame, labels=frame.labels.masked_fill(255 * chance >= frame.confidence, VOID))
@@ -66,13 +66,13 @@ class _Confident:
             raise FileError(f"{path} holds {stored.dtype} of shape {stored.shape}", "8 bits of one channel")
         size = frame.camera.width, frame.camera.height
         confidence = torch.from_numpy(at_size_of_image(stored, *size, "confidence", path))
-        return PseudoLabelledFrame(**vars(frame), confidence=confidence)
+        return PseudoLabeledFrame(**vars(frame), confidence=confidence)
 
 
-def load_pseudolabelled(data: DataConfig, space: LabelSpace) -> list[Scene]:
+def load_pseudolabeled(data: DataConfig, space: LabelSpace) -> list[Scene]:
     """The scenes of `data.pseudolabelled`, at the config's width and their own aspect.
 
-    Raises, naming the folder, FileError if it is none that `sray pseudolabel` made, ModelError if it was labelled in
+    Raises, naming the folder, FileError if it is none that `sray pseudolabel` made, ModelError if it was labeled in
     another label space, RequestError if it shows a place that `data.test` scores.
     """
     cache = FrameCache()
@@ -85,13 +85,13 @@ def load_pseudolabelled(data: DataConfig, space: LabelSpace) -> list[Scene]:
 def _scene(folder: Path, data: DataConfig, space: LabelSpace, cache: FrameCache) -> Scene:
     try:
         record = json.loads((folder / RECORD).read_text())
-        labelled_in, recorded = str(record["label_space"]), Path(record["sequence"])
+        labeled_in, recorded = str(record["label_space"]), Path(record["sequence"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         found = f"{folder} has no {RECORD} that can be read ({error})"
         raise FileError(found, "a folder that `sray pseudolabel` made") from error
-    if labelled_in != space.name:
+    if labeled_in != space.name:
         raise ModelError(
-            f"{folder} has labels of label space {labelled_in}",
+            f"{folder} has labels of label space {labeled_in}",
             f"{space.name}, as data.label_space",
             f"Label it with sray pseudolabel --label-space {space.name}, and another --output",
         )

@@ -1,4 +1,4 @@
-"""Labelled pictures of rooms, read when they are asked for: thousands of them need no memory."""
+"""Labeled pictures of rooms, read when they are asked for: thousands of them need no memory."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class RoomPictures:
     def batch(
         self, count: int, generator: torch.Generator
     ) -> tuple[Float[Tensor, "pictures 3 height width"], UInt8[Tensor, "pictures height width"]]:
-        """So many random pictures, augmented: colours in 0..1, and their labels."""
+        """So many random pictures, augmented: colors in 0..1, and their labels."""
         chosen = torch.randint(0, len(self), (count,), generator=generator).tolist()
         pairs = []
         for index in chosen:
             frame = self[index]
             if frame.labels is None:
-                raise ValueError(f"{frame.name} has no labels; expected labelled rooms")
+                raise ValueError(f"{frame.name} has no labels; expected labeled rooms")
             size = (frame.camera.width, frame.camera.height)
             pairs.append(augment(frame.image, frame.labels, size, generator))
         return torch.stack([image for image, _ in pairs]), torch.stack([labels for _, labels in pairs])

@@ -30,7 +30,7 @@ NORM_MOMENTUM = 0.02
 WARM_UP = 100
 """Steps over which the learning rate rises, of a long run; a tenth of a short one's."""
 MEAN = STD = 0.5
-"""Of each colour, as MobileNetV2's own weights expect it."""
+"""Of each color, as MobileNetV2's own weights expect it."""
 
 
 @dataclass(frozen=True)
@@ -188,5 +188,5 @@ def image_processor(height: int) -> MobileNetV2ImageProcessorPil:
 
 
 def normalized(images: Float[Tensor, "pictures 3 height width"]) -> Float[Tensor, "pictures 3 height width"]:
-    """Colours of 0..1 as the network takes them."""
+    """Colors of 0..1 as the network takes them."""
     return ((images - MEAN) / STD).contiguous(memory_format=torch.channels_last)  # a seventh faster on a CPU

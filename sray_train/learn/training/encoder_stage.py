@@ -1,6 +1,6 @@
 """First stage: the encoder learns 2D labels, on the same grid the rays will read. Rays are dear, pictures cheap.
 
-It learns from the pictures of scenes and, where there are some, from single labelled pictures of real places.
+It learns from the pictures of scenes and, where there are some, from single labeled pictures of real places.
 """
 
 from __future__ import annotations
@@ -58,22 +58,22 @@ class EncoderTraining:
         scenes: list[Scene],
         pictures: Sequence[Frame] = (),
         validation_pictures: Sequence[Frame] = (),
-        pseudolabelled: Sequence[Scene] = (),
+        pseudolabeled: Sequence[Scene] = (),
     ) -> None:
-        """`pictures` and `pseudolabelled` recordings teach beside the scenes; `validation_pictures` are scored beside
+        """`pictures` and `pseudolabeled` recordings teach beside the scenes; `validation_pictures` are scored beside
         the validation scenes.
         """
         self.config = config
         self.model = model
         self._pictures = pictures
         self._validation_pictures = validation_pictures
-        labelled = [scene for scene in scenes if scene.frames[0].labels is not None]
-        self._frames = [(scene, index) for scene in labelled for index in range(len(scene.frames))]
-        self._pseudolabelled = [(scene, index) for scene in pseudolabelled for index in range(len(scene.frames))]
-        if not self._frames and not pictures and not self._pseudolabelled:
+        labeled = [scene for scene in scenes if scene.frames[0].labels is not None]
+        self._frames = [(scene, index) for scene in labeled for index in range(len(scene.frames))]
+        self._pseudolabeled = [(scene, index) for scene in pseudolabeled for index in range(len(scene.frames))]
+        if not self._frames and not pictures and not self._pseudolabeled:
             raise RequestError("no training scene has labels", "some for the encoder stage, or encoder.steps 0")
         known = self._frames if config.picture_share < 1 or not pictures else []
-        known = known or self._pseudolabelled
+        known = known or self._pseudolabeled
         sample = known[:: max(1, len(known) // BALANCE_FRAMES)]
         taught = len(pictures) if config.picture_share > 0 or not self._frames else 0
         chosen = range(0, taught, max(1, taught // BALANCE_FRAMES))
@@ -121,10 +121,10 @@ class EncoderTraining:
         return PictureBatch(torch.stack(images), torch.stack(pixels), torch.stack(labels))
 
     def _draw_frame(self, generator: torch.Generator) -> Frame:
-        if self._pseudolabelled:
+        if self._pseudolabeled:
             share = self.config.pseudolabel_share if self._frames or self._pictures else 1.0
             if float(torch.rand(1, generator=generator)) < share:
-                return _any(self._pseudolabelled, generator)
+                return _any(self._pseudolabeled, generator)
         share = self.config.picture_share if self._frames else 1.0
         if self._pictures and float(torch.rand(1, generator=generator)) < share:
             return self._pictures[int(torch.randint(0, len(self._pictures), (1,), generator=generator))]
@@ -133,7 +133,7 @@ class EncoderTraining:
     def forward(self, batch: PictureBatch) -> tuple[Tensor, dict[str, Tensor]]:
         logits = pixel_logits(self.model, self.model.encoder(batch.images), batch.pixels).flatten(0, 1)
         weights = self._class_weights.to(logits.device)
-        # Over all pixels drawn: the mean over labelled ones would depend on how pictures are spread over processes.
+        # Over all pixels drawn: the mean over labeled ones would depend on how pictures are spread over processes.
         loss = summed_cross_entropy(logits, batch.labels.flatten(), weights) / batch.labels.numel()
         return loss, {"semantic": loss.detach()}
 

@@ -75,15 +75,15 @@ class RayTraining:
         weights: LossWeights,
         model: RayModel,
         scenes: list[Scene],
-        pseudolabelled: Sequence[Scene] = (),
+        pseudolabeled: Sequence[Scene] = (),
     ) -> None:
-        """`pseudolabelled` recordings teach beside the scenes."""
+        """`pseudolabeled` recordings teach beside the scenes."""
         self.name = name
         self.config = config
         self.model = model
         self._weights = weights
-        self._labelled = len(scenes)
-        self._scenes = [*scenes, *pseudolabelled]
+        self._labeled = len(scenes)
+        self._scenes = [*scenes, *pseudolabeled]
         self._samples = SampleCounts(config.coarse_samples, config.fine_samples, config.whole_ray_samples)
         self._features = FeatureCache(model, torch.float16)
 
@@ -117,7 +117,7 @@ class RayTraining:
         return torch.stack(losses).mean(), means
 
     def rank(self, scores: dict[str, float]) -> float:
-        """By labels or, where nothing is labelled, by color."""
+        """By labels or, where nothing is labeled, by color."""
         return Score(scores["strict_miou"], scores["psnr"]).worth(by_labels=True)
 
     def finish(self) -> None:
@@ -172,11 +172,11 @@ class RayTraining:
         )
 
     def _draw_scene(self, generator: torch.Generator) -> int:
-        """Its position: first the labelled ones, then the pseudo-labelled."""
-        first, count = 0, self._labelled
-        others = len(self._scenes) - self._labelled
+        """Its position: first the labeled ones, then the pseudo-labeled."""
+        first, count = 0, self._labeled
+        others = len(self._scenes) - self._labeled
         if others and float(torch.rand(1, generator=generator)) < self.config.pseudolabel_share:
-            first, count = self._labelled, others
+            first, count = self._labeled, others
         return first + int(torch.randint(0, count, (1,), generator=generator))
 
     def _encode(self, rays: TargetRays) -> EncodedViews:

@@ -17,11 +17,11 @@ from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.model import SemanticRay
 from sray.ray_model import RayModel
 from sray_train.data.catalog import load_scenes, refuse_leaks
-from sray_train.data.labelled_pictures import LabelledPictures
+from sray_train.data.labeled_pictures import LabeledPictures
 from sray_train.data.scene import FrameCache, RecordedFrames, Scene
 from sray_train.learn.backbone_weights import load_pretrained
 from sray_train.learn.config import TrainConfig
-from sray_train.learn.pseudolabels.teaching import load_pseudolabelled
+from sray_train.learn.pseudolabels.teaching import load_pseudolabeled
 from sray_train.learn.systems import load_checkpoint
 from sray_train.learn.training.allocator import keep_freed_memory
 from sray_train.learn.training.processes import make_fabric
@@ -48,8 +48,8 @@ def make_trainer(
     space = LABEL_SPACES[config.data.label_space]
     # Before rooms are made, which takes the longest: a wrong path is an error at once.
     pictures = load_pictures(config, space) if config.data.pictures else ((), ())
-    pseudolabelled = load_pseudolabelled(config.data, space)
-    check_views(pseudolabelled)
+    pseudolabeled = load_pseudolabeled(config.data, space)
+    check_views(pseudolabeled)
     with fabric.rank_zero_first():  # rooms are made by one process, found by the others
         train = load_scenes(config.data, config.data.train)
         validation = load_scenes(config.data, config.data.validation)
@@ -65,7 +65,7 @@ def make_trainer(
     if config.stereo_from:
         stereo_from(Path(config.stereo_from), model)
     trainer = Trainer(
-        config, model, space, train, validation, folder, max_seconds, fabric, pictures, train_rays, pseudolabelled
+        config, model, space, train, validation, folder, max_seconds, fabric, pictures, train_rays, pseudolabeled
     )
     if trainer.resume():
         fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
@@ -73,8 +73,8 @@ def make_trainer(
 
 
 def load_pictures(config: TrainConfig, space: LabelSpace) -> tuple[Sequence[Frame], Sequence[Frame]]:
-    """The single labelled pictures that teach, and every tenth, which does not. Read when asked for, and kept."""
-    found = LabelledPictures.open(
+    """The single labeled pictures that teach, and every tenth, which does not. Read when asked for, and kept."""
+    found = LabeledPictures.open(
         Path(config.data.pictures).expanduser(), space, config.data.picture_ids, config.data.picture_fx_over_width
     )
     cache = FrameCache()

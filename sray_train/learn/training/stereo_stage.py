@@ -29,9 +29,9 @@ from sray_train.learn.config import StereoStage
 SIZES = ((160, 120), (224, 168), (320, 240))
 """At which frames are read, by chance: keyframes come at any of them."""
 NEAR, FAR = (0.3, 0.6), (6.0, 10.0)
-"""Between which a sweep's near and far are drawn, metres."""
+"""Between which a sweep's near and far are drawn, meters."""
 POSE_NOISE = (0.006, math.radians(0.25))
-"""Standard deviation at most: metres and radians."""
+"""Standard deviation at most: meters and radians."""
 VALIDATION_BOUNDS = (0.4, 8.0)
 VALIDATION_TARGETS = 3
 """Frames of each validation scene."""
@@ -44,7 +44,7 @@ class StereoSample:
     views: SourceViews
     bounds: Bounds
     truth: Float[Tensor, "rows columns"]
-    """Camera z in metres at pixels 2 i; NaN where unknown."""
+    """Camera z in meters at pixels 2 i; NaN where unknown."""
 
     def to(self, device: torch.device) -> StereoSample:
         return replace(self, views=self.views.to(device), truth=self.truth.to(device))
@@ -159,7 +159,7 @@ def stereo_of(model: RayModel) -> StereoNetwork:
 def log_probabilities(
     network: StereoNetwork, views: SourceViews, bounds: Bounds
 ) -> Float[Tensor, "planes rows columns"]:
-    """Of the planes, for view 0 with all other views as partners. `bounds`: metres."""
+    """Of the planes, for view 0 with all other views as partners. `bounds`: meters."""
     features = network.features(views.images)
     partners = list(range(1, views.count))
     found: Tensor = network(features[0], features.matching[1:], views.camera[0], views.camera[partners], bounds)
@@ -173,7 +173,7 @@ def stereo_loss(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Cross-entropy on the two planes around the true depth, plus the L1 error of the mean log depth; that error alone.
 
-    `truth`: metres, NaN where unknown. 0 where nothing is known within the bounds.
+    `truth`: meters, NaN where unknown. 0 where nothing is known within the bounds.
     """
     planes = likelihood.shape[0]
     near, far = bounds

@@ -47,7 +47,7 @@ class Progress:
     seconds: float = 0.0
     """Time trained, over all resumptions."""
     best: dict[str, float] = field(default_factory=dict)
-    """Best validation score of each stage: strict mIoU, or dB where nothing is labelled."""
+    """Best validation score of each stage: strict mIoU, or dB where nothing is labeled."""
     averages: dict[str, float] = field(default_factory=dict)
     """Running means of the loss terms."""
     skipped: int = 0
@@ -69,10 +69,10 @@ class Trainer:
         fabric: Fabric | None = None,
         pictures: tuple[Sequence[Frame], Sequence[Frame]] = ((), ()),
         train_rays: list[Scene] | None = None,
-        pseudolabelled: Sequence[Scene] = (),
+        pseudolabeled: Sequence[Scene] = (),
     ) -> None:
-        """`pictures`: single labelled ones that teach the encoder, and those that it is scored on. `train_rays`: scenes
-        for the stages on rays; None: those of `train`. `pseudolabelled` recordings teach encoder and rays beside them.
+        """`pictures`: single labeled ones that teach the encoder, and those that it is scored on. `train_rays`: scenes
+        for the stages on rays; None: those of `train`. `pseudolabeled` recordings teach encoder and rays beside them.
         """
         self.config = config
         self.fabric = fabric or make_fabric(config.precision, accelerator="cpu", devices=1)
@@ -92,13 +92,13 @@ class Trainer:
         on_rays = train if train_rays is None else train_rays
 
         def on_targets(name: str, stage: RayStage) -> RayTraining:
-            return RayTraining(name, stage, config.loss, model, on_rays, pseudolabelled)
+            return RayTraining(name, stage, config.loss, model, on_rays, pseudolabeled)
 
         self._builders: list[tuple[str, int, Callable[[], Stage]]] = [
             (
                 "encoder",
                 config.encoder.steps,
-                lambda: EncoderTraining(config.encoder, model, train, *pictures, pseudolabelled),
+                lambda: EncoderTraining(config.encoder, model, train, *pictures, pseudolabeled),
             ),
             ("stereo", config.stereo.steps, lambda: StereoTraining(config.stereo, model, train)),
             ("frozen", config.frozen.steps, lambda: on_targets("frozen", config.frozen)),

@@ -1,7 +1,7 @@
 """What NeRF and Semantic-NeRF share: a network of places, which knows one scene by heart and looks at no picture.
 
 NeRF (Mildenhall et al., ECCV 2020), sections 3 to 5.3: a point's place, frequency-encoded, goes through fully connected
-layers, the place once more in their middle; density is read from the last, colour from that and the encoded viewing
+layers, the place once more in their middle; density is read from the last, color from that and the encoded viewing
 direction. One network looks for surfaces (coarse), another paints them (fine).
 
 Deviations, in both systems: cameras, bounds, spacing of samples, step lengths, losses and renderer are this project's.
@@ -35,9 +35,9 @@ class SceneOptions:
     """What an experiment file sets of a network that knows one scene."""
 
     centre: Annotated[tuple[float, float, float], Field(strict=False)] = (0.0, 0.0, 0.0)  # a list in checkpoints
-    """Of the scene, metres in its own axes."""
+    """Of the scene, meters in its own axes."""
     extent: PositiveFloat = 5.0
-    """Metres from the centre to what is farthest from it along any axis: places are encoded in -1 to 1 so."""
+    """Meters from the center to what is farthest from it along any axis: places are encoded in -1 to 1 so."""
     layers: Annotated[int, Field(ge=2)] = 8
     """Of the network of a place; the paper's, as all these defaults."""
     width: Annotated[int, Field(ge=2)] = 256
@@ -70,7 +70,7 @@ class KnownPlaces:
 
 
 class CoordinateHead(PointHead):
-    """One network: density and colour of places. A subclass says what it knows of classes."""
+    """One network: density and color of places. A subclass says what it knows of classes."""
 
     def __init__(self, classes: int, options: SceneOptions) -> None:
         super().__init__(classes)

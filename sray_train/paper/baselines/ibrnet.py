@@ -2,7 +2,7 @@
 
 Source: IBRNet, Learning Multi-View Image-Based Rendering, Wang et al., CVPR 2021, sections 3.1 to 3.3; the semantic
 head as in view_aggregation.py. Deviations: this project's encoder (one feature map where IBRNet has a coarse and a fine
-half), position along the ray as the normalised coordinate, softplus for ReLU in the density, step lengths in the
+half), position along the ray as the normalized coordinate, softplus for ReLU in the density, step lengths in the
 compositing; a view's feature and its weight come from one MLP, where IBRNet has three. IBRNet's optional pooling by
 angle at the start is left out: a view's token knows its angle.
 """

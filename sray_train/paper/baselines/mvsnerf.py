@@ -1,14 +1,14 @@
 """MVSNeRF with a semantic head: a radiance field in the frustum of one reference view, from a plane-swept cost volume.
 
 Source: MVSNeRF, Fast Generalizable Radiance Field Reconstruction from Multi-View Stereo, Chen et al., ICCV 2021,
-sections 3.1 to 3.3. The variance of warped features, and the warped colours beside it, become through a 3D U-Net a
+sections 3.1 to 3.3. The variance of warped features, and the warped colors beside it, become through a 3D U-Net a
 volume of neural features; an MLP reads density and radiance at a point from the volume there, the point's place in the
-frustum, the viewing direction and the source pictures' colours. Deviations: this project's encoder and any number of
-views, so that colours enter the volume as the reference's and the views' mean, and the MLP by mean and variance, not
+frustum, the viewing direction and the source pictures' colors. Deviations: this project's encoder and any number of
+views, so that colors enter the volume as the reference's and the views' mean, and the MLP by mean and variance, not
 view by view; the reference is the central one of the views; outside of its frustum the volume is empty; coarse and fine
 samples with an MLP each, smaller than the paper's. The semantic head reads the MLP's hidden layer, as Semantic-NeRF's
 does, and so nothing of the encoder but the variance of its features, unless `semantics_from` says otherwise. Per-scene
-optimisation of the volume itself (their section 3.4) is left out: fine-tuning trains the networks, as it does for every
+optimization of the volume itself (their section 3.4) is left out: fine-tuning trains the networks, as it does for every
 system here.
 """
 
@@ -39,7 +39,7 @@ from sray_train.paper.baselines.volume_network import VolumeNetwork
 
 SemanticsFrom = Literal["volume", "views"]
 COST_CHANNELS = MATCHED_CHANNELS + 1 + 3 + 3
-"""Variance of features and colours; share of the views that see the voxel; the reference's colour; the mean colour."""
+"""Variance of features and colors; share of the views that see the voxel; the reference's color; the mean color."""
 
 
 @checked_dataclass(frozen=True, config=CHECKED)

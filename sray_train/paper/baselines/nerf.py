@@ -1,9 +1,9 @@
-"""NeRF: colour and geometry of one scene, learnt by heart. It knows no classes.
+"""NeRF: color and geometry of one scene, learned by heart. It knows no classes.
 
 Source: NeRF, Representing Scenes as Neural Radiance Fields for View Synthesis, Mildenhall et al., ECCV 2020, sections 3
 to 5.3; deviations in coordinate_network.py. Here every system answers with classes: this one gives the class that is
 commonest in what it was taught, everywhere, by a constant that labels teach and that reaches nothing else. Its mIoU
-says nothing; its colour and depth are NeRF's. With `loss: {semantic: 0}` not even the constant is taught.
+says nothing; its color and depth are NeRF's. With `loss: {semantic: 0}` not even the constant is taught.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class NeRFConfig(NeRFOptions):
 
 
 class RadianceHead(CoordinateHead):
-    """Density and colour; of the classifier the bias alone says anything."""
+    """Density and color; of the classifier the bias alone says anything."""
 
     def semantics(
         self, points: KnownPlaces, coordinates: Float[Tensor, "rays samples"]

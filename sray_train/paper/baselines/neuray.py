@@ -1,8 +1,8 @@
 """NeuRay with a semantic head: image-based rendering that knows which views an object hides a point from.
 
 Source: Neural Rays for Occlusion-aware Image-based Rendering, Liu et al., CVPR 2022, sections 3.2 to 3.4. Each source
-view has a map of visibility features, made from its depth picture or from a cost volume with its neighbours; they say
-how visible a point is from the view, and weigh its features, its colour and its semantics in IBRNet's aggregation
+view has a map of visibility features, made from its depth picture or from a cost volume with its neighbors; they say
+how visible a point is from the view, and weigh its features, its color and its semantics in IBRNet's aggregation
 (view_aggregation.py). Deviations: this project's encoder; the cost volume is smoothed by the 2D network that makes the
 visibility features, not by a 3D one; a sample stands for a fixed stretch of a source's ray; the visibility maps start
 at the depth they were made from; a view counts by the decoded visibility itself, where NeuRay learns a gate on its
@@ -44,7 +44,7 @@ from sray_train.paper.baselines.visibility import HitDecoder
 
 VisibilityFrom = Literal["cost_volume", "depth"]
 ESTIMATE_CHANNELS = 2
-"""Normalised coordinate of the surface, and how sure that is."""
+"""Normalized coordinate of the surface, and how sure that is."""
 
 
 @checked_dataclass(frozen=True, config=CHECKED)
@@ -83,7 +83,7 @@ class NeuRayViews(EncodedViews):
     visibility: Float[Tensor, "views channels rows columns"]
     """Visibility features; the last ESTIMATE_CHANNELS are the estimate they were made from."""
     range: DepthRange
-    """That coordinates are normalised by: camera z of each view."""
+    """That coordinates are normalized by: camera z of each view."""
 
 
 class NeuRay(RayModel):
@@ -166,7 +166,7 @@ class NeuRay(RayModel):
         return ViewEvidence(context, trust, torch.stack([visible, hit], dim=-1) * context.valid.unsqueeze(-1))
 
     def _measured(self, views: SourceViews, depth_range: DepthRange) -> Float[Tensor, "views 2 rows columns"]:
-        """The sources' depth at the cells' centres; what is unknown is taken for far, and is not sure."""
+        """The sources' depth at the cells' centers; what is unknown is taken for far, and is not sure."""
         depth = views.depth
         if depth is None and self.config.stereo:  # which found nothing
             depth = torch.full_like(views.images[:, 0], torch.nan)
@@ -187,7 +187,7 @@ class NeuRay(RayModel):
     def _matched(
         self, views: EncodedViews, depth_range: DepthRange
     ) -> tuple[Float[Tensor, "views 2 rows columns"], Float[Tensor, "views planes rows columns"]]:
-        """Where each view's cells match its neighbours' best, how clearly, and how likely each plane is."""
+        """Where each view's cells match its neighbors' best, how clearly, and how likely each plane is."""
         with torch.autocast(views.images.device.type, enabled=False):
             maps = matched_maps(views)
             places = uniform_samples(1, self.config.planes, device=maps.device)[0]

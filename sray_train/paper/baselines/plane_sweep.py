@@ -2,7 +2,7 @@
 
 MVSNet (Yao et al., ECCV 2018), as MVSNeRF (Chen et al., ICCV 2021, section 3.1) and NeuRay build on it: features are
 warped onto fronto-parallel planes of the reference view's frustum, and their variance over the views is the cost.
-Deviation: cell colours join the features, as those of an encoder trained on labels alone match poorly.
+Deviation: cell colors join the features, as those of an encoder trained on labels alone match poorly.
 Reference twin: test/reference/plane_sweep.py.
 """
 
@@ -21,11 +21,11 @@ from sray.encoder import FEATURE_CHANNELS
 from sray_train.paper.baselines.picture_encoder import cell_features
 
 MATCHED_CHANNELS = FEATURE_CHANNELS + 3
-"""A cell's feature and its colour."""
+"""A cell's feature and its color."""
 
 
 def matched_maps(views: EncodedViews) -> Float[Tensor, "views channels rows columns"]:
-    """What is compared: features, and colours averaged around each cell's centre."""
+    """What is compared: features, and colors averaged around each cell's center."""
     colors = F.avg_pool2d(
         views.images, FEATURE_STRIDE + 1, FEATURE_STRIDE, padding=FEATURE_STRIDE // 2, count_include_pad=False
     )
@@ -51,11 +51,11 @@ def matched(
     others: list[int],
     depths: Float[Tensor, " planes"],
 ) -> Matches:
-    """Warp the other views' maps onto planes of the reference's frustum. `depths`: its camera z, metres."""
+    """Warp the other views' maps onto planes of the reference's frustum. `depths`: its camera z, meters."""
     rows, columns = maps.shape[-2:]
     camera = cameras[reference]
     directions = camera.ray_directions(cell_pixels(rows, columns, maps.device).to(maps))
-    points = camera.centre + depths[:, None, None] * directions  # planes, cells
+    points = camera.center + depths[:, None, None] * directions  # planes, cells
     count = torch.ones(len(depths), rows, columns, dtype=maps.dtype, device=maps.device)
     total = maps[reference].unsqueeze(1).expand(-1, len(depths), -1, -1)
     squares = total**2
@@ -71,7 +71,7 @@ def matched(
 
 
 def central_view(cameras: Camera) -> int:
-    """The view with the least to all others in distance (metres) and in direction (radians at small angles)."""
-    centres, forward = cameras.centre, cameras.forward
-    apart = torch.cdist(centres, centres) + torch.cdist(forward, forward)
+    """The view with the least to all others in distance (meters) and in direction (radians at small angles)."""
+    centers, forward = cameras.center, cameras.forward
+    apart = torch.cdist(centers, centers) + torch.cdist(forward, forward)
     return int(apart.sum(-1).argmin())

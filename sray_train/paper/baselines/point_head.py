@@ -1,7 +1,7 @@
 """PointHead: a radiance field's pass with a semantic head. What a point has is composited, and nothing else is known.
 
-Semantic-NeRF (Zhi et al., ICCV 2021, section 3.2): beside density and colour, the network of a point has an output for
-semantics that does not depend on the viewing direction; logits are composited with the weights of the colours.
+Semantic-NeRF (Zhi et al., ICCV 2021, section 3.2): beside density and color, the network of a point has an output for
+semantics that does not depend on the viewing direction; logits are composited with the weights of the colors.
 Deviation: 32 channels are composited and classified once a ray, which is the same, as the classifier is linear.
 """
 
@@ -20,7 +20,7 @@ from sray.volume import composite, compositing_weights, step_lengths
 
 
 class PointHead(Head):
-    """A subclass says what is known of points (`gather`), and reads density, colour and semantics from that."""
+    """A subclass says what is known of points (`gather`), and reads density, color and semantics from that."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

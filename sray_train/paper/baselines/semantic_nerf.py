@@ -1,6 +1,6 @@
-"""Semantic-NeRF: colour, geometry and classes of one scene, learnt by heart.
+"""Semantic-NeRF: color, geometry and classes of one scene, learned by heart.
 
-Source: In-Place Scene Labelling and Understanding with Implicit Scene Representation, Zhi et al., ICCV 2021, section
+Source: In-Place Scene Labeling and Understanding with Implicit Scene Representation, Zhi et al., ICCV 2021, section
 3.2: NeRF with logits that depend on the place and not on the viewing direction, read from the last layer that knows the
 place alone, by one hidden layer half as wide. Deviations: those of coordinate_network.py; 32 channels are composited
 and classified once a ray (point_head.py); the semantic term weighs 1, as the Semantic-Ray paper has it for both
@@ -32,7 +32,7 @@ class SemanticNeRFConfig(SemanticNeRFOptions):
 
 
 class SemanticCoordinateHead(CoordinateHead):
-    """Density, colour, and classes that look the same from everywhere."""
+    """Density, color, and classes that look the same from everywhere."""
 
     def __init__(self, classes: int, options: SceneOptions) -> None:
         super().__init__(classes, options)

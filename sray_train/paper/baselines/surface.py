@@ -42,13 +42,13 @@ class Sightings:
 def sightings(
     camera: Camera, depth: Float[Tensor, "height width"], views: SourceViews, surfaces: Surfaces | None
 ) -> Sightings:
-    """Of the surface at `depth` (camera z, metres; NaN or 0: none). `surfaces`: what the views themselves see, so that
+    """Of the surface at `depth` (camera z, meters; NaN or 0: none). `surfaces`: what the views themselves see, so that
     those which do not see it do not count; None: all that have it inside their image do."""
     camera = camera.relative_to(views.camera.origin)
     flat = depth.flatten()
     known = flat.isfinite() & (flat > 0)
     reach = torch.where(known, flat, 1.0).unsqueeze(-1)
-    points = camera.centre + reach * camera.ray_directions(camera.pixel_grid())
+    points = camera.center + reach * camera.ray_directions(camera.pixel_grid())
     projection = views.camera.project(points.unsqueeze(1))
     inside = valid = projection.seen & known.unsqueeze(-1)
     hidden = 0

@@ -3,7 +3,7 @@
 IBRNet (Wang et al., CVPR 2021), section 3.2. Each view's feature is set beside the mean and the variance over the
 views, and a small network makes of the three the view's share in the point and how far it is to be trusted; the pooled
 shares are the point's density feature. The ray transformer lets the density features of a ray see each other before
-density is read off. Colours are blended by weights that also know the difference of viewing directions.
+density is read off. Colors are blended by weights that also know the difference of viewing directions.
 
 Views may count unequally from the start (`trust`) and bring `cues`: NeuRay's visibility enters here.
 """
@@ -22,7 +22,7 @@ from sray.encoder import FEATURE_CHANNELS
 from sray_train.paper.baselines.point_head import DensityMLP, PointHead, starting_at_zero, two_layers
 
 VIEW_CHANNELS = FEATURE_CHANNELS + 3
-"""A view's feature and its colour."""
+"""A view's feature and its color."""
 RAY_CHANNELS = 16
 LEAST_TRUST = 1e-2
 """Of a view that sees a point: who trusts nobody would blend noise."""
@@ -77,7 +77,7 @@ class RayTransformer(nn.Module):
 
 
 class AggregationHead(PointHead):
-    """IBRNet's aggregation, ray transformer and colour blending, and a semantic head on the pooled point feature.
+    """IBRNet's aggregation, ray transformer and color blending, and a semantic head on the pooled point feature.
 
     The semantic head adds to the views' mean feature and starts at zero: it starts from what the classifier learned of
     pictures, as this project's attention does.

@@ -2,7 +2,7 @@
 
 NeuRay (Liu et al., CVPR 2022), section 3.3: where the ray of a source view's pixel hits a surface is a random depth,
 whose distribution is a mixture of logistics, decoded from the pixel's visibility feature. A point is visible as far as
-the ray has not hit before it: 1 - t(z). Depths are normalised coordinates here.
+the ray has not hit before it: 1 - t(z). Depths are normalized coordinates here.
 Reference twin: test/reference/visibility.py.
 """
 
@@ -20,12 +20,12 @@ from sray_train.paper.baselines.point_head import starting_at_zero, two_layers
 LOGISTICS = 2
 """Surfaces a ray may hit: two at the edge of a thing."""
 INTERVAL = 1 / 32
-"""Stretch of a ray, in normalised coordinates, that a sample stands for."""
+"""Stretch of a ray, in normalized coordinates, that a sample stands for."""
 
 
 @dataclass(frozen=True)
 class HitDistribution:
-    """Where rays of source views hit: a mixture of logistics over the normalised coordinate."""
+    """Where rays of source views hit: a mixture of logistics over the normalized coordinate."""
 
     location: Float[Tensor, "*shape logistics"]
     scale: Float[Tensor, "*shape logistics"]

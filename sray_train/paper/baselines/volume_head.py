@@ -1,7 +1,7 @@
-"""MVSNeRF's network of a point: volume, place, direction and colours in; density, radiance and semantics out.
+"""MVSNeRF's network of a point: volume, place, direction and colors in; density, radiance and semantics out.
 
 MVSNeRF, section 3.2, and the semantic head of point_head.py on the hidden layer. Smaller than the paper's, and
-radiance starts from the mean of the views' colours: the budgets here are short.
+radiance starts from the mean of the views' colors: the budgets here are short.
 """
 
 from __future__ import annotations

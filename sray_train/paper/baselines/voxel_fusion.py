@@ -1,7 +1,7 @@
 """Voxel fusion: 2D labels of the source views fused into voxels, and the voxels looked at from anywhere.
 
 What a robotics engineer would take instead of a radiance field. Sources in voxel_grid.py. Deviations: occupancy is
-judged once all views are fused, by each voxel's centre in each view, instead of ray by ray; the map is of the same few
+judged once all views are fused, by each voxel's center in each view, instead of ray by ray; the map is of the same few
 source views as the other systems have, and made anew for each picture.
 
     fusion = VoxelFusion(NetworkLabels(model), depth_from=SemanticField(model))
@@ -34,13 +34,13 @@ class VoxelFusionConfig:
     """How labels are fused."""
 
     voxel_size: float = 0.05
-    """Edge of a voxel, metres."""
+    """Edge of a voxel, meters."""
     least_probability: float = 0.01
     """Of a class in a picture: networks are surer than they are right, and a single zero could not be outvoted."""
 
     def __post_init__(self) -> None:
         if not 0 < self.voxel_size < math.inf:
-            raise ValueError(f"voxel_size is {self.voxel_size}; expected more than 0 metres")
+            raise ValueError(f"voxel_size is {self.voxel_size}; expected more than 0 meters")
         if not 0 < self.least_probability < 1:
             raise ValueError(f"least_probability is {self.least_probability}; expected more than 0, less than 1")
 
@@ -65,7 +65,7 @@ class VoxelFusion:
 
     @torch.inference_mode()
     def set_sources(self, views: SourceViews, *, bounds: tuple[float, float] | None = None) -> None:
-        """Fuse these views. `bounds`: near and far in metres (camera z), between which depth counts; None: 0.5 to 8.
+        """Fuse these views. `bounds`: near and far in meters (camera z), between which depth counts; None: 0.5 to 8.
 
         Raises ModelError for views without depth and nothing to render it.
         """
@@ -79,7 +79,7 @@ class VoxelFusion:
 
     @torch.inference_mode()
     def render(self, camera: Camera) -> RenderedView:
-        """The first voxel on each pixel's ray: its likeliest class, its colour, the middle of the ray's way through it.
+        """The first voxel on each pixel's ray: its likeliest class, its color, the middle of the ray's way through it.
 
         Raises NoViewsError before `set_sources`.
         """
@@ -90,7 +90,7 @@ class VoxelFusion:
         view.labels.fill_(VOID)
         view.depth.fill_(torch.nan)
         view.depth_with_void.fill_(torch.nan)
-        hits = grid.cast(camera.centre, camera.ray_directions(camera.pixel_grid()), self._bounds)
+        hits = grid.cast(camera.center, camera.ray_directions(camera.pixel_grid()), self._bounds)
         hit = hits.voxel >= 0
         voxel = hits.voxel[hit]
         confidence, labels = grid.posterior[voxel].max(-1)
@@ -132,7 +132,7 @@ def _sighting(
     known = depth.isfinite().flatten()
     directions = camera.ray_directions(camera.pixel_grid()[known])
     return Sighting(
-        camera.centre + depth.flatten()[known].unsqueeze(-1) * directions,
+        camera.center + depth.flatten()[known].unsqueeze(-1) * directions,
         views.images[index].permute(1, 2, 0).flatten(0, 1)[known],
         log_likelihood.flatten(0, 1)[known],
     )

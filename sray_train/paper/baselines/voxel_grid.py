@@ -30,7 +30,7 @@ class Sighting:
     """What one view says: the pixels that have a depth, as points of the world."""
 
     points: Float[Tensor, "points 3"]
-    """Metres."""
+    """Meters."""
     colors: Float[Tensor, "points 3"]
     """0..1."""
     log_likelihood: Float[Tensor, "points classes"]
@@ -54,7 +54,7 @@ class VoxelGrid:
     """Sighted voxels, one row each, and where they are."""
 
     voxel_size: float
-    """Edge, metres. Cell i reaches from i to i + 1 times it."""
+    """Edge, meters. Cell i reaches from i to i + 1 times it."""
     cells: Int64[Tensor, "voxels 3"]
     posterior: Float[Tensor, "voxels classes"]
     """Probability of each class, all being equally likely before."""
@@ -81,12 +81,12 @@ class VoxelGrid:
         return VoxelGrid(voxel_size, known, torch.softmax(evidence, -1), color / count.unsqueeze(-1), count)
 
     def occupied(self, cameras: Camera, depth: Float[Tensor, "views height width"]) -> VoxelGrid:
-        """The voxels that are likelier there than not, given what the views measured (camera z, metres; NaN unknown).
+        """The voxels that are likelier there than not, given what the views measured (camera z, meters; NaN unknown).
 
-        A view looks through a voxel if it measured more than the voxel's diagonal behind its centre.
+        A view looks through a voxel if it measured more than the voxel's diagonal behind its center.
         """
-        centres = (self.cells.to(depth) + 0.5) * self.voxel_size
-        seen = cameras.project(centres)
+        centers = (self.cells.to(depth) + 0.5) * self.voxel_size
+        seen = cameras.project(centers)
         columns, rows = seen.pixels.round().long().unbind(-1)
         columns, rows = columns.clamp(0, cameras.width - 1), rows.clamp(0, cameras.height - 1)
         measured = depth[torch.arange(len(depth)).unsqueeze(-1), rows, columns]
@@ -96,7 +96,7 @@ class VoxelGrid:
     def cast(
         self, origin: Float[Tensor, "3"], directions: Float[Tensor, "rays 3"], bounds: tuple[float, float]
     ) -> RayHits:
-        """The first voxel on each ray `origin + z * direction`, z within `bounds` (camera z, metres)."""
+        """The first voxel on each ray `origin + z * direction`, z within `bounds` (camera z, meters)."""
         rays = len(directions)
         voxel = torch.full((rays,), -1, dtype=torch.long)
         entry, leaving = torch.full((2, rays), torch.nan, dtype=torch.float64).unbind()

@@ -54,9 +54,9 @@ def _draw_reprojection(axes: Any, view: QueryView, rays: QueryRays, ray: int, so
     inside = rays.projection.seen[source, ray].numpy()
     places = rays.projection.pixels[source, ray].numpy()
     pairs = np.stack([places[:-1], places[1:]], 1)[inside[:-1] & inside[1:]]
-    colours = colormaps[PALETTE](np.clip(relative[:-1][inside[:-1] & inside[1:]], 0, 1))
+    colors = colormaps[PALETTE](np.clip(relative[:-1][inside[:-1] & inside[1:]], 0, 1))
     axes.add_collection(LineCollection(pairs, colors="white", linewidths=6, capstyle="round"))
-    axes.add_collection(LineCollection(pairs, colors=colours, linewidths=4))
+    axes.add_collection(LineCollection(pairs, colors=colors, linewidths=4))
     surface = int(rays.surface[ray])
     if inside[surface]:
         plots.mark(axes, places[surface], size=9)

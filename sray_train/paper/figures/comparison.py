@@ -21,7 +21,7 @@ from sray_train.tools.report import pictures
 from sray_train.tools.report.pictures import Picture
 
 ERROR_SHOWN = 0.3
-"""Difference of colour (mean over red, green and blue, 0..1) that is as bright as it gets."""
+"""Difference of color (mean over red, green and blue, 0..1) that is as bright as it gets."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Gallery:
 
 
 def photograph(image: torch.Tensor) -> Picture:
-    """Colours in 0..1, (height, width, 3), as a picture."""
+    """Colors in 0..1, (height, width, 3), as a picture."""
     picture: Picture = (255 * image).round().to(torch.uint8).numpy()
     return picture
 
@@ -66,14 +66,14 @@ def photograph(image: torch.Tensor) -> Picture:
 def label_pictures(space: LabelSpace, truth: Frame, view: RenderedView) -> list[Picture]:
     """Labels, and where there is ground truth their errors."""
     labels = view.labels.numpy()
-    shown = [space.colourize(labels)]
+    shown = [space.colorize(labels)]
     return shown if truth.labels is None else [*shown, pictures.error(labels, truth.labels.numpy())]
 
 
-def colour_pictures(truth: Frame, view: RenderedView) -> list[Picture]:
-    """Colour, and how far it is from the recorded one."""
+def color_pictures(truth: Frame, view: RenderedView) -> list[Picture]:
+    """Color, and how far it is from the recorded one."""
     difference = (view.color - truth.image.float() / 255).abs().mean(-1) / ERROR_SHOWN
-    return [photograph(view.color), difference_colours(difference.numpy())]
+    return [photograph(view.color), difference_colors(difference.numpy())]
 
 
 def depth_picture(view_depth: torch.Tensor, truth: Frame) -> Picture:
@@ -81,9 +81,9 @@ def depth_picture(view_depth: torch.Tensor, truth: Frame) -> Picture:
     scale = (view_depth if truth.depth is None else truth.depth).numpy()
     known = scale[np.isfinite(scale)]
     near, far = (float(value) for value in np.percentile(known, (2, 98))) if known.size else (0.0, 1.0)
-    return pictures.depth_colours(view_depth.numpy(), near, far)
+    return pictures.depth_colors(view_depth.numpy(), near, far)
 
 
-def difference_colours(difference: NDArray[np.float32]) -> Picture:
+def difference_colors(difference: NDArray[np.float32]) -> Picture:
     """0 white to 1 black through red."""
-    return pictures.confidence_colours(1 - np.clip(difference, 0, 1), np.zeros(difference.shape, np.uint8))
+    return pictures.confidence_colors(1 - np.clip(difference, 0, 1), np.zeros(difference.shape, np.uint8))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sray_train.paper.figures.comparison import Gallery, Rendered, colour_pictures, depth_picture, label_pictures
+from sray_train.paper.figures.comparison import Gallery, Rendered, color_pictures, depth_picture, label_pictures
 from sray_train.paper.figures.contenders import (
     NERF,
     NEURAY,
@@ -25,7 +25,7 @@ from sray_train.score.evaluate import Query
 from sray_train.tools.report.page import legend, percent
 from sray_train.tools.report.pictures import Picture
 
-Shows = Literal["labels", "colour", "colour error"]
+Shows = Literal["labels", "color", "color error"]
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ COMPARISONS = (
     Comparison(
         "labels",
         "Figures 1 and 4: labels, unseen scene and fine-tuned",
-        "Look at NeuRay's and S-Ray's labels without fine-tuning: whole objects in one colour, edges where they end. "
+        "Look at NeuRay's and S-Ray's labels without fine-tuning: whole objects in one color, edges where they end. "
         "Then whether fine-tuning (16 other frames of the scene) mends what was wrong. Below each, its errors.",
         (NEURAY, S_RAY, NEURAY_TUNED, S_RAY_TUNED),
         "labels",
     ),
     Comparison(
         "scene",
-        "Figure 5: colour and depth, unseen scene and fine-tuned",
-        "The same renderings in colour, and the depth below: look for edges as sharp as the recorded ones, and depth "
+        "Figure 5: color and depth, unseen scene and fine-tuned",
+        "The same renderings in color, and the depth below: look for edges as sharp as the recorded ones, and depth "
         "that is smooth on walls and floor and steps where furniture ends.",
         (NEURAY, S_RAY, NEURAY_TUNED, S_RAY_TUNED),
-        "colour",
+        "color",
     ),
     Comparison(
         "semantic_nerf",
@@ -65,13 +65,13 @@ COMPARISONS = (
         "labels",
     ),
     Comparison(
-        "colour",
-        "Figure 9: colour against NeRF and NeuRay",
-        "Below each rendering, how far its colour is from the recorded one: light where it is right, dark where it is "
+        "color",
+        "Figure 9: color against NeRF and NeuRay",
+        "Below each rendering, how far its color is from the recorded one: light where it is right, dark where it is "
         "off by 0.3 of the range and more. Look for blur in what NeRF learned by heart, and for doubled edges "
         "in the others.",
         (NERF, NEURAY, S_RAY, NEURAY_TUNED, S_RAY_TUNED),
-        "colour error",
+        "color error",
     ),
 )
 
@@ -102,7 +102,7 @@ def comparison_sections(
 
 
 def shown_classes(gallery: Gallery, queries: Sequence[Query]) -> list[tuple[str, str]]:
-    """Name and colour of the classes that ground truth or any contender shows."""
+    """Name and color of the classes that ground truth or any contender shows."""
     present: set[int] = set()
     for query in queries:
         truth = query.scene.frames[query.target].labels
@@ -128,10 +128,10 @@ def _row(comparison: Comparison, gallery: Gallery, query: Query, folder: Picture
 
     recorded = [truth.image.numpy()]
     if comparison.shows == "labels" and truth.labels is not None:
-        recorded.append(gallery.label_space.colourize(truth.labels.numpy()))
-    if comparison.shows == "colour" and truth.depth is not None:
+        recorded.append(gallery.label_space.colorize(truth.labels.numpy()))
+    if comparison.shows == "color" and truth.depth is not None:
         recorded.append(depth_picture(truth.depth, truth))
-    below = {"labels": " and true labels", "colour": " and true depth", "colour error": ""}[comparison.shows]
+    below = {"labels": " and true labels", "color": " and true depth", "color error": ""}[comparison.shows]
     cells: list[Cell | Gap] = [
         Cell(f"recorded picture{below if len(recorded) > 1 else ''}", shown("recorded", recorded, crisp=False))
     ]
@@ -143,8 +143,8 @@ def _row(comparison: Comparison, gallery: Gallery, query: Query, folder: Picture
         if comparison.shows == "labels":
             made = label_pictures(gallery.label_space, truth, found.view)
         else:
-            made = colour_pictures(truth, found.view)
-        if comparison.shows == "colour":
+            made = color_pictures(truth, found.view)
+        if comparison.shows == "color":
             made[1] = depth_picture(found.view.depth, truth)
         name = f"{contender.variant}_{contender.setting}"
         says = _says(found, comparison.shows)

@@ -28,7 +28,7 @@ class FinePass:
 
     output: RayOutput
     depths: Float[Tensor, "rays samples"]
-    """Camera z of the samples in the target view, metres."""
+    """Camera z of the samples in the target view, meters."""
     valid: Bool[Tensor, "views rays samples"]
     """The sample is in front of the view and inside its picture."""
     view_weights: Float[Tensor, "views rays samples"]
@@ -62,7 +62,7 @@ def fine_pass(
     rays: RayBundle,
     coordinates: Float[Tensor, "rays samples"],
 ) -> FinePass:
-    """Shade rays at ascending normalised coordinates, and note what happens."""
+    """Shade rays at ascending normalized coordinates, and note what happens."""
     radial = dict(model.fine.attention.steps.items()).get("radial")
     parts = {"head": model.fine, "view_weights": model.fine.view_weights}
     with noted(parts | ({} if radial is None else {"radial": radial})) as seen:

@@ -12,7 +12,7 @@ import torch
 from sray.model import SemanticRay
 from sray_train.paper.figures.attention_figure import attention_picture
 from sray_train.paper.figures.contenders import Gap
-from sray_train.paper.figures.feature_maps import feature_colours
+from sray_train.paper.figures.feature_maps import feature_colors
 from sray_train.paper.figures.page import Cell, PictureFolder, Row, Section, Table
 from sray_train.paper.figures.query_view import EVEN_SAMPLES, FINE_SAMPLES, QueryRays, QueryView
 from sray_train.paper.figures.ray_choice import ray_for_attention, rays_for_weights
@@ -35,7 +35,7 @@ NOTABLE = 0.1
 FEATURES = (
     "Figure 6, left: features of the encoder",
     "The 32 channels of every picture, at a quarter of its size, as three principal components in red, green and blue: "
-    "one colour means one answer of the encoder, in all pictures of a row. Look for objects that keep their colour "
+    "one color means one answer of the encoder, in all pictures of a row. Look for objects that keep their color "
     "from view to view, and for edges that follow objects and not light.",
 )
 ATTENTION = (
@@ -74,7 +74,7 @@ def _features(view: QueryView, folder: PictureFolder) -> Row:
     frames = [view.target, *view.frames[: FEATURE_PICTURES - 1]]
     names = ["target", *(f"source view {number + 1}" for number in range(len(frames) - 1))]
     features = torch.stack([view.target_features, *view.encoded.features[: len(frames) - 1]])
-    colours, shown = feature_colours(features)
+    colors, shown = feature_colors(features)
     place = f"features_{_file(view.query)}"
     cells = [
         Cell(
@@ -84,9 +84,9 @@ def _features(view: QueryView, folder: PictureFolder) -> Row:
                 folder.add(f"{place}_{number}_features", picture, f"{frame.name}: features", crisp=True),
             ),
         )
-        for number, (name, frame, picture) in enumerate(zip(names, frames, colours, strict=True))
+        for number, (name, frame, picture) in enumerate(zip(names, frames, colors, strict=True))
     ]
-    return Row(_title(view.query), f"The colours show {percent(shown, 0)} of the variance.", tuple(cells), len(cells))
+    return Row(_title(view.query), f"The colors show {percent(shown, 0)} of the variance.", tuple(cells), len(cells))
 
 
 def _attention(

@@ -25,7 +25,7 @@ class Shown:
     """data: URI of its PNG."""
     alt: str
     crisp: bool
-    """Class colours: pixels stay pixels when enlarged."""
+    """Class colors: pixels stay pixels when enlarged."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Section:
     """What is missing as a whole."""
     tables: tuple[Table, ...] = ()
     labels: bool = False
-    """Its pictures have class colours and errors: they need the legend."""
+    """Its pictures have class colors and errors: they need the legend."""
 
 
 class PictureFolder:
@@ -88,7 +88,7 @@ class PictureFolder:
 def write_figures_page(
     folder: Path, sections: Sequence[Section], legend: list[tuple[str, str]], facts: dict[str, str], scenes: list[str]
 ) -> Path:
-    """Write the page, whole or not at all. `legend`: name and colour of the classes that are shown.
+    """Write the page, whole or not at all. `legend`: name and color of the classes that are shown.
 
     Raises FileError.
     """
@@ -97,7 +97,7 @@ def write_figures_page(
         "figures_page.html.jinja",
         sections=sections,
         legend=legend,
-        error_colours=error_key(),
+        error_colors=error_key(),
         facts=facts,
         scenes=scenes,
         missing=missing,

@@ -21,7 +21,7 @@ INK, SOFT, ACCENT, WARM = "#1d2129", "#5d6673", "#1f5fa8", "#d97706"
 ABSENT = "#e4e7ec"
 """Where a sample is outside of the view's picture."""
 MARK = "#ff2d95"
-"""The query pixel and its surface: a colour that rooms do not have."""
+"""The query pixel and its surface: a color that rooms do not have."""
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -47,8 +47,8 @@ def show_picture(axes: Any, picture: NDArray[np.uint8], title: str = "") -> None
 def mark(axes: Any, pixel: Any, size: float = 11) -> None:
     """A ring around a pixel (column, row)."""
     column, row = (float(value) for value in pixel)
-    for colour, width in (("white", 3.2), (MARK, 1.6)):
-        axes.plot(column, row, "o", ms=size, mfc="none", mec=colour, mew=width, clip_on=False)
+    for color, width in (("white", 3.2), (MARK, 1.6)):
+        axes.plot(column, row, "o", ms=size, mfc="none", mec=color, mew=width, clip_on=False)
 
 
 def finished(figure: Any) -> Picture:

@@ -22,7 +22,7 @@ EVEN_SAMPLES = 48
 COARSE_SAMPLES, FINE_SAMPLES = 64, 16
 """As a picture is rendered: so many look for the surface, so many are placed around it."""
 AROUND_SURFACE = 0.03
-"""Normalised coordinates to either side of a recorded surface that are sampled: 9 % of its depth, from 0.5 to 8 m."""
+"""Normalized coordinates to either side of a recorded surface that are sampled: 9 % of its depth, from 0.5 to 8 m."""
 RAY_SPACING = 16
 """Pixels between the rays of a picture that numbers are taken from, at 160 pixels of width."""
 LEAST_OPACITY = 0.5

@@ -106,9 +106,9 @@ def _says(source: int, found: RayWeights) -> str:
 
 def _draw_bars(axes: Any, order: list[int], found: RayWeights) -> None:
     low, high = found.bounds
-    colours = [plots.WARM if found.visible[source] is False else plots.ACCENT for source in order]
+    colors = [plots.WARM if found.visible[source] is False else plots.ACCENT for source in order]
     places = range(len(order))
-    axes.bar(places, [found.weights[source] for source in order], color=colours, width=0.7)
+    axes.bar(places, [found.weights[source] for source in order], color=colors, width=0.7)
     for height, name in ((low, "τ/m"), ((low * high) ** 0.5, "1/m"), (high, "1/(τm)")):
         axes.axhline(height, color=plots.SOFT, lw=0.8, ls=":", zorder=0)
         axes.text(len(order) - 0.4, height, f" {name}", va="bottom", ha="left", color=plots.SOFT)

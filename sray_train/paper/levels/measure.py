@@ -55,7 +55,7 @@ class Measured:
     inside: dict[str, ViewScore]
     """The same without pixels at edges."""
     distance: float
-    """Median of the source views' distance from the target, metres."""
+    """Median of the source views' distance from the target, meters."""
     angle: float
     """Median of the angle between them, degrees."""
     occluded: float

@@ -44,9 +44,9 @@ def page_blocks(folder: Path, pictures: str) -> dict[str, str]:
 
 
 def _measured_on(record: dict[str, Any]) -> str:
-    metres, degrees = record["source_distance_m"], record["source_angle_degrees"]
+    meters, degrees = record["source_distance_m"], record["source_angle_degrees"]
     return (
-        f"{record['views']} pictures of rooms {', '.join(record['scenes'])}. Source views are {metres:.2f} m and "
+        f"{record['views']} pictures of rooms {', '.join(record['scenes'])}. Source views are {meters:.2f} m and "
         f"{degrees:.0f} degrees away (median); {_percent(record['occluded'])} % of the surface points in their images "
         f"are hidden from them. {_checkpoint(record)}"
     )

@@ -39,14 +39,14 @@ class Job(ABC):
         return run_folder(self.folder, self.variant.name, self.seed)
 
     @property
-    def is_labelled(self) -> bool:
+    def is_labeled(self) -> bool:
         """Whether it has an opinion on classes at all."""
         return self.variant.config.system_class.knows_classes
 
     @property
     def teacher(self) -> str:
         """Whose labels teach."""
-        labels = self.is_labelled and self.variant.config.loss.semantic > 0
+        labels = self.is_labeled and self.variant.config.loss.semantic > 0
         return "ground truth" if labels else "colour alone"
 
     @property

@@ -21,8 +21,8 @@ Setting = Literal["generalization", "finetuned", "scratch"]
 Part = Literal["test", "validation"]
 
 LABEL_METRICS = ("strict_miou", "released_miou", "total_accuracy", "average_accuracy")
-COLOUR_METRICS = ("psnr", "ssim", "lpips")
-METRICS = (*LABEL_METRICS, *COLOUR_METRICS)
+COLOR_METRICS = ("psnr", "ssim", "lpips")
+METRICS = (*LABEL_METRICS, *COLOR_METRICS)
 """Fractions in 0..1, but for psnr, dB."""
 
 
@@ -57,7 +57,7 @@ class Record:
     quality: str = "balanced"
     """RenderConfig.preset."""
     teacher: str = "ground truth"
-    """Whose labels taught: `ground truth`, `pseudo-labels`, `colour alone`, ..."""
+    """Whose labels taught: `ground truth`, `pseudo-labels`, `color alone`, ..."""
     options: dict[str, Any] = field(default_factory=dict)
     """Dotted fields of sray_train.learn.config in which it differs from the rest of its study."""
     cost: dict[str, float] = field(default_factory=dict)
@@ -93,12 +93,12 @@ class Record:
         )  # fmt: skip
 
 
-def metrics_of(record: dict[str, Any], labelled: bool = True) -> dict[str, float | None]:
+def metrics_of(record: dict[str, Any], labeled: bool = True) -> dict[str, float | None]:
     """The METRICS of what `Evaluation.record` says; None where it has none, or NaN.
 
-    `labelled`: whether the system has an opinion on classes. If not, only the metrics of colour are taken.
+    `labeled`: whether the system has an opinion on classes. If not, only the metrics of color are taken.
     """
-    taken = METRICS if labelled else COLOUR_METRICS
+    taken = METRICS if labeled else COLOR_METRICS
     known: dict[str, float | None] = with_nulls({name: record.get(name) if name in taken else None for name in METRICS})
     return {name: None if value is None else round(value, 5) for name, value in known.items()}
 

@@ -83,7 +83,7 @@ class SceneJob(Job):
             yield self.record(
                 setting=self.setting,
                 data=self.data,
-                metrics=metrics_of(row, self.is_labelled),
+                metrics=metrics_of(row, self.is_labeled),
                 seconds=round(row["processor_seconds" if self.device.type == "cpu" else "seconds"], 1),
                 clock="processor" if self.device.type == "cpu" else "wall",
                 steps=row["step"],

@@ -81,12 +81,12 @@ class Generalization(Job):
             clock="wall",
             setting="generalization",
             data=f"{data.dataset} {data.test}",
-            metrics=metrics_of(result, self.is_labelled),
+            metrics=metrics_of(result, self.is_labeled),
             seconds=round(seconds, 1),
             views=plan.views,
             pictures=len(queries),
             size=(scenes[0].cameras.width, scenes[0].cameras.height),
-            per_scene={each["scene"]: metrics_of(each, self.is_labelled) for each in result["per_scene"]},
+            per_scene={each["scene"]: metrics_of(each, self.is_labeled) for each in result["per_scene"]},
         )
 
 

@@ -24,7 +24,7 @@ from sray_train.paper.tables.grid import Grid, Measured
 OF = "strict_miou"
 SCORE = "strict mIoU, %"
 AXES = {"views": "source views", "steps": "steps"}
-COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:gray")
+COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:gray")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Point:
     """A mean in percent, and the seeds' own."""
 
     series: str
-    """Of bars: the setting, which is a colour; of curves: the name of the curve."""
+    """Of bars: the setting, which is a color; of curves: the name of the curve."""
     at: str | float
     mean: float
     seeds: tuple[float, ...]
@@ -104,10 +104,10 @@ def draw(grid: Grid, found: Sequence[Point]) -> bytes:
 
 
 def _bars(axes: plt.Axes, found: Sequence[Point]) -> None:
-    colours = dict(zip(dict.fromkeys(point.series for point in found), COLOURS, strict=False))
+    colors = dict(zip(dict.fromkeys(point.series for point in found), COLORS, strict=False))
     for number, point in enumerate(found):
         first = point.series not in [earlier.series for earlier in found[:number]]
-        axes.barh(number, point.mean, color=colours[point.series], alpha=0.6, label=point.series if first else None)
+        axes.barh(number, point.mean, color=colors[point.series], alpha=0.6, label=point.series if first else None)
         axes.plot(point.seeds, [number] * len(point.seeds), "o", color="black", markersize=3)
     axes.set_yticks(range(len(found)), [str(point.at) for point in found])
     axes.invert_yaxis()
@@ -118,8 +118,8 @@ def _curves(axes: plt.Axes, found: Sequence[Point]) -> None:
     if max(ends.values()) > 5 * min(ends.values()):  # on one even axis the short curves would be a line upwards
         axes.set_xscale("symlog", linthresh=min(ends.values()) / 2)
         axes.xaxis.set_major_formatter(ScalarFormatter())
-    for name, colour in zip(dict.fromkeys(point.series for point in found), COLOURS * 3, strict=False):
+    for name, color in zip(dict.fromkeys(point.series for point in found), COLORS * 3, strict=False):
         curve = sorted((point for point in found if point.series == name), key=lambda point: float(point.at))
-        axes.plot([float(point.at) for point in curve], [point.mean for point in curve], "-", color=colour, label=name)
+        axes.plot([float(point.at) for point in curve], [point.mean for point in curve], "-", color=color, label=name)
         for point in curve:
-            axes.plot([float(point.at)] * len(point.seeds), point.seeds, "o", color=colour, markersize=3)
+            axes.plot([float(point.at)] * len(point.seeds), point.seeds, "o", color=color, markersize=3)

@@ -19,7 +19,7 @@ class CameraInfoTopic(StampedTopic):
         self.distortion: Counter[str] = Counter()
         """Model and D of the infos whose pictures have to be undistorted."""
         self.baselines: Counter[str] = Counter()
-        """Metres to the first camera, of infos of a stereo pair's second one."""
+        """Meters to the first camera, of infos of a stereo pair's second one."""
         self._last: Calibration | None = None
 
     def _look(self, message: Any) -> None:

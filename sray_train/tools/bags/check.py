@@ -15,7 +15,7 @@ from sray.errors import FileError, SrayError
 from sray.label_space import VOID, LabelSpace
 from sray.recorded_bag import TF_STATIC, tf_name
 from sray_train.tools.bags.calibration import CameraInfoTopic
-from sray_train.tools.bags.choosing import COLOUR, FIND_ALL, Wanted, choose
+from sray_train.tools.bags.choosing import COLOR, FIND_ALL, Wanted, choose
 from sray_train.tools.bags.launching import launch_line
 from sray_train.tools.bags.names import CAMERA_INFO, COMPRESSED, IMAGE, TF_MESSAGE, BagLayout
 from sray_train.tools.bags.pictures import CompressedTopic, DepthTopic, LabelsTopic, RawTopic
@@ -166,7 +166,7 @@ class _Check:
             rows.append(problem("image", f"{image.name} has no messages", "was the camera running? Record again"))
         rows += image.unusable_rows()
         if isinstance(image, RawTopic):
-            rows += image.encoding_rows(f"one of {listed(COLOUR, 4)}, mono8", "convert it with image_proc")
+            rows += image.encoding_rows(f"one of {listed(COLOR, 4)}, mono8", "convert it with image_proc")
         else:
             rows += image.format_rows()
         return [*rows, *image.stamp_rows(), *image.frame_rows()]
@@ -219,18 +219,18 @@ class _Check:
         path = self._transforms.path(camera, map_frame)
         if path is not None and all(self._transforms.edges[child].is_static for child in path):
             text = f"the camera never moves: between {listed([map_frame])} and {listed([camera])} all is static"
-            remedy = "record with whatever localises the robot running; name a fixed frame with --map-frame if it does"
+            remedy = "record with whatever localizes the robot running; name a fixed frame with --map-frame if it does"
             rows.append((note if self._wanted.map_frame else problem)("TF: path", text, remedy))
         return map_frame, posed
 
     def _depth_rows(self) -> list[Row]:
         depth = self._depth
         if not depth.name:
-            return [note("depth", "none: labels come from colour alone, which works")]
+            return [note("depth", "none: labels come from color alone, which works")]
         rows = depth.unusable_rows()
-        rows += depth.encoding_rows("32FC1 in metres or 16UC1 in millimetres", "leave it out, or convert it")
+        rows += depth.encoding_rows("32FC1 in meters or 16UC1 in millimeters", "leave it out, or convert it")
         rows += depth.value_rows()
-        registered = "record the depth that the driver registers to the colour camera"
+        registered = "record the depth that the driver registers to the color camera"
         if depth.size and self._image.size and not same_aspect(depth.size, self._image.size):
             text = f"{depth.size[0]}x{depth.size[1]}, the image is {self._image.size[0]}x{self._image.size[1]}, of "
             rows.append(note("depth: size", f"{text}another shape: the node leaves it out", registered))

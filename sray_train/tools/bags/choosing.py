@@ -9,8 +9,8 @@ from sray_train.tools.bags.names import CAMERA_INFO, COMPRESSED, COMPRESSED_IMAG
 from sray_train.tools.bags.reading import BagReader
 from sray_train.tools.bags.rows import Row, listed, problem
 
-GREY = ("mono8", "mono16")
-COLOUR = (
+GRAY = ("mono8", "mono16")
+COLOR = (
     *(f"{order}{bits}" for order in ("rgb", "bgr", "rgba", "bgra") for bits in (8, 16)),
     *(f"bayer_{pattern}{bits}" for pattern in ("rggb", "bggr", "gbrg", "grbg") for bits in (8, 16)),
     *("yuv422", "uyvy", "yuv422_yuy2", "yuyv"),
@@ -18,7 +18,7 @@ COLOUR = (
 DEPTH = ("32FC1", "16UC1")
 LABELS = ("mono8", "8UC1")
 _NO_CAMERA = ("label", "seg", "mask", "depth", "confidence", "coverage")
-"""In the name of a grey picture that is no camera's."""
+"""In the name of a gray picture that is no camera's."""
 _OWN = BagLayout()
 
 
@@ -116,9 +116,9 @@ class _Finder:
         others = [name for name in raw + damaged if not any(word in name.lower() for word in _NO_CAMERA)]
         order = [
             *(name for name in (_OWN.image, _OWN.compressed) if name in (*raw, *damaged, *compressed)),
-            *(name for name in raw if self._encoding(name) in COLOUR),
+            *(name for name in raw if self._encoding(name) in COLOR),
             *compressed,
-            *(name for name in others if self._encoding(name) in GREY),
+            *(name for name in others if self._encoding(name) in GRAY),
             *(name for name in others if self._encoding(name) not in (*DEPTH, *LABELS)),
             *(name for name in self._of(IMAGE) if name not in raw),
         ]
@@ -136,7 +136,7 @@ class _Finder:
     def depth(self, image: str | None) -> str | None:
         found = [name for name in self._of(IMAGE) if name != image and self._encoding(name) in DEPTH]
         found = [name for name in found if "confidence" not in name]
-        # Several: the one registered to the colour camera, which drivers call aligned.
+        # Several: the one registered to the color camera, which drivers call aligned.
         found.sort(key=lambda name: (name != _OWN.depth, "aligned" not in name, "depth" not in name))
         return next(iter(found), None)
 

@@ -1,4 +1,4 @@
-"""What is looked at in pictures: colour, raw or compressed; depth; ground-truth labels."""
+"""What is looked at in pictures: color, raw or compressed; depth; ground-truth labels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sray.depth import why_not_metres
+from sray.depth import why_not_meters
 from sray.errors import PictureError
 from sray.label_space import VOID
 from sray.pictures import FORMATS, claimed_size
-from sray_train.tools.bags.choosing import COLOUR, DEPTH, GREY, LABELS
+from sray_train.tools.bags.choosing import COLOR, DEPTH, GRAY, LABELS
 from sray_train.tools.bags.rows import Row, listed, note, ok, percent, problem
 from sray_train.tools.bags.stamped import ENOUGH, LARGEST_SIDE, StampedTopic, count
 
@@ -24,7 +24,7 @@ _MANY_VOID = 0.9
 class RawTopic(StampedTopic):
     """sensor_msgs/Image."""
 
-    expected: tuple[str, ...] = (*COLOUR, *GREY)
+    expected: tuple[str, ...] = (*COLOR, *GRAY)
 
     @property
     def possible_sizes(self) -> list[tuple[int, int]]:
@@ -117,12 +117,12 @@ class DepthTopic(RawTopic):
         super().__init__(subject, name)
         self._unknown = 0.0
         self._looked_at = 0
-        self._no_metres: PictureError | None = None
+        self._no_meters: PictureError | None = None
 
     def _look_inside(self, message: Any, width: int, height: int) -> None:
         depth = self.pixels(message, width, height, "f4" if message.encoding == "32FC1" else "u2")
         if message.encoding == "32FC1":
-            self._no_metres = self._no_metres or why_not_metres(depth)
+            self._no_meters = self._no_meters or why_not_meters(depth)
         with np.errstate(invalid="ignore"):
             self._unknown += 1 - float(np.mean(np.isfinite(depth) & (depth > 0)))
         self._looked_at += 1
@@ -135,12 +135,12 @@ class DepthTopic(RawTopic):
     def value_rows(self) -> list[Row]:
         if not self._looked_at:
             return []
-        if self._no_metres:
-            found, advice = self._no_metres.found, self._no_metres.advice
+        if self._no_meters:
+            found, advice = self._no_meters.found, self._no_meters.advice
             return [note("depth: values", found, f"the node leaves it out; {advice}")]
         text = f"{percent(self.unknown)} of the pixels have no reading"
         if self.unknown > _MANY_VOID:
-            return [note("depth: values", text, "is the sensor covered, or the unit wrong? 32FC1 is metres, 16UC1 mm")]
+            return [note("depth: values", text, "is the sensor covered, or the unit wrong? 32FC1 is meters, 16UC1 mm")]
         return [ok("depth: values", text)]
 
 
@@ -163,7 +163,7 @@ class LabelsTopic(RawTopic):
             return []
         subject = "labels: values"
         present = [int(value) for value in np.flatnonzero(self.pixels_of) if value != VOID]
-        void = f"{percent(self.pixels_of[VOID] / total)} unlabelled"
+        void = f"{percent(self.pixels_of[VOID] / total)} unlabeled"
         if known is None:
             text = f"{len(present)} indices up to {max(present, default=0)}, {void}; nobody says what they mean"
             return [note(subject, text, "say which with --label-space; a bag of `sray bag` has it on <labels>/info")]

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from sray_train.tools.bags.check import BagCheck
 
-_COLOURS = {"problem": "bold red", "note": "yellow", "ok": "green"}
+_COLORS = {"problem": "bold red", "note": "yellow", "ok": "green"}
 
 
 def show(result: BagCheck, console: Console) -> None:
@@ -19,7 +19,7 @@ def show(result: BagCheck, console: Console) -> None:
     table.add_column(ratio=1, overflow="fold")
     for row in result.rows:
         remedy = f"\n[dim]remedy:[/] {escape(row.remedy)}" if row.remedy else ""
-        table.add_row(escape(row.subject), f"[{_COLOURS[row.verdict]}]{row.verdict}[/]", f"{escape(row.text)}{remedy}")
+        table.add_row(escape(row.subject), f"[{_COLORS[row.verdict]}]{row.verdict}[/]", f"{escape(row.text)}{remedy}")
     console.print(table)
     problems, notes = (_count(result, verdict) for verdict in ("problem", "note"))
     if result.works:

@@ -14,7 +14,7 @@ from sray.recorded_bag import TF_STATIC, tf_name
 from sray_train.tools.bags.rows import Row, listed, note, ok, percent, problem
 from sray_train.tools.bags.stamped import ENOUGH, count
 
-NORMALISED = 1e-2
+NORMALIZED = 1e-2
 """By which a squared quaternion's length may differ from 1: tf2 ignores what is further away."""
 WAIT_NS = 200_000_000
 """The node's tf.timeout: so long after a picture its pose may come."""
@@ -53,7 +53,7 @@ class Edge:
         return np.asarray((heard > 0) & (earliest[last] <= stamps) & (stamps <= latest[last]))
 
     def largest_gap(self, begin: int, end: int) -> float:
-        """Seconds between neighbours, of those around the pictures."""
+        """Seconds between neighbors, of those around the pictures."""
         own = np.unique(np.array(self.stamps, np.int64))
         first = max(0, int(np.searchsorted(own, begin, side="right")) - 1)
         inside = own[first : int(np.searchsorted(own, end)) + 1]
@@ -118,7 +118,7 @@ class Transforms:
         if path is None:
             trees = "; ".join(self.trees()[:6]) or "there are no transforms"
             remedy = (
-                "record /tf and /tf_static with the bag, with whatever localises the robot running; or name the frame "
+                "record /tf and /tf_static with the bag, with whatever localizes the robot running; or name the frame "
                 "poses are in with --map-frame"
             )
             text = f"no path from {listed([map_frame])} to {listed([camera])}: unconnected trees: {trees}"
@@ -169,10 +169,10 @@ class Transforms:
                 total = edge.ignored + len(edge.stamps)
                 text = (
                     f"{edge.ignored} of {total} transforms of {listed([child])} are NaN or have a quaternion that is "
-                    "not normalised: tf2 ignores them"
+                    "not normalized: tf2 ignores them"
                 )
                 judged = problem if edge.ignored > ENOUGH * total else note
-                rows.append(judged("TF: values", text, "normalise rotations where they are published"))
+                rows.append(judged("TF: values", text, "normalize rotations where they are published"))
             if len(edge.parents) > 1:
                 text = f"{listed([child])} has several parents: {listed(edge.parents)}"
                 rows.append(problem("TF: parents", text, "two nodes publish it; keep one of them out of the bag"))
@@ -185,4 +185,4 @@ def _is_sound(stamped: Any) -> bool:
     if not np.isfinite(values).all() or not stamped.child_frame_id:
         return False
     with np.errstate(over="ignore"):
-        return bool(abs((values[:4] ** 2).sum() - 1) <= NORMALISED)
+        return bool(abs((values[:4] ** 2).sum() - 1) <= NORMALIZED)

@@ -1,7 +1,7 @@
 """A recorded sequence as a rosbag2, written frame by frame without any ROS: what a robot would have recorded.
 
-Topics: image (rgb8, or jpeg on <image>/compressed), camera_info, depth (32FC1 metres, NaN where there is none, or 16UC1
-millimetres, 0 where there is none), labels (mono8 class indices, 255 unlabelled), labels/info (what the indices mean,
+Topics: image (rgb8, or jpeg on <image>/compressed), camera_info, depth (32FC1 meters, NaN where there is none, or 16UC1
+millimeters, 0 where there is none), labels (mono8 class indices, 255 unlabeled), labels/info (what the indices mean,
 transient local), /tf (map -> body) and /tf_static (body -> optical frame, transient local). Stamps are the frames' own.
 """
 
@@ -61,7 +61,7 @@ class BagEncoding:
 
     storage: Storage = "mcap"
     jpeg_quality: int | None = None
-    """1 to 100: colour as jpeg on <image>/compressed; None: raw."""
+    """1 to 100: color as jpeg on <image>/compressed; None: raw."""
     depth: DepthEncoding = "32FC1"
 
     def __post_init__(self) -> None:
@@ -171,7 +171,7 @@ class _Recording:
             self._write(layout.labels, stamp + 2 * _MICROSECOND, self._image(frame.labels.numpy(), "mono8", stamp))
         if frame.depth is not None:
             self._write(layout.depth, stamp + 3 * _MICROSECOND, self._depth(frame.depth.numpy(), stamp))
-        topic, picture = self._colour(frame.image.numpy(), stamp)
+        topic, picture = self._color(frame.image.numpy(), stamp)
         self._write(topic, stamp + 4 * _MICROSECOND, picture)
         self.stamps.append(stamp)
 
@@ -193,7 +193,7 @@ class _Recording:
         stamp = self._make("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
         return self._make("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
 
-    def _colour(self, rgb: NDArray[np.uint8], stamp_ns: int) -> tuple[str, Any]:
+    def _color(self, rgb: NDArray[np.uint8], stamp_ns: int) -> tuple[str, Any]:
         quality = self._encoding.jpeg_quality
         if quality is None:
             return self._layout.image, self._image(rgb, "rgb8", stamp_ns)
@@ -202,12 +202,12 @@ class _Recording:
         message = self._make(COMPRESSED_IMAGE, header=header, format=JPEG_FORMAT, data=jpeg.reshape(-1))
         return self._layout.compressed, message
 
-    def _depth(self, metres: NDArray[np.float32], stamp_ns: int) -> Any:
+    def _depth(self, meters: NDArray[np.float32], stamp_ns: int) -> Any:
         if self._encoding.depth == "32FC1":
-            return self._image(metres.astype("<f4"), "32FC1", stamp_ns)
-        millimetres = np.nan_to_num(metres * 1000, nan=0, posinf=0, neginf=0).round()
-        millimetres[millimetres > 65535] = 0
-        return self._image(millimetres.clip(0).astype("<u2"), "16UC1", stamp_ns)
+            return self._image(meters.astype("<f4"), "32FC1", stamp_ns)
+        millimeters = np.nan_to_num(meters * 1000, nan=0, posinf=0, neginf=0).round()
+        millimeters[millimeters > 65535] = 0
+        return self._image(millimeters.clip(0).astype("<u2"), "16UC1", stamp_ns)
 
     def _label_info(self, space: LabelSpace, stamp_ns: int) -> Any:
         names = [*enumerate(space.names), (VOID, "UNLABELED")]

@@ -51,7 +51,7 @@ class Comparison:
     """Of one ray of the reference, by part."""
     levels: dict[str, Measured]
     undarkened_psnr: list[float] = field(default_factory=list)
-    """Of the reference's colours divided by their opacity, as the levels' are: its colour's other fair reading."""
+    """Of the reference's colors divided by their opacity, as the levels' are: its color's other fair reading."""
 
     def record(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """`reference` and `levels` of the JSON."""
@@ -160,7 +160,7 @@ def compare(
 
 def void_where_unsure(rays: RayOutput, config: RenderConfig) -> torch.Tensor:
     """(rays) uint8 labels by the limits of a RenderConfig, as `SemanticField.render` applies them."""
-    assert rays.logits is not None  # of rays that were asked for their colour alone
+    assert rays.logits is not None  # of rays that were asked for their color alone
     confidence, labels = torch.softmax(rays.logits, dim=-1).max(-1)
     return labels.to(torch.uint8).masked_fill(config.void(rays.opacity, rays.coverage, confidence), VOID)
 

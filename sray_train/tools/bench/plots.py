@@ -40,26 +40,26 @@ def _trade_off(record: dict[str, Any], path: Path) -> Path:
         (name, level["ratio"], level, RGBD if name.endswith("_depth") else RGB)
         for name, level in record["levels"].items()
     ]
-    for name, ratio, entry, colour in entries:
+    for name, ratio, entry, color in entries:
         low, high = entry["miou_interval"]
         miou = entry["strict_miou"]
-        axes.plot([ratio, ratio], [low, high], color=colour, linewidth=1.2, alpha=0.6)
-        axes.plot([ratio], [miou], "o", color=colour, markersize=6)
+        axes.plot([ratio, ratio], [low, high], color=color, linewidth=1.2, alpha=0.6)
+        axes.plot([ratio], [miou], "o", color=color, markersize=6)
         axes.annotate(
             name.removesuffix("_depth"),
             (ratio, miou),
             xytext=(5, 5 if name.endswith("_depth") else -13),
             textcoords="offset points",
             fontsize=9,
-            color=colour,
+            color=color,
         )
     axes.axhline(reference["strict_miou"], color=OTHER, linewidth=0.8, linestyle=":")
     axes.set_xscale("log")
     _plain_ticks(axes)
     axes.set_xlabel("times as fast as the reference")
     axes.set_ylabel("strict mIoU, bar: 95 % over views")
-    for name, colour in (("RGB", RGB), ("RGB-D", RGBD)):
-        axes.plot([], [], "o", color=colour, label=name)
+    for name, color in (("RGB", RGB), ("RGB-D", RGBD)):
+        axes.plot([], [], "o", color=color, label=name)
     axes.legend(frameon=False)
     axes.margins(x=0.12)
     _title(figure, f"Quality levels on {record['device']}")
@@ -84,10 +84,10 @@ def _sweep(record: dict[str, Any], sweep: str, label: str, path: Path) -> Path:
         panels.append(("of which choosing sources, milliseconds", [("select_ms", "choosing", OTHER)]))
     figure, row = plt.subplots(1, len(panels), figsize=(4.6 * len(panels), 3.6), layout="constrained", squeeze=False)
     for axes, (unit, series) in zip(row[0], panels, strict=True):
-        for key, name, colour in series:
+        for key, name, color in series:
             known = [(point[horizontal], point[key]) for point in points if point.get(key) is not None]
             if known:
-                axes.plot(*zip(*known, strict=True), "o-", color=colour, label=name, markersize=4)
+                axes.plot(*zip(*known, strict=True), "o-", color=color, label=name, markersize=4)
         if sweep in ("resolution", "keyframes"):
             axes.set_xscale("log")
             ticks = [point[horizontal] for point in points]

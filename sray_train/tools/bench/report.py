@@ -19,7 +19,7 @@ def table(record: dict[str, Any]) -> str:
         f"{record['threads']} threads",
         f"reference: {reference['flops_per_ray']['total'] / 1e6:.1f} MFLOP a ray, {reference['matmul_share']:.3f} of "
         f"the {reference['matmul_gflops_per_second']:.0f} GFLOP/s that 2048x2048 products reach here",
-        f"reference PSNR, colours divided by opacity as the levels' are: {reference['psnr_undarkened']:.2f} dB",
+        f"reference PSNR, colors divided by opacity as the levels' are: {reference['psnr_undarkened']:.2f} dB",
         f"scores: {record['pixels']} pixels of {record['pictures']} held-out views; *_depth: RGB-D sources, ratio to "
         "the RGB reference; depth err: mean of error over true depth, void pixels too; in 1.25: share within it",
     ]

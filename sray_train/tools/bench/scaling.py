@@ -155,5 +155,5 @@ def crowd(cameras: Camera, count: int) -> Camera:
 
 
 def _picture_mb(pixels: int) -> float:
-    """A RenderedView: labels and coverage a byte each, confidence, depth, opacity and three colours four each."""
+    """A RenderedView: labels and coverage a byte each, confidence, depth, opacity and three colors four each."""
     return pixels * 26 / 1e6

@@ -17,7 +17,7 @@ def score(
     depth: Float[Tensor, " pixels"],
     classes: int,
 ) -> ViewScore:
-    """Score labels, colours (0..1) and depth (camera z in metres, also where void) rendered at the view's pixels."""
+    """Score labels, colors (0..1) and depth (camera z in meters, also where void) rendered at the view's pixels."""
     assert view.truth.labels is not None
     truth = view.truth.image.reshape(-1, 3)[view.pixels].float() / 255
     known = view.truth.depth

@@ -20,12 +20,12 @@ from sray_train.tools.data_check.matches import MatchedPair
 from sray_train.tools.data_check.readings import (
     AS_STORED,
     K_AS_STORED,
-    OFF_CENTRE,
+    OFF_CENTER,
     POSE_READINGS,
     IntrinsicsReading,
     PoseReading,
     intrinsics_readings,
-    off_centre,
+    off_center,
 )
 from sray_train.tools.data_check.sample import Sample
 from sray_train.tools.data_check.transfer import Transfer
@@ -204,7 +204,7 @@ def _misread(right: Geometry, stored: float, errors: Errors) -> list[Finding]:
                 f"{evidence}; {_where(right.camera)}",
                 f"The file holds {intrinsics.means}.",
                 f"To mend it: {intrinsics.remedy}.",
-                {**figures, "off_centre": off_centre(right.camera)},
+                {**figures, "off_centre": off_center(right.camera)},
             )
         )
     return findings
@@ -213,14 +213,14 @@ def _misread(right: Geometry, stored: float, errors: Errors) -> list[Finding]:
 def _where(camera: Camera) -> str:
     cx, cy = camera.intrinsics[:2, 2].tolist()
     return (
-        f"the principal point ({cx:.1f}, {cy:.1f}) is {100 * off_centre(camera):.0f} % of the side away from the "
+        f"the principal point ({cx:.1f}, {cy:.1f}) is {100 * off_center(camera):.0f} % of the side away from the "
         f"middle of {camera.width}x{camera.height}"
     )
 
 
 def _principal_point(camera: Camera, error: float | None) -> list[Finding]:
     """A principal point far from the middle where no matches could acquit it (`error` is None), or odd all the same."""
-    if off_centre(camera) < OFF_CENTRE:
+    if off_center(camera) < OFF_CENTER:
         return []
     reading = intrinsics_readings(camera)[1]
     judged = "matches cannot test it" if error is None else f"matched points fit K as stored ({error:.1f} px)"
@@ -232,7 +232,7 @@ def _principal_point(camera: Camera, error: float | None) -> list[Finding]:
             f"{_where(camera)}; {judged}",
             f"The file holds {reading.means}." if error is None else "The pictures are cut out of larger ones.",
             f"To mend it: {reading.remedy}." if error is None else "Nothing, if they are.",
-            {"off_centre": off_centre(camera)},
+            {"off_centre": off_center(camera)},
         )
     ]
 

@@ -33,7 +33,7 @@ class CheckResult:
     label_space: LabelSpace
     findings: list[Finding]
     figures: dict[str, float]
-    """Measured along the way: errors in pixels of the sampled frames, metres, shares."""
+    """Measured along the way: errors in pixels of the sampled frames, meters, shares."""
     readings: dict[str, float]
     """Reading of poses and intrinsics -> its error in pixels; `as-stored` is the files' own."""
     labels: LabelFigures | None = None
@@ -66,7 +66,7 @@ def check_recording(
     known: Iterable[Finding] = (),
     on_progress: Progress = lambda what, done, of: None,
 ) -> CheckResult:
-    """Check a sample of at least `frames` evenly spread frames; matching looks at their neighbours too.
+    """Check a sample of at least `frames` evenly spread frames; matching looks at their neighbors too.
 
     `known`: what was found already when the recording was opened.
     """

@@ -55,7 +55,7 @@ def carry(first: Frame, second: Frame, stride: int = 1) -> Carried:
 
 
 def points_of(frame: Frame, pixels: NDArray[np.int64], depth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """World points (pixels, 3), metres, of pixels (pixels, 2) at depths (pixels,)."""
+    """World points (pixels, 3), meters, of pixels (pixels, 2) at depths (pixels,)."""
     inverse = np.linalg.inv(frame.camera.intrinsics.double().numpy())
     pose = frame.camera.world_from_camera.double().numpy()
     local = (np.c_[pixels, np.ones(len(pixels))] @ inverse.T) * depth[:, None]

@@ -28,7 +28,7 @@ class DepthRelation:
     triangulated: Array
     """(points,), in the unit of the poses."""
     recorded: Array
-    """(points,), metres as read."""
+    """(points,), meters as read."""
 
     @property
     def factor(self) -> float:
@@ -101,7 +101,7 @@ def _related(geometry: Geometry, relation: DepthRelation, median: float) -> list
                 "Depth grows where the scene comes nearer.",
                 f"rank correlation with the depth of {points}: {relation.rank_correlation:.2f} (expected near 1)",
                 "The files hold inverse depth or disparity.",
-                "Convert it: depth = focal length x baseline / disparity, or 1 / inverse depth, in millimetres.",
+                "Convert it: depth = focal length x baseline / disparity, or 1 / inverse depth, in millimeters.",
                 figures | {"rank_correlation": relation.rank_correlation},
             )
         ]
@@ -152,7 +152,7 @@ def _constant(sample: Sample, depths: dict[int, Array]) -> list[Finding]:
             "Depth is the same everywhere in many frames.",
             f"{len(flat)} of {len(depths)} sampled frames hold one value: {listed([sample.number(i) for i in flat])}",
             "The depth pictures are placeholders, or were clipped when they were written.",
-            "Export depth again as 16-bit PNG in millimetres, or remove the depth folder: RGB alone works.",
+            "Export depth again as 16-bit PNG in millimeters, or remove the depth folder: RGB alone works.",
             {"frames": [sample.number(i) for i in flat]},
         )
     ]
@@ -167,8 +167,8 @@ def _range(median: float) -> list[Finding]:
             "problem",
             "Depth is in the wrong unit.",
             f"its median is {median:.3g} m; indoors {ROOM[0]} to {ROOM[1]} m",
-            "The files do not hold millimetres (TUM RGB-D: 1/5 mm; others metres, or 1/10 mm).",
-            "Export depth again in millimetres.",
+            "The files do not hold millimeters (TUM RGB-D: 1/5 mm; others meters, or 1/10 mm).",
+            "Export depth again in millimeters.",
             {"median_depth_m": median},
         )
     ]
@@ -193,8 +193,8 @@ def _unrelated(points: str, relation: DepthRelation, figures: dict[str, float]) 
         "Depth does not fit the pictures.",
         f"{points} deviate from recorded depth by {100 * relation.spread:.0f} % (median), rank correlation "
         f"{relation.rank_correlation:.2f}",
-        "The depth belongs to other frames, or to a camera that was not registered to the colour camera.",
-        "Compare the numbering of depth and colour, and register depth to colour when exporting.",
+        "The depth belongs to other frames, or to a camera that was not registered to the color camera.",
+        "Compare the numbering of depth and color, and register depth to color when exporting.",
         dict(figures),
     )
 

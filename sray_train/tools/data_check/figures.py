@@ -55,16 +55,16 @@ def misses(geometry: Geometry, pair: MatchedPair) -> Picture:
     expected = transfer.infinity + share[:, None] * transfer.direction
     limit = max(2.0, 0.01 * frame.camera.width)
     for seen, there, miss in zip(pair.pixels_second, expected, distance, strict=True):
-        colour = GOOD if miss < limit else BAD
+        color = GOOD if miss < limit else BAD
         start = _pixel(seen, scale)
         if np.isfinite(there).all() and np.abs(there).max() < 1e5:
-            cv2.line(canvas, start, _pixel(there, scale), colour, 1, cv2.LINE_AA)
-        cv2.circle(canvas, start, 3, colour, cv2.FILLED, cv2.LINE_AA)
+            cv2.line(canvas, start, _pixel(there, scale), color, 1, cv2.LINE_AA)
+        cv2.circle(canvas, start, 3, color, cv2.FILLED, cv2.LINE_AA)
     return canvas
 
 
 def reprojected(geometry: Geometry, pair: MatchedPair, factor: float = 1.0) -> Picture | None:
-    """The first frame carried into the second by recorded depth, in a chequerboard with the second: edges must meet."""
+    """The first frame carried into the second by recorded depth, in a checkerboard with the second: edges must meet."""
     first, second = geometry.frame(pair.first), geometry.frame(pair.second)
     if first is None or second is None or first.depth is None:
         return None
@@ -74,36 +74,36 @@ def reprojected(geometry: Geometry, pair: MatchedPair, factor: float = 1.0) -> P
     warped[carried.second[:, 1], carried.second[:, 0]] = first.image.numpy()[carried.first[:, 1], carried.first[:, 0]]
     side = max(8, picture.shape[1] // 8)
     rows, columns = np.indices(picture.shape[:2]) // side
-    chequer = (rows + columns) % 2 == 0
-    picture[chequer] = warped[chequer]
+    checker = (rows + columns) % 2 == 0
+    picture[checker] = warped[checker]
     return enlarged(picture)
 
 
-def labelled(frame: Frame, space: LabelSpace) -> Picture:
+def labeled(frame: Frame, space: LabelSpace) -> Picture:
     """The frame with its classes over it."""
     assert frame.labels is not None, "asked for frames with labels"
     return enlarged(space.overlay(frame.image.numpy(), frame.labels.numpy()))
 
 
 def path_from_above(sample: Sample, geometry: Geometry) -> Picture:
-    """The cameras' centres and viewing directions in the two directions they spread most; jumps in red."""
+    """The cameras' centers and viewing directions in the two directions they spread most; jumps in red."""
     poses = np.stack([geometry.poses.convert(pose) for pose in sample.poses])
-    centres, forward = poses[:, :3, 3], poses[:, :3, 2]
+    centers, forward = poses[:, :3, 3], poses[:, :3, 2]
     # Without trusting "up": the plane of the cameras' side and viewing axes is level for a camera held upright.
     up = -poses[:, :3, 1].mean(0)
     axis = int(np.abs(up).argmax())
     across, along = (axis + 1) % 3, (axis + 2) % 3
     figure = Figure(figsize=(5.6, 4.6), dpi=110)
     axes = figure.subplots()
-    axes.plot(centres[:, across], centres[:, along], color="#1f5fa8", linewidth=1.2)
+    axes.plot(centers[:, across], centers[:, along], color="#1f5fa8", linewidth=1.2)
     every = max(1, len(poses) // 40)
     axes.quiver(
-        centres[::every, across], centres[::every, along], forward[::every, across], forward[::every, along],
+        centers[::every, across], centers[::every, along], forward[::every, across], forward[::every, along],
         color="#8a94a3", width=0.003, scale=18,
     )  # fmt: skip
-    axes.plot(centres[0, across], centres[0, along], "o", color="#1d2129", fillstyle="none", label="start")
+    axes.plot(centers[0, across], centers[0, along], "o", color="#1d2129", fillstyle="none", label="start")
     for position in jumps(sample):
-        ends = centres[position - 1 : position + 1]
+        ends = centers[position - 1 : position + 1]
         axes.plot(ends[:, across], ends[:, along], color="#d63028", linewidth=1.6)
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel(f"world {'xyz'[across]}, m as stored")

@@ -18,23 +18,23 @@ PIXELS = 1500
 POINTS, FEWEST = 3000, 100
 """Of an id: looked at, and needed to say something about it."""
 THICKNESS = 0.06
-"""Metres: points so near a plane belong to it (depth noise, rugs)."""
+"""Meters: points so near a plane belong to it (depth noise, rugs)."""
 TRIES = 150
 TILT = np.cos(np.radians(45))
 """Cameras look down a little, so their mean up is only so near the floor's normal."""
 
 
 @dataclass(frozen=True)
-class LabelledPoints:
+class LabeledPoints:
     """Points of the scene with the ids of their pixels, as stored in the label files."""
 
     points: Array
-    """(points, 3), metres."""
+    """(points, 3), meters."""
     ids: NDArray[np.int64]
     """(points,)."""
 
 
-def labelled_points(geometry: Geometry, ids: dict[int, NDArray[Any]]) -> LabelledPoints:
+def labeled_points(geometry: Geometry, ids: dict[int, NDArray[Any]]) -> LabeledPoints:
     """Of evenly chosen pixels with depth. `ids`: position -> ids (height, width) as stored."""
     points, labels = [np.zeros((0, 3))], [np.zeros(0, np.int64)]
     for position, picture in ids.items():
@@ -49,10 +49,10 @@ def labelled_points(geometry: Geometry, ids: dict[int, NDArray[Any]]) -> Labelle
         pixels = np.stack([columns[chosen], rows[chosen]], axis=1)
         points.append(points_of(frame, pixels, depth[rows[chosen], columns[chosen]].astype(np.float64)))
         labels.append(_ids_at(picture, pixels.astype(np.float64), depth.shape))
-    return LabelledPoints(np.concatenate(points), np.concatenate(labels))
+    return LabeledPoints(np.concatenate(points), np.concatenate(labels))
 
 
-def floor_likeness(geometry: Geometry, scene: LabelledPoints, candidates: list[int]) -> dict[int, float]:
+def floor_likeness(geometry: Geometry, scene: LabeledPoints, candidates: list[int]) -> dict[int, float]:
     """Share of each candidate id's points that lie in one plane below the cameras; ids with too few are left out.
 
     Cameras are held upright on average, which says where up is; the poses must fit.
@@ -62,13 +62,13 @@ def floor_likeness(geometry: Geometry, scene: LabelledPoints, candidates: list[i
     if np.linalg.norm(up) < 0.5:  # the cameras look every way
         return {}
     up /= np.linalg.norm(up)
-    centre = np.median(poses[:, :3, 3], axis=0)
+    center = np.median(poses[:, :3, 3], axis=0)
     likeness = {}
     for candidate in candidates:
         points = scene.points[scene.ids == candidate]
         if len(points) >= FEWEST:
             points = points[np.linspace(0, len(points) - 1, min(len(points), POINTS)).round().astype(int)]
-            likeness[candidate] = _plane_share(points - centre, up)
+            likeness[candidate] = _plane_share(points - center, up)
     return likeness
 
 

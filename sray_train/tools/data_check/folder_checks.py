@@ -21,7 +21,7 @@ from sray_train.tools.data_check.findings import Finding, listed
 Size = tuple[int, int]
 
 KINDS = ("color", "depth", "label-filt")
-_PARTS = {"color": "colour pictures", "depth": "depth pictures", "label-filt": "label pictures"}
+_PARTS = {"color": "color pictures", "depth": "depth pictures", "label-filt": "label pictures"}
 
 
 def open_whole_frames(
@@ -108,7 +108,7 @@ def _size(path: Path) -> Size | None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether the file has its end marker: decoders fill the rest of a picture cut short with grey, silently."""
+    """Whether the file has its end marker: decoders fill the rest of a picture cut short with gray, silently."""
     with path.open("rb") as file:
         start = file.read(4)
         file.seek(max(0, path.stat().st_size - 256))
@@ -158,7 +158,7 @@ _CODES = {"color": "pictures", "depth": "depth", "label-filt": "labels"}
 
 
 def _shapes(sizes: dict[str, Size]) -> list[Finding]:
-    """Depth and labels are resized to the colour: that is right only if they have its shape."""
+    """Depth and labels are resized to the color: that is right only if they have its shape."""
     if "color" not in sizes:
         return []
     width, height = sizes["color"]
@@ -173,11 +173,11 @@ def _shapes(sizes: dict[str, Size]) -> list[Finding]:
                 Finding(
                     f"{_CODES[kind]}-misaligned",
                     "problem",
-                    f"{_PARTS[kind].capitalize()} do not cover what the colour pictures show.",
+                    f"{_PARTS[kind].capitalize()} do not cover what the color pictures show.",
                     f"{kind}/ are {own_width}x{own_height}, color/ {width}x{height}: resized, they would be stretched "
                     f"by {100 * abs(stretch - 1):.0f} %",
                     "They were cropped, turned, or made for another camera.",
-                    f"Export {kind}/ for the colour camera, at a size of its shape.",
+                    f"Export {kind}/ for the color camera, at a size of its shape.",
                     {"folder": kind, "stretch": stretch},
                 )
             )

@@ -11,7 +11,7 @@ from sray.label_space import VOID, LabelSpace
 from sray_train.tools.data_check.camera_checks import Geometry
 from sray_train.tools.data_check.dense import carry
 from sray_train.tools.data_check.findings import Finding
-from sray_train.tools.data_check.floor import labelled_points
+from sray_train.tools.data_check.floor import labeled_points
 from sray_train.tools.data_check.label_ids import histogram, stored_ids
 from sray_train.tools.data_check.label_space_checks import check_label_space
 
@@ -34,11 +34,11 @@ class LabelFigures:
 def check_labels(geometry: Geometry, space: LabelSpace, depth_fits: bool) -> tuple[list[Finding], LabelFigures | None]:
     """What is wrong with the labels, and what they hold. Geometry judges them where depth fits the poses."""
     sample = geometry.sample
-    labelled = {i: frame.labels.numpy() for i, frame in sample.frames.items() if frame.labels is not None}
-    if not labelled:
+    labeled = {i: frame.labels.numpy() for i, frame in sample.frames.items() if frame.labels is not None}
+    if not labeled:
         return [], None
-    mapped = histogram(list(labelled.values()))
-    stored = {i: ids for i in labelled if (ids := stored_ids(sample, i)) is not None}
+    mapped = histogram(list(labeled.values()))
+    stored = {i: ids for i in labeled if (ids := stored_ids(sample, i)) is not None}
     shares = histogram(list(stored.values()))
     figures = LabelFigures(
         {name: float(mapped[index]) for index, name in enumerate(space.names)},
@@ -47,11 +47,11 @@ def check_labels(geometry: Geometry, space: LabelSpace, depth_fits: bool) -> tup
     )
     findings = []
     if stored:
-        points = labelled_points(geometry, stored) if depth_fits else None
+        points = labeled_points(geometry, stored) if depth_fits else None
         findings = check_label_space(geometry, space, shares, points)
     if not findings:
         findings = _implausible(figures, space)
-    return findings + (_disagreeing(geometry, labelled) if depth_fits else []), figures
+    return findings + (_disagreeing(geometry, labeled) if depth_fits else []), figures
 
 
 def _implausible(figures: LabelFigures, space: LabelSpace) -> list[Finding]:
@@ -65,7 +65,7 @@ def _implausible(figures: LabelFigures, space: LabelSpace) -> list[Finding]:
                 "Most pixels have no class.",
                 f"{100 * figures.void:.0f} % of the pixels are void in {space.name}"
                 f"{f'; commonest ids: {ids}' if ids else ''}",
-                "The ids belong to another label space, or the frames were hardly labelled.",
+                "The ids belong to another label space, or the frames were hardly labeled.",
                 "Try another --label-ids or --label-space; look at the label pictures of the report.",
                 {"void": figures.void},
             )
@@ -102,8 +102,8 @@ def _implausible(figures: LabelFigures, space: LabelSpace) -> list[Finding]:
     return []
 
 
-def _disagreeing(geometry: Geometry, labelled: dict[int, NDArray[np.uint8]]) -> list[Finding]:
-    agreement = label_agreement(geometry, labelled)
+def _disagreeing(geometry: Geometry, labeled: dict[int, NDArray[np.uint8]]) -> list[Finding]:
+    agreement = label_agreement(geometry, labeled)
     if agreement is None or agreement > MOSTLY:
         return []
     return [
@@ -119,16 +119,16 @@ def _disagreeing(geometry: Geometry, labelled: dict[int, NDArray[np.uint8]]) -> 
     ]
 
 
-def label_agreement(geometry: Geometry, labelled: dict[int, NDArray[np.uint8]]) -> float | None:
+def label_agreement(geometry: Geometry, labeled: dict[int, NDArray[np.uint8]]) -> float | None:
     """Share of pixels that both views label and see, by depth, that have one class in both; None without such."""
     same = total = 0
     for pair in geometry.pairs:
         first, second = geometry.frame(pair.first), geometry.frame(pair.second)
-        if first is None or second is None or first.depth is None or not {pair.first, pair.second} <= labelled.keys():
+        if first is None or second is None or first.depth is None or not {pair.first, pair.second} <= labeled.keys():
             continue
         carried = carry(first, second, stride=max(1, first.camera.width // 160))
-        a = labelled[pair.first][carried.first[:, 1], carried.first[:, 0]][carried.seen]
-        b = labelled[pair.second][carried.second[:, 1], carried.second[:, 0]][carried.seen]
+        a = labeled[pair.first][carried.first[:, 1], carried.first[:, 0]][carried.seen]
+        b = labeled[pair.second][carried.second[:, 1], carried.second[:, 0]][carried.seen]
         both = (a != VOID) & (b != VOID)
         same += int((a == b)[both].sum())
         total += int(both.sum())

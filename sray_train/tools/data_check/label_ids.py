@@ -17,7 +17,7 @@ from sray_train.data.sens import SensRecording
 from sray_train.tools.data_check.sample import Sample
 
 LARGEST_NYU40 = 40
-UNLABELLED = (0, 255)
+UNLABELED = (0, 255)
 """Ids that are no class in any export; 65535 too, in 16 bits."""
 
 

@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 from sray.label_space import LabelSpace
 from sray_train.tools.data_check.camera_checks import Geometry
 from sray_train.tools.data_check.findings import Figure, Finding
-from sray_train.tools.data_check.floor import LabelledPoints, floor_likeness
-from sray_train.tools.data_check.label_ids import LARGEST_NYU40, UNLABELLED, IdReading, id_readings
+from sray_train.tools.data_check.floor import LabeledPoints, floor_likeness
+from sray_train.tools.data_check.label_ids import LARGEST_NYU40, UNLABELED, IdReading, id_readings
 
 FLAT = 0.7
 CROOKED = 0.4
 """Share of its points in one plane: a floor has more than FLAT; what has less than CROOKED is none."""
 BEYOND = 0.01
-"""Share of the labelled pixels whose ids may be foreign: strays of painting."""
+"""Share of the labeled pixels whose ids may be foreign: strays of painting."""
 
 
 def check_label_space(
-    geometry: Geometry, space: LabelSpace, shares: NDArray[np.float64], points: LabelledPoints | None
+    geometry: Geometry, space: LabelSpace, shares: NDArray[np.float64], points: LabeledPoints | None
 ) -> list[Finding]:
     """`shares` (65536,): of all pixels by id as stored. `points`: None where geometry cannot be trusted."""
     known = shares.copy()
-    known[[*UNLABELLED, 65535]] = 0
+    known[[*UNLABELED, 65535]] = 0
     known /= max(float(known.sum()), 1e-9)
     # A reading whose usual ids are absent is not possible: a rug is flat and low, but makes no Replica of a room.
     own, *others = id_readings(geometry.sample.recording, space)
@@ -42,7 +42,7 @@ def check_label_space(
     if beyond > BEYOND or better:
         cause, remedy = _likeliest(better, others, known)
         strangers = ", ".join(f"{i} ({100 * known[i]:.1f} %)" for i in np.argsort(-alien)[:6] if alien[i])
-        ids = f"{100 * beyond:.1f} % of the labelled pixels have ids that are no {own.name}"
+        ids = f"{100 * beyond:.1f} % of the labeled pixels have ids that are no {own.name}"
         evidence = f"{ids}{f': {strangers}' if strangers else ''}{f'; {flat}' if floors else ''}"
         what = f"The label files do not hold {own.name}, as which they are read."
         return [Finding("labels-other-space", "problem", what, evidence, cause, f"To mend it: {remedy}.", figures)]
@@ -51,7 +51,7 @@ def check_label_space(
             Finding(
                 "labels-crooked-floor",
                 "warning",
-                "What is labelled floor is not flat.",
+                "What is labeled floor is not flat.",
                 flat,
                 "The ids belong to a label space not known here, or there are stairs.",
                 "Look at the label pictures of the report.",
@@ -94,7 +94,7 @@ def _likeliest(better: IdReading | None, others: list[IdReading], known: NDArray
     return f"The files hold {others[0].name}, or ids of another dataset.", others[0].remedy
 
 
-def _floors(geometry: Geometry, readings: list[IdReading], points: LabelledPoints) -> dict[str, float]:
+def _floors(geometry: Geometry, readings: list[IdReading], points: LabeledPoints) -> dict[str, float]:
     """Reading -> likeness of what it calls the floor; without those of which too little is seen."""
     likeness = floor_likeness(geometry, points, sorted({i for each in readings for i in each.floor}))
     found = {}

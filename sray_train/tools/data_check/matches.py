@@ -32,7 +32,7 @@ class MatchedPair:
     pixels_second: Points
     """(matches, 2), column and row."""
     depth_first: Points
-    """(matches,), metres as recorded; NaN where there is none."""
+    """(matches,), meters as recorded; NaN where there is none."""
     free_error: float
     """Median distance (px) to the epipolar lines of the fundamental matrix fitted to these matches: the noise."""
 
@@ -85,12 +85,12 @@ class Matcher:
 
     def _of(self, position: int, frame: Frame) -> tuple[Points, NDArray[np.float32]]:
         if position not in self._features:
-            grey = cv2.cvtColor(frame.image.numpy(), cv2.COLOR_RGB2GRAY)
-            keypoints, descriptors = self._sift.detectAndCompute(grey, None)
+            gray = cv2.cvtColor(frame.image.numpy(), cv2.COLOR_RGB2GRAY)
+            keypoints, descriptors = self._sift.detectAndCompute(gray, None)
             if descriptors is None:
                 descriptors = np.zeros((0, 128), np.float32)
             pixels = np.array([point.pt for point in keypoints], np.float64).reshape(-1, 2)
-            # RootSIFT: the square roots of an L1-normalised descriptor are a unit vector.
+            # RootSIFT: the square roots of an L1-normalized descriptor are a unit vector.
             root = np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-9))
             self._features[position] = pixels, root.astype(np.float32)
         return self._features[position]
@@ -102,7 +102,7 @@ def find_pairs(
     """Pairs of frames that see much in common, evenly over the recording, as far apart as the pictures allow.
 
     From each anchor the partner is sought 1, 2, 4, ... frames on, until the pictures no longer match. Recordings whose
-    neighbours show different things (not a video) are searched pair by pair among the anchors.
+    neighbors show different things (not a video) are searched pair by pair among the anchors.
     """
     matcher = Matcher(sample)
     starts = sample.spread(anchors)

@@ -17,7 +17,7 @@ from sray_train.tools.report.page import css, percent, render_template
 
 MARK = '<meta name="generator" content="sray data check">'
 """How a page of ours is known again: only those are written over."""
-LABELLED_FRAMES = 4
+LABELED_FRAMES = 4
 IDS = 16
 
 
@@ -43,7 +43,7 @@ class Bar:
     share: float
     """Of the full length, 0..1."""
     value: str
-    colour: str
+    color: str
 
 
 def write_page(result: CheckResult, path: Path) -> None:
@@ -59,7 +59,7 @@ def write_page(result: CheckResult, path: Path) -> None:
         reprojections=_reprojections(result),
         classes=_classes(result),
         ids=_ids(result),
-        labelled=_labelled(result),
+        labeled=_labeled(result),
         plots=_plots(result),
     )
     write_atomically(path, html.encode())
@@ -102,8 +102,8 @@ def _classes(result: CheckResult) -> list[Bar]:
     space = result.label_space
     shares = result.labels.classes
     bars = [
-        Bar(name, shares[name], percent(shares[name]), css(colour))
-        for name, colour in zip(space.names, space.colours, strict=True)
+        Bar(name, shares[name], percent(shares[name]), css(color))
+        for name, color in zip(space.names, space.colors, strict=True)
     ]
     void = Bar("void", result.labels.void, percent(result.labels.void), "#000")
     return [*sorted(bars, key=lambda bar: -bar.share), void]
@@ -115,16 +115,16 @@ def _ids(result: CheckResult) -> list[Bar]:
     return [Bar(str(each), ids[each], percent(ids[each]), "#5d6673") for each in commonest]
 
 
-def _labelled(result: CheckResult) -> list[Shown]:
+def _labeled(result: CheckResult) -> list[Shown]:
     if result.geometry is None or result.labels is None:
         return []
     sample = result.geometry.sample
     found = [(position, frame) for position, frame in sample.frames.items() if frame.labels is not None]
-    count = min(LABELLED_FRAMES, len(found))
+    count = min(LABELED_FRAMES, len(found))
     chosen = [found[position] for position in evenly_spread(count, len(found))]
     return [
         Shown(
-            figures.data_uri(figures.labelled(frame, result.label_space), photo=True),
+            figures.data_uri(figures.labeled(frame, result.label_space), photo=True),
             f"frame {sample.number(position)}",
         )
         for position, frame in chosen

@@ -45,9 +45,9 @@ def _overexposed(frame: Frame) -> bool:
 
 
 def _blank(frame: Frame) -> bool:
-    grey = frame.image.numpy().mean(axis=-1)
-    # Spread within the picture; a plain wall in even light still has a few grey levels of shading.
-    return float(np.percentile(grey, 99) - np.percentile(grey, 1)) < 3 and 20 <= grey.mean() < 250
+    gray = frame.image.numpy().mean(axis=-1)
+    # Spread within the picture; a plain wall in even light still has a few gray levels of shading.
+    return float(np.percentile(gray, 99) - np.percentile(gray, 1)) < 3 and 20 <= gray.mean() < 250
 
 
 _LOOKS: tuple[tuple[str, str, str, str, Callable[[Frame], bool]], ...] = (
@@ -67,7 +67,7 @@ _LOOKS: tuple[tuple[str, str, str, str, Callable[[Frame], bool]], ...] = (
     ),
     (
         "pictures-blank",
-        "Pictures show one colour only.",
+        "Pictures show one color only.",
         "Placeholders of dropped frames, or the export failed.",
         "Remove these frames.",
         _blank,

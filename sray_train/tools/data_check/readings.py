@@ -127,21 +127,21 @@ class IntrinsicsReading:
 K_AS_STORED = IntrinsicsReading("as-stored", "K of the pictures", "", lambda stored: stored)
 
 FOCAL_FACTORS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 2, 2, 3, 4)
-OFF_CENTRE = 0.15
+OFF_CENTER = 0.15
 """A principal point further from the middle, as a share of the picture's side, is no lens: a hand-held camera's is
 within a twentieth."""
 
 
-def off_centre(camera: Camera) -> float:
+def off_center(camera: Camera) -> float:
     """Distance of the principal point from the middle as a share of the side, the larger of both axes."""
-    return float(np.abs(_centre(camera) - 0.5).max())
+    return float(np.abs(_center(camera) - 0.5).max())
 
 
 def intrinsics_readings(camera: Camera) -> list[IntrinsicsReading]:
     """The readings of a camera's K that are possible, the stored one first."""
     readings = [K_AS_STORED]
-    horizontal, vertical = 0.5 / np.maximum(_centre(camera), 1e-3)
-    width, height = camera.width / horizontal, camera.height / vertical  # of the pictures that K is centred in
+    horizontal, vertical = 0.5 / np.maximum(_center(camera), 1e-3)
+    width, height = camera.width / horizontal, camera.height / vertical  # of the pictures that K is centered in
     if max(abs(np.log(horizontal)), abs(np.log(vertical))) > np.log(1.08):
         readings.append(
             IntrinsicsReading(
@@ -172,7 +172,7 @@ def intrinsics_readings(camera: Camera) -> list[IntrinsicsReading]:
     return readings
 
 
-def _centre(camera: Camera) -> Array:
+def _center(camera: Camera) -> Array:
     principal = camera.intrinsics[:2, 2].double().numpy()
     return np.asarray((principal + 0.5) / (camera.width, camera.height), np.float64)
 

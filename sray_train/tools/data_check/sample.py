@@ -61,7 +61,7 @@ class Sample:
     @cached_property
     def poses(self) -> NDArray[np.float64]:
         """world_from_camera (frames, 4, 4) as stored."""
-        # The reader's own double precision where it has it: millimetres far from the origin suffer in single.
+        # The reader's own double precision where it has it: millimeters far from the origin suffer in single.
         stored = getattr(self.recording, "poses", None)
         poses = stored if stored is not None else self.recording.cameras.world_pose
         return np.asarray(poses, np.float64)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from sray_train.tools.data_check.check import CheckResult
 
-_COLOURS = {"problem": "bold red", "warning": "yellow"}
+_COLORS = {"problem": "bold red", "warning": "yellow"}
 
 
 def show(result: CheckResult, console: Console) -> None:
@@ -24,7 +24,7 @@ def show(result: CheckResult, console: Console) -> None:
                 f"[bold]{escape(finding.what)}[/]\n{escape(finding.evidence)}\n"
                 f"[dim]cause:[/]  {escape(finding.cause)}\n[dim]remedy:[/] {escape(finding.remedy)}"
             )
-            table.add_row(f"[{_COLOURS[finding.severity]}]{finding.severity}[/]\n{finding.code}", text)
+            table.add_row(f"[{_COLORS[finding.severity]}]{finding.severity}[/]\n{finding.code}", text)
         console.print(table)
     console.print(escape(figures_line(result)), style="dim", highlight=False)
     warnings = len(result.findings) - result.problems

@@ -17,15 +17,15 @@ FEWEST_TO_FINETUNE = 20
 RUNS = 12
 """Stretches of equal poses whose pictures are looked at, the longest."""
 LONGEST = 100.0
-"""Metres across: more is no room. In millimetres and centimetres every room is."""
+"""Meters across: more is no room. In millimeters and centimeters every room is."""
 
 
 def check_trajectory(sample: Sample, metric: bool) -> tuple[list[Finding], dict[str, float]]:
-    """What is wrong with the path, and its figures. `metric`: depth has shown already whether poses are in metres."""
+    """What is wrong with the path, and its figures. `metric`: depth has shown already whether poses are in meters."""
     count = len(sample)
-    centres = sample.poses[:, :3, 3]
-    extent = float(np.linalg.norm(np.ptp(centres, axis=0)))
-    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    centers = sample.poses[:, :3, 3]
+    extent = float(np.linalg.norm(np.ptp(centers, axis=0)))
+    steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
     usual = float(np.median(steps)) if count > 1 else 0.0
     figures = {"frames": float(count), "extent_m": extent, "median_step_m": usual}
     findings = _skipped(sample) + _few(count)
@@ -37,10 +37,10 @@ def check_trajectory(sample: Sample, metric: bool) -> tuple[list[Finding], dict[
             Finding(
                 "poses-unit",
                 "problem",
-                "The path is too long for metres.",
+                "The path is too long for meters.",
                 f"it is {extent:.0f} across, {usual:.3g} from frame to frame (median)",
-                "The translations are in millimetres or centimetres, or frames were lost.",
-                "Divide the translations of all poses by 1000 (millimetres) or 100 (centimetres).",
+                "The translations are in millimeters or centimeters, or frames were lost.",
+                "Divide the translations of all poses by 1000 (millimeters) or 100 (centimeters).",
                 {"extent": extent},
             )
         )
@@ -49,8 +49,8 @@ def check_trajectory(sample: Sample, metric: bool) -> tuple[list[Finding], dict[
 
 def jumps(sample: Sample) -> list[int]:
     """Positions of frames that are much farther from the frame before than frames of this recording are."""
-    centres = sample.poses[:, :3, 3]
-    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    centers = sample.poses[:, :3, 3]
+    steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
     if len(steps) < 4:
         return []
     # Numbers that are missing in between are time in which the camera moved on.
@@ -135,15 +135,15 @@ def _pictures_differ(sample: Sample, one: int, other: int) -> bool:
     first, second = sample.frame(one), sample.frame(other)
     if first is None or second is None or first.image.shape != second.image.shape:
         return False
-    # Noise of a resting camera is a few grey levels a pixel and evens out over blocks; motion does not.
+    # Noise of a resting camera is a few gray levels a pixel and evens out over blocks; motion does not.
     difference = np.abs(_blocks(first.image.numpy()) - _blocks(second.image.numpy()))
     return float(difference.mean()) > 1.5
 
 
 def _blocks(image: NDArray[np.uint8]) -> Array:
     height, width = image.shape[0] // 8 * 8, image.shape[1] // 8 * 8
-    grey = image[:height, :width].mean(axis=-1)
-    return np.asarray(grey.reshape(height // 8, 8, width // 8, 8).mean(axis=(1, 3)), np.float64)
+    gray = image[:height, :width].mean(axis=-1)
+    return np.asarray(gray.reshape(height // 8, 8, width // 8, 8).mean(axis=(1, 3)), np.float64)
 
 
 def _jumps(sample: Sample, steps: Array) -> list[Finding]:

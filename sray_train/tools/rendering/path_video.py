@@ -1,4 +1,4 @@
-"""A rendered path as a video: colour, labels and depth side by side, and what the label colours mean."""
+"""A rendered path as a video: color, labels and depth side by side, and what the label colors mean."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from sray.label_space import VOID, LabelSpace
 from sray.viewing.video import VideoFile
 from sray_train.tools.rendering.render_folder import RenderFolder
-from sray_train.tools.report.pictures import Picture, depth_colours
+from sray_train.tools.report.pictures import Picture, depth_colors
 
 LEAST_WIDTH = 320
 """Pixels of one of the three pictures: smaller ones are enlarged by a whole number."""
 ROW = 22
 """Pixels: height of a line of the legend."""
 SAMPLED = 50
-"""Pictures whose depths set the range of the colours."""
+"""Pictures whose depths set the range of the colors."""
 
 
 def write_video(path: Path, folder: RenderFolder, numbers: Sequence[int], rate: float) -> None:
@@ -31,10 +31,10 @@ def write_video(path: Path, folder: RenderFolder, numbers: Sequence[int], rate: 
     legend: Picture | None = None
     with VideoFile(path, rate) as video:
         for number in numbers:
-            labels, metres = folder.picture("labels", number), folder.picture("depth", number) / np.float32(1000)
-            depth = depth_colours(np.where(metres > 0, metres, np.nan).astype(np.float32), near, far)
+            labels, meters = folder.picture("labels", number), folder.picture("depth", number) / np.float32(1000)
+            depth = depth_colors(np.where(meters > 0, meters, np.nan).astype(np.float32), near, far)
             times = max(1, -(-LEAST_WIDTH // labels.shape[1]))
-            parts = [folder.picture("color", number), folder.label_space.colourize(labels), depth]
+            parts = [folder.picture("color", number), folder.label_space.colorize(labels), depth]
             strip = np.concatenate([_enlarged(part, times) for part in parts], axis=1)
             if legend is None:
                 legend = legend_strip(folder.label_space, _present(folder, numbers), strip.shape[1])
@@ -55,7 +55,7 @@ def legend_strip(space: LabelSpace, present: Sequence[int], width: int) -> Pictu
     strip = np.full(((line + 1) * ROW + 6, width, 3), 255, np.uint8)
     for index, x, row in places:
         y = 4 + row * ROW
-        cv2.rectangle(strip, (x, y + 3), (x + 13, y + 16), space.colours[index], cv2.FILLED)
+        cv2.rectangle(strip, (x, y + 3), (x + 13, y + 16), space.colors[index], cv2.FILLED)
         cv2.putText(strip, space.names[index], (x + 19, y + 14), font, size, (29, 33, 41), 1, cv2.LINE_AA)
     return strip
 
@@ -68,7 +68,7 @@ def _present(folder: RenderFolder, numbers: Sequence[int]) -> list[int]:
 
 
 def _depth_range(folder: RenderFolder, numbers: Sequence[int]) -> tuple[float, float]:
-    """The same for the whole video: else a wall changes its colour without moving."""
+    """The same for the whole video: else a wall changes its color without moving."""
     looked_at = numbers[:: max(1, len(numbers) // SAMPLED)]
     known = [stored[stored > 0] for stored in (folder.picture("depth", number) for number in looked_at)]
     depths: NDArray[np.uint16] = np.concatenate(known) if known else np.zeros(0, np.uint16)

@@ -2,8 +2,8 @@
 
 color/000000.png         RGB
 labels/000000.png        class indices, 8 bits, 255 void
-label_colors/000000.png  the same as colours
-depth/000000.png         millimetres, 16 bits, 0 void
+label_colors/000000.png  the same as colors
+depth/000000.png         millimeters, 16 bits, 0 void
 render.json              what was rendered from what, and every camera
 """
 
@@ -30,7 +30,7 @@ from sray_train.records import with_nulls, write_record
 KINDS = ("color", "labels", "label_colors", "depth")
 SETTINGS = "render.json"
 FARTHEST = 65.535
-"""Metres that 16 bits of millimetres can hold; what is farther is stored as this."""
+"""Meters that 16 bits of millimeters can hold; what is farther is stored as this."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ class RenderFolder:
     def write(self, number: int, view: RenderedView) -> None:
         """Raises FileError."""
         labels = view.labels.numpy()
-        millimetres = (view.depth.numpy().clip(0, FARTHEST) * 1000).round()
+        millimeters = (view.depth.numpy().clip(0, FARTHEST) * 1000).round()
         self._write("color", number, _bgr((view.color * 255).round().to(torch.uint8).numpy()))
         self._write("labels", number, labels)
-        self._write("label_colors", number, _bgr(self.label_space.colourize(labels)))
-        self._write("depth", number, np.nan_to_num(millimetres, nan=0).astype(np.uint16))
+        self._write("label_colors", number, _bgr(self.label_space.colorize(labels)))
+        self._write("depth", number, np.nan_to_num(millimeters, nan=0).astype(np.uint16))
 
     def read(self, number: int, camera: Camera) -> RenderedView:
         """A written view, to the accuracy of its files; confidence is not kept, and is 1 where there is a label.
@@ -94,8 +94,8 @@ class RenderFolder:
         """
         color = self.picture("color", number)
         labels = self.picture("labels", number)
-        millimetres = self.picture("depth", number)
-        for part in (color, labels, millimetres):
+        millimeters = self.picture("depth", number)
+        for part in (color, labels, millimeters):
             if part.shape[:2] != (camera.height, camera.width):
                 raise FileError(
                     f"{self.file('color', number)} and its like are {part.shape[1]}x{part.shape[0]}",
@@ -105,12 +105,12 @@ class RenderFolder:
         view = RenderedView.blank(camera)
         view.color[:] = torch.from_numpy(color).float() / 255
         view.labels[:] = torch.from_numpy(labels)
-        view.depth[:] = torch.from_numpy(np.where(millimetres > 0, millimetres.astype(np.float32) / 1000, np.nan))
+        view.depth[:] = torch.from_numpy(np.where(millimeters > 0, millimeters.astype(np.float32) / 1000, np.nan))
         view.confidence[:] = (view.labels != 255).float()
         return view
 
     def picture(self, kind: str, number: int) -> NDArray[Any]:
-        """RGB, indices, or millimetres, as stored. Raises FileError if it cannot be read."""
+        """RGB, indices, or millimeters, as stored. Raises FileError if it cannot be read."""
         path = self.file(kind, number)
         stored: NDArray[Any] | None = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
         if stored is None:

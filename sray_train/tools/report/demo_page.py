@@ -30,7 +30,7 @@ from sray_train.tools.report.page import (
 PICTURES = "pictures"
 SHOWN_VIEWS = 6
 KEYFRAME, SOURCE, TARGET = (31, 95, 168), (51, 153, 255), (255, 128, 0)
-"""Colours of RViz's arrows and of the mapper's frustums."""
+"""Colors of RViz's arrows and of the mapper's frustums."""
 FROM_A_CORNER = Look(elevation=38, azimuth=32)
 NO_LINES = np.zeros((0, 2, 3), np.float32)
 
@@ -43,7 +43,7 @@ class Shown:
     caption: str
     alt: str
     crisp: bool = False
-    """Class colours: pixels stay pixels when enlarged."""
+    """Class colors: pixels stay pixels when enlarged."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def write_page(run: DemoRun, folder: Path) -> Path:
         maps=_maps(run, folder),
         marks=_marks(run),
         renders=_renders(run.seconds_per_render),
-        error_colours=error_key(),
+        error_colors=error_key(),
     )
     path = folder / "index.html"
     path.write_text(page, encoding="utf-8")
@@ -94,21 +94,21 @@ def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
     near, far = np.percentile(depths, (2, 98)) if depths.size else (0.0, 1.0)
     made: list[tuple[str, str, pictures.Picture, bool]] = [("input", "camera", view.image, False)]
     made.append(("overlay", "rendered labels over it", space.overlay(view.image, view.labels), False))
-    made.append(("labels", "rendered labels", space.colourize(view.labels), True))
+    made.append(("labels", "rendered labels", space.colorize(view.labels), True))
     if view.truth is not None:
-        made.append(("truth", "ground truth", space.colourize(view.truth), True))
+        made.append(("truth", "ground truth", space.colorize(view.truth), True))
         made.append(("error", "error", pictures.error(view.labels, view.truth), True))
     if view.color is not None:
-        made.append(("color", "rendered colour", view.color, False))
+        made.append(("color", "rendered color", view.color, False))
     for kind, caption, depth in (
         ("depth", "rendered depth", view.depth),
         ("true_depth", "true depth", view.true_depth),
     ):
         if depth is not None:
-            shown = pictures.depth_colours(depth, float(near), float(far))
+            shown = pictures.depth_colors(depth, float(near), float(far))
             made.append((kind, f"{caption}, {near:.1f} m (bright) to {far:.1f} m", shown, False))
     if view.confidence is not None:
-        shown = pictures.confidence_colours(view.confidence, view.labels)
+        shown = pictures.confidence_colors(view.confidence, view.labels)
         made.append(("confidence", "confidence, 0 to 1", shown, False))
     seconds = view.stamp_ns / 1e9
     entries = []
@@ -120,12 +120,12 @@ def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
 
 
 def _verdict(view: RecordedView, space: LabelSpace) -> str:
-    labelled = f"{100 * float((view.labels != pictures.VOID).mean()):.0f} % labelled"
+    labeled = f"{100 * float((view.labels != pictures.VOID).mean()):.0f} % labeled"
     if view.truth is None:
-        return labelled
+        return labeled
     matrix = ConfusionMatrix(space.classes)
     matrix.update(view.labels, view.truth)
-    return f"{100 * matrix.strict().total_accuracy:.0f} % of pixels right · {labelled}"
+    return f"{100 * matrix.strict().total_accuracy:.0f} % of pixels right · {labeled}"
 
 
 def _tiles(run: DemoRun) -> list[tuple[str, str, str]]:
@@ -137,10 +137,10 @@ def _tiles(run: DemoRun) -> list[tuple[str, str, str]]:
         scores, floor = matrix.strict(), matrix.commonest_class().miou
         tiles.append((percent(scores.miou), "strict mIoU", f"commonest class everywhere: {percent(floor)}"))
         tiles.append((percent(scores.total_accuracy), "pixels right", "void counts as wrong"))
-    tiles.append((percent(run.labelled_fraction), "pixels labelled", f"{len(run.views)} label images"))
+    tiles.append((percent(run.labeled_fraction), "pixels labeled", f"{len(run.views)} label images"))
     if not math.isnan(run.psnr_color):
         against = f"against real frames that were no sources; {run.psnr_matched:.1f} dB at their exposure"
-        tiles.append((f"{run.psnr_color:.1f} dB", "colour PSNR", against))
+        tiles.append((f"{run.psnr_color:.1f} dB", "color PSNR", against))
     if not math.isnan(run.depth["within_1_25"]):
         within = f"{percent(run.depth['within_1_25'], 0)} within 1.25 of the truth, void pixels not"
         tiles.append((percent(run.depth["abs_rel"]), "depth error, relative", within))
@@ -165,27 +165,27 @@ def _classes(run: DemoRun, matrix: ConfusionMatrix | None) -> list[ClassBar]:
     )
     shares = counts / max(1, counts.sum())
     bars = [
-        ClassBar(name, css(colour), float(share), None)
-        for name, colour, share in zip(space.names, space.colours, shares, strict=True)
+        ClassBar(name, css(color), float(share), None)
+        for name, color, share in zip(space.names, space.colors, shares, strict=True)
     ]
     return sorted(bars, key=lambda bar: -bar.share)
 
 
 def _legend(run: DemoRun) -> list[tuple[str, str]]:
-    """Name and colour of every class that some picture shows, in the label space's order."""
+    """Name and color of every class that some picture shows, in the label space's order."""
     pictured = [view.labels for view in run.views] + [view.truth for view in run.views if view.truth is not None]
     present = set(np.unique(np.concatenate([labels.reshape(-1) for labels in pictured]))) if pictured else set()
     return legend(run.label_space, present)
 
 
 def _maps(run: DemoRun, folder: Path) -> list[Shown]:
-    """From a corner and from above, painted by class, with keyframes and frustums as RViz draws them; by colour."""
+    """From a corner and from above, painted by class, with keyframes and frustums as RViz draws them; by color."""
     if not len(run.map):
         return []
-    classes = run.label_space.colourize(run.map.labels)
+    classes = run.label_space.colorize(run.map.labels)
     lines = tuple(
-        Lines(segments, colour, width)
-        for segments, colour, width in (
+        Lines(segments, color, width)
+        for segments, color, width in (
             (arrows(run.keyframe_poses), KEYFRAME, 2),
             (run.frustums.get("sources", NO_LINES), SOURCE, 2),
             (run.frustums.get("target", NO_LINES), TARGET, 3),
@@ -197,13 +197,13 @@ def _maps(run: DemoRun, folder: Path) -> list[Shown]:
     made = [
         ("corner", corner, run.map, classes, FROM_A_CORNER, lines),
         ("classes", "by class, from above", run.map, classes, Look(), lines),
-        ("colours", "in rendered colours, from above", run.map, run.map.rgb, Look(), ()),
+        ("colors", "in rendered colors, from above", run.map, run.map.rgb, Look(), ()),
     ]
     if len(truth):
         made.append(("truth", "as it should be: the true surfaces from above", truth, truth.rgb, Look(), ()))
     extent = truth.points if len(truth) else None
-    for kind, caption, cloud, colours, look, drawn in made:
-        picture, scale = map_view(cloud, colours, run.path, run.up, look, drawn, extent=extent)
+    for kind, caption, cloud, colors, look, drawn in made:
+        picture, scale = map_view(cloud, colors, run.path, run.up, look, drawn, extent=extent)
         file = f"{PICTURES}/map_{kind}.png"
         pictures.write_picture(folder / file, picture)
         if look.elevation == 90:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray.metrics import ConfusionMatrix, depth_scores, exposure_matched, psnr
 from sray_train.score.scores import mean
 from sray_train.score.surfaces import NO_SURFACE, SurfaceScores, surface_scores, true_points
@@ -36,13 +36,13 @@ class RecordedView:
     color: NDArray[np.uint8] | None = None
     """Rendered RGB."""
     depth: NDArray[np.float32] | None = None
-    """Rendered depth, metres, NaN where void."""
+    """Rendered depth, meters, NaN where void."""
     confidence: NDArray[np.float32] | None = None
     """Probability of the chosen class."""
     truth: NDArray[np.uint8] | None = None
-    """Ground-truth class indices; VOID unlabelled."""
+    """Ground-truth class indices; VOID unlabeled."""
     true_depth: NDArray[np.float32] | None = None
-    """The real frame's depth, metres, NaN where there is none. Guides nothing: its frame was not among the sources."""
+    """The real frame's depth, meters, NaN where there is none. Guides nothing: its frame was not among the sources."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class DemoRun:
     label_space: LabelSpace
     views: tuple[RecordedView, ...]
     """In order of stamps."""
-    map: LabelledCloud
+    map: LabeledCloud
     path: NDArray[np.float32]
-    """Camera centres (frames, 3) in the map, metres."""
+    """Camera centers (frames, 3) in the map, meters."""
     up: NDArray[np.float32]
     """Unit vector against gravity in the map."""
     frames_played: int
@@ -107,7 +107,7 @@ class DemoRun:
 
     @property
     def psnr_color(self) -> float:
-        """Mean over the views (dB) of rendered against real colour, void pixels included; NaN without any."""
+        """Mean over the views (dB) of rendered against real color, void pixels included; NaN without any."""
         values = [
             psnr(torch.from_numpy(view.color) / 255, torch.from_numpy(view.image) / 255)
             for view in self.views
@@ -144,7 +144,7 @@ class DemoRun:
         return surface_scores(self.map.points, true_points(self.surfaces)) if self.surfaces else NO_SURFACE
 
     @property
-    def labelled_fraction(self) -> float:
+    def labeled_fraction(self) -> float:
         """Pixels that are not void over all pixels received; 0 without any."""
         total = sum(view.labels.size for view in self.views)
         return sum(int((view.labels != VOID).sum()) for view in self.views) / total if total else 0.0
@@ -160,7 +160,7 @@ class DemoRun:
             "frames_played": self.frames_played,
             "keyframes": self.keyframes,
             "label_images": len(self.views),
-            "labelled_fraction": self.labelled_fraction,
+            "labelled_fraction": self.labeled_fraction,
             "clouds": self.clouds,
             "map_points": len(self.map),
             "strict_miou": scores.miou if scores else None,

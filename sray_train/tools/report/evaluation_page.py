@@ -79,7 +79,7 @@ def write_evaluation_page(path: Path, evaluation: Evaluation, gallery: Gallery, 
         gallery=[(scene.name, _middle(scene, gallery)) for scene in scenes],
         extremes=[("Best picture", best), ("Worst picture", worst)] if len(evaluation.total.pictures) > 1 else [],
         legend=legend(space, {label for rows in gallery.rows.values() for row in rows for label in row.present}),
-        error_colours=error_key(),
+        error_colors=error_key(),
         percent=percent,
         number=number,
     )
@@ -129,7 +129,7 @@ def number(value: float, digits: int = 1, unit: str = "") -> str:
 def _tiles(evaluation: Evaluation, record: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Value, name, and what to hold it against."""
     tiles: list[tuple[str, str, str]] = []
-    if evaluation.labelled:
+    if evaluation.labeled:
         low, high = record["strict_miou_interval"]
         over = record["strict_miou_interval_over"]
         spread = f"95 % interval over {over}: {100 * low:.0f} to {percent(high, 0)}; " if math.isfinite(low) else ""
@@ -140,7 +140,7 @@ def _tiles(evaluation: Evaluation, record: dict[str, Any]) -> list[tuple[str, st
         tiles.append((percent(record["total_accuracy"]), "pixels right", f"{by_class} as a mean over classes"))
     lpips = "LPIPS unknown" if record["lpips_missing"] else f"LPIPS {number(record['lpips'], 3)}"
     against = f"SSIM {number(record['ssim'], 3)}, {lpips}"
-    tiles.append((number(record["psnr"], 1, " dB"), "colour PSNR", against))
+    tiles.append((number(record["psnr"], 1, " dB"), "color PSNR", against))
     within = (
         f"{percent(record['depth_within_1_25'], 0)} within 1.25, {percent(record['depth_within_1_05'], 0)} within 1.05"
     )
@@ -161,7 +161,7 @@ def _middle(scene: Summary, gallery: Gallery) -> ShownPicture:
 def _extremes(evaluation: Evaluation, gallery: Gallery) -> tuple[ShownPicture, ShownPicture]:
     """The best and the worst picture of all: by pixels right, without any labels by PSNR."""
     pairs = [
-        (picture.pixels_right if evaluation.labelled else picture.psnr, picture, row)
+        (picture.pixels_right if evaluation.labeled else picture.psnr, picture, row)
         for scene in evaluation.scenes
         for picture, row in zip(scene.pictures, gallery.rows[scene.name], strict=True)
     ]

@@ -27,7 +27,7 @@ class InlinePicture:
     caption: str
     alt: str
     crisp: bool
-    """Class colours: pixels stay pixels when enlarged."""
+    """Class colors: pixels stay pixels when enlarged."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,21 @@ class Gallery:
     def _row(self, rendering: Rendering) -> PictureRow:
         truth, view, space = rendering.truth, rendering.view, self._space
         labels = view.labels.numpy()
-        colour = (view.color * 255).round().to(torch.uint8).numpy()
-        shown = [("colour, recorded", truth.image.numpy(), False), ("colour, rendered", colour, False)]
+        color = (view.color * 255).round().to(torch.uint8).numpy()
+        shown = [("color, recorded", truth.image.numpy(), False), ("color, rendered", color, False)]
         present = set(np.unique(labels).tolist())
         if truth.labels is not None:
             true = truth.labels.numpy()
             present |= set(np.unique(true).tolist())
-            shown.append(("labels, true", space.colourize(true), True))
-        shown.append(("labels, rendered", space.colourize(labels), True))
+            shown.append(("labels, true", space.colorize(true), True))
+        shown.append(("labels, rendered", space.colorize(labels), True))
         if truth.labels is not None:
             shown.append(("error", pictures.error(labels, true), True))
         near, far = _range(view.depth.numpy() if truth.depth is None else truth.depth.numpy())
         scale = f"{near:.1f} m (bright) to {far:.1f} m"
         if truth.depth is not None:
-            shown.append((f"depth, true, {scale}", pictures.depth_colours(truth.depth.numpy(), near, far), False))
-        shown.append((f"depth, rendered, {scale}", pictures.depth_colours(view.depth.numpy(), near, far), False))
+            shown.append((f"depth, true, {scale}", pictures.depth_colors(truth.depth.numpy(), near, far), False))
+        shown.append((f"depth, rendered, {scale}", pictures.depth_colors(view.depth.numpy(), near, far), False))
         return PictureRow(
             tuple(
                 InlinePicture(_inline(picture, crisp=crisp), caption, f"{truth.name}: {caption}", crisp)
@@ -90,7 +90,7 @@ def _inline(picture: pictures.Picture, *, crisp: bool) -> str:
     if width > WIDEST:
         how = cv2.INTER_NEAREST_EXACT if crisp else cv2.INTER_AREA
         picture = cv2.resize(picture, (WIDEST, max(1, round(height * WIDEST / width))), interpolation=how)
-    # Class colours must stay exact; photographs may not weigh ten times as much.
+    # Class colors must stay exact; photographs may not weigh ten times as much.
     kind, options = (".png", []) if crisp else (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 92])
     done, encoded = cv2.imencode(kind, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
     assert done, f"OpenCV cannot encode a picture of shape {picture.shape} as {kind}"

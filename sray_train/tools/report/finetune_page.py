@@ -58,7 +58,7 @@ def write_finetune_page(
         curves=curves,
         views=[_show(number, view, space, folder) for number, view in enumerate(views)],
         legend=legend(space, present),
-        error_colours=error_key(),
+        error_colors=error_key(),
         facts=facts,
         keyframes=keyframes,
         held_out=held_out,
@@ -72,11 +72,11 @@ def _show(number: int, view: Unseen, space: LabelSpace, folder: Path) -> ShownVi
     before, after = (strict_miou([(labels, view.truth)], space) for labels in (view.before, view.after))
     shown = (
         ("image", "picture", view.image, False),
-        ("truth", "ground truth", space.colourize(view.truth), True),
-        ("before", "labels before", space.colourize(view.before), True),
-        ("after", "labels after", space.colourize(view.after), True),
-        ("color_before", "colour before", view.color_before, False),
-        ("color_after", "colour after", view.color_after, False),
+        ("truth", "ground truth", space.colorize(view.truth), True),
+        ("before", "labels before", space.colorize(view.before), True),
+        ("after", "labels after", space.colorize(view.after), True),
+        ("color_before", "color before", view.color_before, False),
+        ("color_after", "color after", view.color_after, False),
         ("errors_before", "errors before", pictures.error(view.before, view.truth), True),
         ("errors_after", "errors after", pictures.error(view.after, view.truth), True),
     )

@@ -12,18 +12,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sray.mapping.cloud import LabelledCloud
+from sray.mapping.cloud import LabeledCloud
 from sray_train.tools.report.pictures import PAPER, Picture
 
 INK = (25, 28, 34)
 CUT_BELOW_CAMERA = 0.2
-"""Metres. What is higher, the upper walls and the ceiling, would hide the furniture."""
+"""Meters. What is higher, the upper walls and the ceiling, would hide the furniture."""
 NEAR_WALL = 0.25
-"""Metres from the map's nearer sides within which walls are cut away, seen from a corner."""
+"""Meters from the map's nearer sides within which walls are cut away, seen from a corner."""
 SKIRTING = 0.3
-"""Metres above the floor that stay of such a wall."""
+"""Meters above the floor that stay of such a wall."""
 VOXEL = 0.056
-"""Metres across that a point is drawn."""
+"""Meters across that a point is drawn."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Lines:
     """Straight lines in the map, such as RViz's LINE_LIST."""
 
     segments: NDArray[np.float32]
-    """(lines, 2 ends, 3), metres."""
-    colour: tuple[int, int, int]
+    """(lines, 2 ends, 3), meters."""
+    color: tuple[int, int, int]
     width: int = 2
 
 
@@ -47,8 +47,8 @@ class Look:
 
 
 def map_view(
-    cloud: LabelledCloud,
-    colours: Picture,
+    cloud: LabeledCloud,
+    colors: Picture,
     path: NDArray[np.float32],
     up: NDArray[np.float32],
     look: Look = Look(),
@@ -56,9 +56,9 @@ def map_view(
     longest_side: int = 900,
     extent: NDArray[np.floating] | None = None,
 ) -> tuple[Picture, float]:
-    """The map without what would hide the room, and the metres per pixel.
+    """The map without what would hide the room, and the meters per pixel.
 
-    `colours` (points, 3) paints the points. The camera's path (frames, 3) is drawn over it, its start as a ring.
+    `colors` (points, 3) paints the points. The camera's path (frames, 3) is drawn over it, its start as a ring.
     `extent` (points, 3): what the picture reaches around, so that two maps of one room have one scale; None: the map.
     """
     axes = _screen_axes(look, up)
@@ -85,10 +85,10 @@ def map_view(
     order = np.flatnonzero(kept)[np.argsort(seen[:, 2])]  # the nearest is painted last, and seen
     for index, (x, y) in zip(order, pixel(cloud.points[order]), strict=True):
         corner, opposite = (int(x) - radius, int(y) - radius), (int(x) + radius, int(y) + radius)
-        cv2.rectangle(picture, corner, opposite, colours[index].tolist(), cv2.FILLED)
+        cv2.rectangle(picture, corner, opposite, colors[index].tolist(), cv2.FILLED)
     for each in lines:
-        for width, colour in ((each.width + 2, PAPER), (each.width, each.colour)):
-            cv2.polylines(picture, list(pixel(each.segments)), False, colour, width, cv2.LINE_AA)
+        for width, color in ((each.width + 2, PAPER), (each.width, each.color)):
+            cv2.polylines(picture, list(pixel(each.segments)), False, color, width, cv2.LINE_AA)
     if len(path):
         _draw_path(picture, pixel(path))
     return picture, scale
@@ -106,8 +106,8 @@ def arrows(map_from_body: NDArray[np.floating], length: float = 0.2) -> NDArray[
 
 def _draw_path(picture: Picture, walked: NDArray[np.int32]) -> None:
     line = walked.reshape(-1, 1, 2)
-    for colour, width in ((PAPER, 5), (INK, 2)):
-        cv2.polylines(picture, [line], False, colour, width, cv2.LINE_AA)
+    for color, width in ((PAPER, 5), (INK, 2)):
+        cv2.polylines(picture, [line], False, color, width, cv2.LINE_AA)
     start = (int(walked[0, 0]), int(walked[0, 1]))
     cv2.circle(picture, start, 11, PAPER, cv2.FILLED, cv2.LINE_AA)
     cv2.circle(picture, start, 8, INK, 3, cv2.LINE_AA)

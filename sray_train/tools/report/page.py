@@ -20,7 +20,7 @@ class ClassBar:
     """One class of the label space, on the chart and in the legend."""
 
     name: str
-    colour: str
+    color: str
     share: float
     """Of the ground truth's pixels, or of the labels' without ground truth; 0..1."""
     iou: float | None
@@ -44,9 +44,9 @@ def class_bars(space: LabelSpace, matrix: ConfusionMatrix) -> list[ClassBar]:
     counts = matrix.counts.sum(1)
     shares = counts / max(1, counts.sum())
     bars = [
-        ClassBar(name, css(colour), float(share), None if math.isnan(iou) else iou)
-        for name, colour, share, iou in zip(
-            space.names, space.colours, shares, matrix.strict().per_class_iou, strict=True
+        ClassBar(name, css(color), float(share), None if math.isnan(iou) else iou)
+        for name, color, share, iou in zip(
+            space.names, space.colors, shares, matrix.strict().per_class_iou, strict=True
         )
     ]
     return sorted(bars, key=lambda bar: -bar.share)
@@ -63,16 +63,16 @@ def confusion_rows(space: LabelSpace, matrix: ConfusionMatrix) -> list[Confusion
 
 
 def legend(space: LabelSpace, present: set[int]) -> list[tuple[str, str]]:
-    """Name and colour of the classes that some picture shows, in the label space's order."""
+    """Name and color of the classes that some picture shows, in the label space's order."""
     return [
-        (name, css(colour))
-        for index, (name, colour) in enumerate(zip(space.names, space.colours, strict=True))
+        (name, css(color))
+        for index, (name, color) in enumerate(zip(space.names, space.colors, strict=True))
         if index in present
     ]
 
 
 def error_key() -> list[tuple[str, str]]:
-    """What the colours of `pictures.error` mean."""
+    """What the colors of `pictures.error` mean."""
     return [
         ("right", css(pictures.RIGHT)),
         ("wrong", css(pictures.WRONG)),
@@ -86,5 +86,5 @@ def percent(value: float, digits: int = 1) -> str:
     return "–" if math.isnan(value) else f"{100 * value:.{digits}f} %"
 
 
-def css(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def css(color: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)

@@ -1,4 +1,4 @@
-"""Pictures of a run: overlays, errors, depth and confidence as colours, the upright axis. RGB uint8 arrays."""
+"""Pictures of a run: overlays, errors, depth and confidence as colors, the upright axis. RGB uint8 arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sray.label_space import VOID
 Picture = NDArray[np.uint8]
 PAPER = (255, 255, 255)
 RIGHT, WRONG, UNANSWERED, UNSCORED = (226, 236, 228), (208, 58, 48), (242, 186, 96), (255, 255, 255)
-"""Colours of the error picture: labelled rightly, wrongly, left void; no ground truth."""
+"""Colors of the error picture: labeled rightly, wrongly, left void; no ground truth."""
 
 
 def error(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Picture:
@@ -28,14 +28,14 @@ def error(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Picture:
     return picture
 
 
-def depth_colours(depth: NDArray[np.float32], near: float, far: float) -> Picture:
+def depth_colors(depth: NDArray[np.float32], near: float, far: float) -> Picture:
     """Near is bright, far is dark; void is paper."""
     known = np.isfinite(depth)
     scaled = np.clip((np.where(known, depth, near) - near) / max(far - near, 1e-6), 0, 1)
     return _painted(1 - scaled, "viridis", known)
 
 
-def confidence_colours(confidence: NDArray[np.float32], labels: NDArray[np.uint8]) -> Picture:
+def confidence_colors(confidence: NDArray[np.float32], labels: NDArray[np.uint8]) -> Picture:
     """0 dark to 1 bright; void is paper."""
     return _painted(np.clip(np.nan_to_num(confidence), 0, 1), "magma", labels != VOID)
 
@@ -48,6 +48,6 @@ def write_picture(path: Path, picture: Picture) -> None:
 
 
 def _painted(values: NDArray[np.floating], palette: str, known: NDArray[np.bool_]) -> Picture:
-    colours: Picture = (colormaps[palette](values)[..., :3] * 255).round().astype(np.uint8)
-    colours[~known] = PAPER
-    return colours
+    colors: Picture = (colormaps[palette](values)[..., :3] * 255).round().astype(np.uint8)
+    colors[~known] = PAPER
+    return colors

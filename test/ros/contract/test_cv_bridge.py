@@ -123,7 +123,7 @@ def test_an_opaque_alpha_is_added():
     assert image.tolist() == [[[10, 20, 30, 255]]]
 
 
-def test_grey_weighs_the_colors_as_eyes_do():
+def test_gray_weighs_the_colors_as_eyes_do():
     image = BRIDGE.imgmsg_to_cv2(message("rgb8", 1, 3, 9, bytes([255, 0, 0, 0, 255, 0, 0, 0, 255])), "mono8")
     assert image.tolist() == [[76, 150, 29]]  # 0.299, 0.587, 0.114 of 255
 
@@ -135,11 +135,11 @@ def test_8_and_16_bits_are_scales_of_the_same():
 
 
 def test_depth_types_convert_without_scale():
-    millimetres = np.array([[0, 1500, 65535]], "<u2")
-    image = BRIDGE.imgmsg_to_cv2(message("16UC1", 1, 3, 6, millimetres.tobytes()), "32FC1")
+    millimeters = np.array([[0, 1500, 65535]], "<u2")
+    image = BRIDGE.imgmsg_to_cv2(message("16UC1", 1, 3, 6, millimeters.tobytes()), "32FC1")
     assert image.dtype == np.float32 and image.tolist() == [[0.0, 1500.0, 65535.0]]
-    metres = np.array([[1.4, 1.6, 70000.0]], "<f4")
-    image = BRIDGE.imgmsg_to_cv2(message("32FC1", 1, 3, 12, metres.tobytes()), "16UC1")
+    meters = np.array([[1.4, 1.6, 70000.0]], "<f4")
+    image = BRIDGE.imgmsg_to_cv2(message("32FC1", 1, 3, 12, meters.tobytes()), "16UC1")
     assert image.dtype == np.uint16 and image.tolist() == [[1, 2, 65535]]  # rounded and held within the type
 
 
@@ -165,7 +165,7 @@ def test_yuv_knows_where_its_brightness_is(encoding, luma_at):
     built = message(encoding, 2, 4, 8, pixels.tobytes())
     np.testing.assert_array_equal(BRIDGE.imgmsg_to_cv2(built, "mono8"), luma)
     rgb = BRIDGE.imgmsg_to_cv2(built, "rgb8")
-    assert rgb.shape == (2, 4, 3) and (np.ptp(rgb.astype(int), axis=-1) <= 2).all()  # grey
+    assert rgb.shape == (2, 4, 3) and (np.ptp(rgb.astype(int), axis=-1) <= 2).all()  # gray
 
 
 # --- errors

@@ -23,17 +23,17 @@ from sray_train.learn.pseudolabels.folder import PseudoLabelFolder
 
 
 @dataclass
-class Labelled:
-    """How much was labelled, and how well."""
+class Labeled:
+    """How much was labeled, and how well."""
 
     frames_wanted: int
     names: tuple[str, ...]
     frames: int = 0
     resumed: int = 0
-    """Of the frames: those that an earlier run had labelled."""
+    """Of the frames: those that an earlier run had labeled."""
     seconds: float = 0.0
     pixels: int = 0
-    labelled: int = 0
+    labeled: int = 0
     """Pixels with a label."""
     by_class: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     matrix: ConfusionMatrix = field(default_factory=lambda: ConfusionMatrix(1))
@@ -47,7 +47,7 @@ class Labelled:
         self.frames += 1
         self.pixels += labels.size
         known = labels[labels != VOID]
-        self.labelled += known.size
+        self.labeled += known.size
         self.by_class += np.bincount(known, minlength=len(self.names))
         if truth is not None:
             self.matrix.update(labels, truth)
@@ -59,7 +59,7 @@ class Labelled:
     @property
     def coverage(self) -> float:
         """Share of pixels with a label."""
-        return self.labelled / self.pixels if self.pixels else math.nan
+        return self.labeled / self.pixels if self.pixels else math.nan
 
     def record(self) -> dict[str, Any]:
         """For machines. Scores are None where there is no ground truth."""
@@ -67,7 +67,7 @@ class Labelled:
         return {
             "frames": self.frames,
             "coverage": self.coverage,
-            "share_by_class": dict(zip(self.names, (self.by_class / max(1, self.labelled)).tolist(), strict=True)),
+            "share_by_class": dict(zip(self.names, (self.by_class / max(1, self.labeled)).tolist(), strict=True)),
             "strict_miou": strict.miou,
             "total_accuracy": strict.total_accuracy,
             "accuracy_where_labelled": answered.total_accuracy,
@@ -78,13 +78,13 @@ class Labelled:
 
 def label_recording(
     segmenter: Segmenter, recording: Sequence, folder: PseudoLabelFolder, stopped: Callable[[], bool] = lambda: False
-) -> Labelled:
-    """Label every usable picture; those that are labelled already are only scored. Ends early if `stopped` says so.
+) -> Labeled:
+    """Label every usable picture; those that are labeled already are only scored. Ends early if `stopped` says so.
 
-    Raises SrayError as reading pictures, `Segmenter.segment` and writing files do; what was labelled stays.
+    Raises SrayError as reading pictures, `Segmenter.segment` and writing files do; what was labeled stays.
     """
     space = segmenter.label_space
-    result = Labelled(len(recording), space.names)
+    result = Labeled(len(recording), space.names)
     began = time.monotonic()
     for position, number in enumerate(tqdm(recording.indices, unit="picture", leave=False)):
         if stopped():
@@ -102,15 +102,15 @@ def label_recording(
     return result
 
 
-def say_labelled(labelled: Labelled, segmenter: Segmenter) -> None:
+def say_labeled(labeled: Labeled, segmenter: Segmenter) -> None:
     """What came of it, for people."""
-    console, record = Console(highlight=False, soft_wrap=True), labelled.record()
-    new = labelled.frames - labelled.resumed
-    speed = f", {labelled.seconds / new:.2f} s each" if new else ""
+    console, record = Console(highlight=False, soft_wrap=True), labeled.record()
+    new = labeled.frames - labeled.resumed
+    speed = f", {labeled.seconds / new:.2f} s each" if new else ""
     console.print(
         escape(
-            f"{labelled.frames} pictures ({new} new{speed}) labelled by {segmenter.pretrained.name}: "
-            f"{100 * labelled.coverage:.1f} % of pixels at threshold {segmenter.threshold}"
+            f"{labeled.frames} pictures ({new} new{speed}) labeled by {segmenter.pretrained.name}: "
+            f"{100 * labeled.coverage:.1f} % of pixels at threshold {segmenter.threshold}"
         )
     )
     scored = math.isfinite(record["strict_miou"])
@@ -118,7 +118,7 @@ def say_labelled(labelled: Labelled, segmenter: Segmenter) -> None:
         console.print(
             f"against ground truth: strict mIoU {record['strict_miou']:.3f} (commonest class "
             f"{record['commonest_class_strict_miou']:.3f}), accuracy where "
-            f"labelled {record['accuracy_where_labelled']:.3f}"
+            f"labeled {record['accuracy_where_labelled']:.3f}"
         )
     table = Table("class", "share of labels", *(["IoU"] if scored else []), box=None)
     for name, share in record["share_by_class"].items():

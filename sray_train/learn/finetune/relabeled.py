@@ -14,7 +14,7 @@ from sray.own_labels import filled, own_labels
 from sray_train.data.scene import LazyFrames, Scene
 
 
-class _Relabelled(LazyFrames):
+class _Relabeled(LazyFrames):
     def __init__(self, frames: Sequence[Frame], labels: Mapping[int, UInt8[Tensor, "height width"]]) -> None:
         self._frames = frames
         self._others = {index: replace(frames[index], labels=its) for index, its in labels.items()}
@@ -27,9 +27,9 @@ class _Relabelled(LazyFrames):
         return self._others[position] if position in self._others else self._frames[position]
 
 
-def relabelled(scene: Scene, labels: Mapping[int, UInt8[Tensor, "height width"]]) -> Scene:
+def relabeled(scene: Scene, labels: Mapping[int, UInt8[Tensor, "height width"]]) -> Scene:
     """The scene with these labels of these frames; all other frames are as they were."""
-    return replace(scene, frames=_Relabelled(scene.frames, labels))
+    return replace(scene, frames=_Relabeled(scene.frames, labels))
 
 
 def with_own_labels(field: SemanticField, scene: Scene, frames: Iterable[int]) -> Scene:
@@ -38,4 +38,4 @@ def with_own_labels(field: SemanticField, scene: Scene, frames: Iterable[int]) -
     taught = [scene.frames[number] for number in numbers]
     own = own_labels(field, taught, range(len(taught)), scene.bounds)
     complete = {numbers[index]: filled(taught[index], labels).labels for index, labels in own.items()}
-    return relabelled(scene, {number: labels for number, labels in complete.items() if labels is not None})
+    return relabeled(scene, {number: labels for number, labels in complete.items() if labels is not None})

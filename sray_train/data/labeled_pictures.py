@@ -1,6 +1,6 @@
-"""Single labelled pictures: a folder of colour and one of label ids, without poses, such as NYU Depth v2's.
+"""Single labeled pictures: a folder of color and one of label ids, without poses, such as NYU Depth v2's.
 
-colour/N.jpg (or color/, N.png)   label40/N.png (or label/, label-filt/), ids as for recordings, 0 unlabelled
+colour/N.jpg (or color/, N.png)   label40/N.png (or label/, label-filt/), ids as for recordings, 0 unlabeled
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from sray_train.data.label_pictures import LabelPictures
 from sray_train.data.recording import read_picture
 from sray_train.data.scannet import nyu40_table
 
-COLOUR_FOLDERS = ("colour", "color")
+COLOR_FOLDERS = ("colour", "color")
 LABEL_FOLDERS = ("label40", "label", "label-filt")
-COLOUR_FILES = (".jpg", ".jpeg", ".png")
+COLOR_FILES = (".jpg", ".jpeg", ".png")
 FX_OVER_WIDTH = 0.81
 """Focal length over picture width of the Kinect that took NYU Depth v2: 519 px of 640."""
 
 
 @dataclass(frozen=True)
-class LabelledPictures:
+class LabeledPictures:
     """The pictures that have labels, in the order of their numbers. Indexing reads one."""
 
     folder: Path
     label_space: LabelSpace
-    colours: dict[int, Path]
-    """Number -> colour picture."""
+    colors: dict[int, Path]
+    """Number -> color picture."""
     labels: LabelPictures
     nyu40_of: NDArray[np.uint8] | None = None
     """What turns ids as stored into NYU40 ids; None: they are NYU40 ids."""
@@ -49,35 +49,33 @@ class LabelledPictures:
         label_space: LabelSpace,
         label_ids: LabelIds = "auto",
         fx_over_width: float = FX_OVER_WIDTH,
-    ) -> LabelledPictures:
+    ) -> LabeledPictures:
         """`label_ids` as of recordings (`sray_train.data.scannet`).
 
         Raises FileError if a folder is missing, or no picture has labels.
         """
         folder = Path(folder)
-        colour = _first_of(folder, COLOUR_FOLDERS, "colour pictures")
+        color = _first_of(folder, COLOR_FOLDERS, "color pictures")
         labels = LabelPictures.of(_first_of(folder, LABEL_FOLDERS, "label pictures"))
-        colours = {
+        colors = {
             int(path.stem): path
-            for path in sorted(colour.iterdir())
-            if path.suffix.lower() in COLOUR_FILES and path.stem.isdigit()
+            for path in sorted(color.iterdir())
+            if path.suffix.lower() in COLOR_FILES and path.stem.isdigit()
         }
-        both = {number: colours[number] for number in sorted(colours) if number in labels.members}
+        both = {number: colors[number] for number in sorted(colors) if number in labels.members}
         if not both:
             raise FileError(
-                f"{colour} holds {len(colours)} pictures N.jpg, of which none has labels in {labels.path}",
+                f"{color} holds {len(colors)} pictures N.jpg, of which none has labels in {labels.path}",
                 "the same number N in both folders",
             )
-        return LabelledPictures(
-            folder, label_space, both, labels, nyu40_table(folder, labels, label_ids), fx_over_width
-        )
+        return LabeledPictures(folder, label_space, both, labels, nyu40_table(folder, labels, label_ids), fx_over_width)
 
     @property
     def numbers(self) -> list[int]:
-        return list(self.colours)
+        return list(self.colors)
 
     def __len__(self) -> int:
-        return len(self.colours)
+        return len(self.colors)
 
     def __getitem__(self, position: int) -> Frame:
         """The picture at its own size, with the pose of nobody: the identity.
@@ -85,7 +83,7 @@ class LabelledPictures:
         Raises FileError, naming the file, if the picture or its labels cannot be read.
         """
         number = self.numbers[position]
-        image = cv2.cvtColor(read_picture(self.colours[number], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        image = cv2.cvtColor(read_picture(self.colors[number], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
         height, width = image.shape[:2]
         ids = self.labels.read(number)
         indices = self.label_space.from_nyu40(ids if self.nyu40_of is None else self.nyu40_of[ids])

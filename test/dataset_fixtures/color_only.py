@@ -19,8 +19,8 @@ def write_blender(folder: Path, views: list[View], focal: float, part: str = "tr
     for number, view in enumerate(views):
         opaque = np.full((*view.rgb.shape[:2], 1), 255, np.uint8)
         cv2.imwrite(str(folder / part / f"r_{number}.png"), np.concatenate([view.rgb[..., ::-1], opaque], -1))
-        right, down, forward, centre = view.pose[:, 0], view.pose[:, 1], view.pose[:, 2], view.pose[:, 3]
-        matrix = [[float(right[i]), float(-down[i]), float(-forward[i]), float(centre[i])] for i in range(4)]
+        right, down, forward, center = view.pose[:, 0], view.pose[:, 1], view.pose[:, 2], view.pose[:, 3]
+        matrix = [[float(right[i]), float(-down[i]), float(-forward[i]), float(center[i])] for i in range(4)]
         frames.append({"file_path": f"./{part}/r_{number}", "rotation": 0.0126, "transform_matrix": matrix})
     width = views[0].rgb.shape[1]
     record = {"camera_angle_x": 2 * math.atan2(width, 2 * focal), "frames": frames}
@@ -42,8 +42,8 @@ def write_llff(folder: Path, width: int, height: int, focal: float, bounds: list
             cv2.imwrite(str(folder / name / file), view.rgb[..., ::-1])
             if factor == 4:
                 small_views.append(view)
-        right, down, forward, centre = pose[:3, 0], pose[:3, 1], pose[:3, 2], pose[:3, 3]
-        matrix = np.stack([down, right, -forward, centre, [height, width, focal]], axis=1)
+        right, down, forward, center = pose[:3, 0], pose[:3, 1], pose[:3, 2], pose[:3, 3]
+        matrix = np.stack([down, right, -forward, center, [height, width, focal]], axis=1)
         rows.append([*matrix.ravel(), near, far])
     np.save(folder / "poses_bounds.npy", np.array(rows))
     return small_views
