@@ -88,7 +88,7 @@ def conversion_steps() -> Steps:
 
 
 def keyframe_steps(keyframes: int) -> Steps:
-    """With so many keyframes in a flat of 10 by 10 metres; all with depth."""
+    """With so many keyframes in a flat of 10 by 10 meters; all with depth."""
     picture = torch.from_numpy(cv2.resize(RNG.integers(0, 256, (60, 80, 3), np.uint8), (WIDTH, HEIGHT)))
     depth = torch.full((HEIGHT, WIDTH), 3.0)
     features = torch.zeros(32, HEIGHT // 4, WIDTH // 4)
@@ -154,7 +154,7 @@ def map_steps() -> Steps:
 
 
 def view(pose: torch.Tensor) -> RenderedView:
-    """A view of something blocky, 1 to 4 metres away."""
+    """A view of something blocky, 1 to 4 meters away."""
     labels = cv2.resize(RNG.integers(0, 16, (12, 16), np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
     depth = torch.from_numpy(cv2.resize(RNG.uniform(1, 4, (12, 16)).astype(np.float32), (WIDTH, HEIGHT)))
     share = torch.from_numpy(RNG.random((HEIGHT, WIDTH), np.float32))
