@@ -69,7 +69,10 @@ def picture_parameters(model: RayModel) -> list[nn.Parameter]:
     return [*model.encoder.parameters(), *model.picture_classifier.parameters()]
 
 
-def head_parameters(model: RayModel) -> list[nn.Parameter]:
-    """What rays alone teach: all but the encoder, and the stereo network, which has a stage of its own."""
-    own = ("encoder.", "stereo.")
+def head_parameters(model: RayModel, *, classifiers: bool = True) -> list[nn.Parameter]:
+    """What rays alone teach: all but the encoder, and the stereo network, which has a stage of its own.
+
+    `classifiers=False` leaves out what reads classes from features.
+    """
+    own = ("encoder.", "stereo.") if classifiers else ("encoder.", "stereo.", "coarse.classifier.", "fine.classifier.")
     return [parameter for name, parameter in model.named_parameters() if not name.startswith(own)]

@@ -90,6 +90,9 @@ class RayStage:
     steps: NonNegativeInt
     train_encoder: bool
     """False: the encoder is frozen and its features of every frame are computed once."""
+    train_classifier: bool = True
+    """False: classes are read from features as single pictures taught. A classifier that learns of rays in generated
+    rooms forgets what it learned of real pictures."""
     targets: PositiveInt = 1
     """Targets a step, spread over the processes."""
     pseudolabel_share: Annotated[float, Field(ge=0, le=1)] = 0.25

@@ -97,15 +97,21 @@ def test_training_lowers_the_loss_and_keeps_the_best(scene: Scene, tmp_path: Pat
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
-def test_frozen_rays_leave_the_encoder_alone(scene: Scene, tmp_path: Path) -> None:
+@pytest.mark.parametrize("train_classifier", [True, False])
+def test_frozen_rays_leave_the_encoder_alone_and_the_classifier_where_told(
+    scene: Scene, tmp_path: Path, train_classifier: bool
+) -> None:
     config = replace(TINY, encoder=replace(TINY.encoder, steps=0), joint=replace(TINY.joint, steps=0))
+    config = replace(config, frozen=replace(config.frozen, train_classifier=train_classifier))
     run = trainer(scene, tmp_path, config)
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     assert run.run()
     for name, tensor in run.model.state_dict().items():
         if name.startswith("encoder."):
             assert torch.equal(tensor, before[name]), name
-    assert not torch.equal(run.model.fine.classifier.weight, before["fine.classifier.weight"])
+    for name in ("coarse.classifier.weight", "fine.classifier.weight"):
+        assert torch.equal(run.model.state_dict()[name], before[name]) != train_classifier, name
+    assert not torch.equal(run.model.fine.geometry.gate.weight, before["fine.geometry.gate.weight"])
 
 
 def test_without_coarse_labels_the_fine_pass_learns_as_it_would(scene: Scene, tmp_path: Path) -> None:

@@ -92,7 +92,8 @@ class RayTraining:
         return self.config.targets
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
-        yield {"params": head_parameters(self.model), "lr": self.config.learning_rate}
+        heads = head_parameters(self.model, classifiers=self.config.train_classifier)
+        yield {"params": heads, "lr": self.config.learning_rate}
         if self.config.train_encoder:
             yield {"params": list(self.model.encoder.parameters()), "lr": self.config.encoder_learning_rate}
 
