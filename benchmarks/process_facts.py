@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def footprint(pid: int) -> dict[str, float | int]:
         "open_files": len(list((process / "fd").iterdir())),
         "segments": len(set(re.findall(r"(/dev/shm/\S+)", maps))),
     }
+
+
+def cpu_seconds(process: int) -> float:
+    """Of all its threads since it began."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _megabytes(rollup: str, name: str) -> float:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+sys.path.append(str(REPOSITORY / "scripts"))  # the demos' way with processes is the benchmarks' too
+from ros_processes import Domain, Processes
+
 MAPPER = "semantic_mapper"
 MODULES = {MAPPER: "sray_ros.mapper.node", "sequence_player": "sray_ros.player.node"}
 """What is run for a node."""
@@ -33,17 +34,14 @@ class Rig:
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._logs.mkdir(parents=True, exist_ok=True)
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._domain = Domain()
+        os.environ |= self._domain.environment()  # read by the middleware when the first node is made
+        paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self._processes = Processes(logs, {**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
+        self.log = self._processes.log
         self.facts: dict[str, str] = {}
         """What the mapper last said about its work on /diagnostics."""
         self.facts_count = 0
-        # Read by the middleware when the first node is made; what this process starts inherits them.
-        # Above the domains of the tests, one of which an hour's soak would hear sooner or later; none is above 232.
-        domain = 215 + os.getpid() % 18
-        os.environ |= {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-        os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(REPOSITORY / "config/fastdds_shared_memory.xml"))
-        os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
         rclpy.init(signal_handler_options=rclpy.SignalHandlerOptions.NO)
         self.node = Node("benchmark")
         self._executor = SingleThreadedExecutor()
@@ -57,36 +55,24 @@ class Rig:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self._processes.values()):
-            self._end(process)
+        self._processes.stop_all()
         self._over.set()
         self._spinning.join()
         self._executor.shutdown()
         self.node.destroy_node()
         rclpy.try_shutdown()
+        self._domain.close()
 
     def start(self, node: str, *ros_arguments: str, **parameters: Any) -> subprocess.Popen[bytes]:
         """A node of this checkout (two underscores in a parameter's name: a dot)."""
         command = [sys.executable, "-m", MODULES[node], "--ros-args", *ros_arguments]
         for name, value in parameters.items():
             command += ["-p", f"{name.replace('__', '.')}:={str(value).lower() if isinstance(value, bool) else value}"]
-        paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
-        with self.log(node).open("wb") as log:
-            process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        self._processes[node] = process
-        return process
+        return self._processes.start(node, *command)
 
-    def log(self, module: str) -> Path:
-        return self._logs / f"{module}.log"
-
-    def end(self, module: str) -> int | None:
+    def end(self, node: str) -> int | None:
         """Ask a process to end; its exit status."""
-        process = self._processes.pop(module)
-        self._end(process)
-        return process.returncode
+        return self._processes.stop(node)
 
     def start_mapper(self, *ros_arguments: str, **parameters: Any) -> subprocess.Popen[bytes]:
         """The mapper, configured and active."""
@@ -127,7 +113,7 @@ class Rig:
         """Wait. Raises SystemExit, saying what was waited for, or which process has ended."""
         deadline = time.monotonic() + seconds
         while not condition():
-            if ended := [module for module, process in self._processes.items() if process.poll() is not None]:
+            if ended := self._processes.ended():
                 raise SystemExit(f"error: {ended[0]} has ended; see {self.log(ended[0])}")
             if time.monotonic() > deadline:
                 raise SystemExit(f"error: {what} did not happen in {seconds:.0f} s; see {self._logs}")
@@ -148,11 +134,3 @@ class Rig:
     def _spin(self) -> None:
         while not self._over.is_set():
             self._executor.spin_once(timeout_sec=0.1)
-
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        for number, patience in ((signal.SIGINT, 15), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-            if process.poll() is not None:
-                return
-            process.send_signal(number)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(patience)

@@ -11,7 +11,6 @@ mapper got: it has always something to render, so that is its rate on a core of 
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 import tyro
 from measuring import facts, write
+from process_facts import cpu_seconds
 from ros_latency import KEYFRAMES, CameraAndListener, filled
 from ros_rig import MAPPER, Rig
 from viewer import STEP, a_painter, percentiles, viewpoint_of
@@ -120,12 +120,6 @@ def turn(
     seen: dict[str, Any] = {"preview": [*painter.latency.preview], "full": [*painter.latency.full]}
     painter.close()
     return rate, seen
-
-
-def cpu_seconds(process: int) -> float:
-    """Of all its threads since it began."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def now_and_then(painter: Painter, path: list[Camera], ended: threading.Event) -> None:

@@ -23,14 +23,12 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from demo_processes import Processes, processes
 from demo_results import read_run, table_of, write_truth
 from demo_ros import (
     await_recorder,
     clear_output,
     last_line,
     read_params,
-    ros_environment,
     run,
     standins_in_use,
     start_mapping,
@@ -39,6 +37,7 @@ from demo_ros import (
 )
 from demo_view import SCENE, SESSION, leave_something_to_look_at, look_around
 from rich.console import Console
+from ros_processes import Processes, processes
 
 from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.errors import InternalError, RequestError
@@ -158,7 +157,7 @@ class Demo:
     def _map(self, frames: list[Frame], deadline: float, console: Console) -> tuple[int, bool]:
         """Launch, record, play. Returns the frames played and whether time ended it early."""
         width, height = self._render_size(frames[0])
-        with processes(self.output / "logs", ros_environment()) as running:
+        with processes(self.output / "logs") as running:
             with self._timed("start the mapping"):
                 launch = start_mapping(running, self._params(frames, width, height), self.checkpoint)
                 running.start("recorder", sys.executable, ROOT / "scripts" / "demo_recorder.py", self.output)

@@ -23,12 +23,10 @@ from typing import Any
 import cv2
 import numpy as np
 import tyro
-from demo_processes import processes
 from demo_ros import (
     clear_output,
     last_line,
     read_params,
-    ros_environment,
     run,
     standins_in_use,
     start_mapping,
@@ -36,6 +34,7 @@ from demo_ros import (
     write_params,
 )
 from rich.console import Console
+from ros_processes import processes
 
 from sray.checkpoint import load_checkpoint
 from sray.errors import InternalError, RequestError
@@ -114,7 +113,7 @@ class FineTuneDemo:
         told = read_params(self.params) | {"trigger": "request", "data_dir": str((self.output / "data").resolve())}
         told["keyframes"] = {"min_translation": 0.0, "min_rotation": 0.0, "min_sharpness": 0.0}
         told["fine_tune"] = {"width": 0}
-        with processes(self.output / "logs", ros_environment()) as running:
+        with processes(self.output / "logs") as running:
             params = write_params(told, self.output / "logs" / "semantic_mapper.yaml")
             launch = start_mapping(running, params, self.checkpoint, f"labels:={BagLayout().labels}")
             player = start_player(running, self.output / "bag", lockstep_timeout=60.0)

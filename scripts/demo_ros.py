@@ -1,9 +1,8 @@
-"""The demo's side of ROS 2: its environment, its command, and what its processes say in their logs."""
+"""The demos' side of ROS 2: what they start, the parameters it gets, and what it says in its logs."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import shutil
 import signal
@@ -15,32 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from demo_processes import Processes
+from ros_processes import Processes, ros2_command
 
-from sray.errors import FileError, InternalError, NotInstalledError, SrayError, StaleError
+from sray.errors import FileError, InternalError, SrayError, StaleError
 from sray_train.tools.bags import BagLayout
 
-ROOT = Path(__file__).resolve().parents[1]
 STANDINS = ("tf2_ros", "message_filters", "cv_bridge", "sensor_msgs_py", "launch", "launch_ros", "ros2cli")
-
-
-def ros_environment() -> dict[str, str]:
-    """A DDS domain of our own on this machine alone, with room for images in shared memory."""
-    environment = dict(os.environ)
-    environment["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 101)
-    environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    environment.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_shared_memory.xml"))
-    environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)
-    environment["PYTHONUNBUFFERED"] = "1"
-    return environment
-
-
-def ros2_command() -> str:
-    beside = Path(sys.executable).parent / "ros2"
-    found = str(beside) if beside.is_file() else shutil.which("ros2")
-    if not found:
-        raise NotInstalledError("there is no ros2 command", "it in .venv/bin", "Run `make setup`")
-    return found
 
 
 def standins_in_use() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from sray.sequence_writer import SequenceWriter
 # The same examples in every run, and no deadline: a first call that compiles or allocates is slow, not wrong.
 settings.register_profile("sray", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("sray")
+
+# A shell's background job ignores SIGINT, and so would all that the tests start and then interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -18,6 +18,7 @@ from lifecycle_msgs.msg import Transition
 from rig.fine_tuning import ABORTED, TUNING_SETTINGS, FineTuneClient, jobs_left
 from rig.listener import listening
 from rig.mapper import MapperProcess, checkpoint
+from ros_processes import is_running
 from small_disk import mounted
 from std_srvs.srv import Trigger
 
@@ -56,13 +57,6 @@ def process_of(client: FineTuneClient) -> int:
     assert client.mapper.logged("in process", 30)
     found = [re.search(r"in process (\d+)", line.msg) for line in client.mapper.rosout]
     return int([match for match in found if match][-1][1])
-
-
-def is_there(process: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def nothing_has_changed(client: FineTuneClient, model: str, data_dir: Path, frames: list[Frame] = FRAMES[:2]) -> None:
@@ -172,7 +166,7 @@ def test_a_node_that_is_deactivated_stops_learning(client: FineTuneClient, data_
     process = process_of(client)
     assert client.mapper.transition(Transition.TRANSITION_DEACTIVATE)
     assert client.answer(handle, 10).code is ErrorCode.INACTIVE
-    assert client.listener.until(lambda: not is_there(process), 5)
+    assert client.listener.until(lambda: not is_running(process), 5)
     assert client.tune().code is ErrorCode.INACTIVE
     assert client.mapper.activate()
     assert client.tune(steps=1, min_gain=2.0).code is ErrorCode.OK
@@ -227,7 +221,7 @@ def test_a_process_that_hangs_is_ended(model_file: Path, tmp_path: Path, monkeyp
         os.kill(process, signal.SIGSTOP)
         tuned = client.answer(handle, 60)
         assert tuned.code is ErrorCode.INTERNAL and "has not said anything for 20 s" in tuned.result.error_text
-        assert listener.until(lambda: not is_there(process), 5)
+        assert listener.until(lambda: not is_running(process), 5)
         client.close()
 
 
@@ -246,7 +240,7 @@ def test_a_node_that_ends_takes_its_process_along(model_file: Path, tmp_path: Pa
         if how is not signal.SIGKILL:
             assert listener.until(answer.done), "who waits is told"
             assert answer.result().result.error_code == ErrorCode.INACTIVE
-        assert listener.until(lambda: not is_there(process), 5)
+        assert listener.until(lambda: not is_running(process), 5)
         assert listener.until(lambda: jobs_left(tmp_path) == [])
         client.close()
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -73,11 +71,10 @@ rclpy.spin(node)
 def test_a_subscriber_that_never_reads_holds_nobody_up(mapper: MapperProcess, frames: list[Frame]) -> None:
     listener = mapper.listener
     labels = mapper.hear(Image, "/semantic_mapper/label/image", 10)
-    environment = os.environ | {"ROS_DOMAIN_ID": str(listener.domain)}
-    subscriber = subprocess.Popen([sys.executable, "-c", SUBSCRIBER], env=environment, stdout=subprocess.PIPE)
+    subscriber = listener.run(sys.executable, "-c", SUBSCRIBER)
     try:
         assert subscriber.stdout is not None
-        assert subscriber.stdout.readline() == b"ready\n"
+        assert subscriber.stdout.readline() == "ready\n"
         subscriber.send_signal(signal.SIGSTOP)
         assert mapper.set(trigger="timer", render__width=160) == ""
         seconds = mapper.send_in_lockstep(frames * 4, 100.0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 from pathlib import Path
+
+from ros_processes import MARK, marked
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -17,10 +18,4 @@ def run_demo(script: str, *arguments: object) -> subprocess.Popen[str]:
 
 def left_of(demo: subprocess.Popen[str]) -> list[int]:
     """Living processes that this demo run has marked as its own."""
-    mark = f"SRAY_DEMO_RUN={demo.pid}-".encode()
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # ended meanwhile
-            if mark in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-    return found
+    return marked(f"{MARK}={demo.pid}-")

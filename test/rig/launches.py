@@ -1,12 +1,10 @@
-"""For tests: `ros2 launch sray_ros semantic_mapping.launch.py` as a user types it, ended with the test."""
+"""For tests: `ros2 launch` as a user types it, ended with the test."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
-import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,27 +12,26 @@ from typing import Any
 
 from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import GetParameters
+from ros_processes import ros2_command
 
 from rig.listener import Listener
 
 
 @contextmanager
-def launching(listener: Listener, log: Path, **environment: str) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts launches in the listener's domain, with arguments as keywords; what the last one writes goes to `log`."""
-    started: list[subprocess.Popen[bytes]] = []
+def launching(listener: Listener, log: Path, **environment: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts semantic_mapping.launch.py in the listener's domain, with arguments as keywords.
 
-    def start(**arguments: object) -> subprocess.Popen[bytes]:
-        ros2 = shutil.which("ros2", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-        assert ros2 is not None, "no ros2 command here; make setup"
-        own = {"ROS_DOMAIN_ID": str(listener.domain), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        launch = subprocess.Popen(
-            [ros2, "launch", "sray_ros", "semantic_mapping.launch.py"]
-            + [f"{name}:={value}" for name, value in arguments.items()],
-            stdout=log.open("wb"), stderr=subprocess.STDOUT, env=os.environ | own | environment,
-            start_new_session=True,
-            # a shell's background job ignores SIGINT, and so would everything started from it
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-        )  # fmt: skip
+    What the last one writes goes to `log`.
+    """
+    started: list[subprocess.Popen[str]] = []
+
+    def start(**arguments: object) -> subprocess.Popen[str]:
+        typed = [f"{name}:={value}" for name, value in arguments.items()]
+        with log.open("wb") as output:
+            launch = listener.run(
+                ros2_command(), "launch", "sray_ros", "semantic_mapping.launch.py", *typed,
+                stdout=output, stderr=subprocess.STDOUT, env=environment, start_new_session=True,
+            )  # fmt: skip
         started.append(launch)
         return launch
 
@@ -50,11 +47,27 @@ def launching(listener: Listener, log: Path, **environment: str) -> Iterator[Cal
                 launch.wait()
 
 
-def ended(launch: subprocess.Popen[bytes], log: Path) -> str:
+def ended(launch: subprocess.Popen[str], log: Path) -> str:
     """All that it wrote, after Ctrl-C."""
     launch.send_signal(signal.SIGINT)
     assert launch.wait(30) == 0
     return log.read_text()
+
+
+def read_until(launch: subprocess.Popen[str], text: str, timeout: float = 30.0) -> str:
+    """The output up to the line that has `text`. Raises AssertionError if there is none within `timeout` seconds."""
+    assert launch.stdout is not None
+    seen = ""
+    patience = threading.Timer(timeout, launch.send_signal, [signal.SIGTERM])
+    patience.start()
+    try:
+        for line in launch.stdout:
+            seen += line
+            if text in line:
+                return seen
+    finally:
+        patience.cancel()
+    raise AssertionError(f"ended, or was ended after {timeout} s, without {text!r}:\n{seen}")
 
 
 def parameters(listener: Listener, node: str, *names: str) -> list[Any]:

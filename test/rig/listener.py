@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -19,8 +20,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-
-from rig.domains import Domain
+from ros_processes import Domain
 
 WORK = 0.02
 """Seconds of processor time that tell how busy the machine is."""
@@ -46,14 +46,22 @@ class Listener:
         return heard
 
     def start(self, module: str, *ros_args: str, **parameters: Any) -> subprocess.Popen[str]:
-        """Run `python -m module` with ROS parameters, on this listener's domain."""
-        command = [sys.executable, "-m", module, "--ros-args", *ros_args]
-        for name, value in parameters.items():
-            command += ["-p", f"{name}:={value}"]
-        environment = os.environ | {"ROS_DOMAIN_ID": str(self.domain), "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        """Run `python -m module` with ROS parameters."""
+        given = [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
+        return self.run(sys.executable, "-m", module, "--ros-args", *ros_args, *given)
+
+    def run(self, *command: str | Path, **options: Any) -> subprocess.Popen[str]:
+        """Any command, on this listener's domain, with its output piped; `options`: others, of Popen."""
+        piped = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        environment = self.environment | options.pop("env", {})
+        process: subprocess.Popen[str] = subprocess.Popen(command, env=environment, **(piped | options))
         self._processes.append(process)
         return process
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """This process's, on this listener's domain."""
+        return self._reserved.environment() | {"OMP_NUM_THREADS": "1"}
 
     def client(self, kind: type, service: str, **options: Any) -> Client:
         """Of a service `<node>/<name>`, once its server knows us.
@@ -129,9 +137,9 @@ class Listener:
 
     def close(self) -> None:
         for process in self._processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-            process.communicate()
+            process.kill()
+            with process:  # until it has ended; its pipes are closed then
+                pass
         self._executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self._context)

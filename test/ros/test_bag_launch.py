@@ -41,7 +41,7 @@ def stamped(scene: PlaneScene) -> list[Frame]:
 
 
 @pytest.fixture
-def launched(listener: Listener, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def launched(listener: Listener, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts the real launch file with a small random network that renders every picture; ended with the test."""
     parameters = tmp_path / "params.yaml"
     parameters.write_text(

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
+from rig.launches import read_until
 from rig.listener import Listener
-from rig.made_up_package import read_until
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_LINE = "ros2 launch sray_ros semantic_mapping.launch.py --show-args"
@@ -135,7 +135,7 @@ def test_the_launch_finds_the_installed_model_and_activates_from_anywhere(
     launch = subprocess.Popen(
         workspace.command("exec " + LAST_LINE.removesuffix(" --show-args")),
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
+        start_new_session=True,
     )  # fmt: skip
     try:
         output = read_until(launch, " from " + str(workspace.install / "sray_ros/share/sray_ros/models"), 60)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from rig.demos import SCRIPTS, left_of, run_demo
+from rig.demos import left_of, run_demo
 
 from sray.checkpoint import save_checkpoint
 from sray.label_space import ROOMS
@@ -89,7 +88,6 @@ def test_a_run_leaves_a_report_that_its_pictures_confirm_and_no_process(
 
 
 def test_depth_is_left_out_when_asked_and_never_used_of_a_generated_room(room: Path, checkpoint: Path) -> None:
-    sys.path.insert(0, str(SCRIPTS))
     from demo import Demo
 
     frames = [Sequence.open(room)[0]]
@@ -150,10 +148,7 @@ def test_a_mapper_that_cannot_start_is_reported_with_its_own_words(
 @pytest.mark.parametrize(
     ("frames", "views", "is_enough"), [(40, 10, True), (40, 9, False), (4, 2, True), (4, 1, False), (1, 0, False)]
 )
-def test_a_short_recording_is_held_to_half_of_its_frames(
-    monkeypatch: pytest.MonkeyPatch, frames: int, views: int, is_enough: bool
-) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
+def test_a_short_recording_is_held_to_half_of_its_frames(frames: int, views: int, is_enough: bool) -> None:
     from demo import complaint_about
 
     run = SimpleNamespace(views=range(views), labeled_fraction=1.0, confusion=None)
@@ -170,10 +165,7 @@ def test_a_short_recording_is_held_to_half_of_its_frames(
         (200, 0.0, range(0, 200, 10)),  # a camera that stands still may be thinned at will
     ],
 )
-def test_frames_are_thinned_but_never_too_far_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int, step: float, expected: range
-) -> None:
-    monkeypatch.syspath_prepend(SCRIPTS)
+def test_frames_are_thinned_but_never_too_far_apart(tmp_path: Path, length: int, step: float, expected: range) -> None:
     from demo import chosen
 
     poses = np.tile(np.eye(4), (length, 1, 1))

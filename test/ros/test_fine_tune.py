@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,11 +197,7 @@ def test_the_client_in_the_documents_works(client: FineTuneClient, mapper: Mappe
     client.show(FRAMES[:5])
     blocks = (REPOSITORY / "docs" / "robot.md").read_text().split("```python\n")[1:3]
     code = "\n".join(block.split("```")[0] for block in blocks).replace("steps=100", "steps=3")
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], env=os.environ | {"ROS_DOMAIN_ID": str(mapper.listener.domain)}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    status, output = mapper.listener.finish(process, 60)
+    status, output = mapper.listener.finish(mapper.listener.run(sys.executable, "-c", code), 60)
     assert status == 0, output
     lines = output.splitlines()
     assert any(line.startswith("3 of 3 0.") for line in lines), output

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import launch
 import pytest
-from rig.made_up_package import PACKAGE, MadeUpPackage, is_running, read_until
+from rig.launches import read_until
+from rig.made_up_package import PACKAGE, MadeUpPackage
+from ros_processes import is_running
 
 pytestmark = [
     pytest.mark.ros,

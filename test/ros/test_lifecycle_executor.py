@@ -23,7 +23,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.task import Task
 from rclpy.waitable import NumberOfEntities, Waitable
-from rig.domains import Domain
+from ros_processes import Domain
 from std_msgs.msg import Empty
 
 from sray_ros.common.awaiting import awaited

@@ -36,7 +36,7 @@ def rviz(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def launched(listener: Listener, tmp_path: Path, rviz: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def launched(listener: Listener, tmp_path: Path, rviz: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     prefixes = f"{rviz}:{os.environ.get('AMENT_PREFIX_PATH', sys.prefix)}"
     with launching(listener, tmp_path / "launch.log", AMENT_PREFIX_PATH=prefixes) as start:
         yield start

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -290,11 +288,7 @@ def test_the_client_in_the_documents_works(mapper: MapperProcess, frames: list[F
     text = (REPOSITORY / "docs" / "robot.md").read_text()
     code = text.split("```python\n")[1].split("```")[0]
     mapper.send_in_lockstep(frames)
-    client = subprocess.Popen(
-        [sys.executable, "-c", code], env=os.environ | {"ROS_DOMAIN_ID": str(mapper.listener.domain)}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    status, output = mapper.listener.finish(client, 40)
+    status, output = mapper.listener.finish(mapper.listener.run(sys.executable, "-c", code), 40)
     assert status == 0, output
     assert "error_code=0" in output
     assert (data_dir / "kitchen.safetensors").exists()

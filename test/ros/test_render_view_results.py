@@ -11,7 +11,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rig.domains import Domain
+from ros_processes import Domain
 
 from sray_interfaces.action import RenderView
 from sray_ros.common.error_codes import ErrorCode

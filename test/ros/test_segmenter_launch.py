@@ -26,7 +26,7 @@ pytestmark = pytest.mark.ros
 
 
 @pytest.fixture
-def launched(listener: Listener, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+def launched(listener: Listener, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     with launching(listener, tmp_path / "launch.log") as start:
         yield start
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,29 +16,12 @@ from rig.listener import Listener
 pytestmark = pytest.mark.ros
 NODES = ("semantic_mapper", "sequence_player", "label_scorer", "segmenter", "viewer")
 ROOT = Path(__file__).parents[2]
-Start = Callable[[str], subprocess.Popen[str]]
 
 
-@pytest.fixture
-def start(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Starts a node as its command does."""
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(listener.domain))
-    started: list[subprocess.Popen[str]] = []
-
-    def command(name: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", f"import sys; from sray_ros.start import {name}; sys.exit({name}())", "--ros-args"],
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            # a shell's background job ignores SIGINT, and so would everything started from it
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield command
-    for process in started:  # what a test that failed left
-        process.kill()
-        process.wait()
+def start(listener: Listener, name: str) -> subprocess.Popen[str]:
+    """A node as its command starts it."""
+    code = f"import sys; from sray_ros.start import {name}; sys.exit({name}())"
+    return listener.run(sys.executable, "-c", code, "--ros-args", stderr=subprocess.STDOUT)
 
 
 def test_every_node_has_its_command_there() -> None:
@@ -57,8 +39,8 @@ def test_every_node_has_its_command_there() -> None:
 )
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("name", NODES)
-def test_a_signal_while_it_imports_ends_it_at_once(start: Start, name: str, sign: signal.Signals) -> None:
-    process = start(name)
+def test_a_signal_while_it_imports_ends_it_at_once(listener: Listener, name: str, sign: signal.Signals) -> None:
+    process = start(listener, name)
     deadline = time.monotonic() + 60
     while "libtorch" not in Path(f"/proc/{process.pid}/maps").read_text():  # torch is being loaded
         assert process.poll() is None and time.monotonic() < deadline
@@ -75,9 +57,9 @@ def test_a_signal_while_it_imports_ends_it_at_once(start: Start, name: str, sign
     recovery="by itself: it ends in order",
 )
 @pytest.mark.parametrize("name", ["semantic_mapper", "label_scorer"])
-def test_a_hail_of_signals_ends_it_in_order(start: Start, listener: Listener, name: str) -> None:
+def test_a_hail_of_signals_ends_it_in_order(listener: Listener, name: str) -> None:
     others = set(Path("/dev/shm").iterdir())
-    process = start(name)
+    process = start(listener, name)
     assert listener.until(lambda: name in listener.node.get_node_names()), "it does not start"
     mapped = re.findall(r"(/dev/shm/fast(?:dds|rtps)_[0-9a-f]{16})\b", Path(f"/proc/{process.pid}/maps").read_text())
     segments = set(map(Path, mapped)) - others

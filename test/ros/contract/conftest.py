@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,9 +10,9 @@ import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from ros_processes import Domain
 
 LIMIT_SECONDS = 15.0  # a message on this machine takes milliseconds, discovery under load a second or two
-DOMAINS = itertools.count(os.getpid())
 
 
 class Ros:
@@ -55,9 +53,10 @@ class Ros:
 
 @pytest.fixture
 def ros(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ros]:
-    # domains 0 to 101 keep clear of the ports that Linux hands out by itself
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(next(DOMAINS) % 102))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    domain = Domain()
+    for name, value in domain.environment().items():
+        monkeypatch.setenv(name, value)
     session = Ros()
     yield session
     session.close()
+    domain.close()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig.listener import Listener
+from ros_processes import ros2_command
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
@@ -55,19 +53,7 @@ def bag(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def play(listener: Listener, bag: Path, *options: str) -> subprocess.Popen[str]:
-    ros2 = shutil.which("ros2", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    assert ros2 is not None
-    process = subprocess.Popen(
-        [ros2, "bag", "play", str(bag), *options],
-        env=os.environ | {"ROS_DOMAIN_ID": str(listener.domain)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
-    )
-    listener._processes.append(process)
-    return process
+    return listener.run(ros2_command(), "bag", "play", str(bag), *options, stdin=subprocess.DEVNULL)
 
 
 def test_everything_comes_out_in_order_with_a_clock_and_latched_messages_reach_latecomers(

@@ -9,7 +9,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from rig.made_up_package import PACKAGE, MadeUpPackage, is_running, read_until
+from rig.launches import read_until
+from rig.made_up_package import PACKAGE, MadeUpPackage
+from ros_processes import is_running
 
 pytestmark = pytest.mark.ros
 
