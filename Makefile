@@ -3,8 +3,8 @@ SHELL := /bin/bash
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 # Test files at a time, each on one thread: sums over more of them differ in the last digit when cores are scarce.
-# Files with nodes wait for them most of the time; more than two starve each other on two cores.
-WORKERS ?= 2
+# Files with nodes wait for them most of the time and come in turn with those that compute (test/conftest.py).
+WORKERS ?= 3
 
 # ROS 2 comes from .venv: nothing of another install may reach what is started here.
 ROS_ENV := env -u PYTHONPATH -u LD_LIBRARY_PATH -u _ROS_WHEELS_BOOTSTRAP_COMPLETE AMENT_PREFIX_PATH=$(VENV) \
@@ -45,7 +45,7 @@ lint: setup
 	@$(ROS_ENV) lint-imports
 
 test: lint
-	@$(ROS_ENV) OMP_NUM_THREADS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST python -m pytest -n $(WORKERS) --dist loadfile $(ARGS); code=$$?; $(TIDY); exit $$code
+	@$(ROS_ENV) OMP_NUM_THREADS=1 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS); code=$$?; $(TIDY); exit $$code
 
 clean:
 	rm -rf .venv build install log .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

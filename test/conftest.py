@@ -103,6 +103,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("ros"):
             item.add_marker(pytest.mark.flaky(reruns=1))
+    items[:] = spread(items)
+
+
+def spread(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """File by file, slow ones first, and those with nodes evenly among the others.
+
+    Files with nodes wait most of the time, the others compute: workers that take them in turn leave no core idle for
+    minutes and do not starve each other's nodes. A slow file that began last would be waited for alone.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    has = {path: {mark.name for item in of_file for mark in item.iter_markers()} for path, of_file in files.items()}
+    by_kind = [[path for path in files if ("ros" in has[path]) is with_nodes] for with_nodes in (True, False)]
+    place = {
+        path: (index + 1) / (len(kind) + 1)
+        for kind in by_kind
+        for index, path in enumerate(sorted(kind, key=lambda path: "slow" not in has[path]))
+    }
+    return [item for path in sorted(files, key=place.__getitem__) for item in files[path]]
 
 
 @pytest.fixture(autouse=True)
