@@ -14,15 +14,13 @@ from sray.model import SemanticRayConfig
 from sray.rays import SampleCounts
 
 
-def attention_flops(tokens: int, keys: int, channels: int, *, projections: bool = True) -> int:
+def attention_flops(tokens: int, keys: int, channels: int) -> int:
     """Tokens that each attend to `keys` tokens: 2 T (4 C^2 + 2 K C). Heads do not change the sum."""
-    return 2 * tokens * ((4 * channels**2 if projections else 0) + 2 * keys * channels)
+    return 2 * tokens * (4 * channels**2 + 2 * keys * channels)
 
 
-def cra_flops(
-    variant: AttentionVariant, rays: int = 1024, samples: int = 64, views: int = 8, channels: int = FEATURE_CHANNELS
-) -> int:
-    """Cross-Reprojection Attention, or one of its ablations, on the input of Table 6 unless told otherwise.
+def cra_flops(variant: AttentionVariant, rays: int, samples: int, views: int, channels: int = FEATURE_CHANNELS) -> int:
+    """Cross-Reprojection Attention, or one of its ablations.
 
     T = rays samples views; radial 2 T (4 C^2 + 2 S C), cross-view 2 T (4 C^2 + 2 V C), dense 2 T (4 C^2 + 2 S V C).
     """
@@ -43,9 +41,8 @@ def ray_flops(config: SemanticRayConfig, samples: SampleCounts, views: int) -> d
     total = samples.coarse + samples.fine
     tokens = total * views
     channels, directions = FEATURE_CHANNELS, DIRECTION_CHANNELS
-    pooled = 2 * channels + (STATISTICS if config.density_statistics else 0)
     sight = SIGHT_CHANNELS if config.visibility == "full" else 0
-    pooled += 2 * sight
+    pooled = 2 * channels + (STATISTICS if config.density_statistics else 0) + 2 * sight
     return {
         "direction_mlp": 2 * tokens * (directions * 16 + 16 * channels),
         "projection": 2 * tokens * 3 * 3,

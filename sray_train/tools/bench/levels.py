@@ -10,10 +10,13 @@ from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from sray.camera import Camera
 from sray.field import RenderConfig, RenderedView, SemanticField
 from sray.label_space import VOID
+from sray.metrics import NO_DEPTH, depth_scores, psnr
 from sray.model import RayOutput, SemanticRay
 from sray.rays import RayBundle
 from sray.sampling import ROOM_BOUNDS
@@ -21,7 +24,6 @@ from sray_train.score.view_scores import ViewScore, mean_depth, mean_psnr, miou_
 from sray_train.tools.bench.flops import ray_flops
 from sray_train.tools.bench.reference import CHUNKS, GPU_CHUNKS, ReferenceRenderer
 from sray_train.tools.bench.scenes import BenchView
-from sray_train.tools.bench.scores import score
 from sray_train.tools.bench.timing import matmul_rate, timed
 
 LEVELS = ("high", "balanced", "fast")
@@ -158,7 +160,22 @@ def compare(
     return result
 
 
-def void_where_unsure(rays: RayOutput, config: RenderConfig) -> torch.Tensor:
+def score(
+    view: BenchView,
+    labels: UInt8[Tensor, " pixels"],
+    color: Float[Tensor, "pixels 3"],
+    depth: Float[Tensor, " pixels"],
+    classes: int,
+) -> ViewScore:
+    """Score labels, colors (0..1) and depth (camera z in meters, also where void) rendered at the view's pixels."""
+    assert view.truth.labels is not None
+    truth = view.truth.image.reshape(-1, 3)[view.pixels].float() / 255
+    known = view.truth.depth
+    errors = NO_DEPTH if known is None else depth_scores(depth, known.reshape(-1)[view.pixels])
+    return ViewScore.of(labels, view.truth.labels.reshape(-1)[view.pixels], classes, psnr(color, truth), errors)
+
+
+def void_where_unsure(rays: RayOutput, config: RenderConfig) -> Tensor:
     """(rays) uint8 labels by the limits of a RenderConfig, as `SemanticField.render` applies them."""
     assert rays.logits is not None  # of rays that were asked for their color alone
     confidence, labels = torch.softmax(rays.logits, dim=-1).max(-1)
@@ -173,7 +190,7 @@ def _rays(model: SemanticRay, view: BenchView, device: torch.device) -> RayBundl
     return model.rays(view.truth.camera.to(device), view.pixel_positions.to(device), ROOM_BOUNDS)
 
 
-def _at(view: BenchView, image: torch.Tensor) -> torch.Tensor:
+def _at(view: BenchView, image: Tensor) -> Tensor:
     return image.flatten(0, 1)[view.pixels]
 
 

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sray.attention import CrossReprojectionAttention
 from sray.camera import Camera
 from sray.checkpoint import load_checkpoint
-from sray.encoder import FEATURE_CHANNELS
 from sray.field import RenderConfig
 from sray.frames import Frame, SourceViews
 from sray.sampling import ROOM_BOUNDS
@@ -32,9 +27,6 @@ from sray_train.tools.bench.reference import ReferenceRenderer
 from sray_train.tools.bench.scenes import BenchView
 
 MEGABYTE = 1e6
-DENSE_MEGABYTES = 10_200
-"""Dense attention on the plain path for the input of Table 7, about: with less free, fewer rays are measured."""
-TABLE_7 = {"rays": 1024, "samples": 64, "views": 8}
 
 
 def render_memory(
@@ -70,22 +62,16 @@ def render_memory(
             "checkpoint": str(checkpoint),
             "view": str(saved),
             "chunk_rays": chunk_rays,
+            "device": str(device),
+            "threads": torch.get_num_threads(),
         }
-        return _measured_elsewhere(request | {"device": str(device)})
-
-
-def cra_memory(variant: str, device: torch.device) -> dict[str, Any]:
-    """Forward memory of Cross-Reprojection Attention for the input of Table 7.
-
-    `dense` runs on the plain path (scores written out), the others as the model runs them. Where memory is short dense
-    is measured on fewer rays and scaled, which `rays_measured` says: rays do not know of each other.
-    """
-    rays = TABLE_7["rays"]
-    while variant == "dense" and rays > 32 and _available_mb(device) < 1.3 * DENSE_MEGABYTES * rays / TABLE_7["rays"]:
-        rays //= 2
-    measured = _measured_elsewhere({"cra": variant, "rays": rays, "device": str(device)})
-    scale = TABLE_7["rays"] / rays
-    return {"peak_mb": None if measured is None else measured * scale, "rays_measured": rays}
+        command = [sys.executable, "-m", "sray_train.tools.bench.memory", json.dumps(request)]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        print(f"memory was not measured: {answer.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return None
+    value: float | None = json.loads(answer.stdout.splitlines()[-1])
+    return value
 
 
 def peak_mb(call: Callable[[], object], device: torch.device) -> float | None:
@@ -108,51 +94,14 @@ def peak_mb(call: Callable[[], object], device: torch.device) -> float | None:
     return max(0, _status_kb("VmHWM") - before) * 1024 / MEGABYTE
 
 
-def _measured_elsewhere(request: dict[str, Any]) -> float | None:
-    command = [
-        sys.executable,
-        "-m",
-        "sray_train.tools.bench.memory",
-        json.dumps(request | {"threads": torch.get_num_threads()}),
-    ]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    if answer.returncode != 0:
-        print(f"memory was not measured: {answer.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
-        return None
-    value: float | None = json.loads(answer.stdout.splitlines()[-1])
-    return value
-
-
 def _answer(request: dict[str, Any]) -> float | None:
+    """Megabytes of the render that `render_memory` asked for."""
     device = torch.device(request["device"])
     torch.set_num_threads(request["threads"])
-    return _answer_cra(request, device) if "cra" in request else _answer_render(request, device)
-
-
-def _answer_cra(request: dict[str, Any], device: torch.device) -> float | None:
-    attention = CrossReprojectionAttention(FEATURE_CHANNELS, request["cra"], residual=True).eval().to(device)
-    path = sdpa_kernel(SDPBackend.MATH) if request["cra"] == "dense" else nullcontext()
-    with torch.inference_mode(), path:
-
-        def inputs(rays: int) -> tuple[torch.Tensor, ...]:
-            shape = (TABLE_7["views"], rays, TABLE_7["samples"])
-            coordinates = torch.linspace(0, 1, shape[-1], device=device).expand(rays, -1)
-            return (
-                torch.randn(*shape, FEATURE_CHANNELS, device=device),
-                torch.ones(shape, dtype=torch.bool, device=device),
-                coordinates,
-            )
-
-        attention(*inputs(2))  # warm up
-        full = inputs(request["rays"])
-        return peak_mb(lambda: attention(*full), device)
-
-
-def _answer_render(request: dict[str, Any], device: torch.device) -> float | None:
     model = load_checkpoint(request["checkpoint"]).model.to(device)
     saved = torch.load(request["view"], weights_only=True)
-    sources = SourceViews(saved["images"], _camera(saved["sources"]), saved["depth"]).to(device)
-    target = _camera(saved["target"])
+    sources = SourceViews(saved["images"], Camera(**saved["sources"]), saved["depth"]).to(device)
+    target = Camera(**saved["target"])
     blank = Frame(torch.zeros(target.height, target.width, 3, dtype=torch.uint8), target)
     view = BenchView("", blank, sources, saved["features"].to(device), torch.arange(0))
     small = target.resized(32, 24)
@@ -174,18 +123,6 @@ def _plain(camera: Camera) -> dict[str, Any]:
         "width": camera.width,
         "height": camera.height,
     }
-
-
-def _camera(plain: dict[str, Any]) -> Camera:
-    return Camera(**plain)
-
-
-def _available_mb(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] / MEGABYTE
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / MEGABYTE
-    return 0.0
 
 
 def _status_kb(name: str) -> int:

@@ -23,12 +23,6 @@ def table(record: dict[str, Any]) -> str:
         f"scores: {record['pixels']} pixels of {record['pictures']} held-out views; *_depth: RGB-D sources, ratio to "
         "the RGB reference; depth err: mean of error over true depth, void pixels too; in 1.25: share within it",
     ]
-    cra = record.get("cra")
-    if cra:
-        lines.append(
-            f"CRA on Table 7's input: {cra['gflops']['full']:.2f} GFLOP (dense {cra['gflops']['dense']:.2f}), "
-            f"{_number(cra['peak_mb']['full'], '.0f')} MB (dense {_number(cra['peak_mb']['dense'], '.0f')})"
-        )
     return "\n".join(lines)
 
 

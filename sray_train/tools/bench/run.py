@@ -9,19 +9,16 @@ from typing import Any
 
 import torch
 
-from sray.attention import AttentionVariant
 from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray_train.data.scene import Scene
 from sray_train.machine import device_name
-from sray_train.tools.bench.flops import cra_flops
 from sray_train.tools.bench.levels import LEVELS, compare
-from sray_train.tools.bench.memory import cra_memory, render_memory
+from sray_train.tools.bench.memory import render_memory
 from sray_train.tools.bench.scaling import Scaling
 from sray_train.tools.bench.scenes import BenchView, bench_views
 
 IMAGE = (320, 240)
-CRA_VARIANTS: tuple[AttentionVariant, ...] = ("full", "radial", "cross_view", "dense")
 
 
 @dataclass(frozen=True)
@@ -93,16 +90,6 @@ def _add_memory(
     reference = render_memory(path, view, "reference_form", device, size=IMAGE, chunk_rays=chunk)
     record["reference"]["peak_mb"] = reference
     on_progress(f"memory of the reference: {_megabytes(reference)}")
-    measured = {variant: cra_memory(variant, device) for variant in CRA_VARIANTS}
-    record["cra"] = {
-        "input": "1024 rays x 64 samples x 8 views x 32 channels",
-        "formula": "2 T (4 C^2 + 2 K C) FLOP; T: rays samples views, K: 64 radial, 8 cross_view, 512 dense",
-        "gflops": {variant: cra_flops(variant) / 1e9 for variant in CRA_VARIANTS},
-        "peak_mb": {variant: each["peak_mb"] for variant, each in measured.items()},
-        "rays_measured": {variant: each["rays_measured"] for variant, each in measured.items()},
-    }
-    peaks = record["cra"]["peak_mb"]
-    on_progress(f"memory of CRA: {_megabytes(peaks['full'])}, dense {_megabytes(peaks['dense'])}")
 
 
 def _megabytes(value: float | None) -> str:
