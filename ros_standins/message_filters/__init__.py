@@ -1,6 +1,6 @@
-"""Stand-in for the official message_filters (Python): subscribers and the two time synchronizers.
+"""Stand-in for the official message_filters (Python): the two time synchronizers.
 
-Only the subset this project uses (no Cache, no Chain); see ros_standins/README.md.
+Only the subset this project uses; see ros_standins/README.md.
 """
 
 from __future__ import annotations
@@ -10,15 +10,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rclpy.clock import ROSClock
-from rclpy.duration import Duration
-from rclpy.logging import get_logger
-from rclpy.node import Node
-
 STANDIN = True
 """The official package has no such name: getattr(message_filters, "STANDIN", False) tells which of the two runs."""
 
-__all__ = ["STANDIN", "ApproximateTimeSynchronizer", "SimpleFilter", "Subscriber", "TimeSynchronizer"]
+__all__ = ["STANDIN", "ApproximateTimeSynchronizer", "SimpleFilter", "TimeSynchronizer"]
 
 
 class SimpleFilter:
@@ -39,28 +34,6 @@ class SimpleFilter:
             callback(*msg, *arguments)
 
 
-class Subscriber(SimpleFilter):
-    """A subscription whose messages are the output. Keywords go to Node.create_subscription; depth 10 if no QoS."""
-
-    def __init__(self, node: Node, msg_type: type, topic: str, /, **kwargs: Any) -> None:
-        super().__init__()
-        self.node = node
-        self.topic = topic
-        kwargs.setdefault("qos_profile", 10)
-        self.sub = node.create_subscription(msg_type, topic, self.callback, **kwargs)
-
-    def callback(self, msg: Any) -> None:
-        self.signalMessage(msg)
-
-    def getTopic(self) -> str:
-        return self.topic
-
-    def __getattr__(self, key: str) -> Any:
-        if key == "sub":  # the constructor failed: without this the next line would look for itself
-            raise AttributeError(key)
-        return getattr(self.sub, key)
-
-
 class TimeSynchronizer(SimpleFilter):
     """Outputs one message of each input, all with exactly the same stamp, in the order of `fs`.
 
@@ -71,16 +44,11 @@ class TimeSynchronizer(SimpleFilter):
         super().__init__()
         self.queue_size = queue_size
         self.lock = threading.RLock()
-        self.connectInput(fs)
-
-    def connectInput(self, fs: Sequence[SimpleFilter]) -> None:
         self.queues: list[dict[int, Any]] = [{} for _ in fs]
-        self.input_connections = [
-            source.registerCallback(self.add, queue, index)
-            for index, (source, queue) in enumerate(zip(fs, self.queues, strict=True))
-        ]
+        for source, queue in zip(fs, self.queues, strict=True):
+            source.registerCallback(self.add, queue)
 
-    def add(self, msg: Any, my_queue: dict[int, Any], my_queue_index: int | None = None) -> None:
+    def add(self, msg: Any, my_queue: dict[int, Any]) -> None:
         with self.lock:
             stamp = stamp_of(msg)
             self._keep(msg, stamp, my_queue)
@@ -103,39 +71,21 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
     """Outputs one message of each input, stamps less than `slop` seconds apart.
 
     A new message is matched at once with the stored messages closest to it, not with better ones that may still come.
-    Messages without a header are dropped, or with `allow_headerless` stamped with the time of their arrival;
-    `sync_arrival_time` does that to every message. By keyword only: official versions differ in their order.
     """
 
-    def __init__(
-        self,
-        fs: Sequence[SimpleFilter],
-        queue_size: int,
-        slop: float,
-        *,
-        allow_headerless: bool = False,
-        sync_arrival_time: bool = False,
-    ) -> None:
+    def __init__(self, fs: Sequence[SimpleFilter], queue_size: int, slop: float) -> None:
         super().__init__(fs, queue_size)
-        self.slop = Duration(seconds=slop)
-        self.allow_headerless = allow_headerless
-        self.sync_arrival_time = sync_arrival_time
+        self._slop = int(slop * 1e9)
 
-    def add(self, msg: Any, my_queue: dict[int, Any], my_queue_index: int | None = None) -> None:
-        headerless = not hasattr(getattr(msg, "header", None), "stamp")
-        if headerless and not (self.allow_headerless or self.sync_arrival_time):
-            get_logger("message_filters_approx").warning(
-                f"dropped a {type(msg).__name__}: it has no header.stamp to synchronize by, and allow_headerless is off"
-            )
-            return
-        stamp = ROSClock().now().nanoseconds if headerless or self.sync_arrival_time else stamp_of(msg)
+    def add(self, msg: Any, my_queue: dict[int, Any]) -> None:
+        stamp = stamp_of(msg)
         with self.lock:
             self._keep(msg, stamp, my_queue)
             if stamp in my_queue:  # older than a full queue: already out again
                 self._match(stamp, my_queue)
 
     def _match(self, stamp: int, my_queue: dict[int, Any]) -> None:
-        slop = self.slop.nanoseconds
+        slop = self._slop
         candidates = [
             [stamp]
             if queue is my_queue
@@ -149,8 +99,6 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
 
 
 def stamp_of(msg: Any) -> int:
-    """Nanoseconds of a header that holds a message or an rclpy Time."""
+    """Nanoseconds of a message's header."""
     stamp = msg.header.stamp
-    if hasattr(stamp, "nanoseconds"):
-        return int(stamp.nanoseconds)
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)

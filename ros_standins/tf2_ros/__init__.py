@@ -3,18 +3,15 @@
 Only the subset this project uses; see ros_standins/README.md. On a ROS install the official package comes first.
 """
 
+from tf2_ros.broadcasters import StaticTransformBroadcaster, TransformBroadcaster
 from tf2_ros.buffer import Buffer
-from tf2_ros.buffer_core import BufferCore
 from tf2_ros.exceptions import (
     ConnectivityException,
     ExtrapolationException,
     InvalidArgumentException,
     LookupException,
-    TimeoutException,
     TransformException,
 )
-from tf2_ros.static_transform_broadcaster import StaticTransformBroadcaster
-from tf2_ros.transform_broadcaster import TransformBroadcaster
 from tf2_ros.transform_listener import TransformListener
 
 STANDIN = True
@@ -23,13 +20,11 @@ STANDIN = True
 __all__ = [
     "STANDIN",
     "Buffer",
-    "BufferCore",
     "ConnectivityException",
     "ExtrapolationException",
     "InvalidArgumentException",
     "LookupException",
     "StaticTransformBroadcaster",
-    "TimeoutException",
     "TransformBroadcaster",
     "TransformException",
     "TransformListener",

@@ -19,7 +19,3 @@ class ExtrapolationException(TransformException):
 
 class InvalidArgumentException(TransformException):
     """A frame id is empty or starts with a slash."""
-
-
-class TimeoutException(TransformException):
-    """Part of the official hierarchy; no look-up of this project raises it."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from far_scenes import PLACES, moved
+from numpy.lib.recfunctions import structured_to_unstructured
 from rig.mapper import RELIABLE, MapperProcess
 from rig.views import LATCHED, SETTINGS, pose_of
 from sensor_msgs.msg import Image, PointCloud2
@@ -31,7 +32,7 @@ def pixels(message: Image) -> np.ndarray:
 
 
 def coordinates(message: PointCloud2) -> np.ndarray:
-    return point_cloud2.read_points_numpy(message, ["x", "y", "z"])
+    return structured_to_unstructured(point_cloud2.read_points(message, ["x", "y", "z"]))
 
 
 @pytest.mark.shows("~/points", "~/map", "/tf_static (clouds)")
