@@ -11,7 +11,7 @@ import sys
 from contextlib import ExitStack
 from typing import BinaryIO, TextIO
 
-from launch.logging import log
+from launch.core import log
 
 LAST_OUTPUT_TIMEOUT = 1.0
 """Seconds to wait for output after the process has ended: something it started may still hold the pipe."""
@@ -27,9 +27,7 @@ class SupervisedProcess:
         self._output = output
 
     @classmethod
-    async def start(
-        cls, name: str, command: list[str], environment: dict[str, str], cwd: str | None
-    ) -> SupervisedProcess:
+    async def start(cls, name: str, command: list[str], environment: dict[str, str]) -> SupervisedProcess:
         """Raises OSError if the command cannot be run."""
         with ExitStack() as closed_here:
             ends = [os.pipe(), os.pipe()]
@@ -41,7 +39,7 @@ class SupervisedProcess:
                 for (reading, _), screen in zip(ends, (sys.stdout, sys.stderr), strict=True)
             ]
             process = await asyncio.create_subprocess_exec(
-                *command, stdout=ends[0][1], stderr=ends[1][1], env=environment, cwd=cwd, start_new_session=True
+                *command, stdout=ends[0][1], stderr=ends[1][1], env=environment, start_new_session=True
             )
         return cls(name, process, output)
 

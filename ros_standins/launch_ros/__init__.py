@@ -2,7 +2,3 @@
 
 Only on sys.path where ROS 2 comes from wheels, and at its end: the official package wins wherever it exists.
 """
-
-from launch_ros import actions, event_handlers, events, parameter_descriptions, substitutions
-
-__all__ = ["actions", "event_handlers", "events", "parameter_descriptions", "substitutions"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchContext, LaunchDescription, LaunchService
+from launch.actions import DeclareLaunchArgument
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,9 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.show_args:
         print(describe(description))
         return 0
-    service = LaunchService(argv=rest)
-    service.include_launch_description(description, given)
-    return service.run()
+    return LaunchService(description, given).run()
 
 
 def find(package: str, rest: list[str]) -> tuple[Path, list[str]]:
@@ -66,8 +65,8 @@ def load(path: Path) -> LaunchDescription:
 
 def describe(description: LaunchDescription) -> str:
     lines = ["Arguments (pass arguments as '<name>:=<value>'):"]
-    for argument in description.get_launch_arguments():
+    for argument in (each for each in description.entities if isinstance(each, DeclareLaunchArgument)):
         lines += ["", f"    '{argument.name}':", f"        {argument.description}"]
         if argument.default_value is not None:
-            lines.append(f"        (default: '{LaunchContext().perform_substitutions(argument.default_value)}')")
+            lines.append(f"        (default: '{LaunchContext().perform(argument.default_value)}')")
     return "\n".join(lines)

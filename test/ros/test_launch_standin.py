@@ -35,7 +35,8 @@ def launching(executable: str, options: str = "") -> str:
 from launch import LaunchDescription
 from launch_ros.actions import Node
 def generate_launch_description():
-    return LaunchDescription([Node(package='{PACKAGE}', executable='{executable}', output='screen', {options})])
+    return LaunchDescription([Node(package='{PACKAGE}', executable='{executable}', name='{executable}',
+                                   namespace='', output='screen', {options})])
 """
 
 
@@ -93,15 +94,14 @@ def test_a_launch_file_that_raises_ends_with_one_and_stops_what_it_had_started(p
     code, output = package.run(
         """
 from launch import LaunchDescription
-from launch.actions import ExecuteProcess, OpaqueFunction, TimerAction
+from launch.actions import ExecuteProcess, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnProcessStart
 def fail(context):
     raise ValueError("the reason")
 def generate_launch_description():
-    return LaunchDescription([
-        ExecuteProcess(cmd=['sleep', '600']),
-        TimerAction(period=0.2, actions=[OpaqueFunction(function=fail)]),
-        TimerAction(period=600.0, actions=[]),
-    ])
+    running = ExecuteProcess(cmd=['sleep', '600'])
+    failing = OnProcessStart(target_action=running, on_start=[OpaqueFunction(function=fail)])
+    return LaunchDescription([RegisterEventHandler(failing), running])
 """,
         timeout=15.0,
     )
@@ -135,7 +135,7 @@ def test_parameter_files_written_for_a_launch_are_gone_after_it(package: MadeUpP
     package.add_executable(
         "shows", "import sys\nfrom pathlib import Path\nprint(Path(sys.argv[-1]).read_text(), sys.argv)"
     )
-    code, output = package.run(launching("shows", "parameters=[{'a': {'b': 'text'}}]"))
+    code, output = package.run(launching("shows", "parameters=[{'a.b': 'text'}]"))
     assert code == 0
     assert "a.b: text" in output
     (path,) = re.findall(r"'--params-file', '([^']+)'", output)

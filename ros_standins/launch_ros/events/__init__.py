@@ -1,5 +1,1 @@
 """Events of nodes."""
-
-from launch_ros.events import lifecycle
-
-__all__ = ["lifecycle"]

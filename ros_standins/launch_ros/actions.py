@@ -1,19 +1,22 @@
-"""A managed node: its state changes become events, and ChangeState events become requests to it."""
+"""Nodes and lifecycle nodes."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import lifecycle_msgs.msg
 import lifecycle_msgs.srv
+from ament_index_python.packages import get_package_prefix
 from launch import EventHandler, LaunchContext
-from launch.logging import log
-from launch_ros.actions.node import Node
+from launch.actions import ExecuteProcess
+from launch.core import Text, log
 from launch_ros.events.lifecycle import ChangeState, StateTransition
+from launch_ros.parameter_descriptions import parameter_file
 from launch_ros.ros_adapters import get_ros_node
 from rclpy.client import Client
 
@@ -21,11 +24,46 @@ POLL = 0.05
 """Seconds between two looks at a service or a reply."""
 
 
-class LifecycleNode(Node):
-    """`name` and `namespace` are required: events find the node by them."""
+class Node(ExecuteProcess):
+    """A ROS node: an executable of a package, with name, namespace, parameters and remappings."""
 
-    def __init__(self, *, name: Any, namespace: Any, **kwargs: Any) -> None:
-        super().__init__(name=name, namespace=namespace, **kwargs)
+    def __init__(
+        self,
+        *,
+        package: str,
+        executable: str,
+        name: str,
+        namespace: str,
+        parameters: Iterable[Text | Mapping[str, Any]] = (),
+        remappings: Iterable[tuple[str, str]] = (),
+        ros_arguments: Iterable[str] = (),
+        arguments: Iterable[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(cmd=[], **kwargs)
+        self._package, self._executable = package, executable
+        self._name, self._namespace = name, f"/{namespace.strip('/')}" if namespace else ""
+        self._parameters, self._remappings = list(parameters), list(remappings)
+        self._arguments, self._ros_arguments = list(arguments), list(ros_arguments)
+        self.node_name = f"{self._namespace.rstrip('/')}/{name}"
+        """Fully qualified."""
+
+    def execute(self, context: LaunchContext) -> None:
+        ros = [*self._ros_arguments, "-r", f"__node:={self._name}"]
+        ros += ["-r", f"__ns:={self._namespace}"] if self._namespace else []
+        for parameters in self._parameters:
+            ros += ["--params-file", parameter_file(context, parameters)]
+        for old, new in self._remappings:
+            ros += ["-r", f"{old}:={new}"]
+        folder = Path(get_package_prefix(self._package)) / "lib" / self._package
+        if not (folder / self._executable).exists():
+            raise FileNotFoundError(f"executable '{self._executable}' not found on the libexec directory '{folder}'")
+        self.cmd = [folder / self._executable, *self._arguments, "--ros-args", *ros]
+        super().execute(context)
+
+
+class LifecycleNode(Node):
+    """A managed node: its state changes become events, and ChangeState events become requests to it."""
 
     def execute(self, context: LaunchContext) -> None:
         super().execute(context)

@@ -7,18 +7,15 @@ from typing import Any
 from launch import Action, Event, EventHandler
 from launch_ros.events.lifecycle import StateTransition
 
-__all__ = ["OnStateTransition"]
-
 
 class OnStateTransition(EventHandler):
-    """States and transitions by their labels, such as "inactive"; what is not given matches any."""
+    """States by their labels, such as "inactive"; what is not given matches any."""
 
     def __init__(
         self,
         *,
         entities: Any,
-        target_lifecycle_node: Action | None = None,
-        transition: str | None = None,
+        target_lifecycle_node: Action,
         start_state: str | None = None,
         goal_state: str | None = None,
         handle_once: bool = False,
@@ -26,8 +23,7 @@ class OnStateTransition(EventHandler):
         def matches(event: Event) -> bool:
             return (
                 isinstance(event, StateTransition)
-                and (target_lifecycle_node is None or event.action is target_lifecycle_node)
-                and transition in (None, event.transition)
+                and event.action is target_lifecycle_node
                 and start_state in (None, event.start_state)
                 and goal_state in (None, event.goal_state)
             )

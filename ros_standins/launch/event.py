@@ -1,5 +1,0 @@
-"""Something that happened."""
-
-
-class Event:
-    name = "launch.Event"
