@@ -43,8 +43,8 @@ from sray.label_space import LabelSpace
 from sray.sequence import Sequence
 from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_folder
 from sray_train.tools.bags import BagLayout, write_bag
-from sray_train.tools.report.demo_page import Shown
 from sray_train.tools.report.finetune_page import Unseen, strict_miou, write_finetune_page
+from sray_train.tools.report.page import Shown
 
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCTS = ("bag", "data", "received", "pictures", "logs", "unseen.npz", "report.json", "index.html")

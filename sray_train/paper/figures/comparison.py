@@ -78,10 +78,8 @@ def color_pictures(truth: Frame, view: RenderedView) -> list[Picture]:
 
 def depth_picture(view_depth: torch.Tensor, truth: Frame) -> Picture:
     """Depth on the scale of the recorded one, or its own where none was recorded."""
-    scale = (view_depth if truth.depth is None else truth.depth).numpy()
-    known = scale[np.isfinite(scale)]
-    near, far = (float(value) for value in np.percentile(known, (2, 98))) if known.size else (0.0, 1.0)
-    return pictures.depth_colors(view_depth.numpy(), near, far)
+    scale = view_depth if truth.depth is None else truth.depth
+    return pictures.depth_colors(view_depth.numpy(), *pictures.depth_range(scale.numpy()))
 
 
 def difference_colors(difference: NDArray[np.float32]) -> Picture:

@@ -20,9 +20,9 @@ from sray_train.paper.figures.contenders import (
     Contender,
     Gap,
 )
-from sray_train.paper.figures.page import Cell, PictureFolder, Row, Section, Shown
+from sray_train.paper.figures.page import Cell, PictureFolder, Row, Section
 from sray_train.score.evaluate import Query
-from sray_train.tools.report.page import legend, percent
+from sray_train.tools.report.page import Shown, legend, percent
 from sray_train.tools.report.pictures import Picture
 
 Shows = Literal["labels", "color", "color error"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,22 +9,11 @@ from pathlib import Path
 from sray.files import write_atomically
 from sray_train.paper.figures.contenders import Gap
 from sray_train.tools.report import pictures
-from sray_train.tools.report.page import error_key, render_template
+from sray_train.tools.report.page import Shown, error_key, render_template
 from sray_train.tools.report.pictures import Picture
 
 PAGE = "index.html"
 PICTURES = "pictures"
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A picture inside the page."""
-
-    source: str
-    """data: URI of its PNG."""
-    alt: str
-    crisp: bool
-    """Class colors: pixels stay pixels when enlarged."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +68,8 @@ class PictureFolder:
 
     def add(self, name: str, picture: Picture, alt: str, *, crisp: bool = False) -> Shown:
         """Raises FileError if it cannot be written."""
-        path = self._folder / f"{name}.png"
-        pictures.write_picture(path, picture)
-        return Shown(f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}", alt, crisp)
+        pictures.write_picture(self._folder / f"{name}.png", picture)
+        return Shown(pictures.data_uri(picture), "", alt, crisp)
 
 
 def write_figures_page(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from dataclasses import replace
@@ -19,20 +18,9 @@ from sray_train.tools.data_check.dense import carry
 from sray_train.tools.data_check.matches import MatchedPair
 from sray_train.tools.data_check.sample import Sample
 from sray_train.tools.data_check.trajectory import jumps
-
-Picture = NDArray[np.uint8]
+from sray_train.tools.report.pictures import Picture
 
 GOOD, BAD = (40, 160, 80), (214, 48, 40)
-
-
-def data_uri(picture: Picture, *, photo: bool = False) -> str:
-    """A picture (height, width, 3) RGB inside the page itself: JPEG for photographs, else PNG."""
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    if photo:
-        encoded, kind = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 85])[1], "jpeg"
-    else:
-        encoded, kind = cv2.imencode(".png", bgr)[1], "png"
-    return f"data:image/{kind};base64,{base64.b64encode(encoded.tobytes()).decode()}"
 
 
 def enlarged(picture: Picture, width: int = 480) -> Picture:

@@ -13,26 +13,13 @@ from sray_train.tools.data_check.camera_checks import Geometry
 from sray_train.tools.data_check.check import CheckResult
 from sray_train.tools.data_check.readings import AS_STORED
 from sray_train.tools.data_check.terminal import figures_line, verdict
-from sray_train.tools.report.page import css, percent, render_template
+from sray_train.tools.report.page import Shown, css, percent, render_template
+from sray_train.tools.report.pictures import Picture, data_uri
 
 MARK = '<meta name="generator" content="sray data check">'
 """How a page of ours is known again: only those are written over."""
 LABELED_FRAMES = 4
 IDS = 16
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A picture on the page."""
-
-    uri: str
-    caption: str
-    crisp: bool = True
-    """Pixels stay pixels when enlarged."""
-
-    @property
-    def alt(self) -> str:
-        return self.caption
 
 
 @dataclass(frozen=True)
@@ -79,21 +66,21 @@ def _reprojections(result: CheckResult) -> list[Shown]:
         return []
     first, second = geometry.sample.number(pair.first), geometry.sample.number(pair.second)
     stored = Geometry(geometry.sample, geometry.pairs)
-    shown = [
-        Shown(figures.data_uri(figures.misses(stored, pair), photo=True), f"matches {first} to {second}, as stored")
-    ]
+    shown = [_photo(figures.misses(stored, pair), f"matches {first} to {second}, as stored")]
     mended = " and ".join(each.code for each in (geometry.poses, geometry.intrinsics) if each.code != AS_STORED.code)
     if mended:
-        right = figures.misses(geometry, pair)
-        shown.append(Shown(figures.data_uri(right, photo=True), f"the same with {mended} mended"))
+        shown.append(_photo(figures.misses(geometry, pair), f"the same with {mended} mended"))
     wrong_unit = any(finding.code in ("depth-unit", "poses-unit") for finding in result.findings)
     factor = result.figures.get("depth_factor", 1.0) if wrong_unit else 1.0
     if (carried := figures.reprojected(stored, pair)) is not None:
-        caption = f"{first} carried into {second} by depth, every other square"
-        shown.append(Shown(figures.data_uri(carried, photo=True), caption))
+        shown.append(_photo(carried, f"{first} carried into {second} by depth, every other square"))
         if (mended or wrong_unit) and (carried := figures.reprojected(geometry, pair, factor)) is not None:
-            shown.append(Shown(figures.data_uri(carried, photo=True), "the same with all that mended"))
+            shown.append(_photo(carried, "the same with all that mended"))
     return shown
+
+
+def _photo(picture: Picture, caption: str) -> Shown:
+    return Shown(data_uri(picture, jpeg=85), caption, caption, crisp=True)
 
 
 def _classes(result: CheckResult) -> list[Bar]:
@@ -123,10 +110,7 @@ def _labeled(result: CheckResult) -> list[Shown]:
     count = min(LABELED_FRAMES, len(found))
     chosen = [found[position] for position in evenly_spread(count, len(found))]
     return [
-        Shown(
-            figures.data_uri(figures.labeled(frame, result.label_space), photo=True),
-            f"frame {sample.number(position)}",
-        )
+        _photo(figures.labeled(frame, result.label_space), f"frame {sample.number(position)}")
         for position, frame in chosen
     ]
 
@@ -135,9 +119,11 @@ def _plots(result: CheckResult) -> list[Shown]:
     geometry = result.geometry
     if geometry is None:
         return []
-    path = figures.path_from_above(geometry.sample, geometry)
-    plots = [Shown(figures.data_uri(path), "the camera's path from above, with viewing directions; jumps in red")]
-    histogram = figures.depth_histogram(geometry.sample)
-    if histogram is not None:
-        plots.append(Shown(figures.data_uri(histogram), "depth of the sampled frames"))
-    return plots
+    plots = [
+        (
+            figures.path_from_above(geometry.sample, geometry),
+            "the camera's path from above, with viewing directions; jumps in red",
+        ),
+        (figures.depth_histogram(geometry.sample), "depth of the sampled frames"),
+    ]
+    return [Shown(data_uri(plot), caption, caption, crisp=True) for plot, caption in plots if plot is not None]

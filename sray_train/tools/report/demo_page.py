@@ -18,6 +18,7 @@ from sray_train.tools.report.demo_run import DemoRun, RecordedView
 from sray_train.tools.report.map_views import INK, Lines, Look, arrows, map_view
 from sray_train.tools.report.page import (
     ClassBar,
+    Shown,
     class_bars,
     confusion_rows,
     css,
@@ -33,17 +34,6 @@ KEYFRAME, SOURCE, TARGET = (31, 95, 168), (51, 153, 255), (255, 128, 0)
 """Colors of RViz's arrows and of the mapper's frustums."""
 FROM_A_CORNER = Look(elevation=38, azimuth=32)
 NO_LINES = np.zeros((0, 2, 3), np.float32)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A picture on the page."""
-
-    file: str
-    caption: str
-    alt: str
-    crisp: bool = False
-    """Class colors: pixels stay pixels when enlarged."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +79,9 @@ def spread(views: tuple[RecordedView, ...], count: int) -> list[RecordedView]:
 def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
     space = run.label_space
     every = [v.depth if v.true_depth is None else v.true_depth for v in run.views]
-    known = [depth[np.isfinite(depth)] for depth in every if depth is not None]
-    depths = np.concatenate(known) if known else np.zeros(0, np.float32)
-    near, far = np.percentile(depths, (2, 98)) if depths.size else (0.0, 1.0)
+    near, far = pictures.depth_range(
+        np.concatenate([np.zeros(0)] + [depth.ravel() for depth in every if depth is not None])
+    )
     made: list[tuple[str, str, pictures.Picture, bool]] = [("input", "camera", view.image, False)]
     made.append(("overlay", "rendered labels over it", space.overlay(view.image, view.labels), False))
     made.append(("labels", "rendered labels", space.colorize(view.labels), True))
@@ -105,18 +95,25 @@ def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
         ("true_depth", "true depth", view.true_depth),
     ):
         if depth is not None:
-            shown = pictures.depth_colors(depth, float(near), float(far))
+            shown = pictures.depth_colors(depth, near, far)
             made.append((kind, f"{caption}, {near:.1f} m (bright) to {far:.1f} m", shown, False))
     if view.confidence is not None:
         shown = pictures.confidence_colors(view.confidence, view.labels)
         made.append(("confidence", "confidence, 0 to 1", shown, False))
     seconds = view.stamp_ns / 1e9
-    entries = []
-    for kind, caption, picture, crisp in made:
-        file = f"{PICTURES}/{view.stamp_ns}_{kind}.png"
-        pictures.write_picture(folder / file, picture)
-        entries.append(Shown(file, caption, f"{caption}, view at {seconds:.2f} s", crisp))
-    return ShownView(f"View at {seconds:.2f} s", _verdict(view, space), tuple(entries))
+    title = f"View at {seconds:.2f} s"
+    shown_pictures = tuple(
+        saved(folder, f"{view.stamp_ns}_{kind}", picture, caption, f"{caption}, view at {seconds:.2f} s", crisp=crisp)
+        for kind, caption, picture, crisp in made
+    )
+    return ShownView(title, _verdict(view, space), shown_pictures)
+
+
+def saved(folder: Path, name: str, picture: pictures.Picture, caption: str, alt: str, *, crisp: bool = False) -> Shown:
+    """Write a picture of the page into its folder. Raises FileError."""
+    file = f"{PICTURES}/{name}.png"
+    pictures.write_picture(folder / file, np.ascontiguousarray(picture))
+    return Shown(file, caption, alt, crisp)
 
 
 def _verdict(view: RecordedView, space: LabelSpace) -> str:
@@ -204,11 +201,9 @@ def _maps(run: DemoRun, folder: Path) -> list[Shown]:
     extent = truth.points if len(truth) else None
     for kind, caption, cloud, colors, look, drawn in made:
         picture, scale = map_view(cloud, colors, run.path, run.up, look, drawn, extent=extent)
-        file = f"{PICTURES}/map_{kind}.png"
-        pictures.write_picture(folder / file, picture)
         if look.elevation == 90:
             caption += f", {picture.shape[1] * scale:.1f} x {picture.shape[0] * scale:.1f} m"
-        shown.append(Shown(file, caption, f"the map {caption}"))
+        shown.append(saved(folder, f"map_{kind}", picture, caption, f"the map {caption}"))
     return shown
 
 

@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sray.label_space import LabelSpace
 from sray_train.score.evaluate import Rendering
 from sray_train.tools.report import pictures
+from sray_train.tools.report.page import Shown
 
 WIDEST = 480
 """Pixels; larger pictures are shrunk to it: a page with a hundred of them must still open."""
 
 
 @dataclass(frozen=True)
-class InlinePicture:
-    """A picture inside the page."""
-
-    source: str
-    """data: URI."""
-    caption: str
-    alt: str
-    crisp: bool
-    """Class colors: pixels stay pixels when enlarged."""
-
-
-@dataclass(frozen=True)
 class PictureRow:
     """One rendering beside what it should have been."""
 
-    pictures: tuple[InlinePicture, ...]
+    pictures: tuple[Shown, ...]
     present: frozenset[int]
     """Classes that its label pictures show."""
 
@@ -63,26 +50,18 @@ class Gallery:
         shown.append(("labels, rendered", space.colorize(labels), True))
         if truth.labels is not None:
             shown.append(("error", pictures.error(labels, true), True))
-        near, far = _range(view.depth.numpy() if truth.depth is None else truth.depth.numpy())
+        near, far = pictures.depth_range(view.depth.numpy() if truth.depth is None else truth.depth.numpy())
         scale = f"{near:.1f} m (bright) to {far:.1f} m"
         if truth.depth is not None:
             shown.append((f"depth, true, {scale}", pictures.depth_colors(truth.depth.numpy(), near, far), False))
         shown.append((f"depth, rendered, {scale}", pictures.depth_colors(view.depth.numpy(), near, far), False))
         return PictureRow(
             tuple(
-                InlinePicture(_inline(picture, crisp=crisp), caption, f"{truth.name}: {caption}", crisp)
+                Shown(_inline(picture, crisp=crisp), caption, f"{truth.name}: {caption}", crisp)
                 for caption, picture, crisp in shown
             ),
             frozenset(present),
         )
-
-
-def _range(depth: NDArray[np.float32]) -> tuple[float, float]:
-    known = depth[np.isfinite(depth)]
-    if not known.size:
-        return 0.0, 1.0
-    near, far = np.percentile(known, (2, 98))
-    return float(near), float(far)
 
 
 def _inline(picture: pictures.Picture, *, crisp: bool) -> str:
@@ -91,8 +70,4 @@ def _inline(picture: pictures.Picture, *, crisp: bool) -> str:
         how = cv2.INTER_NEAREST_EXACT if crisp else cv2.INTER_AREA
         picture = cv2.resize(picture, (WIDEST, max(1, round(height * WIDEST / width))), interpolation=how)
     # Class colors must stay exact; photographs may not weigh ten times as much.
-    kind, options = (".png", []) if crisp else (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 92])
-    done, encoded = cv2.imencode(kind, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
-    assert done, f"OpenCV cannot encode a picture of shape {picture.shape} as {kind}"
-    media = "image/png" if crisp else "image/jpeg"
-    return f"data:{media};base64,{base64.b64encode(encoded.tobytes()).decode()}"
+    return pictures.data_uri(picture, jpeg=None if crisp else 92)

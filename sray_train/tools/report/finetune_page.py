@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sray.label_space import LabelSpace
 from sray.metrics import ConfusionMatrix
 from sray_train.tools.report import pictures
-from sray_train.tools.report.demo_page import PICTURES, Shown, ShownView
-from sray_train.tools.report.page import error_key, legend, render_template
+from sray_train.tools.report.demo_page import ShownView, saved
+from sray_train.tools.report.page import Shown, error_key, legend, render_template
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,8 @@ def _show(number: int, view: Unseen, space: LabelSpace, folder: Path) -> ShownVi
         ("errors_after", "errors after", pictures.error(view.after, view.truth), True),
     )
     title = f"View {number + 1}"
-    files = []
-    for name, caption, picture, crisp in shown:
-        file = f"{PICTURES}/{number}_{name}.png"
-        pictures.write_picture(folder / file, np.ascontiguousarray(picture))
-        files.append(Shown(file, caption, f"{title}: {caption}", crisp))
-    return ShownView(title, f"strict mIoU {before:.3f} → {after:.3f}", tuple(files))
+    files = tuple(
+        saved(folder, f"{number}_{name}", picture, caption, f"{title}: {caption}", crisp=crisp)
+        for name, caption, picture, crisp in shown
+    )
+    return ShownView(title, f"strict mIoU {before:.3f} → {after:.3f}", files)

@@ -16,6 +16,18 @@ ConfusionRow = tuple[str, list[tuple[str, float]]]
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A picture on a page."""
+
+    source: str
+    """Its file, relative to the page, or a data: URI."""
+    caption: str
+    alt: str
+    crisp: bool = False
+    """Class colors: pixels stay pixels when enlarged."""
+
+
+@dataclass(frozen=True)
 class ClassBar:
     """One class of the label space, on the chart and in the legend."""
 
