@@ -16,8 +16,7 @@ from sray_train.data.catalog import load_scenes
 from sray_train.data.config import DataConfig
 from sray_train.data.rooms import parse_seeds
 from sray_train.machine import Device, chosen_device, use_threads
-from sray_train.tools.bench.report import table
-from sray_train.tools.bench.run import IMAGE, BenchPlan, run_bench
+from sray_train.tools.bench.run import IMAGE, BenchPlan, run_bench, table
 
 
 @dataclass

@@ -20,8 +20,7 @@ from sray_train.learn.config import load_config
 from sray_train.learn.finetune.scene_tuning import TuningPlan, make_tuner
 from sray_train.learn.systems import load_checkpoint
 from sray_train.machine import use_threads
-from sray_train.paper.levels.measure import LevelReader, Measured
-from sray_train.paper.levels.record import levels_record
+from sray_train.paper.levels.measure import LevelReader, Measured, levels_record
 from sray_train.paper.levels.tables import levels_table, read_record, steps_table
 from sray_train.records import refuse_existing, write_record
 from sray_train.score.evaluate import Query, split_queries, spread_queries

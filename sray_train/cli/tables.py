@@ -24,9 +24,13 @@ class Tables:
     def main(self) -> None:
         from sray_train.paper.levels.picture import waterfall
         from sray_train.paper.levels.tables import PICTURE, TITLES, levels_of, page_blocks
-        from sray_train.paper.tables.page import new_page, outdated, rewritten  # matplotlib takes a second to load
         from sray_train.paper.tables.pictures import draw, is_current
-        from sray_train.paper.tables.results import Results
+        from sray_train.paper.tables.results import (  # matplotlib takes a second to load
+            Results,
+            new_page,
+            outdated,
+            rewritten,
+        )
 
         if not self.results.exists():
             raise FileError(f"{self.results} is not there", "a file or folder of records")

@@ -12,16 +12,15 @@ from tqdm import tqdm
 from sray.errors import FileError, RequestError
 from sray.label_space import LABEL_SPACES
 from sray.sequence import Sequence
-from sray_train.data.blender import PARTS, open_blender
 from sray_train.data.colmap import open_colmap
 from sray_train.data.config import DataConfig
 from sray_train.data.llff import LlffRecording
 from sray_train.data.named_splits import scene_names
-from sray_train.data.nerfstudio import open_nerfstudio
 from sray_train.data.replica import SEQUENCES, ReplicaRecording
 from sray_train.data.rooms import FIRST_HELD_OUT_SEED, make_rooms, parse_seeds
 from sray_train.data.scannet import open_folder, open_scannet
 from sray_train.data.scene import FrameCache, Recording, Scene, fitting_size
+from sray_train.data.transforms import PARTS, open_blender, open_nerfstudio
 from sray_train.data.tum import open_tum
 
 EXPECTED = {

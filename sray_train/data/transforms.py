@@ -1,4 +1,10 @@
-"""`transforms.json` and its kin, as Blender's NeRF scenes, instant-ngp and nerfstudio have them: cameras and pictures.
+"""`transforms.json` and its kin, as nerfstudio, instant-ngp and Blender's NeRF scenes have them: cameras and pictures.
+
+nerfstudio: pictures, and depth (16 bits, millimeters) where there is any. Lengths are those of whatever gave the poses:
+meters of a phone's tracker, COLMAP's own unit otherwise. Near and far come from the sparse points (`ply_file_path`)
+where they are; else the scene is taken for a room in meters.
+Blender (Realistic Synthetic 360): RGBA pictures of an object, `transforms_{train,val,test}.json`. Lengths are Blender's
+units: the objects fit between 2 and 6 from each camera. No labels in either.
 
 Poses are world_from_camera with OpenGL's axes (x right, y up, z backward). `fl_x fl_y cx cy w h`, the lens
 (`camera_model k1 k2 k3 k4 p1 p2`) and the angles (`camera_angle_x camera_angle_y`, radians from edge to edge) stand at
@@ -13,19 +19,24 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sray.calibration import Calibration, calibrated, lens_of, said_by
 from sray.errors import CalibrationError, FileError
-from sray_train.data.picture_files import Photograph
+from sray.sampling import ROOM_BOUNDS
+from sray_train.data.picture_files import FileRecording, Photograph
 from sray_train.data.recording import picture_size, usable_poses
+from sray_train.data.sparse_points import bounds_of_points
 
 OPENGL_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])
 SUFFIXES = (".png", ".jpg", ".jpeg")
 NUMBERS = ("fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "k2", "k3", "k4", "p1", "p2")
+Part = Literal["train", "val", "test"]
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+BLENDER_BOUNDS = (2.0, 6.0)
 _GET = "Get the scene again"
 
 
@@ -149,3 +160,35 @@ def _file(folder: Path, frame: dict[str, Any], field: str, number: int, path: Pa
         return picture
     candidates = [picture.with_name(picture.name + suffix) for suffix in SUFFIXES]
     return next((each for each in candidates if each.is_file()), candidates[0])
+
+
+def open_nerfstudio(folder: Path | str) -> FileRecording:
+    """Raises FileError, naming the file and the field, for what is missing or is not what it should be."""
+    path = Path(folder) / "transforms.json"
+    top, photographs, skipped = read_transforms(path)
+    points = _points(path, top.get("ply_file_path"))
+    bounds = None if points is None else bounds_of_points(points, photographs)
+    return FileRecording.of(path.parent.name, photographs, skipped, path, bounds=bounds or ROOM_BOUNDS)
+
+
+def _points(path: Path, name: Any) -> NDArray[np.float64] | None:
+    if not isinstance(name, str) or not (file := path.parent / name).is_file():
+        return None
+    import trimesh  # takes half a second to load
+
+    try:
+        return np.asarray(trimesh.load(file).vertices, np.float64)
+    except Exception as error:  # whatever its parsers raise
+        raise FileError(f"{file} cannot be read ({error})", "the sparse points (PLY)", _GET) from error
+
+
+def open_blender(folder: Path | str, part: Part = "train") -> FileRecording:
+    """The views of one part of a scene; what is transparent is white.
+
+    Raises FileError, naming the file and the field, if they are missing or are not what they should be.
+    """
+    folder = Path(folder)
+    path = folder / f"transforms_{part}.json"
+    _, photographs, skipped = read_transforms(path)
+    name = folder.name if part == "train" else f"{folder.name}/{part}"
+    return FileRecording.of(name, photographs, skipped, path, bounds=BLENDER_BOUNDS)

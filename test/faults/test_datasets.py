@@ -15,9 +15,9 @@ from dataset_fixtures.relief import pinhole, views
 from dataset_fixtures.replica import write_sequence
 
 from sray.label_space import NYU40
-from sray_train.data.blender import open_blender
 from sray_train.data.llff import LlffRecording
 from sray_train.data.replica import ReplicaRecording
+from sray_train.data.transforms import open_blender
 
 SIZE = (24, 18)
 K = pinhole(*SIZE, 16)

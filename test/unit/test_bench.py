@@ -33,8 +33,7 @@ from sray_train.tools.bench.levels import void_where_unsure
 from sray_train.tools.bench.memory import peak_mb
 from sray_train.tools.bench.plots import plot
 from sray_train.tools.bench.reference import ReferenceRenderer, ShortAttention
-from sray_train.tools.bench.report import table
-from sray_train.tools.bench.run import BenchPlan, run_bench
+from sray_train.tools.bench.run import BenchPlan, run_bench, table
 from sray_train.tools.bench.scaling import crowd
 from sray_train.tools.bench.scenes import bench_views
 from sray_train.tools.bench.timing import matmul_rate

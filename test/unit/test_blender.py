@@ -13,7 +13,7 @@ from dataset_fixtures.color_only import write_blender
 from dataset_fixtures.relief import pinhole, views
 from dataset_fixtures.reprojection import assert_consistent
 
-from sray_train.data.blender import open_blender
+from sray_train.data.transforms import open_blender
 
 WIDTH, HEIGHT = 48, 48
 K = pinhole(WIDTH, HEIGHT, 40)

@@ -23,7 +23,7 @@ from sray.sequence_writer import SequenceWriter
 from sray_train.cli import main
 from sray_train.data.rooms import make_rooms
 from sray_train.tools.data_check.check import CheckResult, check_recording
-from sray_train.tools.data_check.depth_units import blame
+from sray_train.tools.data_check.depth_checks import blame
 from sray_train.tools.data_check.opening import open_recordings
 from sray_train.tools.data_check.readings import POSE_READINGS, intrinsics_readings
 from sray_train.tools.data_check.sample import Sample

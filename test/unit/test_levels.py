@@ -28,8 +28,7 @@ from sray_train.data.scene import Scene
 from sray_train.paper.baselines.one_shot import OneShot, filled
 from sray_train.paper.baselines.picture_labels import NetworkLabels, RecordedLabels
 from sray_train.paper.baselines.surface import sightings
-from sray_train.paper.levels.measure import LEVELS, LevelReader, at_edges, chain
-from sray_train.paper.levels.record import levels_record
+from sray_train.paper.levels.measure import LEVELS, LevelReader, at_edges, chain, levels_record
 from sray_train.paper.levels.rivals import OwnPicture, Shown, rivals_record
 from sray_train.paper.levels.tables import page_blocks
 from sray_train.score.evaluate import Query

@@ -20,13 +20,12 @@ from sray.frames import Frame
 from sray.label_space import ROOMS
 from sray.sequence import Sequence
 from sray.sequence_writer import SequenceWriter
-from sray_train.data.blender import open_blender
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.colmap import open_colmap
 from sray_train.data.config import DataConfig
 from sray_train.data.layouts import layout_of
-from sray_train.data.nerfstudio import open_nerfstudio
 from sray_train.data.picture_files import FileRecording
+from sray_train.data.transforms import open_blender, open_nerfstudio
 from sray_train.data.tum import PUBLISHED, open_tum
 from sray_train.tools.data_check.opening import open_recordings
 

@@ -18,7 +18,7 @@ from sray_train.paper.tables.choosing import check_filter, choose
 from sray_train.paper.tables.declaration import Order, Side, Table, load_datasets, load_orders, load_tables
 from sray_train.paper.tables.grid import Grid, lay_out
 from sray_train.paper.tables.orders import Difference, differences, interval, scene_scores, verdict
-from sray_train.paper.tables.page import outdated, rewritten
+from sray_train.paper.tables.results import outdated, rewritten
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -90,7 +90,7 @@ def test_a_declared_row_that_does_not_fit_its_table_is_named(
     text = (declaration.FOLDER / "table_03.yaml").read_text()
     (tmp_path / "table_03.yaml").write_text(text.replace(*change))
     monkeypatch.setattr(declaration, "FOLDER", tmp_path)
-    with pytest.raises(ValueError, match=r"table_03.yaml: row .*full S-Ray.*expected [23]"):
+    with pytest.raises(ValueError, match=r"(?s)table_03.yaml: .*row .*full S-Ray.*expected [23]"):
         load_tables()
 
 

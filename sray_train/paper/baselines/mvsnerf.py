@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import Field
 from pydantic.dataclasses import dataclass as checked_dataclass
-from torch import Tensor
+from torch import Tensor, nn
 
 from sray.backbone import new_encoder
 from sray.camera import feature_grid, image_grid
@@ -35,7 +35,6 @@ from sray_train.configuration import CHECKED
 from sray_train.paper.baselines.picture_encoder import EncoderOptions
 from sray_train.paper.baselines.plane_sweep import MATCHED_CHANNELS, central_view, matched, matched_maps
 from sray_train.paper.baselines.volume_head import VOLUME_CHANNELS, VolumeHead, VolumePoints
-from sray_train.paper.baselines.volume_network import VolumeNetwork
 
 SemanticsFrom = Literal["volume", "views"]
 COST_CHANNELS = MATCHED_CHANNELS + 1 + 3 + 3
@@ -161,3 +160,34 @@ def _sampled(
 ) -> Float[Tensor, "views rays samples channels"]:
     sampled = F.grid_sample(maps, grid.clamp(-2, 2), padding_mode="border", align_corners=False)
     return sampled.permute(0, 2, 3, 1)
+
+
+class VolumeNetwork(nn.Module):
+    """Two levels down and up again, with skips. Deviation: instance norm, as there is one volume at a time."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.fine_level = _block(inputs, 8)
+        self.middle_level = nn.Sequential(_block(8, 16, stride=2), _block(16, 16))
+        self.coarse_level = nn.Sequential(_block(16, 32, stride=2), _block(32, 32))
+        self.up_to_middle = _block(32 + 16, 16)
+        self.up_to_fine = nn.Conv3d(16 + 8, outputs, 3, padding=1)
+
+    def forward(
+        self, volume: Float[Tensor, "inputs planes rows columns"]
+    ) -> Float[Tensor, "outputs planes rows columns"]:
+        fine = self.fine_level(volume.unsqueeze(0))
+        middle = self.middle_level(fine)
+        merged = self.up_to_middle(torch.cat([_like(self.coarse_level(middle), middle), middle], dim=1))
+        encoded: Tensor = self.up_to_fine(torch.cat([_like(merged, fine), fine], dim=1))
+        return encoded[0]
+
+
+def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv3d(inputs, outputs, 3, stride, padding=1), nn.InstanceNorm3d(outputs, affine=True), nn.ReLU()
+    )
+
+
+def _like(coarse: Tensor, fine: Tensor) -> Tensor:
+    return F.interpolate(coarse, size=fine.shape[2:], mode="trilinear", align_corners=False)

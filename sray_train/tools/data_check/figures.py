@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray_train.tools.data_check.camera_checks import Geometry
-from sray_train.tools.data_check.dense import carry
 from sray_train.tools.data_check.matches import MatchedPair
 from sray_train.tools.data_check.sample import Sample
 from sray_train.tools.data_check.trajectory import jumps
+from sray_train.tools.data_check.transfer import carry
 from sray_train.tools.report.pictures import Picture
 
 GOOD, BAD = (40, 160, 80), (214, 48, 40)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sray_train.tools.data_check.camera_checks import Geometry
-from sray_train.tools.data_check.dense import points_of
+from sray_train.tools.data_check.transfer import points_of
 
 Array = NDArray[np.float64]
 

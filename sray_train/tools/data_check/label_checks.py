@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from sray.label_space import VOID, LabelSpace
 from sray_train.tools.data_check.camera_checks import Geometry
-from sray_train.tools.data_check.dense import carry
 from sray_train.tools.data_check.findings import Finding
 from sray_train.tools.data_check.floor import labeled_points
-from sray_train.tools.data_check.label_ids import histogram, stored_ids
-from sray_train.tools.data_check.label_space_checks import check_label_space
+from sray_train.tools.data_check.label_ids import check_label_space, histogram, stored_ids
+from sray_train.tools.data_check.transfer import carry
 
 MOSTLY = 0.6
 """So much void is more than the classes a label space leaves out."""
