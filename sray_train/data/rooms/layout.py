@@ -16,36 +16,18 @@ from sray_train.data.rooms.wet_rooms import furnish_bathroom, furnish_kitchen
 CLEARANCE = 0.27
 """Meters the camera keeps from what stands on the floor."""
 
-ROOM_KINDS: dict[str, tuple[float, tuple[str, ...]]] = {
-    "living": (
-        4,
-        (
-            "sofa",
-            "sofa",
-            "television",
-            "cabinet",
-            "bookshelf",
-            "chair",
-            "chair",
-            "floor_lamp",
-            "cabinet",
-            "table",
-            "table",
-        ),
-    ),
-    "bedroom": (
-        4.5,
-        ("bed", "dresser", "wardrobe", "chair", "bookshelf", "television"),
-    ),
-    "twin": (1, ("bed", "bed", "dresser", "cabinet", "desk", "chair", "bookshelf")),
-    "office": (2.5, ("desk", "desk", "bookshelf", "cabinet", "chair", "cabinet", "table", "table")),
-    "dining": (2, ("dining", "cabinet", "cabinet", "bookshelf", "chair", "sofa")),
-    "meeting": (1, ("dining", "dining", "bookshelf", "cabinet", "chair", "chair", "television")),
-    "studio": (1.5, ("bed", "sofa", "desk", "television", "cabinet", "dining", "bookshelf")),
-    "library": (1, ("bookshelf", "bookshelf", "bookshelf", "bookshelf", "table", "chair", "chair", "floor_lamp")),
-    "kitchen": (3.5, ("dining", "cabinet", "chair")),
-    "kitchen_living": (1.5, ("dining", "sofa", "television", "cabinet", "bookshelf", "chair")),
-    "bathroom": (2.2, ()),
+ROOM_KINDS: dict[str, tuple[float, str]] = {
+    "living": (4, "sofa sofa television cabinet bookshelf chair chair floor_lamp cabinet table table"),
+    "bedroom": (4.5, "bed dresser wardrobe chair bookshelf television"),
+    "twin": (1, "bed bed dresser cabinet desk chair bookshelf"),
+    "office": (2.5, "desk desk bookshelf cabinet chair cabinet table table"),
+    "dining": (2, "dining cabinet cabinet bookshelf chair sofa"),
+    "meeting": (1, "dining dining bookshelf cabinet chair chair television"),
+    "studio": (1.5, "bed sofa desk television cabinet dining bookshelf"),
+    "library": (1, "bookshelf bookshelf bookshelf bookshelf table chair chair floor_lamp"),
+    "kitchen": (3.5, "dining cabinet chair"),
+    "kitchen_living": (1.5, "dining sofa television cabinet bookshelf chair"),
+    "bathroom": (2.2, ""),
 }
 """How often each kind of room comes, and what it is furnished with: the first always, most of it in most rooms."""
 EXTRAS = (
@@ -87,7 +69,7 @@ def _furnished(rng: np.random.Generator, kind_rng: np.random.Generator) -> Scene
         furnish_bathroom(room)
     elif kind.startswith("kitchen"):
         furnish_kitchen(room)
-    wanted = [name for k, name in enumerate(ROOM_KINDS[kind][1]) if k == 0 or rng.random() < 0.85]
+    wanted = [name for k, name in enumerate(ROOM_KINDS[kind][1].split()) if k == 0 or rng.random() < 0.85]
     if kind not in ("bathroom", "kitchen"):
         wanted += [str(name) for name in rng.choice(EXTRAS, int(rng.integers(1, 5)))]
     wanted.sort(key=lambda name: name not in LARGE)  # large things first, while there is room for them

@@ -144,6 +144,17 @@ def rounded_box(
     return mesh.moved(at[0], at[1], at[2] + half[2])
 
 
+def _strip(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The four corners (count, 4, ...) of each quadrilateral between two rows of count + 1 points, as in `quad`."""
+    return np.stack([low[:-1], low[1:], high[1:], high[:-1]], 1)
+
+
+def _strip_uv(along: NDArray[np.float64], height: float) -> NDArray[np.float64]:
+    """The same corners' uv (count, 4, 2), of a strip of this height; `along` (count + 1,): meters along it."""
+    base = np.zeros(len(along))
+    return _strip(np.stack([along, base], -1), np.stack([along, base + height], -1))
+
+
 def lathe(
     profile: Sequence[tuple[float, float]], at: tuple[float, float, float] = (0, 0, 0), segments: int = 14
 ) -> Mesh:
@@ -159,18 +170,8 @@ def lathe(
         low = np.concatenate([circle * r0, np.full((segments + 1, 1), z0)], 1)
         high = np.concatenate([circle * r1, np.full((segments + 1, 1), z1)], 1)
         normal = np.concatenate([circle * slope[0], np.full((segments + 1, 1), slope[1])], 1)
-        corner = np.stack([low[:-1], low[1:], high[1:], high[:-1]], 1)
-        corner_normal = np.stack([normal[:-1], normal[1:], normal[1:], normal[:-1]], 1)
-        flat = np.zeros(segments)
-        corner_uv = np.stack(
-            [
-                np.stack([angle[:-1] * ring, flat], -1),
-                np.stack([angle[1:] * ring, flat], -1),
-                np.stack([angle[1:] * ring, flat + length], -1),
-                np.stack([angle[:-1] * ring, flat + length], -1),
-            ],
-            1,
-        )
+        corner, corner_normal = _strip(low, high), _strip(normal, normal)
+        corner_uv = _strip_uv(angle * ring, length)
         fans = [_FAN[0]] if r1 < 1e-6 else [_FAN[1]] if r0 < 1e-6 else list(_FAN)  # a cone's tip has no second half
         for fan in fans:
             vertices.append(corner[:, fan])
@@ -209,18 +210,7 @@ def sheet(
     for offset, sign in ((0.0, 1.0), (0.01, -1.0)):
         low = np.stack([x, y + offset, np.zeros_like(x)], -1)
         high = low + np.array([0, 0, height])
-        corner = np.stack([low[:-1], low[1:], high[1:], high[:-1]], 1)
-        corner_normal = np.stack([normal[:-1], normal[1:], normal[1:], normal[:-1]], 1) * sign
-        base = np.zeros(cuts)
-        corner_uv = np.stack(
-            [
-                np.stack([run[:-1], base], -1),
-                np.stack([run[1:], base], -1),
-                np.stack([run[1:], base + height], -1),
-                np.stack([run[:-1], base + height], -1),
-            ],
-            1,
-        )
+        corner, corner_normal, corner_uv = _strip(low, high), _strip(normal, normal) * sign, _strip_uv(run, height)
         sides.append(
             Mesh(
                 corner[:, _FAN].reshape(-1, 3, 3).astype(np.float32),
