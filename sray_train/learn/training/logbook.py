@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from sray_train.learn.training.curves import draw_curves
 FIRST_STEPS = 20
 """Every loss of the first steps is written: two runs of one seed can be told apart or not."""
 EVERY = 50
+DRAW_EVERY = 60.0
+"""Seconds between two drawings of curves.png, which cost half a second each; the last one is made at the end."""
 
 
 class Logbook:
@@ -36,6 +39,7 @@ class Logbook:
             disable=not self._console.is_terminal,
         )
         self._task: TaskID | None = None
+        self._drawn_at, self._is_behind = time.monotonic(), False
 
     def begin(self, stage: str, step: int, total: int) -> None:
         """Show a bar for a stage that stands at `step`."""
@@ -76,11 +80,19 @@ class Logbook:
         self._writer.flush()
         text = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
         self._console.print(f"{stage}  validation  {text}{'  best so far' if best else ''}")
-        draw_curves(read_records(self._file), self._curves)
+        self._is_behind = True
+        if time.monotonic() - self._drawn_at > DRAW_EVERY:
+            self._draw()
 
     def close(self) -> None:
+        if self._is_behind:
+            self._draw()
         self._bar.stop()
         self._writer.close()
+
+    def _draw(self) -> None:
+        draw_curves(read_records(self._file), self._curves)
+        self._drawn_at, self._is_behind = time.monotonic(), False
 
     def _append(self, record: dict[str, Any]) -> None:
         with self._file.open("a") as file:
