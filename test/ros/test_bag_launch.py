@@ -24,6 +24,7 @@ from sray.frames import Frame
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.metrics import ConfusionMatrix
 from sray.sequence_writer import SequenceWriter
+from sray_ros.bringup.recorded import refuse_mistaken
 from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
 
 pytestmark = pytest.mark.ros
@@ -128,11 +129,13 @@ def test_a_recording_is_no_bag_and_a_bag_no_recording(
         ({"sequence": next(bag.glob("*.mcap"))}, "Give it as bag:="),
         ({"bag": bag, "sequence": room}, "expected at most one of them"),
     ):
-        launch = launched(**typed)
-        assert launch.wait(60) == 1
-        output = (tmp_path / "launch.log").read_text()
-        assert words in output
-        assert "process started" not in output
+        with pytest.raises(RuntimeError, match=re.escape(words)):
+            refuse_mistaken({"bag": "", "sequence": ""} | {name: str(path) for name, path in typed.items()})
+    launch = launched(bag=room)
+    assert launch.wait(60) == 1
+    output = (tmp_path / "launch.log").read_text()
+    assert f"sequence:={room}" in output
+    assert "process started" not in output
 
 
 @pytest.mark.fault(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -237,22 +239,30 @@ def test_a_loop_starts_again_with_the_clock_jumping_back_and_ctrl_c_ends_it(list
     assert stamps(heard["image"])[:6] == [stamp_of(number) for number in (*NUMBERS, *NUMBERS)][:6]
 
 
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from sray_ros.player.node import main
+print("statuses", [main(["--ros-args", *arguments]) for arguments in json.loads(sys.argv[1])])
+"""
+
+
 @pytest.mark.shows("player label_space", "player sequence", "player bag")
 def test_what_cannot_be_played_is_one_message_and_status_1(listener: Listener, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "bag_0.mcap").touch()
-    for parameters, words in (
+    wrong: tuple[tuple[dict[str, object], str], ...] = (
         ({"sequence": tmp_path / "empty"}, "sray bag"),
         ({"sequence": tmp_path / "bag"}, f"`sray bag --check {tmp_path / 'bag'}` prints the line that plays it"),
         ({"bag": tmp_path / "empty"}, "expected a rosbag2 folder"),
         ({}, "neither `sequence` nor `bag`, or both"),
         ({"sequence": tmp_path, "label_space": "nyu"}, "expected one of rooms"),
-    ):
-        status, output = listener.finish(listener.start(PLAYER, **parameters))
-        assert status == 1, output
-        assert words in output and "Traceback" not in output
-        assert len([line for line in output.splitlines() if line.startswith("sequence_player: ")]) == 1
-    status, output = listener.finish(listener.start(PLAYER, sequence=tmp_path, rate=-1.0))
-    assert status == 1
-    assert "rate" in output and "0.001" in output and "Traceback" not in output
+        ({"sequence": tmp_path, "rate": -1.0}, "0.001"),
+    )
+    arguments = [[part for name, value in each.items() for part in ("-p", f"{name}:={value}")] for each, _ in wrong]
+    status, output = listener.finish(listener.run(sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(arguments)))
+    assert status == 0 and "Traceback" not in output, output
+    assert f"statuses {[1] * len(wrong)}" in output
+    messages = [line for line in output.splitlines() if line.startswith("sequence_player: ")]
+    for message, (parameters, words) in zip(messages, wrong, strict=True):
+        assert words in message, parameters

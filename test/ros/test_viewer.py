@@ -220,8 +220,15 @@ def test_the_mapper_is_taught_and_told_to_go_back(
     recovery="the page keeps what it showed, says so, and shows the new mapper's map as soon as there is one",
 )
 def test_a_mapper_that_starts_again_is_found_again(
-    listener: Listener, model_file: Path, tmp_path: Path, frames: list[Frame], camera: Camera
+    listener: Listener,
+    model_file: Path,
+    tmp_path: Path,
+    frames: list[Frame],
+    camera: Camera,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("sray_ros.viewer.source.SILENCE", 1.0)
+    monkeypatch.setattr("sray_ros.viewer.source.ANSWERED", 5.0)
     parameters = {"model.path": model_file, "data_dir": tmp_path, **SETTINGS}
     first = MapperProcess(listener, **parameters)
     spun = Spun(listener.domain)
