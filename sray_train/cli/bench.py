@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from sray.checkpoint import load_checkpoint
 from sray.encoder import LEAST_SIDE
-from sray.errors import FileError, ModelError
+from sray.errors import ModelError
 from sray.label_space import ROOMS
-from sray_train.cli.options import check_options
+from sray_train.cli.options import CheckpointOptions, RecordOptions, RunOptions
 from sray_train.data.catalog import load_scenes
 from sray_train.data.config import DataConfig
 from sray_train.data.rooms import parse_seeds
-from sray_train.machine import Device, chosen_device, use_threads
+from sray_train.machine import chosen_device, use_threads
+from sray_train.records import refuse_existing, write_record
 from sray_train.tools.bench.run import IMAGE, BenchPlan, run_bench, table
 
 
 @dataclass
-class Bench:
+class Bench(RecordOptions, RunOptions, CheckpointOptions):
     """Compare the quality levels with the paper's form: seconds, memory, strict mIoU, PSNR, in one process."""
 
     checkpoint: Path = Path("models/sray_rooms.safetensors")
@@ -42,14 +42,9 @@ class Bench:
     """Measure peak memory, each in a process of its own."""
     scaling: bool = True
     """Measure cost against resolution, views, samples, keyframes."""
-    device: Device = "auto"
-    threads: int = 0
-    """Torch threads; 0 takes all cores."""
     json: Path = Path("results/bench.json")
-    """Where the record goes. An existing file is kept unless --overwrite."""
     plots: Path | None = None
     """Folder for figures; none are drawn without it."""
-    overwrite: bool = False
 
     def __post_init__(self) -> None:
         parse_seeds(self.seeds)  # raises ValueError
@@ -62,11 +57,10 @@ class Bench:
             raise ValueError(
                 f"source views of {self.source_width}x{self.source_height}; expected sides of at least {LEAST_SIDE}"
             )
-        check_options(self)
+        super().__post_init__()
 
     def main(self) -> None:
-        if self.json.exists() and not self.overwrite:
-            raise FileError(f"{self.json} exists", remedy="Pass --overwrite or another --json")
+        refuse_existing(self.json, "--json", overwrite=self.overwrite)
         began = time.monotonic()
         use_threads(self.threads)
         device = chosen_device(self.device)
@@ -92,8 +86,7 @@ class Bench:
         )
         record = run_bench(checkpoint, self.checkpoint, rooms, plan, device, say)
         record |= {"seeds": self.seeds, "total_seconds": time.monotonic() - began}
-        self.json.parent.mkdir(parents=True, exist_ok=True)
-        self.json.write_text(json.dumps(record, indent=2) + "\n")
+        write_record(self.json, record)
         print(f"\n{table(record)}")
         if self.plots is not None:
             from sray_train.tools.bench.plots import plot  # matplotlib takes a second to load

@@ -31,7 +31,6 @@ class Compare(PicturesOptions):
     voxel_size: float = 0.05
     """Edge of a voxel, meters."""
     json: Path = Path("results/compare.json")
-    """Where the record goes. An existing file is kept unless --overwrite."""
 
     def __post_init__(self) -> None:
         VoxelFusionConfig(self.voxel_size)  # raises ValueError
@@ -43,7 +42,7 @@ class Compare(PicturesOptions):
         console = Console(highlight=False, soft_wrap=True)
         checkpoint, config = load_checkpoint(self.checkpoint), load_config(self.config)
         space = checkpoint.label_space
-        scenes = self.scenes(config, space)
+        scenes = self.scenes(self.data(config.data, space), space)
         queries = [query for scene in scenes for query in spread_queries(scene, self.targets, self.views, self.apart)]
         if not queries:
             raise self.no_sources()

@@ -14,15 +14,13 @@ from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.segmentation.between_spaces import projection, same_classes
-from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options, given_options
-from sray_train.data.chosen_scenes import chosen_scenes
-from sray_train.data.config import DataConfig, LabelIds
+from sray_train.cli.options import CheckpointOptions, RecordOptions, RunOptions, SceneOptions, at_least, given
+from sray_train.data.config import DataConfig
 from sray_train.data.labeled_pictures import FX_OVER_WIDTH, LabeledPictures
-from sray_train.data.rooms import parse_seeds
 from sray_train.data.scene import Scene
 from sray_train.learn.config import EvaluationConfig, Quality, TrainConfig, load_config
 from sray_train.learn.systems import load_checkpoint
-from sray_train.machine import Device, chosen_device, use_threads
+from sray_train.machine import chosen_device, use_threads
 from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.paper.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
 from sray_train.records import refuse_existing, write_record
@@ -36,23 +34,15 @@ from sray_train.tools.report.evaluation_pictures import Gallery
 
 
 @dataclass
-class Evaluate:
+class Evaluate(RecordOptions, RunOptions, SceneOptions, CheckpointOptions):
     """Score a checkpoint: strict and released-code mIoU, accuracies, PSNR, SSIM, depth, on what it never saw."""
 
-    checkpoint: Path = DEFAULT_CHECKPOINT
-    """A .safetensors file written by `sray train`."""
     config: Path | None = None
     """An experiment's YAML: its data.test scenes and its evaluation section."""
-    seeds: tuple[str, ...] = ()
-    """Other rooms: 9000 9001, or 9000:9010. Held-out seeds are 9000 and up."""
-    sequence: Path | None = None
-    """A recording instead, labeled or not, in any layout that `sray train` reads."""
     pictures: Path | None = None
     """Single labeled pictures instead, for the 2D half: a folder with color/N.jpg, label40/N.png."""
     fx_over_width: float = FX_OVER_WIDTH
     """Focal length over width of --pictures: 0.81 is NYU Depth v2's."""
-    label_ids: LabelIds = "auto"
-    """What label pictures hold: NYU40 ids, or raw ScanNet ids."""
     label_space: str | None = None
     """Score in this one, such as scannet20, summing classes that mean the same there."""
     targets: int | None = None
@@ -67,32 +57,18 @@ class Evaluate:
     """RGB-D: the sources' depth guides the samples."""
     fuse_voxels: float | None = None
     """Instead of rendering fuse the sources' 2D labels into voxels of this edge, meters."""
-    width: int | None = None
-    height: int | None = None
-    """Of rooms; the pictures of --sequence keep their aspect."""
-    frames: int | None = None
-    """A scene; a recording is thinned to so many. 0, or --sequence without --config: all."""
-    bounds: tuple[float, float] | None = None
-    """Near and far of the scenes, meters; without: their own."""
     match_exposure: bool = True
     """Blend the source views' colors as they are, not brought to one exposure before."""
     lpips: bool = False
     """Fetch the weights of LPIPS if they are not on this machine."""
-    device: Device = "auto"
-    threads: int = 0
-    """Torch threads; 0 takes all cores."""
     json: Path = Path("results/evaluation.json")
-    """Where the record goes, a file that does not exist yet."""
     report: Path | None = None
     """Where a page with pictures goes, one HTML file."""
-    overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if self.seeds:
-            parse_seeds(" ".join(self.seeds))  # raises ValueError
-        given = [name for name in ("seeds", "sequence", "pictures") if getattr(self, name)]
-        if len(given) > 1:
-            raise ValueError(f"--{' and --'.join(given)} are given; expected one of them")
+        if self.pictures and (self.seeds or self.sequence):
+            other = "--seeds" if self.seeds else "--sequence"
+            raise ValueError(f"{other} and --pictures are given; expected one of them")
         if self.pictures and (self.report or self.fuse_voxels or self.depth):
             raise ValueError("--report, --fuse-voxels and --depth are of rendered views; expected none with --pictures")
         if not 0.1 <= self.fx_over_width <= 10:
@@ -103,7 +79,8 @@ class Evaluate:
             raise ValueError(f"label_space is {self.label_space!r}; expected one of {', '.join(LABEL_SPACES)}")
         if self.fuse_voxels is not None:
             VoxelFusionConfig(self.fuse_voxels)  # raises ValueError
-        check_options(self)
+        at_least(1, targets=self.targets, views=self.views)
+        super().__post_init__()
 
     def main(self) -> None:
         began = time.monotonic()
@@ -160,7 +137,7 @@ class Evaluate:
         """Rendered views of rooms, of a recording, or of a config's test scenes."""
         data, plan = self.settings(space)
         lpips, no_lpips = find_lpips(download=self.lpips)
-        scenes = chosen_scenes(data, space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds)
+        scenes = self.scenes(data, space)
         queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views, plan.apart)]
         field = SemanticField(checkpoint.model, replace(plan.render_config, match_exposure=self.match_exposure), table)
         renderer: SemanticField | VoxelFusion = field
@@ -199,15 +176,11 @@ class Evaluate:
         """The config with this command's own options in place."""
         config = load_config(self.config) if self.config else TrainConfig()
         data, plan = config.data, config.evaluation
-        if (self.config is None or self.label_space) and space.name in LABEL_SPACES:
-            data = replace(data, label_space=space.name)
         if self.config is None and self.sequence:
             data = replace(data, frames=0)
-        data = replace(data, **given_options(self, "width", "height", "frames"))
-        if self.label_ids != "auto":
-            data = replace(data, label_ids=self.label_ids)
-        plan = replace(plan, **given_options(self, "targets", "views", "apart", "quality"))
-        return data, replace(plan, depth=plan.depth or self.depth)
+        data = self.data(data, space if self.config is None or self.label_space else None)
+        asked = given(targets=self.targets, views=self.views, apart=self.apart, quality=self.quality)
+        return data, replace(plan, depth=plan.depth or self.depth, **asked)
 
     def _what(self, data: DataConfig, scenes: list[Scene]) -> str:
         if self.sequence:

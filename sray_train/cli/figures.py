@@ -13,7 +13,7 @@ from sray.errors import FileError, RequestError
 from sray.label_space import LABEL_SPACES
 from sray.model import SemanticRay
 from sray.view_selection import evenly_spread
-from sray_train.cli.options import check_options
+from sray_train.cli.options import CheckpointOptions, ThreadOptions
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig
 from sray_train.data.rooms import parse_seeds
@@ -34,7 +34,7 @@ ROOMS = ("9000", "9001")
 
 
 @dataclass
-class Figures:
+class Figures(ThreadOptions, CheckpointOptions):
     """Draw Figures 1 and 4 to 9 of the paper from checkpoints: a page, its PNGs, and its numbers as figures.json.
 
     A contender without a checkpoint is named on the page, with the command that makes it.
@@ -59,14 +59,12 @@ class Figures:
     """Rays and samples spent on a picture: RenderConfig.preset."""
     output: Path = Path("out/figures")
     """A folder: index.html, figures.json, pictures/. An existing page is kept unless --overwrite."""
-    threads: int = 0
-    """Torch threads; 0 takes all cores."""
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.pictures <= 4:
             raise ValueError(f"pictures is {self.pictures}; expected 1 to 4, of each scene's test frames")
-        check_options(self)
+        super().__post_init__()
 
     def main(self) -> None:
         refuse_existing(self.output / PAGE, "--output", overwrite=self.overwrite)

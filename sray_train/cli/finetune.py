@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from rich.console import Console
@@ -15,8 +15,7 @@ from sray.checkpoint import Checkpoint, save_checkpoint
 from sray.errors import FileError
 from sray.finetune_config import FineTuneConfig
 from sray.label_space import LABEL_SPACES, LabelSpace
-from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
-from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.cli.options import DEFAULT_CHECKPOINT, RecordOptions, RunOptions, SceneOptions, at_least, given
 from sray_train.data.config import DataConfig, LabelIds
 from sray_train.data.rooms import parse_seeds
 from sray_train.data.scene import Scene
@@ -36,7 +35,7 @@ from sray_train.learn.finetune.watch import Watch, say_tuned
 from sray_train.learn.interruption import interruption
 from sray_train.learn.systems import load_checkpoint
 from sray_train.learn.training.allocator import keep_freed_memory
-from sray_train.machine import Device, chosen_device, use_threads
+from sray_train.machine import chosen_device, use_threads
 from sray_train.records import refuse_existing, with_nulls, write_record
 
 RECORDING_FRAMES = 100
@@ -44,23 +43,17 @@ RECORDING_FRAMES = 100
 
 
 @dataclass
-class Finetune:
+class Finetune(RecordOptions, RunOptions, SceneOptions):
     """Adapt a checkpoint to a scene in few steps: 8 sources, 8 frames to tune on, 4 to score on before and after."""
 
     checkpoint: Path | None = None
     """What `sray train` wrote, not changed here; without: models/sray_indoor.safetensors."""
     scratch: Path | None = None
     """New weights for each scene instead, as an experiment's YAML says."""
-    sequence: Path | None = None
-    """A labeled recording, in any layout that `sray train` reads."""
-    label_ids: LabelIds = "auto"
-    """What the recording's label pictures hold: NYU40 ids, or raw ScanNet ids."""
     truth: Path | None = None
     """The same recording with labels to score on, where those of --sequence only teach."""
     truth_label_ids: LabelIds = "auto"
     """What the label pictures of --truth hold."""
-    seeds: tuple[str, ...] = ()
-    """Rooms instead, each by itself: 9000 9001, or 9000:9003. Held-out seeds are 9000 and up."""
     steps: int | None = None
     """Without: 200, and with --scratch the experiment's `frozen.steps`."""
     learning_rate: float | None = None
@@ -92,27 +85,17 @@ class Finetune:
     """Stop fine-tuning a scene after this long."""
     score_every: int = 50
     """Steps between two renderings of the test frames, for the curve; 0: none."""
-    width: int = 160
-    height: int = 120
-    """Of rooms; the pictures of --sequence keep their aspect."""
     frames: int | None = None
     """To choose from; without: 24 of a room, 100 of a recording. 0: all of a recording."""
-    bounds: tuple[float, float] | None = None
-    """Near and far of the scenes, meters; without: their own."""
-    device: Device = "auto"
-    threads: int = 0
-    """Torch threads; 0 takes all cores."""
     json: Path = Path("results/finetune.json")
-    """Where the record goes, a file that does not exist yet."""
     output: Path | None = None
     """Where the tuned checkpoint of a single scene goes."""
     curve: Path | None = None
     """Where the picture of the scores over steps goes; without: beside the record."""
-    overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if bool(self.sequence) == bool(self.seeds):
-            raise ValueError("expected one of --sequence and --seeds")
+        super().__post_init__()
+        self.need_scenes()
         if self.truth and not self.sequence:
             raise ValueError("--truth is the ground truth of a --sequence; rooms (--seeds) have their own")
         if self.seeds and self.output and len(parse_seeds(" ".join(self.seeds))) > 1:
@@ -122,13 +105,9 @@ class Finetune:
                 f"split is {self.split}, {self.hold_out} held out; expected at least 1 frame of each kind, and no more "
                 "held out than there are tuning frames"
             )
-        if self.score_every < 0:
-            raise ValueError(f"score-every is {self.score_every}; expected at least 0")
+        at_least(0, score_every=self.score_every, remember=self.remember, elsewhere=self.elsewhere)
         if self.scratch is not None:
             self._check_scratch()
-        if min(self.remember, self.elsewhere) < 0:
-            raise ValueError(f"remember is {self.remember}, elsewhere {self.elsewhere}; expected at least 0")
-        check_options(self)
         self.plan()  # raises ValueError
 
     def _check_scratch(self) -> None:
@@ -143,8 +122,7 @@ class Finetune:
 
     def plan(self, experiment: TrainConfig | None = None) -> TuningPlan:
         """What these options ask for, of each scene; `experiment`: what they leave open, from new weights."""
-        given = {"steps": self.steps, "learning_rate": self.learning_rate}
-        asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        asked = given(steps=self.steps, learning_rate=self.learning_rate)
         asked |= {"mode": self.mode, "seed": self.seed, "max_seconds": self.max_seconds}
         config = FineTuneConfig(**asked) if experiment is None else scratch_config(experiment, **asked)
         plan = TuningPlan(
@@ -165,7 +143,8 @@ class Finetune:
         keep_freed_memory()
         use_threads(self.threads)
         space, plan, start_of = self.start()
-        scenes = chosen_scenes(self.data(space), space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds)
+        data = self.data(DataConfig(frames=RECORDING_FRAMES) if self.sequence else DataConfig(), space)
+        scenes = self.scenes(data, space)
         splits = [self.frames_of(scene) for scene in scenes]  # all, before time is spent on one
         if self.truth is not None:
             truth = Truth(self.truth, space, self.truth_label_ids)
@@ -197,22 +176,16 @@ class Finetune:
     def start(self) -> tuple[LabelSpace, TuningPlan, Callable[[Scene, ViewSplit], Checkpoint]]:
         """The classes, what is asked for, and what a scene starts from: the checkpoint, or its own new weights."""
         if self.scratch is None:
-            given = load_checkpoint(self.checkpoint or DEFAULT_CHECKPOINT)
+            trained = load_checkpoint(self.checkpoint or DEFAULT_CHECKPOINT)
             plan = self.plan()
-            plan = plan if given.model.knows_classes else plan.without_labels()
-            return given.label_space, plan, lambda *_: given
+            plan = plan if trained.model.knows_classes else plan.without_labels()
+            return trained.label_space, plan, lambda *_: trained
         experiment = load_config(self.scratch)
         try:
             plan = self.plan(experiment)
         except ValueError as error:
             raise FileError(f"{self.scratch}: from new weights {error}") from error
         return LABEL_SPACES[experiment.data.label_space], plan, partial(new_checkpoint, experiment, seed=self.seed)
-
-    def data(self, space: LabelSpace) -> DataConfig:
-        """Where and how scenes are read."""
-        frames = self.frames if self.frames is not None else RECORDING_FRAMES if self.sequence else DataConfig.frames
-        data = DataConfig(width=self.width, height=self.height, frames=frames, label_ids=self.label_ids)
-        return replace(data, label_space=space.name) if space.name in LABEL_SPACES else data
 
     def labels(self) -> dict[str, dict[str, str | None]]:
         """Whose labels teach, and whose the test frames are scored on."""

@@ -13,6 +13,7 @@ from sray.checkpoint import Checkpoint
 from sray.files import write_atomically
 from sray.finetune_config import FineTuneConfig
 from sray.ray_model import RayModel
+from sray_train.cli.options import at_least
 from sray_train.cli.pictures_options import PicturesOptions
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import spread_views
@@ -36,15 +37,13 @@ class Levels(PicturesOptions):
     title: str = "unseen rooms"
     """Of the record, and of its panel in the picture."""
     json: Path = Path("results/levels.json")
-    """Where the record goes. An existing file is kept unless --overwrite."""
     beside: tuple[Path, ...] = ()
     """Records of this command that the picture shows too, before this one."""
     picture: Path | None = None
     """Where the picture goes, a waterfall for each record; none is drawn without."""
 
     def __post_init__(self) -> None:
-        if self.tune_steps < 0:
-            raise ValueError(f"tune-steps is {self.tune_steps}; expected at least 0")
+        at_least(0, tune_steps=self.tune_steps)
         super().__post_init__()
 
     def main(self) -> None:
@@ -76,7 +75,7 @@ class Levels(PicturesOptions):
         """Every target, when it is done."""
         config = load_config(self.config)
         plan = config.evaluation
-        for scene in self.scenes(config, checkpoint.label_space):
+        for scene in self.scenes(self.data(config.data, checkpoint.label_space), checkpoint.label_space):
             model, queries = checkpoint.model, spread_queries(scene, self.targets, self.views, self.apart)
             if self.tune_steps:
                 model, queries = self.tuned(checkpoint.model, scene)

@@ -9,18 +9,18 @@ import tyro
 
 from sray.label_space import LABEL_SPACES
 from sray.segmentation import Segmenter, load_mapping, load_pretrained
-from sray_train.cli.options import check_options
+from sray_train.cli.options import RunOptions
 from sray_train.data.config import LabelIds
 from sray_train.data.scannet import open_folder
 from sray_train.learn.interruption import interruption
 from sray_train.learn.pseudolabels.folder import PseudoLabelFolder
 from sray_train.learn.pseudolabels.labeling import label_recording, say_labeled
-from sray_train.machine import Device, chosen_device, use_threads
+from sray_train.machine import chosen_device, use_threads
 from sray_train.records import write_record
 
 
 @dataclass
-class PseudoLabel:
+class PseudoLabel(RunOptions):
     """Label a recording with a 2D model, into a new folder that `sray finetune --sequence` reads. Resumes."""
 
     sequence: tyro.conf.Positional[Path]
@@ -39,16 +39,13 @@ class PseudoLabel:
     """What the recording's own label pictures hold, which score the new ones: NYU40 ids, or raw ScanNet ids."""
     copy: bool = False
     """Copy pictures, depth and poses instead of linking to them."""
-    device: Device = "auto"
-    threads: int = 0
-    """Torch threads; 0 takes all cores."""
 
     def __post_init__(self) -> None:
         if self.label_space not in LABEL_SPACES:
             raise ValueError(f"label-space is {self.label_space}; expected one of {', '.join(LABEL_SPACES)}")
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"threshold is {self.threshold}; expected a probability, 0 to 1")
-        check_options(self)
+        super().__post_init__()
 
     def main(self) -> None:
         use_threads(self.threads)

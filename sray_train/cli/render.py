@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +11,28 @@ from rich.progress import track
 
 from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
-from sray.label_space import LABEL_SPACES, LabelSpace
+from sray.label_space import LabelSpace
 from sray.mapping.cloud import cloud_of_view, write_ply
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.render_config import RenderConfig
-from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
-from sray_train.data.chosen_scenes import chosen_scenes
+from sray_train.cli.options import CheckpointOptions, RunOptions, SceneOptions, at_least
 from sray_train.data.config import DataConfig
-from sray_train.data.rooms import parse_seeds
 from sray_train.data.scene import Scene
 from sray_train.learn.config import Quality
 from sray_train.learn.systems import load_checkpoint
-from sray_train.machine import Device, chosen_device, use_threads
+from sray_train.machine import chosen_device, use_threads
 from sray_train.tools.rendering.camera_path import PathRenderer, Stop, fly_through, recorded_path
 from sray_train.tools.rendering.path_video import write_video
 from sray_train.tools.rendering.render_folder import RenderFolder
 
 
 @dataclass
-class Render:
+class Render(RunOptions, SceneOptions, CheckpointOptions):
     """Render a path through a scene: color, labels and depth of every place on it. Stopped, it goes on when run again.
 
     Without --frames-between, the path is the recorded cameras, each rendered from other frames than its own.
     """
 
-    checkpoint: Path = DEFAULT_CHECKPOINT
-    """A .safetensors file written by `sray train`."""
-    sequence: Path | None = None
-    """A recording in any layout that `sray train` reads (docs/datasets.md)."""
-    seeds: tuple[str, ...] = ()
-    """Procedural rooms instead: 9000 9001, or 9000:9010."""
     frames_between: int | None = None
     """Fly smoothly through the recorded cameras, with so many pictures between each and the next."""
     output: Path = Path("results/render")
@@ -63,42 +55,24 @@ class Render:
     """A recorded camera may use its own frame: a smoother flight, and no test of anything."""
     depth: bool = False
     """RGB-D: the sources' depth guides the samples. Without: RGB."""
-    width: int = 160
-    height: int = 120
-    """Of the sources; of a recording, the width alone counts, and its pictures keep their aspect."""
-    frames: int | None = None
-    """Frames a scene: a room is recorded from so many places (24), a recording thinned to so many (0: all of them)."""
-    bounds: tuple[float, float] | None = None
-    """Near and far of the scene, meters; None: its own."""
-    device: Device = "auto"
-    threads: int = 0
-    """Torch threads; 0 takes all cores."""
     overwrite: bool = False
     """Remove pictures of other settings from the output."""
 
     def __post_init__(self) -> None:
-        if self.seeds:
-            parse_seeds(" ".join(self.seeds))  # raises ValueError
-        if bool(self.seeds) == bool(self.sequence):
-            raise ValueError("expected either --sequence or --seeds")
+        self.need_scenes()
         if self.frames_between is not None and self.frames_between < 0:
             raise ValueError(f"frames-between is {self.frames_between}; expected 0 or more")
         for name in ("scale", "rate", "voxel_size"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0")
-        check_options(self)
+        at_least(1, views=self.views)
+        super().__post_init__()
 
     def main(self) -> None:
         use_threads(self.threads)
         checkpoint = load_checkpoint(self.checkpoint)
-        data = DataConfig(width=self.width, height=self.height)
-        if checkpoint.label_space.name in LABEL_SPACES:
-            data = replace(data, label_space=checkpoint.label_space.name)
-        frames = self.frames if self.frames is not None else (0 if self.sequence else data.frames)
-        data = replace(data, frames=frames)
-        scenes = chosen_scenes(
-            data, checkpoint.label_space, seeds=self.seeds, sequence=self.sequence, bounds=self.bounds
-        )
+        data = self.data(DataConfig(frames=0) if self.sequence else DataConfig(), checkpoint.label_space)
+        scenes = self.scenes(data, checkpoint.label_space)
         device = chosen_device(self.device)
         field = SemanticField(checkpoint.model.to(device), RenderConfig.preset(self.quality))
         for scene in scenes:

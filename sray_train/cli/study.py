@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from sray.errors import RequestError, SrayError
-from sray_train.cli.options import check_options
-from sray_train.machine import Device, chosen_device
+from sray_train.cli.options import DeviceOptions
+from sray_train.machine import chosen_device
 from sray_train.paper.study.commit import present_commit
 from sray_train.paper.study.job import Job, Stopped
 from sray_train.paper.study.jobs import jobs, left
@@ -26,7 +26,7 @@ WAIT = 5.0
 
 
 @dataclass
-class StudyCommand:
+class StudyCommand(DeviceOptions):
     """Train, score and fine-tune what has no record yet. Run again, it goes on; run twice at once, the two share it."""
 
     config: Path = Path("config/studies/rooms.yaml")
@@ -39,7 +39,6 @@ class StudyCommand:
     """The file of records; default benchmarks/results/<name of the config>.json."""
     only: tuple[str, ...] = ()
     """Of these variants alone."""
-    device: Device = "auto"
     max_hours: float = math.inf
     """Stop (and save) after this long."""
     list: bool = False
@@ -48,7 +47,7 @@ class StudyCommand:
     def __post_init__(self) -> None:
         if not self.max_hours > 0:
             raise ValueError(f"max-hours is {self.max_hours}; expected more than 0")
-        check_options(self)
+        super().__post_init__()
 
     def main(self) -> None:
         present_commit()  # before hours go by in which the source tree may change

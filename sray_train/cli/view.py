@@ -8,9 +8,7 @@ import webbrowser
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-import torch
 import tyro
 from rich.console import Console
 
@@ -28,18 +26,17 @@ from sray.recorded_bag import is_bag
 from sray.viewing.export import write_page
 from sray.viewing.local_source import Feed, LocalSource
 from sray.viewing.viewer import Viewer
-from sray_train.cli.options import DEFAULT_CHECKPOINT, check_options
+from sray_train.cli.options import CheckpointOptions, RunOptions, at_least
+from sray_train.machine import chosen_device, use_threads
 from sray_train.tools.bags.converting import ChosenFrames, open_scene
 
 
 @dataclass
-class View:
+class View(RunOptions, CheckpointOptions):
     """Fly through a session or a recording in a browser: map, keyframes, and what a camera there would see."""
 
     what: tyro.conf.Positional[Path]
     """A session (.safetensors) that the mapper saved, or a recording: a folder in ScanNet's layout, a .sens file."""
-    checkpoint: Path = DEFAULT_CHECKPOINT
-    """A .safetensors file written by `sray train`."""
     host: str = "127.0.0.1"
     """Who may look: 127.0.0.1 this machine alone, 0.0.0.0 everybody on the network. There is no password."""
     port: int = 8080
@@ -60,26 +57,22 @@ class View:
     """Keyframes held at most."""
     voxel_size: float = 0.05
     """Meters, of a recording's map."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = 0
-    """Torch threads; 0 takes all cores."""
     time_limit: tyro.conf.Suppress[float] = 0.0
     """Seconds after which it ends by itself; 0: with Ctrl-C."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 1 << 16:
             raise ValueError(f"port is {self.port}; expected 0 to 65535")
-        if self.keyframes < 2:
-            raise ValueError(f"keyframes is {self.keyframes}; expected at least 2")
-        check_options(self)
+        at_least(2, keyframes=self.keyframes)
+        at_least(0, frames=self.frames, width=self.width)
+        super().__post_init__()
 
     def main(self) -> None:
-        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        use_threads(self.threads)
         console = Console(highlight=False, soft_wrap=True)
         console.print(f"making {self.what} ready to be looked at")  # some seconds: every keyframe is encoded
         checkpoint = load_checkpoint(self.checkpoint)
-        if self.device != "cpu" and torch.cuda.is_available():
-            checkpoint.model.to("cuda")
+        checkpoint.model.to(chosen_device(self.device))
         source = self._source(checkpoint)
         try:
             if self.export is not None:
