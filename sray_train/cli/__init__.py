@@ -105,6 +105,6 @@ def _listed(name: str) -> Callable[..., Command]:
 
 def _first_paragraph(box: str) -> str:
     """What is wrong, out of the box that tyro draws around it and its suggestions."""
-    lines = [line.strip("│╭╮╰╯─- ") for line in box.splitlines()[1:]]
+    lines = [line.strip("│╭╮╰╯─ ") for line in box.splitlines()[1:]]
     paragraph = itertools.takewhile(bool, itertools.dropwhile(lambda line: not line, lines))
     return " ".join(paragraph).rstrip(".") or "wrong arguments"

@@ -109,7 +109,7 @@ class SceneOptions(Options):
 
     def __post_init__(self) -> None:
         if self.seeds and self.sequence:
-            raise ValueError("--seeds and --sequence are given; expected either --sequence or --seeds")
+            raise ValueError("--seeds and --sequence are given; expected one of them")
         if self.seeds:
             parse_seeds(" ".join(self.seeds))  # raises ValueError
         at_least(LEAST_SIDE, width=self.width, height=self.height)
@@ -121,7 +121,7 @@ class SceneOptions(Options):
     def need_scenes(self) -> None:
         """Raises ValueError unless rooms or a recording are chosen."""
         if not self.seeds and not self.sequence:
-            raise ValueError("expected either --sequence or --seeds")
+            raise ValueError("expected one of --sequence and --seeds")
 
     def data(self, config: DataConfig, space: LabelSpace | None) -> DataConfig:
         """The config with these options in place, and with this label space if it is given and a known one."""

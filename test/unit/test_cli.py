@@ -55,6 +55,15 @@ def test_a_wrong_argument_exits_2_with_one_line(
     assert named in err
 
 
+@pytest.mark.parametrize("columns", range(40, 80, 3))
+def test_what_is_wrong_is_told_whole_wherever_its_lines_break(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, _, err = run(capsys, "finetune", "--seeds", "9000", "--sequence", "x")
+    assert "--seeds and --sequence are given; expected one of them" in err
+
+
 def test_a_wrong_file_exits_1_and_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", "--checkpoint", str(tmp_path / "none.safetensors"), "--json", str(tmp_path / "out.json")])

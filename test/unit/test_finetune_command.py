@@ -278,7 +278,7 @@ def test_ctrl_c_keeps_the_best_so_far_and_says_so(
     ("arguments", "named"),
     [
         ([], "one of --sequence and --seeds"),
-        (["--seeds", "9000", "--sequence", "x"], "one of --sequence and --seeds"),
+        (["--seeds", "9000", "--sequence", "x"], "--seeds and --sequence are given; expected one of them"),
         (["--seeds", "9000:9002", "--output", "o.safetensors"], "--output takes the model of one scene"),
         (["--seeds", "9000", "--split", "8", "0", "4"], "at least 1 frame of each kind"),
         (["--seeds", "9000", "--steps", "0"], "steps is 0"),

@@ -325,8 +325,8 @@ def test_the_legend_names_what_is_there_and_breaks_its_lines() -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({}, "either --sequence or --seeds"),
-        ({"seeds": ("9000",), "sequence": Path("a")}, "either --sequence or --seeds"),
+        ({}, "one of --sequence and --seeds"),
+        ({"seeds": ("9000",), "sequence": Path("a")}, "--seeds and --sequence are given"),
         ({"seeds": ("9000",), "scale": 0.0}, "scale is 0"),
         ({"seeds": ("9000",), "frames_between": -1}, "frames-between is -1"),
         ({"seeds": ("x",)}, "x"),
