@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from sray.calibration import same_aspect, why_implausible
 from sray.errors import FileError
@@ -33,8 +32,6 @@ class LlffRecording(PictureRecording):
     """The photographs of a scene at one of the sizes it comes in."""
 
     files: tuple[Path, ...]
-    frame_bounds: NDArray[np.float64]
-    """(frames, 2): near and far of each picture; `bounds` spans them."""
 
     @staticmethod
     def open(folder: Path | str, width: int = 0) -> LlffRecording:
@@ -95,7 +92,6 @@ class LlffRecording(PictureRecording):
             tuple(kept),
             skipped,
             tuple(files[number] for number in kept),
-            bounds[kept],
         )
 
     def source(self, position: int) -> Path:

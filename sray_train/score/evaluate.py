@@ -97,13 +97,6 @@ def render_queries(field: Renderer, queries: Iterable[Query], *, depth: bool = F
         yield Rendering(query, truth, view, time.perf_counter() - began)
 
 
-def render_targets(
-    field: Renderer, scene: Scene, targets: int, views: int, *, depth: bool = False
-) -> Iterator[Rendering]:
-    """Render evenly spread frames of a scene, each from its nearest other frames. `depth`: RGB-D sources, not RGB."""
-    return render_queries(field, spread_queries(scene, targets, views), depth=depth)
-
-
 def evaluate(
     field: Renderer,
     queries: Sequence[Query],

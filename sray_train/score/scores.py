@@ -1,4 +1,4 @@
-"""What an evaluation says: scores of every picture, of every scene, and of all together (design, section 5)."""
+"""What an evaluation says: scores of every picture, of every scene, and of all together."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 from conftest import PlaneScene
+from recorded_labels import RecordedLabels
 
 from sray.camera import Camera
 from sray.checkpoint import save_checkpoint
@@ -26,7 +27,7 @@ from sray.visibility import Surfaces
 from sray_train.cli import main
 from sray_train.data.scene import Scene
 from sray_train.paper.baselines.one_shot import OneShot, filled
-from sray_train.paper.baselines.picture_labels import NetworkLabels, RecordedLabels
+from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.paper.baselines.surface import sightings
 from sray_train.paper.levels.measure import LEVELS, LevelReader, at_edges, chain, levels_record
 from sray_train.paper.levels.rivals import OwnPicture, Shown, rivals_record

@@ -40,7 +40,6 @@ def test_the_size_that_suits(scene: tuple[Path, list[View]], width: int, read: i
 def test_bounds_are_each_pictures_own_and_the_scenes(scene: tuple[Path, list[View]]) -> None:
     recording = LlffRecording.open(scene[0], 48)
     assert recording.bounds == (1.25, 7.5)
-    assert recording.frame_bounds.tolist() == [list(each) for each in BOUNDS]
 
 
 def test_a_row_by_hand(tmp_path: Path) -> None:

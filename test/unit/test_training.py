@@ -28,7 +28,7 @@ from sray_train.learn.training import trainer as training_loop
 from sray_train.learn.training.logbook import Logbook
 from sray_train.learn.training.ray_stage import RayTraining
 from sray_train.learn.training.trainer import Trainer
-from sray_train.score.evaluate import render_targets
+from sray_train.score.evaluate import render_queries, spread_queries
 
 SPACE = LabelSpace("stripes", ("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)), (1, 2, 3))
 TINY = TrainConfig(
@@ -159,7 +159,7 @@ def test_scores_are_of_rgb_unless_depth_is_asked_for(
     field, given = SemanticField(SemanticRay(SemanticRayConfig(3)), RenderConfig.preset("fast")), []
     show = field.set_sources
     monkeypatch.setattr(field, "set_sources", lambda views, **how: (given.append(views.depth), show(views, **how)))
-    assert len(list(render_targets(field, scene, targets=2, views=3, depth=depth))) == 2
+    assert len(list(render_queries(field, spread_queries(scene, 2, 3), depth=depth))) == 2
     assert [known is not None for known in given] == [depth, depth]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import PlaneScene
+from recorded_labels import RecordedLabels
 from reference import voxel_grid as twin
 
 from sray.camera import Camera
@@ -24,7 +25,7 @@ from sray.sequence_writer import SequenceWriter
 from sray_train.cli import main
 from sray_train.data.scene import Scene
 from sray_train.paper.baselines.nerf import NeRF, NeRFConfig
-from sray_train.paper.baselines.picture_labels import NetworkLabels, RecordedLabels
+from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.paper.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
 from sray_train.paper.baselines.voxel_grid import Sighting, VoxelGrid
 from sray_train.score.evaluate import Query, evaluate
@@ -270,13 +271,9 @@ def test_what_cannot_be_fused_is_refused(frames: list[Frame]) -> None:
     with pytest.raises(SrayError, match="--depth") as blind:
         mapped(frames).set_sources(dataclasses.replace(views, depth=None), bounds=BOUNDS)
     assert isinstance(blind.value, ModelError)
-    with pytest.raises(ValueError, match="none of the 2 frames"):
-        mapped(frames[:2]).set_sources(views, bounds=BOUNDS)
     with pytest.raises(SrayError, match="nerf has no encoder") as unseeing:
         NetworkLabels(NeRF(NeRFConfig(classes=3, layers=2, width=8)))
     assert isinstance(unseeing.value, ModelError)
-    with pytest.raises(ValueError, match="trust is 0.3"):
-        RecordedLabels(frames, 3, trust=0.3)
     for wrong in ({"voxel_size": 0.0}, {"voxel_size": math.nan}, {"least_probability": 1.0}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} is"):
             VoxelFusionConfig(**wrong)

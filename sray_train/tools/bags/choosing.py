@@ -54,11 +54,6 @@ class Chosen:
         """What `image` is to be remapped to: image_transport appends the rest."""
         return self.image.removesuffix(COMPRESSED) if self.image and self.is_compressed else self.image
 
-    @property
-    def names(self) -> list[str]:
-        every = (self.image, self.camera_info, self.depth, self.labels, self.labels_info)
-        return [name for name in every if name is not None]
-
 
 def choose(bag: BagReader, wanted: Wanted) -> tuple[Chosen, list[Row]]:
     """The topics, and a row for each that was asked for by name and is not there or is something else."""

@@ -42,8 +42,6 @@ class BagReader:
             raise FileError(f"{path} cannot be opened ({in_words(error)})", *_expected(path)) from error
         try:
             self.topics = _topics_of(self._reader)
-            self.messages_in_all = sum(topic.messages for topic in self.topics.values())
-            """As the bag says."""
         except Exception as error:
             self.close()
             raise FileError(

@@ -33,8 +33,8 @@ class StampedTopic:
         self.frames: Counter[str] = Counter()
         self.sizes: Counter[tuple[int, int]] = Counter()
         """Width and height."""
-        self.complaints: Counter[str] = Counter()
-        """What makes a message unusable."""
+        self.unusable = 0
+        """Messages that could not be taken."""
         self.first_complaint = ""
 
     def take(self, time_ns: int, message: Any) -> None:
@@ -49,7 +49,7 @@ class StampedTopic:
     def refuse(self, error: SrayError) -> None:
         """Count a message that could not be taken."""
         self.first_complaint = self.first_complaint or str(error)
-        count(self.complaints, "unusable")
+        self.unusable += 1
 
     def _look(self, message: Any) -> None:
         """At the rest of the message."""
@@ -66,10 +66,6 @@ class StampedTopic:
     @property
     def count(self) -> int:
         return len(self._stamps)
-
-    @property
-    def unusable(self) -> int:
-        return sum(self.complaints.values())
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -73,7 +73,7 @@ def check_recording(
     sample = Sample(recording)
     findings = list(known)
     if isinstance(recording, Sequence):
-        findings += check_folder(recording, lambda done, of: on_progress("files", done, of))[0]
+        findings += check_folder(recording, lambda done, of: on_progress("files", done, of))
     chosen = sample.spread(frames)
     for done, position in enumerate(chosen, start=1):
         sample.frame(position)

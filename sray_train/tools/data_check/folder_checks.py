@@ -58,10 +58,8 @@ def open_whole_frames(
     return sequence, [finding]
 
 
-def check_folder(
-    sequence: Sequence, on_progress: Callable[[int, int], None] | None = None
-) -> tuple[list[Finding], dict[str, Size]]:
-    """What is wrong with the files of all frames, and the commonest size of each kind of picture."""
+def check_folder(sequence: Sequence, on_progress: Callable[[int, int], None]) -> list[Finding]:
+    """What is wrong with the files of all frames."""
     findings: list[Finding] = []
     sizes: dict[str, Size] = {}
     folders = {kind: sequence.folder / kind for kind in KINDS} | {"label-filt": label_folder(sequence.folder)}
@@ -79,14 +77,14 @@ def check_folder(
             else:
                 found[number] = size
             done += 1
-            if on_progress and done % 50 == 0:
+            if done % 50 == 0:
                 on_progress(done, total)
         findings += _absent(kind, missing, cut, len(sequence))
         if found:
             commonest = Counter(found.values()).most_common(1)[0][0]
             sizes[kind] = commonest
             findings += _differing(kind, commonest, {n: s for n, s in found.items() if s != commonest})
-    return findings + _shapes(sizes), sizes
+    return findings + _shapes(sizes)
 
 
 def _is_matrix(path: Path) -> bool:
