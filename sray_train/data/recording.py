@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -127,6 +128,19 @@ def read_picture(path: Path, flags: int, fits: Fits | None = None) -> NDArray[An
         state = "cannot be decoded" if path.is_file() else "is missing"
         raise FileError(f"{path} {state}", "a readable picture", "Get the scene again")
     return image
+
+
+def read_rows(path: Path, expected: str, remedy: str = "Get it again") -> NDArray[np.float64]:
+    """Numbers (rows, columns) of a text file, a row a line.
+
+    Raises FileError, naming the file, if it is missing, empty or holds anything else; `expected`: what it should hold.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # an empty file is only a warning to numpy
+            return np.loadtxt(path, np.float64, ndmin=2)
+    except (OSError, ValueError, UserWarning) as error:
+        raise FileError(f"{path} cannot be read ({error})", expected, remedy) from error
 
 
 def picture_size(path: Path) -> tuple[int, int]:

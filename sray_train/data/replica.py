@@ -6,7 +6,6 @@ has 90 degrees from the left to the right edge and square pixels. Label pictures
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from sray_train.data.recording import (
     meters_of,
     picture_size,
     read_picture,
+    read_rows,
     usable_poses,
 )
 
@@ -115,14 +115,7 @@ class ReplicaRecording(PictureRecording):
 
 
 def _read_poses(path: Path) -> NDArray[np.float64]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # an empty file is only a warning to numpy
-            rows = np.loadtxt(path, dtype=np.float64, ndmin=2)
-    except (OSError, ValueError, UserWarning) as error:
-        raise FileError(
-            f"{path} cannot be read ({error})", "a row of 16 numbers a frame", "Get the scene again"
-        ) from error
+    rows = read_rows(path, "a row of 16 numbers a frame", "Get the scene again")
     if rows.size % 16 or rows.shape[1] not in (4, 16):
         found = f"holds an array of shape {rows.shape}"
         raise FileError(f"{path} {found}", "4x4 poses, a row of 16 numbers a frame", "Get the scene again")

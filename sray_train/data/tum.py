@@ -9,7 +9,6 @@ Source: "File Formats" of the benchmark.
 from __future__ import annotations
 
 import re
-import warnings
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from scipy.spatial.transform import Rotation
 from sray.calibration import Calibration, calibrated, lens_of, said_by
 from sray.errors import FileError
 from sray_train.data.picture_files import FileRecording, Photograph
-from sray_train.data.recording import picture_size, usable_poses
+from sray_train.data.recording import picture_size, read_rows, usable_poses
 
 DEPTH_PER_METER = 5000.0
 SLOP = 0.02
@@ -78,14 +77,7 @@ def _listed(path: Path) -> list[tuple[Decimal, str]]:
 
 def _trajectory(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Stamps (poses,) in seconds, ascending, and world_from_camera (poses, 4, 4)."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # an empty file is only a warning to numpy
-            rows = np.loadtxt(path, np.float64, ndmin=2)
-    except (OSError, ValueError, UserWarning) as error:
-        raise FileError(
-            f"{path} cannot be read ({error})", "stamp tx ty tz qx qy qz qw a line", "Get it again"
-        ) from error
+    rows = read_rows(path, "stamp tx ty tz qx qy qz qw a line")
     if rows.shape[1] != 8:
         raise FileError(f"{path} has {rows.shape[1]} numbers a line", "stamp tx ty tz qx qy qz qw", "Get it again")
     rows = rows[np.argsort(rows[:, 0], kind="stable")]

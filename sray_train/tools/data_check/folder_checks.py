@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from sray.errors import SrayError
+from sray.errors import FileError, SrayError
 from sray.label_space import LabelSpace
 from sray.sequence import Sequence, label_folder
+from sray_train.data.recording import read_rows
 from sray_train.tools.data_check.findings import Finding, listed
 
 Size = tuple[int, int]
@@ -89,10 +89,8 @@ def check_folder(sequence: Sequence, on_progress: Callable[[int, int], None]) ->
 
 def _is_matrix(path: Path) -> bool:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            return bool(np.loadtxt(path).shape == (4, 4))
-    except (OSError, ValueError, UserWarning):
+        return read_rows(path, "a 4x4 matrix").shape == (4, 4)
+    except FileError:
         return False
 
 
