@@ -1,4 +1,4 @@
-"""Whether memory grows: a straight line through the second half of each run, and how far noise could have bent it."""
+"""Whether memory grows: the slope of a line through the second half of each run, with its confidence interval."""
 
 from __future__ import annotations
 

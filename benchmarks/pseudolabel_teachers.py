@@ -1,4 +1,4 @@
-"""Whose labels teach in pseudolabel_tuning.py, and how good they are.
+"""The teachers of pseudolabel_tuning.py: where the labels come from, and how good they are.
 
 truth   ground truth
 all     the 2D network's labels, every pixel

@@ -1,4 +1,4 @@
-"""What the comparisons of fine-tuning share: scores of test frames along the way, as records, kept and drawn."""
+"""Shared by the comparisons of fine-tuning: scores of test frames over the steps, as records, and their plot."""
 
 from __future__ import annotations
 

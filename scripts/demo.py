@@ -1,4 +1,4 @@
-"""The main job, end to end: a camera stream over ROS 2 into the mapper, a semantic map out, scored and to be looked at.
+"""The demo: a camera stream over ROS 2 into the mapper, a semantic map out, with scores and a page.
 
     make demo                        a generated room that was never in training
     make demo SEQUENCE=<folder>      any folder in ScanNet layout, with or without labels; its depth is used where it

@@ -1,4 +1,4 @@
-"""The node learns the room it is in: fine-tuning over ROS 2, judged on views that it never got.
+"""Fine-tuning over ROS 2 on a room, scored on views that the node never got.
 
     make demo-finetune
 

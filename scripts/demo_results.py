@@ -1,4 +1,4 @@
-"""What the recorder left, read back and put beside the frames that were played."""
+"""Reads back what the demo's recorder wrote, beside the frames that were played."""
 
 from __future__ import annotations
 

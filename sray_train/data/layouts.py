@@ -1,4 +1,4 @@
-"""Which dataset's layout a folder has, by the files in it; and others, which are named but not read here."""
+"""Finds which dataset's layout a folder has, by the files in it. Some layouts are recognized and not read."""
 
 from __future__ import annotations
 

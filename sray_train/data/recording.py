@@ -1,4 +1,4 @@
-"""What the dataset readers share: a recording of pictures whose cameras are all known, and their complaints."""
+"""Shared by the dataset readers: a recording of pictures whose cameras are all known, and the reading of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation says: scores of every picture, of every scene, and of all together."""
+"""Scores of an evaluation: of every picture, of every scene, and of all together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person at the terminal sees of an evaluation: how far it is, how well it goes, and what came out."""
+"""An evaluation at the terminal: its progress, the scores so far, and the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose pictures stand side by side, where a study keeps their checkpoints, and what to do where there is none."""
+"""Contenders: the systems that the figures compare, and where a study keeps the checkpoint of each."""
 
 from __future__ import annotations
 

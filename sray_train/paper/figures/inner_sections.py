@@ -1,4 +1,4 @@
-"""Figures 6 and 7 as sections of the page: what one SemanticRay looks at, and how much it listens to which view."""
+"""Figures 6 and 7 as sections of the page: the features, attention and view weights of one SemanticRay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the drawn figures share: the look of their axes, marks on pictures, PNGs."""
+"""Shared by the drawn figures: style of axes, marks on pictures, PNGs."""
 
 from __future__ import annotations
 

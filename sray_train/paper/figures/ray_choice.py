@@ -1,4 +1,4 @@
-"""Which query rays are shown: chosen by geometry, never by what the network made of them."""
+"""Chooses the query rays that are shown, by geometry alone: what the network makes of them does not count."""
 
 from __future__ import annotations
 

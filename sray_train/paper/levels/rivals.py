@@ -1,4 +1,4 @@
-"""What one would take instead of S-Ray, with the same encoder, at keyframes and at new viewpoints.
+"""Rivals: what could be used instead of S-Ray, with the same encoder, at keyframes and at new viewpoints.
 
 A keyframe is a source view itself, looked at again; a new viewpoint is a frame that no renderer was given.
 """

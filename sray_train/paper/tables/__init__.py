@@ -1,4 +1,4 @@
-"""The paper's tables, its figures beside ours. Ours come from `benchmarks/results/*.json` alone, never from a keyboard.
+"""The paper's tables, its figures beside ours. Ours come from the records in `benchmarks/results/*.json` alone.
 
 `declared/` says what a table is: one file each with the paper's figures and, row by row, which records are ours.
 `declaration` reads it, `choosing` finds the records, `cells` averages them, `grid` lays a table out, `markdown` writes

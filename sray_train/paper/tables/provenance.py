@@ -1,4 +1,4 @@
-"""What stands below a table: on which data, at which size, from how many views, ... its cells were measured."""
+"""The notes below a table: on which data, at which size, from how many views, ... its cells were measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked at in camera_info: the calibration as the node reads it, by the same code."""
+"""Checks of camera_info: the calibration as the node reads it, by the same code."""
 
 from __future__ import annotations
 

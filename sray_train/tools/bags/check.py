@@ -1,4 +1,4 @@
-"""`sray bag --check`: whether the node can work with a bag, anybody's, and what is missing or wrong if not.
+"""`sray bag --check`: whether the node can work with a bag of any origin, and what is missing or wrong if not.
 
 One pass over the messages of the topics that matter; memory is some bytes a message.
 """

@@ -1,4 +1,4 @@
-"""The frames of a recording on their way into a bag: damaged ones are left out and counted, no clock starts at zero."""
+"""The frames of a recording that become a bag. Damaged ones are left out and counted; no stamp is zero."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is called what in a bag, and the message types in it."""
+"""Names of topics and frames in a bag, and its message types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked at in pictures: color, raw or compressed; depth; ground-truth labels."""
+"""Checks of image topics: color, raw or compressed; depth; ground-truth labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any rosbag2 (folder, .mcap, .db3), read such that damage is an SrayError that names the bag, never a crash."""
+"""Reads any rosbag2 (folder, .mcap, .db3). Damage raises SrayError, which names the bag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check has to say about a bag, row by row."""
+"""The rows of a bag's check: a verdict and its remedy each."""
 
 from __future__ import annotations
 

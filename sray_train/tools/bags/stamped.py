@@ -1,4 +1,4 @@
-"""What every topic with a header is looked at for: its stamps, its frame, its size, and what was damaged."""
+"""Checks of any topic with a header: its stamps, its frame, its size, and damaged messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked at in TF: whether the camera's pose in the map is known at the stamps of the pictures."""
+"""Checks of TF: whether the camera's pose in the map is known at the stamps of the pictures."""
 
 from __future__ import annotations
 

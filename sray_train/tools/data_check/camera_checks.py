@@ -1,4 +1,4 @@
-"""Poses and intrinsics on trial: which reading of them puts matched points where the pictures show them?
+"""Checks of poses and intrinsics: which reading of them puts matched points where the pictures show them.
 
 Judged by the free-depth error (see `Transfer.best`): it needs neither depth nor the scale of the poses.
 """

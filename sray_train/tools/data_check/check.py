@@ -1,4 +1,4 @@
-"""All checks of one recording, each after those whose results it uses."""
+"""Runs all checks of one recording. A check comes after those whose results it uses."""
 
 from __future__ import annotations
 

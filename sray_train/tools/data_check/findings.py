@@ -1,4 +1,4 @@
-"""Findings: what a check has to say, as sentences for people and as figures for machines."""
+"""A finding of a check: sentences for people, and figures for programs."""
 
 from __future__ import annotations
 

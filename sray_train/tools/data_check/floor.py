@@ -1,4 +1,4 @@
-"""Which id is the floor, by geometry: one plane below the cameras. A test of label ids that trusts no name."""
+"""Finds which label id is the floor, by geometry: its points lie in one plane below the cameras."""
 
 from __future__ import annotations
 

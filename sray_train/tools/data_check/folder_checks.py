@@ -1,4 +1,4 @@
-"""The files of a folder in ScanNet layout on trial: missing, cut short, of differing sizes. Reads headers only."""
+"""Checks of the files of a folder in ScanNet layout: missing, cut short, of differing sizes. Reads headers only."""
 
 from __future__ import annotations
 

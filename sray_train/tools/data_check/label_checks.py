@@ -1,4 +1,4 @@
-"""Labels on trial: ids of another label space, classes that cannot be, views that disagree."""
+"""Checks of labels: ids of another label space, implausible shares of classes, views that disagree."""
 
 from __future__ import annotations
 

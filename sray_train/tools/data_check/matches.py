@@ -1,4 +1,4 @@
-"""Matched points between frames, found from the pictures alone: the poses are what is on trial."""
+"""Matched points between frames, found from the pictures alone, since the poses are what they check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens what is to be checked, as training would, but for what a check can report instead of refusing."""
+"""Opens the recordings to check as training would. Faults that a check can report do not stop it."""
 
 from __future__ import annotations
 

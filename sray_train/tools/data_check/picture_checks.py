@@ -1,4 +1,4 @@
-"""The pictures on trial: unreadable, dark, overexposed, blank, repeated."""
+"""Checks of the pictures: unreadable, dark, overexposed, blank, repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frames a check looks at: read when asked for, at most 640 pixels wide; one that cannot be read stops nothing."""
+"""The frames that the checks read, at most 640 pixels wide. A frame that cannot be read is noted."""
 
 from __future__ import annotations
 

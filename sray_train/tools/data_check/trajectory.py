@@ -1,4 +1,4 @@
-"""The camera's path on trial: skipped and frozen poses, jumps, extent; needs no picture."""
+"""Checks of the camera's path: skipped and frozen poses, jumps, extent."""
 
 from __future__ import annotations
 
