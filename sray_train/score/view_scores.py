@@ -55,9 +55,7 @@ def mean_depth(scores: Sequence[ViewScore]) -> dict[str, float]:
     return found
 
 
-def miou_interval(
-    scores: Sequence[ViewScore], baseline: Sequence[ViewScore] | None = None, *, seed: int = 0
-) -> tuple[float, float]:
+def miou_interval(scores: Sequence[ViewScore], baseline: Sequence[ViewScore] | None = None) -> tuple[float, float]:
     """95 % interval of the strict mIoU; with a baseline (same views), of the difference to it.
 
     Percentiles over replicates of the views, drawn with replacement; every call draws the same ones, so that a
@@ -65,7 +63,7 @@ def miou_interval(
     """
     if baseline is not None and len(baseline) != len(scores):
         raise ValueError(f"{len(scores)} views against a baseline of {len(baseline)}; expected the same views")
-    draws = np.random.default_rng(seed).integers(0, len(scores), (REPLICATES, len(scores)))
+    draws = np.random.default_rng(0).integers(0, len(scores), (REPLICATES, len(scores)))
     values = _replicates(scores, draws)
     if baseline is not None:
         values = values - _replicates(baseline, draws)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -77,20 +77,14 @@ COMPARISONS = (
 
 
 def comparison_sections(
-    gallery: Gallery, queries: Sequence[Query], folder: PictureFolder, *, on_row: Callable[[], None] = lambda: None
+    gallery: Gallery, queries: Sequence[Query], folder: PictureFolder
 ) -> tuple[list[Section], dict[str, Any]]:
-    """Four sections, and the scores by picture and contender for a record. `on_row`: called when a row is made."""
+    """Four sections, and the scores by picture and contender for a record."""
     sections, scores = [], {}
     for comparison in COMPARISONS:
-        rows = []
-        for query in queries:
-            rows.append(_row(comparison, gallery, query, folder))
-            on_row()
-        sections.append(
-            Section(
-                comparison.id, comparison.title, comparison.look_for, tuple(rows), labels=comparison.shows == "labels"
-            )
-        )
+        rows = tuple(_row(comparison, gallery, query, folder) for query in queries)
+        labels = comparison.shows == "labels"
+        sections.append(Section(comparison.id, comparison.title, comparison.look_for, rows, labels=labels))
     for query in queries:
         made = {each: gallery.render(query, each) for one in COMPARISONS for each in one.contenders}
         scores[_title(query)] = {
