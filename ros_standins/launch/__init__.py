@@ -8,12 +8,4 @@ which return more actions still; the service ends when no process or event is le
 from launch.core import Action, Event, EventHandler, LaunchContext, LaunchDescription, Substitution
 from launch.launch_service import LaunchService
 
-__all__ = [
-    "Action",
-    "Event",
-    "EventHandler",
-    "LaunchContext",
-    "LaunchDescription",
-    "LaunchService",
-    "Substitution",
-]
+__all__ = ["Action", "Event", "EventHandler", "LaunchContext", "LaunchDescription", "LaunchService", "Substitution"]

@@ -45,10 +45,7 @@ class LabeledPictures:
 
     @staticmethod
     def open(
-        folder: Path | str,
-        label_space: LabelSpace,
-        label_ids: LabelIds = "auto",
-        fx_over_width: float = FX_OVER_WIDTH,
+        folder: Path | str, label_space: LabelSpace, label_ids: LabelIds = "auto", fx_over_width: float = FX_OVER_WIDTH
     ) -> LabeledPictures:
         """`label_ids` as of recordings (`sray_train.data.scannet`).
 

@@ -18,13 +18,7 @@ from sray.errors import FileError
 from sray.frames import at_size_of_image
 from sray.rectification import Rectifier
 from sray.sampling import ROOM_BOUNDS, Bounds
-from sray_train.data.recording import (
-    PictureRecording,
-    Pictures,
-    batch_of_cameras,
-    meters_of,
-    read_picture,
-)
+from sray_train.data.recording import PictureRecording, Pictures, batch_of_cameras, meters_of, read_picture
 
 logger = logging.getLogger(__name__)
 

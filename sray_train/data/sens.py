@@ -18,13 +18,7 @@ from sray.pictures import claimed_size, decode
 from sray.sampling import ROOM_BOUNDS
 from sray.sequence import stamp_of
 from sray_train.data.label_pictures import LabelPictures
-from sray_train.data.recording import (
-    PictureRecording,
-    Pictures,
-    batch_of_cameras,
-    meters_of,
-    usable_poses,
-)
+from sray_train.data.recording import PictureRecording, Pictures, batch_of_cameras, meters_of, usable_poses
 from sray_train.data.registration import DepthRegistration
 from sray_train.data.sens_header import LARGEST_PICTURE, SensHeader, read_header, read_index
 

@@ -74,10 +74,7 @@ def miou_interval(scores: Sequence[ViewScore], baseline: Sequence[ViewScore] | N
 
 def paired_difference(scores: Sequence[ViewScore], baseline: Sequence[ViewScore]) -> dict[str, Any]:
     """Strict mIoU less that of the same views otherwise, and its `miou_interval`, as records hold them."""
-    return {
-        "difference": strict_miou(scores) - strict_miou(baseline),
-        "interval": miou_interval(scores, baseline),
-    }
+    return {"difference": strict_miou(scores) - strict_miou(baseline), "interval": miou_interval(scores, baseline)}
 
 
 def _replicates(scores: Sequence[ViewScore], draws: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -83,10 +83,7 @@ def shower_tray(rng: Rng, materials: Materials) -> Item:
         [cylinder(0.012, 1.1, (0, depth / 2 - 0.05, 0.95), 8), box(0.02, 0.25, 0.02, (0, depth / 2 - 0.17, 2.03))]
     )
     head = cylinder(0.09, 0.02, (0, depth / 2 - 0.28, 2.01), 14)
-    parts = (
-        Part(join([rim, box(width, depth, 0.05)]), china),
-        Part(join([pole, head]), metal, label="otherstructure"),
-    )
+    parts = (Part(join([rim, box(width, depth, 0.05)]), china), Part(join([pole, head]), metal, label="otherstructure"))
     return Item("bathtub", parts)
 
 

@@ -62,11 +62,7 @@ def _flat(vertices: Array, uv: Array) -> Mesh:
     """A mesh whose triangles have their geometric normals."""
     normal = np.cross(vertices[:, 1] - vertices[:, 0], vertices[:, 2] - vertices[:, 0])
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-12
-    return Mesh(
-        vertices.astype(np.float32),
-        uv.astype(np.float32),
-        np.repeat(normal[:, None], 3, 1).astype(np.float32),
-    )
+    return Mesh(vertices.astype(np.float32), uv.astype(np.float32), np.repeat(normal[:, None], 3, 1).astype(np.float32))
 
 
 _FAN = np.array([[0, 1, 2], [0, 2, 3]])

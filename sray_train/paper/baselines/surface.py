@@ -60,8 +60,5 @@ def sightings(
     columns, rows = columns.clamp(0, views.camera.width - 1), rows.clamp(0, views.camera.height - 1)
     counted = valid.squeeze(-1).to(points)
     return Sightings(
-        (rows * views.camera.width + columns).long(),
-        counted / counted.sum(0).clamp_min(1),
-        int(inside.sum()),
-        hidden,
+        (rows * views.camera.width + columns).long(), counted / counted.sum(0).clamp_min(1), int(inside.sum()), hidden
     )

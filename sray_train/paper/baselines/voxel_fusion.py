@@ -51,10 +51,7 @@ class VoxelFusion:
     system: ClassVar[str] = "voxel_fusion"
 
     def __init__(
-        self,
-        labels: PictureLabels,
-        depth_from: SemanticField | None = None,
-        config: VoxelFusionConfig | None = None,
+        self, labels: PictureLabels, depth_from: SemanticField | None = None, config: VoxelFusionConfig | None = None
     ) -> None:
         """`depth_from`: what renders the depth of source views that have none."""
         self.config = config or VoxelFusionConfig()

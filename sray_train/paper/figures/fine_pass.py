@@ -57,10 +57,7 @@ def per_head(
 
 @torch.inference_mode()
 def fine_pass(
-    model: SemanticRay,
-    views: EncodedViews,
-    rays: RayBundle,
-    coordinates: Float[Tensor, "rays samples"],
+    model: SemanticRay, views: EncodedViews, rays: RayBundle, coordinates: Float[Tensor, "rays samples"]
 ) -> FinePass:
     """Shade rays at ascending normalized coordinates, and note what happens."""
     radial = dict(model.fine.attention.steps.items()).get("radial")

@@ -84,9 +84,7 @@ class _Finder:
             kind = message_type.rpartition("/")[2]
             rows.append(
                 problem(
-                    f"topic {name}",
-                    f"is not in the bag; its {kind} topics: {listed(of_type)}",
-                    "name one of these",
+                    f"topic {name}", f"is not in the bag; its {kind} topics: {listed(of_type)}", "name one of these"
                 )
             )
         elif topic.message_type != message_type:

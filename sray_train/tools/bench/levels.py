@@ -143,8 +143,7 @@ def compare(
         result.undarkened_psnr.append(score(view, labels.cpu(), undarkened.clamp(0, 1).cpu(), surface, classes).psnr)
         for name, (level, depth) in variants.items():
             seconds, picture = timed(
-                partial(render_level, model, RenderConfig.preset(level), view, view.truth.camera, depth=depth),
-                device,
+                partial(render_level, model, RenderConfig.preset(level), view, view.truth.camera, depth=depth), device
             )
             rendered = result.levels[name]
             rendered.seconds.append(seconds * IMAGE_RAYS / (view.truth.camera.width * view.truth.camera.height))
