@@ -15,11 +15,15 @@ TRUST = 0.8
 
 
 class RecordedLabels:
-    """Each source view is known by its pose, and its frame has labels."""
+    """Each source view is known by its pose. What has no label has the same probability for all classes."""
 
     def __init__(self, frames: Iterable[Frame], classes: int) -> None:
         self._classes = classes
-        self._labels = {_pose(frame.camera.world_from_camera): frame.labels for frame in frames}
+        self._labels = {
+            _pose(frame.camera.world_from_camera): torch.full(frame.image.shape[:2], VOID) if frame.labels is None
+            else frame.labels
+            for frame in frames
+        }  # fmt: skip
 
     def __call__(self, views: SourceViews) -> Tensor:
         """Probabilities (views, height, width, classes)."""

@@ -7,6 +7,7 @@ squares, so that wrong matches count little. The standard errors come from the f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,25 +117,23 @@ def fit_calibration(geometry: Geometry) -> CalibrationFit | None:
     )
 
 
-def check_calibration(fit: CalibrationFit, focal: float) -> list[Finding]:
+def check_calibration(fit: CalibrationFit, focal: float) -> Iterator[Finding]:
     """`focal`: the stored focal length, pixels of the checked pictures."""
     if not fit.is_focal_wrong:
-        return []
+        return
     percent = 100 * (1 / fit.focal_factor - 1)
-    return [
-        Finding(
-            "intrinsics-do-not-fit",
-            "problem",
-            "The focal length does not belong to these pictures.",
-            f"stored {focal:.1f} px, the pictures fit {focal * fit.focal_factor:.1f} px (give or take "
-            f"{focal * fit.focal_error:.1f}): matches miss by {fit.stored_px:.2f} px, and by {fit.fitted_px:.2f} so",
-            f"The stored one is {abs(percent):.0f} % too {'large' if percent > 0 else 'small'}: a nominal one, or of "
-            "another zoom, crop or camera.",
-            f"To mend it: calibrate the camera, or multiply fx and fy by {fit.focal_factor:.3f} (and look at the check "
-            "again).",
-            fit.figures(),
-        )
-    ]
+    yield Finding(
+        "intrinsics-do-not-fit",
+        "problem",
+        "The focal length does not belong to these pictures.",
+        f"stored {focal:.1f} px, the pictures fit {focal * fit.focal_factor:.1f} px (give or take "
+        f"{focal * fit.focal_error:.1f}): matches miss by {fit.stored_px:.2f} px, and by {fit.fitted_px:.2f} so",
+        f"The stored one is {abs(percent):.0f} % too {'large' if percent > 0 else 'small'}: a nominal one, or of "
+        "another zoom, crop or camera.",
+        f"To mend it: calibrate the camera, or multiply fx and fy by {fit.focal_factor:.3f} (and look at the check "
+        "again).",
+        fit.figures(),
+    )
 
 
 class _Problem:

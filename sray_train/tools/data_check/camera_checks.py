@@ -5,6 +5,7 @@ Judged by the free-depth error (see `Transfer.best`): it needs neither depth nor
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -140,10 +141,10 @@ def judge_cameras(sample: Sample, pairs: list[MatchedPair]) -> tuple[Geometry, l
     if best == (AS_STORED, K_AS_STORED):
         if stored > max(0.02 * camera.width, 5 * geometry.noise):
             return geometry, [_unexplained(geometry, stored, errors), *_principal_point(camera, None)], table
-        return geometry, _principal_point(camera, stored), table
+        return geometry, list(_principal_point(camera, stored)), table
     poses, intrinsics = best
     right = Geometry(sample, pairs, poses, intrinsics)
-    return right, _misread(right, stored, errors), table
+    return right, list(_misread(right, stored, errors)), table
 
 
 Errors = dict[tuple[PoseReading, IntrinsicsReading], float]
@@ -173,7 +174,7 @@ def _table(errors: Errors) -> dict[str, float]:
     return poses | kept
 
 
-def _misread(right: Geometry, stored: float, errors: Errors) -> list[Finding]:
+def _misread(right: Geometry, stored: float, errors: Errors) -> Iterator[Finding]:
     poses, intrinsics = right.poses, right.intrinsics
     best = errors[poses, intrinsics]
     pairs = len(right.telling)
@@ -182,32 +183,26 @@ def _misread(right: Geometry, stored: float, errors: Errors) -> list[Finding]:
         f"{best:.2f} px read so; matching noise is {right.noise:.2f} px"
     )
     figures = {"error_as_stored_px": stored, "error_read_so_px": best, "noise_px": right.noise, "pairs": pairs}
-    findings = []
     if poses is not AS_STORED:
-        findings.append(
-            Finding(
-                poses.code,
-                "problem",
-                "The poses are not world_from_camera with OpenCV axes.",
-                evidence,
-                f"The files hold {poses.means}.",
-                f"To mend it: {poses.remedy}.",
-                {**figures},
-            )
+        yield Finding(
+            poses.code,
+            "problem",
+            "The poses are not world_from_camera with OpenCV axes.",
+            evidence,
+            f"The files hold {poses.means}.",
+            f"To mend it: {poses.remedy}.",
+            {**figures},
         )
     if intrinsics is not K_AS_STORED:
-        findings.append(
-            Finding(
-                intrinsics.code,
-                "problem",
-                "The intrinsics do not belong to pictures of this size.",
-                f"{evidence}; {_where(right.camera)}",
-                f"The file holds {intrinsics.means}.",
-                f"To mend it: {intrinsics.remedy}.",
-                {**figures, "off_centre": off_center(right.camera)},
-            )
+        yield Finding(
+            intrinsics.code,
+            "problem",
+            "The intrinsics do not belong to pictures of this size.",
+            f"{evidence}; {_where(right.camera)}",
+            f"The file holds {intrinsics.means}.",
+            f"To mend it: {intrinsics.remedy}.",
+            {**figures, "off_centre": off_center(right.camera)},
         )
-    return findings
 
 
 def _where(camera: Camera) -> str:
@@ -218,23 +213,21 @@ def _where(camera: Camera) -> str:
     )
 
 
-def _principal_point(camera: Camera, error: float | None) -> list[Finding]:
+def _principal_point(camera: Camera, error: float | None) -> Iterator[Finding]:
     """A principal point far from the middle where no matches could acquit it (`error` is None), or odd all the same."""
     if off_center(camera) < OFF_CENTER:
-        return []
+        return
     reading = intrinsics_readings(camera)[1]
     judged = "matches cannot test it" if error is None else f"matched points fit K as stored ({error:.1f} px)"
-    return [
-        Finding(
-            reading.code,
-            "problem" if error is None else "warning",
-            "The principal point is far from the middle of the pictures.",
-            f"{_where(camera)}; {judged}",
-            f"The file holds {reading.means}." if error is None else "The pictures are cut out of larger ones.",
-            f"To mend it: {reading.remedy}." if error is None else "Nothing, if they are.",
-            {"off_centre": off_center(camera)},
-        )
-    ]
+    yield Finding(
+        reading.code,
+        "problem" if error is None else "warning",
+        "The principal point is far from the middle of the pictures.",
+        f"{_where(camera)}; {judged}",
+        f"The file holds {reading.means}." if error is None else "The pictures are cut out of larger ones.",
+        f"To mend it: {reading.remedy}." if error is None else "Nothing, if they are.",
+        {"off_centre": off_center(camera)},
+    )
 
 
 def _unjudged(geometry: Geometry) -> Finding:

@@ -6,6 +6,7 @@ Their ratio names the unit that depth or poses came in by mistake.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,7 +89,7 @@ def check_depth(geometry: Geometry, trusted: bool) -> tuple[list[Finding], dict[
     }
     if not depths:
         return [], {}
-    findings = _constant(sample, depths)
+    findings = list(_constant(sample, depths))
     if findings:
         return findings, {}
     values = np.concatenate(list(depths.values()))
@@ -102,53 +103,46 @@ def check_depth(geometry: Geometry, trusted: bool) -> tuple[list[Finding], dict[
         findings.append(_empty(known, len(depths)))
     relation = relate_depth(geometry) if trusted else None
     if relation is None:
-        return findings + _range(median), figures
+        return [*findings, *_range(median)], figures
     figures |= {
         "depth_factor": relation.factor,
         "depth_spread": relation.spread,
         "depth_points": len(relation.recorded),
     }
-    return findings + _related(geometry, relation, median), figures
+    return [*findings, *_related(geometry, relation, median)], figures
 
 
-def _related(geometry: Geometry, relation: DepthRelation, median: float) -> list[Finding]:
+def _related(geometry: Geometry, relation: DepthRelation, median: float) -> Iterator[Finding]:
     factor, spread = relation.factor, relation.spread
     points = f"{len(relation.recorded)} matched points triangulated with the poses"
     figures = {"factor": factor, "spread": spread, "points": len(relation.recorded), "median_depth_m": median}
     if relation.rank_correlation < -0.4:
-        return [
-            Finding(
-                "depth-inverse",
-                "problem",
-                "Depth grows where the scene comes nearer.",
-                f"rank correlation with the depth of {points}: {relation.rank_correlation:.2f} (expected near 1)",
-                "The files hold inverse depth or disparity.",
-                "Convert it: depth = focal length x baseline / disparity, or 1 / inverse depth, in millimeters.",
-                figures | {"rank_correlation": relation.rank_correlation},
-            )
-        ]
-    if abs(math.log(factor)) > SAME_UNIT:
-        if spread > 0.35:
-            return [_unrelated(points, relation, figures)]
+        yield Finding(
+            "depth-inverse",
+            "problem",
+            "Depth grows where the scene comes nearer.",
+            f"rank correlation with the depth of {points}: {relation.rank_correlation:.2f} (expected near 1)",
+            "The files hold inverse depth or disparity.",
+            "Convert it: depth = focal length x baseline / disparity, or 1 / inverse depth, in millimeters.",
+            figures | {"rank_correlation": relation.rank_correlation},
+        )
+    elif spread > 0.35:
+        yield _unrelated(points, relation, figures)
+    elif abs(math.log(factor)) > SAME_UNIT:
         verdict = blame(factor, median)
         before, after = reprojection_error(geometry, 1.0), reprojection_error(geometry, factor)
         whose = "Depth is in the wrong unit" if verdict.at_fault == "depth" else "The poses are in the wrong unit"
-        return [
-            Finding(
-                f"{verdict.at_fault}-unit",
-                "problem",
-                f"{whose}: depth and poses differ by a factor of {max(factor, 1 / factor):.4g}.",
-                f"{points} lie at {factor:.4g} times their recorded depth (median {median:.3g} m; indoors "
-                f"{ROOM[0]} to {ROOM[1]} m); reprojection by depth misses by {before:.1f} px as read, {after:.2f} px "
-                "with the factor",
-                verdict.cause,
-                verdict.remedy,
-                figures | {"reprojection_px": before, "reprojection_with_factor_px": after},
-            )
-        ]
-    if spread > 0.35:
-        return [_unrelated(points, relation, figures)]
-    return []
+        yield Finding(
+            f"{verdict.at_fault}-unit",
+            "problem",
+            f"{whose}: depth and poses differ by a factor of {max(factor, 1 / factor):.4g}.",
+            f"{points} lie at {factor:.4g} times their recorded depth (median {median:.3g} m; indoors "
+            f"{ROOM[0]} to {ROOM[1]} m); reprojection by depth misses by {before:.1f} px as read, {after:.2f} px "
+            "with the factor",
+            verdict.cause,
+            verdict.remedy,
+            figures | {"reprojection_px": before, "reprojection_with_factor_px": after},
+        )
 
 
 def reprojection_error(geometry: Geometry, factor: float) -> float:
@@ -163,37 +157,33 @@ def reprojection_error(geometry: Geometry, factor: float) -> float:
     return min(float(np.median(errors)), float(geometry.camera.width)) if errors else math.nan
 
 
-def _constant(sample: Sample, depths: dict[int, Array]) -> list[Finding]:
+def _constant(sample: Sample, depths: dict[int, Array]) -> Iterator[Finding]:
     flat = [position for position, values in depths.items() if len(values) and np.ptp(values) < 1e-6]
     if len(flat) < max(1, len(depths) / 4):
-        return []
-    return [
-        Finding(
-            "depth-constant",
-            "problem",
-            "Depth is the same everywhere in many frames.",
-            f"{len(flat)} of {len(depths)} sampled frames hold one value: {listed([sample.number(i) for i in flat])}",
-            "The depth pictures are placeholders, or were clipped when they were written.",
-            "Export depth again as 16-bit PNG in millimeters, or remove the depth folder: RGB alone works.",
-            {"frames": [sample.number(i) for i in flat]},
-        )
-    ]
+        return
+    yield Finding(
+        "depth-constant",
+        "problem",
+        "Depth is the same everywhere in many frames.",
+        f"{len(flat)} of {len(depths)} sampled frames hold one value: {listed([sample.number(i) for i in flat])}",
+        "The depth pictures are placeholders, or were clipped when they were written.",
+        "Export depth again as 16-bit PNG in millimeters, or remove the depth folder: RGB alone works.",
+        {"frames": [sample.number(i) for i in flat]},
+    )
 
 
-def _range(median: float) -> list[Finding]:
+def _range(median: float) -> Iterator[Finding]:
     if 0.5 * ROOM[0] <= median <= 1.5 * ROOM[1]:
-        return []
-    return [
-        Finding(
-            "depth-unit",
-            "problem",
-            "Depth is in the wrong unit.",
-            f"its median is {median:.3g} m; indoors {ROOM[0]} to {ROOM[1]} m",
-            "The files do not hold millimeters (TUM RGB-D: 1/5 mm; others meters, or 1/10 mm).",
-            "Export depth again in millimeters.",
-            {"median_depth_m": median},
-        )
-    ]
+        return
+    yield Finding(
+        "depth-unit",
+        "problem",
+        "Depth is in the wrong unit.",
+        f"its median is {median:.3g} m; indoors {ROOM[0]} to {ROOM[1]} m",
+        "The files do not hold millimeters (TUM RGB-D: 1/5 mm; others meters, or 1/10 mm).",
+        "Export depth again in millimeters.",
+        {"median_depth_m": median},
+    )
 
 
 def _empty(known: float, frames: int) -> Finding:

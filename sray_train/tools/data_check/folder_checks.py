@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def check_folder(sequence: Sequence, on_progress: Callable[[int, int], None]) ->
             commonest = Counter(found.values()).most_common(1)[0][0]
             sizes[kind] = commonest
             findings += _differing(kind, commonest, {n: s for n, s in found.items() if s != commonest})
-    return findings + _shapes(sizes)
+    return [*findings, *_shapes(sizes)]
 
 
 def _is_matrix(path: Path) -> bool:
@@ -114,70 +114,60 @@ def _is_whole(path: Path) -> bool:
     return b"IEND" in end if start == b"\x89PNG" else True
 
 
-def _absent(kind: str, missing: list[int], cut: list[int], total: int) -> list[Finding]:
-    findings = []
+def _absent(kind: str, missing: list[int], cut: list[int], total: int) -> Iterator[Finding]:
     for code, numbers, state in (("missing", missing, "are missing"), ("cut-short", cut, "are empty or cut short")):
         if numbers:
-            findings.append(
-                Finding(
-                    f"files-{code}",
-                    "problem",
-                    f"{_PARTS[kind].capitalize()} {state}.",
-                    f"{kind}/: {len(numbers)} of {total}: {listed(numbers)}",
-                    "The copy or the export was interrupted, or the disk was full.",
-                    f"Copy or export {kind}/ again, or remove these frames with all their files.",
-                    {"folder": kind, "frames": numbers},
-                )
+            yield Finding(
+                f"files-{code}",
+                "problem",
+                f"{_PARTS[kind].capitalize()} {state}.",
+                f"{kind}/: {len(numbers)} of {total}: {listed(numbers)}",
+                "The copy or the export was interrupted, or the disk was full.",
+                f"Copy or export {kind}/ again, or remove these frames with all their files.",
+                {"folder": kind, "frames": numbers},
             )
-    return findings
 
 
-def _differing(kind: str, commonest: Size, others: dict[int, Size]) -> list[Finding]:
+def _differing(kind: str, commonest: Size, others: dict[int, Size]) -> Iterator[Finding]:
     if not others:
-        return []
+        return
     counts = Counter(others.values())
     sizes = ", ".join(f"{count} of {size[0]}x{size[1]}" for size, count in counts.most_common(4))
-    return [
-        Finding(
-            f"{_CODES[kind]}-sizes-differ",
-            "problem",
-            f"{_PARTS[kind].capitalize()} have differing sizes.",
-            f"most of {kind}/ are {commonest[0]}x{commonest[1]}, but {sizes}: frames {listed(sorted(others))}",
-            "Two exports were mixed in one folder.",
-            "Export all frames at one size.",
-            {"folder": kind, "frames": sorted(others)},
-        )
-    ]
+    yield Finding(
+        f"{_CODES[kind]}-sizes-differ",
+        "problem",
+        f"{_PARTS[kind].capitalize()} have differing sizes.",
+        f"most of {kind}/ are {commonest[0]}x{commonest[1]}, but {sizes}: frames {listed(sorted(others))}",
+        "Two exports were mixed in one folder.",
+        "Export all frames at one size.",
+        {"folder": kind, "frames": sorted(others)},
+    )
 
 
 _CODES = {"color": "pictures", "depth": "depth", "label-filt": "labels"}
 
 
-def _shapes(sizes: dict[str, Size]) -> list[Finding]:
+def _shapes(sizes: dict[str, Size]) -> Iterator[Finding]:
     """Depth and labels are resized to the color: that is right only if they have its shape."""
     if "color" not in sizes:
-        return []
+        return
     width, height = sizes["color"]
-    findings = []
     for kind in ("depth", "label-filt"):
         if kind not in sizes:
             continue
         own_width, own_height = sizes[kind]
         stretch = own_width / own_height / (width / height)
         if not 0.98 < stretch < 1.02:  # ScanNet's own are 0.4 % apart
-            findings.append(
-                Finding(
-                    f"{_CODES[kind]}-misaligned",
-                    "problem",
-                    f"{_PARTS[kind].capitalize()} do not cover what the color pictures show.",
-                    f"{kind}/ are {own_width}x{own_height}, color/ {width}x{height}: resized, they would be stretched "
-                    f"by {100 * abs(stretch - 1):.0f} %",
-                    "They were cropped, turned, or made for another camera.",
-                    f"Export {kind}/ for the color camera, at a size of its shape.",
-                    {"folder": kind, "stretch": stretch},
-                )
+            yield Finding(
+                f"{_CODES[kind]}-misaligned",
+                "problem",
+                f"{_PARTS[kind].capitalize()} do not cover what the color pictures show.",
+                f"{kind}/ are {own_width}x{own_height}, color/ {width}x{height}: resized, they would be stretched "
+                f"by {100 * abs(stretch - 1):.0f} %",
+                "They were cropped, turned, or made for another camera.",
+                f"Export {kind}/ for the color camera, at a size of its shape.",
+                {"folder": kind, "stretch": stretch},
             )
-    return findings
 
 
 def unopened(folder: Path, error: SrayError) -> Finding:

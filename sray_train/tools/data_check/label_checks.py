@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,75 +48,66 @@ def check_labels(geometry: Geometry, space: LabelSpace, depth_fits: bool) -> tup
     findings = []
     if stored:
         points = labeled_points(geometry, stored) if depth_fits else None
-        findings = check_label_space(geometry, space, shares, points)
+        findings = list(check_label_space(geometry, space, shares, points))
     if not findings:
-        findings = _implausible(figures, space)
-    return findings + (_disagreeing(geometry, labeled) if depth_fits else []), figures
+        findings = list(_implausible(figures, space))
+    return [*findings, *(_disagreeing(geometry, labeled) if depth_fits else ())], figures
 
 
-def _implausible(figures: LabelFigures, space: LabelSpace) -> list[Finding]:
+def _implausible(figures: LabelFigures, space: LabelSpace) -> Iterator[Finding]:
+    structure = [name for name in ("wall", "floor", "ceiling") if name in space.names]
+    share = sum(figures.classes[name] for name in structure)
+    commonest = max(figures.classes, key=lambda name: figures.classes[name])
+    most = figures.classes[commonest]
     if figures.void > MOSTLY:
         unmapped = sorted(figures.ids, key=lambda i: -figures.ids[i])[:5]
         ids = ", ".join(f"{i} ({100 * figures.ids[i]:.0f} %)" for i in unmapped)
-        return [
-            Finding(
-                "labels-mostly-void",
-                "problem",
-                "Most pixels have no class.",
-                f"{100 * figures.void:.0f} % of the pixels are void in {space.name}"
-                f"{f'; commonest ids: {ids}' if ids else ''}",
-                "The ids belong to another label space, or the frames were hardly labeled.",
-                "Try another --label-ids or --label-space; look at the label pictures of the report.",
-                {"void": figures.void},
-            )
-        ]
-    structure = [name for name in ("wall", "floor", "ceiling") if name in space.names]
-    share = sum(figures.classes[name] for name in structure)
-    if len(structure) >= 2 and share < 0.03:
-        common = max(figures.classes, key=lambda name: figures.classes[name])
-        return [
-            Finding(
-                "labels-no-structure",
-                "problem",
-                "There is hardly any wall or floor: no room looks so.",
-                f"{' and '.join(structure)} are {100 * share:.1f} % of the pixels, usually above 30 %; the commonest "
-                f"class is {common} ({100 * figures.classes[common]:.0f} %)",
-                "The ids belong to another label space.",
-                "Try another --label-ids; look at the label pictures of the report.",
-                {"share": share, "commonest": common},
-            )
-        ]
-    commonest = max(figures.classes, key=lambda name: figures.classes[name])
-    if figures.classes[commonest] > 0.95:
-        return [
-            Finding(
-                "labels-one-class",
-                "problem",
-                "Almost every pixel has the same class.",
-                f"{commonest} is {100 * figures.classes[commonest]:.1f} % of the pixels",
-                "The label pictures are placeholders, masks, or hold another label space.",
-                "Look at the label pictures of the report.",
-                {"share": figures.classes[commonest], "commonest": commonest},
-            )
-        ]
-    return []
+        yield Finding(
+            "labels-mostly-void",
+            "problem",
+            "Most pixels have no class.",
+            f"{100 * figures.void:.0f} % of the pixels are void in {space.name}"
+            f"{f'; commonest ids: {ids}' if ids else ''}",
+            "The ids belong to another label space, or the frames were hardly labeled.",
+            "Try another --label-ids or --label-space; look at the label pictures of the report.",
+            {"void": figures.void},
+        )
+    elif len(structure) >= 2 and share < 0.03:
+        yield Finding(
+            "labels-no-structure",
+            "problem",
+            "There is hardly any wall or floor: no room looks so.",
+            f"{' and '.join(structure)} are {100 * share:.1f} % of the pixels, usually above 30 %; the commonest "
+            f"class is {commonest} ({100 * most:.0f} %)",
+            "The ids belong to another label space.",
+            "Try another --label-ids; look at the label pictures of the report.",
+            {"share": share, "commonest": commonest},
+        )
+    elif most > 0.95:
+        yield Finding(
+            "labels-one-class",
+            "problem",
+            "Almost every pixel has the same class.",
+            f"{commonest} is {100 * most:.1f} % of the pixels",
+            "The label pictures are placeholders, masks, or hold another label space.",
+            "Look at the label pictures of the report.",
+            {"share": most, "commonest": commonest},
+        )
 
 
-def _disagreeing(geometry: Geometry, labeled: dict[int, NDArray[np.uint8]]) -> list[Finding]:
+def _disagreeing(geometry: Geometry, labeled: dict[int, NDArray[np.uint8]]) -> Iterator[Finding]:
     agreement = label_agreement(geometry, labeled)
     if agreement is None or agreement > MOSTLY:
-        return []
-    return [
-        Finding(
-            "labels-disagree",
-            "problem",
-            "Views disagree about what they see.",
-            f"two views label the same surface alike for {100 * agreement:.0f} % of the pixels, usually above 90 %",
-            "Label pictures belong to other frames (numbering), or hold instance ids numbered frame by frame.",
-            "Compare the numbering of label-filt/ and color/, and export class ids.",
-            {"agreement": agreement},
-        )
-    ]
+        return
+    yield Finding(
+        "labels-disagree",
+        "problem",
+        "Views disagree about what they see.",
+        f"two views label the same surface alike for {100 * agreement:.0f} % of the pixels, usually above 90 %",
+        "Label pictures belong to other frames (numbering), or hold instance ids numbered frame by frame.",
+        "Compare the numbering of label-filt/ and color/, and export class ids.",
+        {"agreement": agreement},
+    )
 
 
 def label_agreement(geometry: Geometry, labeled: dict[int, NDArray[np.uint8]]) -> float | None:

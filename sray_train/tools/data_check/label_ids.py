@@ -5,6 +5,7 @@ Judged by the ids that occur, and by which of them is the floor.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -103,7 +104,7 @@ BEYOND = 0.01
 
 def check_label_space(
     geometry: Geometry, space: LabelSpace, shares: NDArray[np.float64], points: LabeledPoints | None
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """`shares` (65536,): of all pixels by id as stored. `points`: None where geometry cannot be trusted."""
     known = shares.copy()
     known[[*UNLABELED, 65535]] = 0
@@ -128,20 +129,17 @@ def check_label_space(
         ids = f"{100 * beyond:.1f} % of the labeled pixels have ids that are no {own.name}"
         evidence = f"{ids}{f': {strangers}' if strangers else ''}{f'; {flat}' if floors else ''}"
         what = f"The label files do not hold {own.name}, as which they are read."
-        return [Finding("labels-other-space", "problem", what, evidence, cause, f"To mend it: {remedy}.", figures)]
-    if floors.get(own.name, 1.0) < CROOKED:
-        return [
-            Finding(
-                "labels-crooked-floor",
-                "warning",
-                "What is labeled floor is not flat.",
-                flat,
-                "The ids belong to a label space not known here, or there are stairs.",
-                "Look at the label pictures of the report.",
-                figures,
-            )
-        ]
-    return []
+        yield Finding("labels-other-space", "problem", what, evidence, cause, f"To mend it: {remedy}.", figures)
+    elif floors.get(own.name, 1.0) < CROOKED:
+        yield Finding(
+            "labels-crooked-floor",
+            "warning",
+            "What is labeled floor is not flat.",
+            flat,
+            "The ids belong to a label space not known here, or there are stairs.",
+            "Look at the label pictures of the report.",
+            figures,
+        )
 
 
 def _alien(known: NDArray[np.float64], table: NDArray[np.uint8] | None) -> NDArray[np.float64]:

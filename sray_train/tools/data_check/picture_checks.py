@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from sray_train.tools.data_check.sample import Sample
 
 def check_pictures(sample: Sample) -> list[Finding]:
     """What is wrong with the pictures read so far."""
-    findings = _unreadable(sample)
+    findings = list(_unreadable(sample))
     for code, what, cause, remedy, bad in _LOOKS:
         positions = [position for position, frame in sample.frames.items() if bad(frame)]
         if positions:
@@ -33,7 +33,7 @@ def check_pictures(sample: Sample) -> list[Finding]:
                     {"frames": numbers, "share": share},
                 )
             )
-    return findings + _repeated(sample)
+    return [*findings, *_repeated(sample)]
 
 
 def _dark(frame: Frame) -> bool:
@@ -75,26 +75,24 @@ _LOOKS: tuple[tuple[str, str, str, str, Callable[[Frame], bool]], ...] = (
 )
 
 
-def _unreadable(sample: Sample) -> list[Finding]:
+def _unreadable(sample: Sample) -> Iterator[Finding]:
     if not sample.unreadable:
-        return []
+        return
     numbers = [sample.number(position) for position in sorted(sample.unreadable)]
     tried = len(sample.unreadable) + len(sample.frames)
     reason = sample.unreadable[min(sample.unreadable)]
-    return [
-        Finding(
-            "frames-unreadable",
-            "problem",
-            "Frames cannot be read.",
-            f"{len(numbers)} of {tried} sampled frames: {listed(numbers)}; the first: {reason}",
-            "Files are missing or damaged, or in another format than the layout's.",
-            "Copy or export these frames again, or remove them with all their files.",
-            {"frames": numbers},
-        )
-    ]
+    yield Finding(
+        "frames-unreadable",
+        "problem",
+        "Frames cannot be read.",
+        f"{len(numbers)} of {tried} sampled frames: {listed(numbers)}; the first: {reason}",
+        "Files are missing or damaged, or in another format than the layout's.",
+        "Copy or export these frames again, or remove them with all their files.",
+        {"frames": numbers},
+    )
 
 
-def _repeated(sample: Sample) -> list[Finding]:
+def _repeated(sample: Sample) -> Iterator[Finding]:
     seen: dict[str, int] = {}
     repeated: list[int] = []
     for position, frame in sample.frames.items():
@@ -104,17 +102,15 @@ def _repeated(sample: Sample) -> list[Finding]:
             repeated.append(position)
         seen.setdefault(digest, position)
     if not repeated:
-        return []
+        return
     numbers = [sample.number(position) for position in repeated]
     share = len(repeated) / len(sample.frames)
-    return [
-        Finding(
-            "pictures-repeated",
-            "problem" if share > 0.1 else "warning",
-            "The same picture stands at different poses.",
-            f"{len(repeated)} of {len(sample.frames)} sampled frames repeat another to the last bit: {listed(numbers)}",
-            "The camera driver or the export wrote a picture again where it had no new one.",
-            "Remove the repeated frames.",
-            {"frames": numbers, "share": share},
-        )
-    ]
+    yield Finding(
+        "pictures-repeated",
+        "problem" if share > 0.1 else "warning",
+        "The same picture stands at different poses.",
+        f"{len(repeated)} of {len(sample.frames)} sampled frames repeat another to the last bit: {listed(numbers)}",
+        "The camera driver or the export wrote a picture again where it had no new one.",
+        "Remove the repeated frames.",
+        {"frames": numbers, "share": share},
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +30,7 @@ def check_trajectory(sample: Sample, metric: bool) -> tuple[list[Finding], dict[
     steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
     usual = float(np.median(steps)) if count > 1 else 0.0
     figures = {"frames": float(count), "extent_m": extent, "median_step_m": usual}
-    findings = _skipped(sample) + _few(count)
+    findings = [*_skipped(sample), *_few(count)]
     if count > 1:
         findings += _frozen(sample)
         findings += _jumps(sample, steps)
@@ -62,45 +64,41 @@ def jumps(sample: Sample) -> list[int]:
     return [int(position) + 1 for position in np.flatnonzero(steps > limit * gaps) if usual > 0]
 
 
-def _skipped(sample: Sample) -> list[Finding]:
+def _skipped(sample: Sample) -> Iterator[Finding]:
     skipped = sample.recording.skipped
     total = sum(len(numbers) for numbers in skipped.values())
     if not total:
-        return []
+        return
     share = total / (total + len(sample))
     reasons = "; ".join(f"{len(numbers)} frames: {reason} ({listed(numbers)})" for reason, numbers in skipped.items())
-    return [
-        Finding(
-            "frames-skipped",
-            "problem" if share > 0.5 else "warning",
-            "Frames are left out for their poses.",
-            f"{total} of {total + len(sample)} ({100 * share:.0f} %): {reasons}",
-            "Tracking was lost there (ScanNet writes -inf), or pose files were not copied.",
-            "Nothing, if they are few: they are skipped. Else export the poses again.",
-            {"skipped": total, "share": share, **{reason: list(numbers) for reason, numbers in skipped.items()}},
-        )
-    ]
+    yield Finding(
+        "frames-skipped",
+        "problem" if share > 0.5 else "warning",
+        "Frames are left out for their poses.",
+        f"{total} of {total + len(sample)} ({100 * share:.0f} %): {reasons}",
+        "Tracking was lost there (ScanNet writes -inf), or pose files were not copied.",
+        "Nothing, if they are few: they are skipped. Else export the poses again.",
+        {"skipped": total, "share": share, **{reason: list(numbers) for reason, numbers in skipped.items()}},
+    )
 
 
-def _few(count: int) -> list[Finding]:
+def _few(count: int) -> Iterator[Finding]:
     if count >= FEWEST_TO_FINETUNE:
-        return []
+        return
     severity: Severity = "problem" if count < FEWEST_FRAMES else "warning"
-    return [
-        Finding(
-            "frames-few",
-            severity,
-            "There are few frames.",
-            f"{count} usable frames; {FEWEST_FRAMES} make a target with 8 source views, {FEWEST_TO_FINETUNE} can be "
-            "split for fine-tuning",
-            "The recording is short, thinned too far, or most frames were skipped.",
-            "Export more frames: about 9 cm and 4 degrees apart is plenty.",
-            {"frames": count},
-        )
-    ]
+    yield Finding(
+        "frames-few",
+        severity,
+        "There are few frames.",
+        f"{count} usable frames; {FEWEST_FRAMES} make a target with 8 source views, {FEWEST_TO_FINETUNE} can be "
+        "split for fine-tuning",
+        "The recording is short, thinned too far, or most frames were skipped.",
+        "Export more frames: about 9 cm and 4 degrees apart is plenty.",
+        {"frames": count},
+    )
 
 
-def _frozen(sample: Sample) -> list[Finding]:
+def _frozen(sample: Sample) -> Iterator[Finding]:
     poses = sample.poses
     same = np.flatnonzero((np.abs(np.diff(poses, axis=0)) < 1e-9).all(axis=(1, 2)))
     # Stretches of equal poses, by their first and last frame: within a long one even slow motion shows.
@@ -108,27 +106,25 @@ def _frozen(sample: Sample) -> list[Finding]:
         (int(run[0]), int(run[-1]) + 1) for run in np.split(same, np.flatnonzero(np.diff(same) > 1) + 1) if len(run)
     ]
     if not runs:
-        return []
+        return
     looked_at = sorted(runs, key=lambda run: run[0] - run[1])[:RUNS]
     moving = [run for run in looked_at if _pictures_differ(sample, *run)]
     if len(runs) > RUNS and len(moving) > RUNS / 4:
         moving = runs  # too many to look at all of them
     moved = sorted(position for first, last in moving for position in range(first + 1, last + 1))
     if not moved:
-        return []
+        return
     share = len(moved) / (len(poses) - 1)
     numbers = [sample.number(position) for position in moved]
-    return [
-        Finding(
-            "poses-frozen",
-            "problem" if share > 0.1 else "warning",
-            "Poses stand still while the pictures go on.",
-            f"{len(moved)} of {len(poses)} frames have exactly the pose of the frame before: {listed(numbers)}",
-            "The tracker froze or is slower than the camera, or poses were written twice.",
-            "Interpolate the poses at the stamps of the pictures, or remove these frames.",
-            {"frames": numbers, "share": share},
-        )
-    ]
+    yield Finding(
+        "poses-frozen",
+        "problem" if share > 0.1 else "warning",
+        "Poses stand still while the pictures go on.",
+        f"{len(moved)} of {len(poses)} frames have exactly the pose of the frame before: {listed(numbers)}",
+        "The tracker froze or is slower than the camera, or poses were written twice.",
+        "Interpolate the poses at the stamps of the pictures, or remove these frames.",
+        {"frames": numbers, "share": share},
+    )
 
 
 def _pictures_differ(sample: Sample, one: int, other: int) -> bool:
@@ -146,21 +142,19 @@ def _blocks(image: NDArray[np.uint8]) -> Array:
     return np.asarray(gray.reshape(height // 8, 8, width // 8, 8).mean(axis=(1, 3)), np.float64)
 
 
-def _jumps(sample: Sample, steps: Array) -> list[Finding]:
+def _jumps(sample: Sample, steps: Array) -> Iterator[Finding]:
     found = jumps(sample)
     if not found:
-        return []
+        return
     numbers = [sample.number(position) for position in found]
     longest = float(max(steps[position - 1] for position in found))
     share = len(found) / len(steps)
-    return [
-        Finding(
-            "trajectory-jumps",
-            "problem" if share > 0.05 else "warning",
-            "The camera jumps.",
-            f"before frames {listed(numbers)}; the longest by {longest:.3g} m, usually {np.median(steps):.3g} m",
-            "The tracker lost its way and found it again elsewhere, or several recordings share a folder.",
-            "Remove the frames with wrong poses, or split the recording there.",
-            {"frames": numbers, "longest_m": longest, "usual_step_m": float(np.median(steps))},
-        )
-    ]
+    yield Finding(
+        "trajectory-jumps",
+        "problem" if share > 0.05 else "warning",
+        "The camera jumps.",
+        f"before frames {listed(numbers)}; the longest by {longest:.3g} m, usually {np.median(steps):.3g} m",
+        "The tracker lost its way and found it again elsewhere, or several recordings share a folder.",
+        "Remove the frames with wrong poses, or split the recording there.",
+        {"frames": numbers, "longest_m": longest, "usual_step_m": float(np.median(steps))},
+    )
