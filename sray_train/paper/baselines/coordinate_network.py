@@ -1,4 +1,4 @@
-"""What NeRF and Semantic-NeRF share: a network of places, which knows one scene by heart and looks at no picture.
+"""Shared by NeRF and Semantic-NeRF: a network from coordinates to density and color, of one scene, without pictures.
 
 NeRF (Mildenhall et al., ECCV 2020), sections 3 to 5.3: a point's place, frequency-encoded, goes through fully connected
 layers, the place once more in their middle; density is read from the last, color from that and the encoded viewing

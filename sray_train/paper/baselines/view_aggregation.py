@@ -25,7 +25,7 @@ VIEW_CHANNELS = FEATURE_CHANNELS + 3
 """A view's feature and its color."""
 RAY_CHANNELS = 16
 LEAST_TRUST = 1e-2
-"""Of a view that sees a point: who trusts nobody would blend noise."""
+"""Of a view that sees a point. With a trust of 0 for all views their blend would be noise."""
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def _draw_reprojection(axes: Any, view: QueryView, rays: QueryRays, ray: int, so
 
 
 def _draw_map(axes: Any, rays: QueryRays, ray: int, source: int) -> None:
-    """Mean over heads: rows ask, columns are looked at."""
+    """Attention, mean over heads: a row is a query sample, a column a key sample."""
     assert rays.passed.attention is not None
     weights = rays.passed.attention[source, ray].mean(0).numpy()
     inside = rays.passed.valid[source, ray].numpy()
@@ -113,7 +113,7 @@ def _draw_profile(axes: Any, rays: QueryRays) -> None:
 
 
 def _explain(axes: Any) -> None:
-    """The key."""
+    """The legend of all panels."""
     axes.axis("off")
     known = (
         {"color": plots.ACCENT, "lw": 2, "label": "attention received"},

@@ -26,7 +26,7 @@ ERROR_SHOWN = 0.3
 
 @dataclass(frozen=True)
 class Rendered:
-    """What a contender made of a picture."""
+    """A picture, rendered by a contender, and its scores."""
 
     view: RenderedView
     scores: PictureScores

@@ -1,4 +1,4 @@
-"""Labels of a target view at every level between its own picture and perfect ones. Each level mends one thing.
+"""Labels of a target view at every level between its own picture and perfect ones. Each level removes one error.
 
 What is rendered is S-Ray; what is a *mean* is the plain mean of the source views' 2D log-likelihoods at one point a
 pixel, as in baselines/surface.py. A level has two confusion matrices: of all pixels, and of those away from edges.

@@ -51,7 +51,7 @@ class RawTopic(StampedTopic):
         self._look_inside(message, width, height)
 
     def _look_inside(self, message: Any, width: int, height: int) -> None:
-        """At the pixels of a sound message."""
+        """Look at the pixels of a message that is whole."""
 
     def pixels(self, message: Any, width: int, height: int, dtype: str) -> NDArray[Any]:
         """(height, width), without padding."""

@@ -52,7 +52,7 @@ class StampedTopic:
         self.unusable += 1
 
     def _look(self, message: Any) -> None:
-        """At the rest of the message."""
+        """Look at the rest of the message. Raises SrayError if it is unusable."""
 
     @property
     def stamps(self) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
-"""The reference renderer: the paper's form in plain PyTorch float32. Competent, untuned, and honest about its rate.
+"""The reference renderer: the paper's form in plain PyTorch float32, which the quality levels are compared with.
 
-Both heads in full on 64 + 64 samples, source features encoded once. Only what the form leaves open is chosen well: how
-many rays go at once, and how a softmax over eight views is laid out.
+Both heads in full on 64 + 64 samples, source features encoded once. Two things are tuned, which the paper's form leaves
+open: how many rays are rendered at once, and how a softmax over eight views is computed.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ MOST_POINTS = 40
 """Of a pair: more cost time and say the same."""
 FEWEST_RESIDUALS = 200
 WRONG_FOCAL = 0.06
-"""Of the focal length. Lenses breathe by a few per cent, and stored ones are rounded; 6 % bends a room."""
+"""Share of the focal length. Focusing changes it by a few per cent, and stored ones are rounded; 6 % bends a room."""
 SURE = 4.0
 """Standard errors that a finding must be away from nothing."""
 BETTER = 0.8
@@ -89,15 +89,15 @@ def fit_calibration(geometry: Geometry) -> CalibrationFit | None:
         full[free] = values
         return full
 
-    # Weak beliefs, in the units of a match's noise: they decide only what the pictures leave open.
-    belief = np.array([0.5, 0.1 * width, 0.1 * width, 0.5, MOST_FRAMES_OFF])[free]
+    # Weak priors, in the units of a match's noise: they decide only what the pictures leave open.
+    prior = np.array([0.5, 0.1 * width, 0.1 * width, 0.5, MOST_FRAMES_OFF])[free]
 
     def cost(values: Array) -> Array:
-        return np.concatenate([problem.residuals(vector(values)) / noise, values / belief])
+        return np.concatenate([problem.residuals(vector(values)) / noise, values / prior])
 
     found = least_squares(
-        cost, np.zeros(int(free.sum())), loss="soft_l1", x_scale=belief, max_nfev=15,
-        bounds=(-3 * belief, 3 * belief),
+        cost, np.zeros(int(free.sum())), loss="soft_l1", x_scale=prior, max_nfev=15,
+        bounds=(-3 * prior, 3 * prior),
     )  # fmt: skip
     best = vector(found.x)
     spread = np.linalg.pinv(found.jac.T @ found.jac)

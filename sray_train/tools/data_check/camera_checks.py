@@ -59,7 +59,7 @@ class Geometry:
 
     @cached_property
     def telling(self) -> list[MatchedPair]:
-        """The pairs whose pictures move enough to tell poses apart; the others would call everything right."""
+        """The pairs with enough motion to tell readings apart: without motion every reading fits."""
         least = 0.03 * self.camera.width
         moving = [pair for pair in self.pairs if pair.motion >= least]
         if len(moving) >= 2 * FEWEST_PAIRS:
@@ -214,7 +214,7 @@ def _where(camera: Camera) -> str:
 
 
 def _principal_point(camera: Camera, error: float | None) -> Iterator[Finding]:
-    """A principal point far from the middle where no matches could acquit it (`error` is None), or odd all the same."""
+    """A principal point far from the middle: a problem where no matches test it (`error` is None), else a warning."""
     if off_center(camera) < OFF_CENTER:
         return
     reading = intrinsics_readings(camera)[1]

@@ -35,7 +35,7 @@ def open_whole_frames(
     if not damaged:
         return Sequence.open(folder, label_space, nyu40_of, check_intrinsics=False), []
     with tempfile.TemporaryDirectory() as mirror:
-        # A folder that differs in nothing but the damaged files: opening stays in one place, sray.sequence.
+        # Sequence.open opens a mirror of the folder, made of links, in which the damaged files are missing.
         for path in folder.iterdir():
             if path.name != "pose":
                 (Path(mirror) / path.name).symlink_to(path.resolve())

@@ -48,7 +48,7 @@ def _scannet_layout(folder: Path, label_space: LabelSpace, label_ids: LabelIds) 
         try:
             table = nyu40_table(folder, LabelPictures.of(labels), label_ids)
         except SrayError as error:
-            # Looked at as NYU40 ids all the same: the label checks say what they are.
+            # The ids are read as NYU40's: the label checks find out what they are.
             findings.append(_refused(error))
     recording, more = open_whole_frames(folder, label_space, table)
     return recording, findings + more

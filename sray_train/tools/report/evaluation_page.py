@@ -1,4 +1,4 @@
-"""The page of an evaluation: one HTML file that says within ten seconds what a model can and cannot do."""
+"""The page of an evaluation: one HTML file with scores, the classes by how reliable they are, and pictures."""
 
 from __future__ import annotations
 
