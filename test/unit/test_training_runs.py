@@ -41,7 +41,6 @@ TINY = TrainConfig(
     frozen=RayStage(steps=12, train_encoder=False, targets=2, rays=32, views=(2, 3), coarse_samples=8, fine_samples=4),
     joint=RayStage(steps=4, train_encoder=True, targets=2, rays=32, views=(2, 3), coarse_samples=8, fine_samples=4),
     validate_every=10,
-    save_every_seconds=0.0,
     threads=1,
 )
 
