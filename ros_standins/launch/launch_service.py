@@ -53,7 +53,7 @@ class LaunchService:
                         self._guarded(lambda handler=handler, event=event: handler.handle(event, context))
             for task in [task for task in context.tasks if task.done()]:
                 context.tasks.discard(task)
-                if not task.canceled() and (error := task.exception()) is not None:
+                if not task.cancelled() and (error := task.exception()) is not None:
                     self._fail(error)
             if context.events:
                 continue
