@@ -98,7 +98,11 @@ def load_checkpoint(path: Path | str, systems: Sequence[type[RayModel]] = (Seman
     except FileNotFoundError as error:
         raise FileError(f"{path} does not exist", "a .safetensors checkpoint") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise FileError(f"{path} cannot be read ({error})", "an undamaged .safetensors checkpoint") from error
+        raise FileError(
+            f"{path} cannot be read ({error})",
+            "an undamaged .safetensors checkpoint",
+            "Copy it again from where it came from, or name another",
+        ) from error
     if FORMAT not in metadata:
         raise FileError(
             f"{path} says nothing of {FORMAT} (it has {sorted(metadata) or 'no metadata'})",

@@ -7,7 +7,7 @@ From one label space to another: `sray.segmentation.between_spaces`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,8 @@ class LabelSpace:
 
     name: str
     names: tuple[str, ...]
-    colors: tuple[tuple[int, int, int], ...]
-    """RGB, 0-255."""
+    colors: tuple[tuple[int, int, int], ...] = field(compare=False)
+    """RGB, 0-255. A checkpoint keeps those it was written with; spaces that differ in them alone are equal."""
     nyu40: tuple[int, ...]
 
     def __post_init__(self) -> None:

@@ -67,7 +67,11 @@ def read_session(path: Path) -> Parts:
     except _Damaged as damage:
         raise FileError(f"{path} {damage.found}", damage.expected, "Save the session again") from None
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise FileError(f"{path} cannot be read ({error!r})", "an undamaged session (.safetensors)") from error
+        raise FileError(
+            f"{path} cannot be read ({error!r})",
+            "an undamaged session (.safetensors)",
+            "Copy it again from where it was saved, or name another",
+        ) from error
 
 
 def is_session(path: Path) -> bool:

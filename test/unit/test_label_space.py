@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,3 +87,10 @@ def test_uneven_tables_are_refused() -> None:
         LabelSpace("x", ("a", "b"), ((1, 2, 3),), (1,))
     with pytest.raises(ValueError, match="0 classes"):
         LabelSpace("x", (), (), ())
+
+
+def test_other_colors_make_no_other_space() -> None:
+    """A checkpoint keeps the colors it was written with, and still serves keyframes and maps of newer ones."""
+    repainted = replace(ROOMS, colors=tuple((r, g, 255 - b) for r, g, b in ROOMS.colors))
+    assert repainted == ROOMS and hash(repainted) == hash(ROOMS)
+    assert repainted != replace(ROOMS, names=("other wall", *ROOMS.names[1:]))
