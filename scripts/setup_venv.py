@@ -70,9 +70,9 @@ def main() -> int:
     ]
     standins = Step("stand-ins for what wheels lack", [Path(__file__)], install_standins)
     folders = Step("package folders for ros2 launch", [Path(__file__)], link_shared_files)
-    # Downloads and compilers wait for different things: the project is installed while interfaces are generated.
     # Depends on this file: a .venv of an older version lacks what this one installs first.
     venv = Step("virtual environment", [Path(__file__)], create_venv)
+    # Downloads and compilers wait for different things: the project is installed while interfaces are generated.
     stages = [[venv], [wheels], [project, *interfaces], [standins], [folders]]
     try:
         check_machine()
