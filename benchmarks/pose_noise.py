@@ -91,9 +91,10 @@ def measured(measure: Measure) -> dict[str, Any]:
     """All levels of all kinds."""
     one_thread()
     checkpoint = load_checkpoint(measure.checkpoint)
-    data = DataConfig(width=measure.width, height=measure.width * 3 // 4, frames=measure.frames)
+    space = checkpoint.label_space
+    data = DataConfig(width=measure.width, height=measure.width * 3 // 4, frames=measure.frames, label_space=space.name)
     seeds = () if measure.sequence else measure.seeds
-    scenes = chosen_scenes(data, checkpoint.label_space, seeds=seeds, sequence=measure.sequence)
+    scenes = chosen_scenes(data, space, seeds=seeds, sequence=measure.sequence)
     curves: dict[str, list[dict[str, Any]]] = {}
     for kind, levels in LEVELS.items():
         for level in levels:
