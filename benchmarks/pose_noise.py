@@ -200,7 +200,7 @@ def draw(record: dict[str, Any], path: Path) -> None:
         axis.set_xlabel({"centimeters": "position off, cm", "degrees": "turned, degrees"}.get(kind, "pose late, ms"))
         axis.set_ylim(0, 1)
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(SHOWN), fontsize=8)
     pictures = record["curves"]["centimeters"][0]["pictures"]
     figure.suptitle(f"{record['input']}, {pictures} pictures of {len(record['scenes'])} scenes", fontsize=10)
     path.parent.mkdir(parents=True, exist_ok=True)
