@@ -1,4 +1,4 @@
-"""The weights of one head in the order in which `Layers` of rays.cpp reads them."""
+"""The weights of one head in the order in which `Layers` of network.hpp reads them."""
 
 from __future__ import annotations
 
