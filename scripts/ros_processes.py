@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ from sray.errors import BusyError, NotInstalledError
 ROOT = Path(__file__).resolve().parents[1]
 DOMAINS = range(1, 101)
 """Above 101 Linux's own ports begin."""
+TURN = itertools.count(os.getpid())
+"""Where the search for the next domain begins: another one each time, as a node of the last may live on there."""
 MARK = "SRAY_RUN"
 """Every process of a run inherits this variable, grandchildren too: what is left can be found."""
 
@@ -32,7 +35,7 @@ class Domain:
     def __init__(self) -> None:
         folder = Path(tempfile.gettempdir()) / f"dds_domains_{os.getuid()}"
         folder.mkdir(exist_ok=True)
-        first = os.getpid() % len(DOMAINS)
+        first = next(TURN) % len(DOMAINS)
         for number in (*DOMAINS[first:], *DOMAINS[:first]):
             self._file = (folder / str(number)).open("w")
             try:
