@@ -28,6 +28,7 @@ from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.frames import Frame
 from sray.render_config import RenderConfig
+from sray_train.cli.options import DEFAULT_CHECKPOINT
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig
 from sray_train.data.scene import Scene
@@ -55,7 +56,7 @@ METERS_PER_SECOND, DEGREES_PER_SECOND = 0.5, 30.0
 class Measure:
     """Render the same targets from sources whose poses err more and more."""
 
-    checkpoint: Path = Path("models/sray_indoor.safetensors")
+    checkpoint: Path = DEFAULT_CHECKPOINT
     seeds: tuple[str, ...] = ("9000:9004",)
     """Rooms."""
     sequence: Path | None = None
