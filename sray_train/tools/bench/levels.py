@@ -21,7 +21,6 @@ from sray.model import RayOutput, SemanticRay
 from sray.rays import RayBundle
 from sray.sampling import ROOM_BOUNDS
 from sray_train.score.view_scores import ViewScore, mean_depth, mean_psnr, miou_interval, strict_miou
-from sray_train.tools.bench.flops import ray_flops
 from sray_train.tools.bench.reference import CHUNKS, GPU_CHUNKS, ReferenceRenderer
 from sray_train.tools.bench.scenes import BenchView
 from sray_train.tools.bench.timing import matmul_rate, timed
@@ -49,17 +48,16 @@ class Comparison:
     """Matrix-product FLOP/s measured beside each view of the reference."""
     chunk_rays: int
     """Rays at once of the reference: the fastest of those tried."""
-    flops: dict[str, int]
-    """Of one ray of the reference, by part."""
+    flops: int
+    """Of one ray of the reference."""
     levels: dict[str, Measured]
     undarkened_psnr: list[float] = field(default_factory=list)
     """Of the reference's colors divided by their opacity, as the levels' are: its color's other fair reading."""
 
     def record(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """`reference` and `levels` of the JSON."""
-        flops = sum(self.flops.values())
         ray = statistics.median(self.reference.seconds)
-        shares = [flops / each / rate for each, rate in zip(self.reference.seconds, self.rates, strict=True)]
+        shares = [self.flops / each / rate for each, rate in zip(self.reference.seconds, self.rates, strict=True)]
         scores = self.reference.scores
         reference = {
             "seconds": ray * IMAGE_RAYS,
@@ -71,7 +69,7 @@ class Comparison:
             **mean_depth(scores),
             "matmul_share": statistics.median(shares),
             "matmul_gflops_per_second": statistics.median(self.rates) / 1e9,
-            "flops_per_ray": self.flops | {"total": flops},
+            "flops_per_ray": self.flops,
             "chunk_rays": self.chunk_rays,
         }
         levels = {}
@@ -128,7 +126,7 @@ def compare(
         Measured(),
         [],
         reference.chunk_rays,
-        ray_flops(model.config, reference.samples, views[0].sources.count),
+        reference.flops(views[0].encoded, _rays(reference.model, views[0], device)[:16]),
         {name: Measured() for name in variants},
     )
     for done, view in enumerate(views, start=1):

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from sray.attention import CrossReprojectionAttention, MaskedAttention
 from sray.context import EncodedViews
@@ -79,6 +81,17 @@ class ReferenceRenderer:
                 finally:
                     torch.set_num_threads(threads)
         return RayOutput(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+
+    def flops(self, views: EncodedViews, rays: RayBundle) -> int:
+        """Multiplications and additions of one ray's matrix products, the mean over the rays, as torch counts them.
+
+        Gathering, norms, activations and compositing are left out, as is usual: a share of the matrix-product rate
+        computed from these is a lower bound of the arithmetic done.
+        """
+        # Torch does not see into the fused attention of the CPU.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            self._chunk(views, rays)
+        return round(counter.get_total_flops() / len(rays))
 
     @torch.inference_mode()  # of each thread
     def _chunk(self, views: EncodedViews, rays: RayBundle) -> RayOutput:
