@@ -41,20 +41,17 @@ def paint(
         return (color if output == "color" else space.overlay(color, labels)), None
     if output == "depth":
         depth = view.depth.numpy()
-        known = np.isfinite(depth)
-        ends = depth_ends(view)
-        return _palette(1 - _share(depth, ends), output, known), ends
+        ends = depth_range(depth)
+        return painted(depth, output, ends), ends
     if output == "confidence":
-        confidence = view.confidence.numpy()
-        return _palette(_share(confidence, (0.0, 1.0)), output, view.labels.numpy() != VOID), (0.0, 1.0)
+        return painted(view.confidence.numpy(), output, (0.0, 1.0), view.labels.numpy() != VOID), (0.0, 1.0)
     coverage = view.coverage.numpy().astype(np.float32)
     ends = (0.0, max(1.0, float(coverage.max(initial=0))))
-    return _palette(_share(coverage, ends), output, coverage > 0), ends
+    return painted(coverage, output, ends, coverage > 0), ends
 
 
-def depth_ends(view: RenderedView) -> tuple[float, float]:
-    """Near and far, meters, between which all but a few of the view's depths lie; 0 to 1 where nothing is known."""
-    depth = view.depth.numpy()
+def depth_range(depth: np.ndarray) -> tuple[float, float]:
+    """Near and far, meters, between which all but a few of these depths lie; 0 to 1 where nothing is known."""
     known = depth[np.isfinite(depth)]
     if not known.size:
         return 0.0, 1.0
@@ -62,10 +59,23 @@ def depth_ends(view: RenderedView) -> tuple[float, float]:
     return near, max(far, near + 1e-3)
 
 
+def painted(values: np.ndarray, output: Output, ends: tuple[float, float], known: np.ndarray | None = None) -> RGB:
+    """Values in the colors of an output, which run between two ends. `known`: which are; none given: all finite ones.
+
+    Depth: near is bright; all others: much is.
+    """
+    known = np.isfinite(values) if known is None else known
+    low, high = ends
+    share: np.ndarray = np.clip((np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-6), 0, 1)
+    levels = ((1 - share if output == "depth" else share) * 255).round().astype(np.uint8)
+    colors: np.ndarray = cv2.applyColorMap(levels, PALETTES[output])[..., ::-1].copy()
+    colors[~known] = UNKNOWN
+    return colors
+
+
 def scale_html(output: Output, ends: tuple[float, float]) -> str:
     """A bar with the picture's colors and the values at its ends, for a page."""
-    steps = np.linspace(0, 1, 9)
-    colors = _palette((1 - steps if output == "depth" else steps)[None], output, np.ones((1, 9), bool))[0]
+    colors = painted(np.linspace(0, 1, 9)[None], output, (0.0, 1.0))[0]
     stops = ", ".join(f"rgb({r},{g},{b})" for r, g, b in colors.tolist())
     unit, digits = {"depth": (" m", 2), "confidence": ("", 1)}.get(output, (" views", 0))
     low, high = (f"{end:.{digits}f}{unit}" for end in ends)
@@ -86,15 +96,3 @@ def compared(keyframe: RGB, rendering: UInt8[np.ndarray, "rows columns 3"], shar
     both = np.concatenate([keyframe[:, :column], rendering[:, column:]], axis=1)
     both[:, max(0, column - 1) : column + 1] = 255
     return np.ascontiguousarray(both)
-
-
-def _share(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
-    low, high = ends
-    share: np.ndarray = np.clip((np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-6), 0, 1)
-    return share
-
-
-def _palette(share: np.ndarray, output: Output, known: np.ndarray) -> RGB:
-    painted: np.ndarray = cv2.applyColorMap((share * 255).round().astype(np.uint8), PALETTES[output])[..., ::-1].copy()
-    painted[~known] = UNKNOWN
-    return painted

@@ -28,7 +28,7 @@ from sray.viewing.camera_path import fly_between
 from sray.viewing.extra import check_port
 from sray.viewing.local_source import Feed, LocalSource
 from sray.viewing.painter import LEAST_PREVIEW, PREVIEW_SECONDS, REST, Painter, Viewpoint
-from sray.viewing.pictures import OUTPUTS, compared, depth_ends, paint, scale_html
+from sray.viewing.pictures import OUTPUTS, compared, depth_range, paint, scale_html
 from sray.viewing.pointed import in_words, pointed_at
 from sray.viewing.source import Answer, Settings, ShownKeyframe, TuningLog
 from sray.viewing.video import VideoFile, path_video
@@ -213,11 +213,11 @@ def test_labels_and_overlay_are_in_the_label_spaces_colors_without_hidden_classe
 def test_depth_is_bright_near_with_its_ends_told_and_white_where_unknown() -> None:
     picture, ends = paint(VIEW, "depth", SPACE)
     assert ends == pytest.approx((1.0, 3.0), abs=0.2)
-    assert ends == depth_ends(VIEW)
+    assert ends == depth_range(VIEW.depth.numpy())
     luminance = picture.astype(int).sum(-1)
     assert luminance[0, 0] > luminance[0, 1] > luminance[1, 0]
     assert picture[0, 2].tolist() == [255, 255, 255]
-    assert depth_ends(view_of([[VOID]], [[NAN]])) == (0.0, 1.0)
+    assert depth_range(view_of([[VOID]], [[NAN]]).depth.numpy()) == (0.0, 1.0)
 
 
 def test_coverage_and_confidence_tell_what_their_colors_mean() -> None:

@@ -14,6 +14,7 @@ from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
+from sray.viewing.pictures import depth_range, painted
 from sray_train.paper.figures.contenders import Contender, Gap, StudyFolder
 from sray_train.score.evaluate import Query, render_queries
 from sray_train.score.scores import PictureScores, Scoreboard
@@ -79,9 +80,9 @@ def color_pictures(truth: Frame, view: RenderedView) -> list[Picture]:
 def depth_picture(view_depth: torch.Tensor, truth: Frame) -> Picture:
     """Depth on the scale of the recorded one, or its own where none was recorded."""
     scale = view_depth if truth.depth is None else truth.depth
-    return pictures.depth_colors(view_depth.numpy(), *pictures.depth_range(scale.numpy()))
+    return painted(view_depth.numpy(), "depth", depth_range(scale.numpy()))
 
 
 def difference_colors(difference: NDArray[np.float32]) -> Picture:
     """0 white to 1 black through red."""
-    return pictures.confidence_colors(1 - np.clip(difference, 0, 1), np.zeros(difference.shape, np.uint8))
+    return painted(1 - difference, "confidence", (0.0, 1.0))

@@ -91,7 +91,7 @@ class ReferenceRenderer:
         # Torch does not see into the fused attention of the CPU.
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             self._chunk(views, rays)
-        return round(counter.get_total_flops() / len(rays))
+        return int(counter.get_total_flops() // len(rays))
 
     @torch.inference_mode()  # of each thread
     def _chunk(self, views: EncodedViews, rays: RayBundle) -> RayOutput:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sray.label_space import VOID, LabelSpace
+from sray.viewing.pictures import RGB, depth_range, painted
 from sray.viewing.video import VideoFile
 from sray_train.tools.rendering.render_folder import RenderFolder
-from sray_train.tools.report.pictures import Picture, depth_colors
 
 LEAST_WIDTH = 320
 """Pixels of one of the three pictures: smaller ones are enlarged by a whole number."""
@@ -27,12 +27,13 @@ def write_video(path: Path, folder: RenderFolder, numbers: Sequence[int], rate: 
 
     Raises FileError if a picture is missing or the video cannot be written.
     """
-    near, far = _depth_range(folder, numbers)
-    legend: Picture | None = None
+    # One range for the whole video: else a wall changes its color without moving.
+    looked_at = numbers[:: max(1, len(numbers) // SAMPLED)]
+    ends = depth_range(np.concatenate([np.zeros(0), *(_meters(folder, number).ravel() for number in looked_at)]))
+    legend: RGB | None = None
     with VideoFile(path, rate) as video:
         for number in numbers:
-            labels, meters = folder.picture("labels", number), folder.picture("depth", number) / np.float32(1000)
-            depth = depth_colors(np.where(meters > 0, meters, np.nan).astype(np.float32), near, far)
+            labels, depth = folder.picture("labels", number), painted(_meters(folder, number), "depth", ends)
             times = max(1, -(-LEAST_WIDTH // labels.shape[1]))
             parts = [folder.picture("color", number), folder.label_space.colorize(labels), depth]
             strip = np.concatenate([_enlarged(part, times) for part in parts], axis=1)
@@ -41,7 +42,7 @@ def write_video(path: Path, folder: RenderFolder, numbers: Sequence[int], rate: 
             video.write(np.concatenate([strip, legend], axis=0))
 
 
-def legend_strip(space: LabelSpace, present: Sequence[int], width: int) -> Picture:
+def legend_strip(space: LabelSpace, present: Sequence[int], width: int) -> RGB:
     """Lines of swatches with class names, `width` pixels wide."""
     font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.42
     places: list[tuple[int, int, int]] = []
@@ -67,16 +68,12 @@ def _present(folder: RenderFolder, numbers: Sequence[int]) -> list[int]:
     return sorted(found - {VOID})
 
 
-def _depth_range(folder: RenderFolder, numbers: Sequence[int]) -> tuple[float, float]:
-    """The same for the whole video: else a wall changes its color without moving."""
-    looked_at = numbers[:: max(1, len(numbers) // SAMPLED)]
-    known = [stored[stored > 0] for stored in (folder.picture("depth", number) for number in looked_at)]
-    depths: NDArray[np.uint16] = np.concatenate(known) if known else np.zeros(0, np.uint16)
-    if not depths.size:
-        return 0.0, 1.0
-    near, far = np.percentile(depths, (2, 98)) / 1000
-    return float(near), float(far)
+def _meters(folder: RenderFolder, number: int) -> NDArray[np.float32]:
+    """The depth of a picture, NaN where there is none."""
+    stored = folder.picture("depth", number)
+    meters: NDArray[np.float32] = np.where(stored > 0, stored / np.float32(1000), np.float32(np.nan))
+    return meters
 
 
-def _enlarged(picture: Picture, times: int) -> Picture:
+def _enlarged(picture: RGB, times: int) -> RGB:
     return picture.repeat(times, axis=0).repeat(times, axis=1)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sray.label_space import LabelSpace
 from sray.metrics import ConfusionMatrix
+from sray.viewing.pictures import depth_range, painted
 from sray_train.score.surfaces import true_cloud
 from sray_train.tools.report import pictures
 from sray_train.tools.report.demo_run import DemoRun, RecordedView
@@ -79,7 +80,7 @@ def spread(views: tuple[RecordedView, ...], count: int) -> list[RecordedView]:
 def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
     space = run.label_space
     every = [v.depth if v.true_depth is None else v.true_depth for v in run.views]
-    near, far = pictures.depth_range(
+    near, far = ends = depth_range(
         np.concatenate([np.zeros(0)] + [depth.ravel() for depth in every if depth is not None])
     )
     made: list[tuple[str, str, pictures.Picture, bool]] = [("input", "camera", view.image, False)]
@@ -95,10 +96,10 @@ def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
         ("true_depth", "true depth", view.true_depth),
     ):
         if depth is not None:
-            shown = pictures.depth_colors(depth, near, far)
+            shown = painted(depth, "depth", ends)
             made.append((kind, f"{caption}, {near:.1f} m (bright) to {far:.1f} m", shown, False))
     if view.confidence is not None:
-        shown = pictures.confidence_colors(view.confidence, view.labels)
+        shown = painted(view.confidence, "confidence", (0.0, 1.0), view.labels != pictures.VOID)
         made.append(("confidence", "confidence, 0 to 1", shown, False))
     seconds = view.stamp_ns / 1e9
     title = f"View at {seconds:.2f} s"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from sray.label_space import LabelSpace
+from sray.viewing.pictures import depth_range, painted
 from sray_train.score.evaluate import Rendering
 from sray_train.tools.report import pictures
 from sray_train.tools.report.page import Shown
@@ -50,11 +51,11 @@ class Gallery:
         shown.append(("labels, rendered", space.colorize(labels), True))
         if truth.labels is not None:
             shown.append(("error", pictures.error(labels, true), True))
-        near, far = pictures.depth_range(view.depth.numpy() if truth.depth is None else truth.depth.numpy())
+        near, far = ends = depth_range((view.depth if truth.depth is None else truth.depth).numpy())
         scale = f"{near:.1f} m (bright) to {far:.1f} m"
         if truth.depth is not None:
-            shown.append((f"depth, true, {scale}", pictures.depth_colors(truth.depth.numpy(), near, far), False))
-        shown.append((f"depth, rendered, {scale}", pictures.depth_colors(view.depth.numpy(), near, far), False))
+            shown.append((f"depth, true, {scale}", painted(truth.depth.numpy(), "depth", ends), False))
+        shown.append((f"depth, rendered, {scale}", painted(view.depth.numpy(), "depth", ends), False))
         return PictureRow(
             tuple(
                 Shown(_inline(picture, crisp=crisp), caption, f"{truth.name}: {caption}", crisp)
