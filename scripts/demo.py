@@ -280,7 +280,7 @@ def complaint_about(run: DemoRun, frames: int, has_labels: bool) -> str | None:
         return f"{len(run.views)} label images came out of {frames} frames; expected at least {least}"
     if run.labeled_fraction == 0:
         return "every pixel of every label image is void"
-    if has_labels and run.confusion is None:
+    if has_labels and not run.scored:
         return "there is ground truth, but no label image could be scored"
     return None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.table import Table
 from scipy.spatial.transform import Rotation
@@ -16,11 +17,12 @@ from scipy.spatial.transform import Rotation
 from sray.camera import up_of
 from sray.checkpoint import Checkpoint
 from sray.errors import FileError, InternalError
+from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.mapping.cloud import LabeledCloud
 from sray.origin import Origin
-from sray_train.tools.report.demo_run import DemoRun, RecordedView
+from sray_train.tools.report.demo_run import DemoRun
 
 
 def write_truth(output: Path, frames: list[Frame]) -> None:
@@ -83,27 +85,28 @@ def table_of(run: DemoRun) -> Table:
     return table
 
 
-def _view(output: Path, file: Path, frame: Frame) -> RecordedView:
+def _view(output: Path, file: Path, frame: Frame) -> tuple[Frame, RenderedView]:
     labels = _read(file).astype(np.uint8)
     height, width = labels.shape
-    color, depth, confidence = (_received(output, kind, file.name) for kind in ("color", "depth", "confidence"))
-    truth = output / "truth" / file.name
-    shown = frame.resized(width, height)
-    return RecordedView(
-        frame.stamp_ns,
-        shown.image.numpy(),
-        labels,
-        None if color is None else np.ascontiguousarray(color[..., ::-1], np.uint8),
-        None if depth is None else np.where(depth > 0, depth.astype(np.float32) / 1000, np.float32(np.nan)),
-        None if confidence is None else np.where(labels == VOID, 0, confidence).astype(np.float32) / 255,
-        _read(truth).astype(np.uint8) if truth.is_file() else None,
-        None if shown.depth is None else shown.depth.numpy(),
+    truth = frame.resized(width, height)
+    color = _received(output, "color", file.name, (height, width, 3))[..., ::-1] / 255
+    depth = _received(output, "depth", file.name, (height, width))
+    depth = torch.from_numpy(np.where(depth > 0, depth / 1000, np.float32(np.nan)))
+    confidence = _received(output, "confidence", file.name, (height, width)) / 255
+    return truth, replace(
+        RenderedView.blank(truth.camera),
+        labels=torch.from_numpy(labels),
+        color=torch.from_numpy(np.ascontiguousarray(color)),
+        depth=depth,
+        depth_with_void=depth,
+        confidence=torch.from_numpy(np.where(labels == VOID, np.float32(0), confidence)),
     )
 
 
-def _received(output: Path, kind: str, name: str) -> NDArray[Any] | None:
+def _received(output: Path, kind: str, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A picture; NaN where it was not received."""
     path = output / "received" / kind / name
-    return _read(path) if path.is_file() else None
+    return _read(path).astype(np.float32) if path.is_file() else np.full(shape, np.nan, np.float32)
 
 
 def _read(path: Path) -> NDArray[Any]:

@@ -39,6 +39,33 @@ class PictureScores:
     """Share of the picture that the model left void."""
     seconds: float
 
+    @classmethod
+    def of(
+        cls, scene: str, truth: Frame, view: RenderedView, seconds: float, classes: int, lpips: Lpips | None = None
+    ) -> PictureScores:
+        """Of a rendering of the frame's own camera. Raises ValueError for a label that is no class."""
+        confusion = ConfusionMatrix(classes)
+        if truth.labels is not None:
+            confusion.update(view.labels, truth.labels)
+        colors = truth.image.float() / 255
+        depth, depth_not_void = NO_DEPTH, NO_DEPTH
+        if truth.depth is not None:
+            depth = depth_scores(view.depth_with_void, truth.depth)
+            depth_not_void = depth_scores(view.depth, truth.depth, view.depth.isfinite())
+        return cls(
+            scene=scene,
+            name=truth.name,
+            confusion=confusion,
+            psnr=psnr(view.color, colors),
+            psnr_matched=psnr(exposure_matched(view.color, colors), colors),
+            ssim=ssim(view.color, colors),
+            lpips=lpips(view.color, colors) if lpips else math.nan,
+            depth=depth,
+            depth_not_void=depth_not_void,
+            void=float((view.labels == VOID).float().mean()),
+            seconds=seconds,
+        )
+
     def depth_record(self) -> dict[str, float]:
         """The depth scores by their names in records."""
         everywhere = {f"depth_{name}": value for name, value in asdict(self.depth).items()}
@@ -68,7 +95,7 @@ class Summary:
 
     @property
     def confusion(self) -> ConfusionMatrix:
-        total = ConfusionMatrix(self.pictures[0].confusion.classes)
+        total = ConfusionMatrix(self.pictures[0].confusion.classes if self.pictures else 1)
         for picture in self.pictures:
             total.counts += picture.confusion.counts
         return total
@@ -92,7 +119,7 @@ class Summary:
             **{name: mean(getattr(picture, name) for picture in self.pictures) for name in PICTURE_MEANS},
             **{
                 name: mean(picture.depth_record()[name] for picture in self.pictures)
-                for name in self.pictures[0].depth_record()
+                for name in (self.pictures[0].depth_record() if self.pictures else ())
             },
             **{
                 f"map_{name}": mean(getattr(scores, name) for scores in self.surfaces)
@@ -194,28 +221,10 @@ class Scoreboard:
 
     def add(self, scene: str, truth: Frame, view: RenderedView, seconds: float) -> PictureScores:
         """Score a rendering of the frame's own camera. Raises ValueError for a label outside the label space."""
-        confusion = ConfusionMatrix(self._label_space.classes)
-        if truth.labels is not None:
-            confusion.update(view.labels, truth.labels)
-        colors = truth.image.float() / 255
-        depth, depth_not_void = NO_DEPTH, NO_DEPTH
+        classes = self._label_space.classes
+        scores = PictureScores.of(scene, truth, view, seconds, classes, self._lpips)
         if truth.depth is not None:
-            depth = depth_scores(view.depth_with_void, truth.depth)
-            depth_not_void = depth_scores(view.depth, truth.depth, view.depth.isfinite())
-            self._maps.setdefault(scene, RenderedMap(self._label_space.classes)).add(view, truth)
-        scores = PictureScores(
-            scene=scene,
-            name=truth.name,
-            confusion=confusion,
-            psnr=psnr(view.color, colors),
-            psnr_matched=psnr(exposure_matched(view.color, colors), colors),
-            ssim=ssim(view.color, colors),
-            lpips=self._lpips(view.color, colors) if self._lpips else math.nan,
-            depth=depth,
-            depth_not_void=depth_not_void,
-            void=float((view.labels == VOID).float().mean()),
-            seconds=seconds,
-        )
+            self._maps.setdefault(scene, RenderedMap(classes)).add(view, truth)
         self.take(scores)
         return scores
 

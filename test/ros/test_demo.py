@@ -170,7 +170,7 @@ def test_a_mapper_that_cannot_start_is_reported_with_its_own_words(
 def test_a_short_recording_is_held_to_half_of_its_frames(frames: int, views: int, is_enough: bool) -> None:
     from demo import complaint_about
 
-    run = SimpleNamespace(views=range(views), labeled_fraction=1.0, confusion=None)
+    run = SimpleNamespace(views=range(views), labeled_fraction=1.0, scored=False)
     complaint = complaint_about(run, frames, has_labels=False)
     assert complaint is None if is_enough else f"{views} label images came out of {frames} frames" in complaint
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sray.label_space import LabelSpace
 from sray.metrics import ConfusionMatrix
-from sray.viewing.pictures import depth_range, painted
+from sray.view_selection import evenly_spread
+from sray.viewing.pictures import depth_range, paint
 from sray_train.score.surfaces import true_cloud
 from sray_train.tools.report import pictures
-from sray_train.tools.report.demo_run import DemoRun, RecordedView
+from sray_train.tools.report.demo_run import DemoRun
 from sray_train.tools.report.map_views import INK, Lines, Look, arrows, map_view
 from sray_train.tools.report.page import (
     ClassBar,
     Shown,
+    ShownView,
     class_bars,
     confusion_rows,
     css,
@@ -37,29 +36,19 @@ FROM_A_CORNER = Look(elevation=38, azimuth=32)
 NO_LINES = np.zeros((0, 2, 3), np.float32)
 
 
-@dataclass(frozen=True)
-class ShownView:
-    """One viewpoint: its pictures, and how well it went."""
-
-    title: str
-    verdict: str
-    pictures: tuple[Shown, ...]
-
-
 def write_page(run: DemoRun, folder: Path) -> Path:
     """Write `index.html` and `pictures/` into a folder; returns the page."""
-    matrix = run.confusion
-    space = run.label_space
-    views = [_show(run, view, folder) for view in spread(run.views, SHOWN_VIEWS)]
+    space, seen = run.label_space, [truth.labels for truth, _ in run.views] + [view.labels for _, view in run.views]
+    shown = evenly_spread(min(SHOWN_VIEWS, len(run.views)), len(run.views))  # none picked for its looks
+    present = {label for labels in seen if labels is not None for label in np.unique(labels).tolist()}
     page = render_template(
         "demo_page.html.jinja",
         run=run,
         tiles=_tiles(run),
-        views=views,
-        classes=_classes(run, matrix),
-        legend=_legend(run),
-        scored=matrix is not None,
-        confusion=confusion_rows(space, matrix) if matrix else [],
+        views=[_show(run, position, folder) for position in shown],
+        classes=_classes(run),
+        legend=legend(space, present),
+        confusion=confusion_rows(space, run.scores.confusion) if run.scored else [],
         maps=_maps(run, folder),
         marks=_marks(run),
         renders=_renders(run.seconds_per_render),
@@ -70,44 +59,21 @@ def write_page(run: DemoRun, folder: Path) -> Path:
     return path
 
 
-def spread(views: tuple[RecordedView, ...], count: int) -> list[RecordedView]:
-    """At most `count` views, evenly over the run, none picked for its looks."""
-    if len(views) <= count:
-        return list(views)
-    return [views[round((index + 0.5) * len(views) / count - 0.5)] for index in range(count)]
-
-
-def _show(run: DemoRun, view: RecordedView, folder: Path) -> ShownView:
-    space = run.label_space
-    every = [v.depth if v.true_depth is None else v.true_depth for v in run.views]
-    near, far = ends = depth_range(
-        np.concatenate([np.zeros(0)] + [depth.ravel() for depth in every if depth is not None])
+def _show(run: DemoRun, position: int, folder: Path) -> ShownView:
+    """A view, and how it was scored."""
+    truth, view = run.views[position]
+    scores, space = run.scores.pictures[position], run.label_space
+    every = [(view.depth if truth.depth is None else truth.depth).flatten().numpy() for truth, view in run.views]
+    made = pictures.compared(space, truth, view, depth_range(np.concatenate(every)))
+    made.insert(1, ("rendered labels over it", space.overlay(truth.image.numpy(), view.labels.numpy()), False))
+    made.append(("confidence, 0 to 1", paint(view, "confidence", space)[0], False))
+    title = f"View at {truth.stamp_ns / 1e9:.2f} s"
+    shown = tuple(
+        saved(folder, f"{truth.stamp_ns}_{number}", picture, caption, f"{caption}, {title.lower()}", crisp=crisp)
+        for number, (caption, picture, crisp) in enumerate(made)
     )
-    made: list[tuple[str, str, pictures.Picture, bool]] = [("input", "camera", view.image, False)]
-    made.append(("overlay", "rendered labels over it", space.overlay(view.image, view.labels), False))
-    made.append(("labels", "rendered labels", space.colorize(view.labels), True))
-    if view.truth is not None:
-        made.append(("truth", "ground truth", space.colorize(view.truth), True))
-        made.append(("error", "error", pictures.error(view.labels, view.truth), True))
-    if view.color is not None:
-        made.append(("color", "rendered color", view.color, False))
-    for kind, caption, depth in (
-        ("depth", "rendered depth", view.depth),
-        ("true_depth", "true depth", view.true_depth),
-    ):
-        if depth is not None:
-            shown = painted(depth, "depth", ends)
-            made.append((kind, f"{caption}, {near:.1f} m (bright) to {far:.1f} m", shown, False))
-    if view.confidence is not None:
-        shown = painted(view.confidence, "confidence", (0.0, 1.0), view.labels != pictures.VOID)
-        made.append(("confidence", "confidence, 0 to 1", shown, False))
-    seconds = view.stamp_ns / 1e9
-    title = f"View at {seconds:.2f} s"
-    shown_pictures = tuple(
-        saved(folder, f"{view.stamp_ns}_{kind}", picture, caption, f"{caption}, view at {seconds:.2f} s", crisp=crisp)
-        for kind, caption, picture, crisp in made
-    )
-    return ShownView(title, _verdict(view, space), shown_pictures)
+    right = f"{percent(scores.pixels_right, 0)} of pixels right · " if scores.confusion.counts.any() else ""
+    return ShownView(title, f"{right}{percent(1 - scores.void, 0)} labeled", shown)
 
 
 def saved(folder: Path, name: str, picture: pictures.Picture, caption: str, alt: str, *, crisp: bool = False) -> Shown:
@@ -117,63 +83,38 @@ def saved(folder: Path, name: str, picture: pictures.Picture, caption: str, alt:
     return Shown(file, caption, alt, crisp)
 
 
-def _verdict(view: RecordedView, space: LabelSpace) -> str:
-    labeled = f"{100 * float((view.labels != pictures.VOID).mean()):.0f} % labeled"
-    if view.truth is None:
-        return labeled
-    matrix = ConfusionMatrix(space.classes)
-    matrix.update(view.labels, view.truth)
-    return f"{100 * matrix.strict().total_accuracy:.0f} % of pixels right · {labeled}"
-
-
 def _tiles(run: DemoRun) -> list[tuple[str, str, str]]:
     """Value, name, and what to hold it against."""
-    report = run.report()
+    record, (surfaces,) = run.scores.record(), run.scores.surfaces
     tiles: list[tuple[str, str, str]] = []
-    matrix = run.confusion
-    if matrix:
-        scores, floor = matrix.strict(), matrix.commonest_class().miou
-        tiles.append((percent(scores.miou), "strict mIoU", f"commonest class everywhere: {percent(floor)}"))
-        tiles.append((percent(scores.total_accuracy), "pixels right", "void counts as wrong"))
+    if run.scored:
+        floor = percent(record["commonest_class_miou"])
+        tiles.append((percent(record["strict_miou"]), "strict mIoU", f"commonest class everywhere: {floor}"))
+        tiles.append((percent(record["total_accuracy"]), "pixels right", "void counts as wrong"))
     tiles.append((percent(run.labeled_fraction), "pixels labeled", f"{len(run.views)} label images"))
-    if not math.isnan(run.psnr_color):
-        against = f"against real frames that were no sources; {run.psnr_matched:.1f} dB at their exposure"
-        tiles.append((f"{run.psnr_color:.1f} dB", "color PSNR", against))
-    if not math.isnan(run.depth["within_1_25"]):
-        within = f"{percent(run.depth['within_1_25'], 0)} within 1.25 of the truth, void pixels not"
-        tiles.append((percent(run.depth["abs_rel"]), "depth error, relative", within))
-    if not math.isnan(run.map_scores.f_score):
-        off = (
-            f"off by {100 * run.map_scores.accuracy:.0f} cm, {percent(run.map_scores.recall, 0)} of the surfaces found"
-        )
-        tiles.append((percent(run.map_scores.f_score), "map F-score at 5 cm", off))
+    if not math.isnan(record["psnr"]):
+        against = f"against real frames that were no sources; {record['psnr_matched']:.1f} dB at their exposure"
+        tiles.append((f"{record['psnr']:.1f} dB", "color PSNR", against))
+    if not math.isnan(record.get("depth_within_1_25", math.nan)):
+        within = f"{percent(record['depth_within_1_25'], 0)} within 1.25 of the truth, void pixels not"
+        tiles.append((percent(record["depth_abs_rel"]), "depth error, relative", within))
+    if not math.isnan(surfaces.f_score):
+        off = f"off by {100 * surfaces.accuracy:.0f} cm, {percent(surfaces.recall, 0)} of the surfaces found"
+        tiles.append((percent(surfaces.f_score), "map F-score at 5 cm", off))
     if run.seconds_per_render:
         tiles.append((f"{statistics.median(run.seconds_per_render):.1f} s", "per render", "median"))
-    tiles.append((f"{report['map_points']:,}", "map points", f"from {run.clouds} clouds"))
+    tiles.append((f"{len(run.map):,}", "map points", f"from {run.clouds} clouds"))
     return tiles
 
 
-def _classes(run: DemoRun, matrix: ConfusionMatrix | None) -> list[ClassBar]:
-    space = run.label_space
-    if matrix:
-        return class_bars(space, matrix)
-    counts: NDArray[np.int64] = sum(
-        (np.bincount(view.labels.reshape(-1), minlength=256)[: space.classes] for view in run.views),
-        np.zeros(space.classes, np.int64),
-    )
-    shares = counts / max(1, counts.sum())
-    bars = [
-        ClassBar(name, css(color), float(share), None)
-        for name, color, share in zip(space.names, space.colors, shares, strict=True)
-    ]
-    return sorted(bars, key=lambda bar: -bar.share)
-
-
-def _legend(run: DemoRun) -> list[tuple[str, str]]:
-    """Name and color of every class that some picture shows, in the label space's order."""
-    pictured = [view.labels for view in run.views] + [view.truth for view in run.views if view.truth is not None]
-    present = set(np.unique(np.concatenate([labels.reshape(-1) for labels in pictured]))) if pictured else set()
-    return legend(run.label_space, present)
+def _classes(run: DemoRun) -> list[ClassBar]:
+    """Without ground truth their shares are those of the labels."""
+    matrix = run.scores.confusion
+    if not run.scored:
+        matrix = ConfusionMatrix(run.label_space.classes)
+        for _, view in run.views:
+            matrix.update(view.labels, view.labels)
+    return class_bars(run.label_space, matrix)
 
 
 def _maps(run: DemoRun, folder: Path) -> list[Shown]:

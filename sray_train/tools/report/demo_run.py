@@ -13,36 +13,21 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from sray.field import RenderedView
 from sray.frames import Frame
-from sray.label_space import VOID, LabelSpace
+from sray.label_space import LabelSpace
 from sray.mapping.cloud import LabeledCloud
-from sray.metrics import ConfusionMatrix, depth_scores, exposure_matched, psnr
-from sray_train.score.scores import mean
-from sray_train.score.surfaces import NO_SURFACE, SurfaceScores, surface_scores, true_points
+from sray_train.score.scores import PictureScores, Summary, mean
+from sray_train.score.surfaces import NO_SURFACE, surface_scores, true_points
 
-
-@dataclass(frozen=True)
-class RecordedView:
-    """One rendered view as received, with the real frame of the same stamp; all of one size."""
-
-    stamp_ns: int
-    image: NDArray[np.uint8]
-    """The real picture, RGB; its frame was not among the sources of the render."""
-    labels: NDArray[np.uint8]
-    """Class indices; VOID (255) where nothing is known."""
-    color: NDArray[np.uint8] | None = None
-    """Rendered RGB."""
-    depth: NDArray[np.float32] | None = None
-    """Rendered depth, meters, NaN where void."""
-    confidence: NDArray[np.float32] | None = None
-    """Probability of the chosen class."""
-    truth: NDArray[np.uint8] | None = None
-    """Ground-truth class indices; VOID unlabeled."""
-    true_depth: NDArray[np.float32] | None = None
-    """The real frame's depth, meters, NaN where there is none. Guides nothing: its frame was not among the sources."""
+REPORTED = (
+    "strict_miou", "total_accuracy", "commonest_class_miou", "psnr_color", "psnr_matched", "depth_abs_rel",
+    "depth_within_1_25", "depth_within_1_05", "depth_median_error", "map_accuracy", "map_completeness",
+    "map_f_score_5cm",
+)  # fmt: skip
+"""Scores by their names in records."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +50,10 @@ class DemoRun:
     source: str
     """What was played, one sentence."""
     label_space: LabelSpace
-    views: tuple[RecordedView, ...]
-    """In order of stamps."""
+    views: tuple[tuple[Frame, RenderedView], ...]
+    """In order of stamps: a frame, which was not among the sources, and its rendering as received; of one size.
+
+    NaN where a picture was not received."""
     map: LabeledCloud
     path: NDArray[np.float32]
     """Camera centers (frames, 3) in the map, meters."""
@@ -95,67 +82,34 @@ class DemoRun:
     caveats: tuple[str, ...] = ()
     """What a reader must know before believing the numbers."""
 
-    @property
-    def confusion(self) -> ConfusionMatrix | None:
-        """Of all views with ground truth; None if there is none."""
-        matrix = ConfusionMatrix(self.label_space.classes)
-        scored = [view for view in self.views if view.truth is not None]
-        for view in scored:
-            assert view.truth is not None
-            matrix.update(view.labels, view.truth)
-        return matrix if scored and matrix.counts.sum() else None
-
-    @property
-    def psnr_color(self) -> float:
-        """Mean over the views (dB) of rendered against real color, void pixels included; NaN without any."""
-        values = [
-            psnr(torch.from_numpy(view.color) / 255, torch.from_numpy(view.image) / 255)
-            for view in self.views
-            if view.color is not None
-        ]
-        return statistics.fmean(values) if values else math.nan
-
-    @property
-    def psnr_matched(self) -> float:
-        """The same after `exposure_matched`: the map has one exposure, each real picture its own."""
-        values = []
-        for view in self.views:
-            if view.color is not None:
-                rendered, real = torch.from_numpy(view.color) / 255, torch.from_numpy(view.image) / 255
-                values.append(psnr(exposure_matched(rendered, real), real))
-        return statistics.fmean(values) if values else math.nan
-
     @cached_property
-    def depth(self) -> dict[str, float]:
-        """Mean over the views of each of DepthScores, void pixels being without depth; NaN where there is no truth."""
-        found = [
-            depth_scores(torch.from_numpy(view.depth), torch.from_numpy(view.true_depth))
-            for view in self.views
-            if view.depth is not None and view.true_depth is not None
-        ]
-        return {
-            name: mean(getattr(scores, name) for scores in found)
-            for name in ("abs_rel", "within_1_25", "within_1_05", "median_error")
-        }
+    def scores(self) -> Summary:
+        """Of the views as received, in which void pixels have no depth; of the map beside all true depth, fused."""
+        classes = self.label_space.classes
+        surfaces = surface_scores(self.map.points, true_points(self.surfaces)) if self.surfaces else NO_SURFACE
+        return Summary(
+            self.title,
+            tuple(PictureScores.of("", truth, view, math.nan, classes) for truth, view in self.views),
+            (surfaces,),
+        )
 
-    @cached_property
-    def map_scores(self) -> SurfaceScores:
-        """The map against the fused true depth of the frames that were played."""
-        return surface_scores(self.map.points, true_points(self.surfaces)) if self.surfaces else NO_SURFACE
+    @property
+    def scored(self) -> bool:
+        """Whether any pixel had a label to compare with."""
+        return bool(self.scores.confusion.counts.sum())
 
     @property
     def labeled_fraction(self) -> float:
         """Pixels that are not void over all pixels received; 0 without any."""
-        total = sum(view.labels.size for view in self.views)
-        return sum(int((view.labels != VOID).sum()) for view in self.views) / total if total else 0.0
+        return 1 - mean(picture.void for picture in self.scores.pictures) if self.views else 0.0
 
     def write_report(self, path: Path) -> None:
         path.write_text(json.dumps(self.report(), indent=2) + "\n")
 
     def report(self) -> dict[str, object]:
         """The content of report.json; its keys are a contract with other tools."""
-        matrix = self.confusion
-        scores = matrix.strict() if matrix else None
+        record = self.scores.record()
+        record["psnr_color"] = record["psnr"]
         return {
             "frames_played": self.frames_played,
             "keyframes": self.keyframes,
@@ -163,20 +117,8 @@ class DemoRun:
             "labelled_fraction": self.labeled_fraction,
             "clouds": self.clouds,
             "map_points": len(self.map),
-            "strict_miou": scores.miou if scores else None,
-            "total_accuracy": scores.total_accuracy if scores else None,
-            "commonest_class_miou": matrix.commonest_class().miou if matrix else None,
-            "psnr_color": _or_none(self.psnr_color),
-            "psnr_matched": _or_none(self.psnr_matched),
-            **{f"depth_{name}": _or_none(value) for name, value in self.depth.items()},
-            "map_accuracy": _or_none(self.map_scores.accuracy),
-            "map_completeness": _or_none(self.map_scores.completeness),
-            "map_f_score_5cm": _or_none(self.map_scores.f_score),
+            **{name: record[name] if math.isfinite(record.get(name, math.nan)) else None for name in REPORTED},
             "seconds_per_render_median": statistics.median(self.seconds_per_render) if self.seconds_per_render else 0.0,
             "model": {"id": self.model_id, "sha256": self.model_sha256},
             "ros": {"rmw": self.rmw, "standins": list(self.standins)},
         }
-
-
-def _or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None

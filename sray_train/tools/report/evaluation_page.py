@@ -10,9 +10,11 @@ from typing import Any
 from sray.files import write_atomically
 from sray.metrics import ConfusionMatrix
 from sray_train.score.scores import Evaluation, PictureScores, Summary, mean
-from sray_train.tools.report.evaluation_pictures import Gallery, PictureRow
+from sray_train.tools.report.evaluation_pictures import Gallery
 from sray_train.tools.report.page import (
     ClassBar,
+    Shown,
+    ShownView,
     class_bars,
     confusion_rows,
     error_key,
@@ -24,15 +26,6 @@ from sray_train.tools.report.page import (
 GOOD, FAIR = 0.6, 0.3
 """IoU from which a class is called reliable, and roughly right."""
 SHOWN_MISTAKES = 6
-
-
-@dataclass(frozen=True)
-class ShownPicture:
-    """A rendering with its scores."""
-
-    title: str
-    verdict: str
-    row: PictureRow
 
 
 @dataclass(frozen=True)
@@ -78,7 +71,7 @@ def write_evaluation_page(path: Path, evaluation: Evaluation, gallery: Gallery, 
         scenes=[(scene, scene.record()) for scene in scenes],
         gallery=[(scene.name, _middle(scene, gallery)) for scene in scenes],
         extremes=[("Best picture", best), ("Worst picture", worst)] if len(evaluation.total.pictures) > 1 else [],
-        legend=legend(space, {label for rows in gallery.rows.values() for row in rows for label in row.present}),
+        legend=legend(space, gallery.present),
         error_colors=error_key(),
         percent=percent,
         number=number,
@@ -152,13 +145,13 @@ def _tiles(evaluation: Evaluation, record: dict[str, Any]) -> list[tuple[str, st
     return tiles
 
 
-def _middle(scene: Summary, gallery: Gallery) -> ShownPicture:
+def _middle(scene: Summary, gallery: Gallery) -> ShownView:
     """The scene's picture that stands in the middle: none is picked for its looks."""
     index = len(scene.pictures) // 2
     return _shown(scene.pictures[index], gallery.rows[scene.name][index])
 
 
-def _extremes(evaluation: Evaluation, gallery: Gallery) -> tuple[ShownPicture, ShownPicture]:
+def _extremes(evaluation: Evaluation, gallery: Gallery) -> tuple[ShownView, ShownView]:
     """The best and the worst picture of all: by pixels right, without any labels by PSNR."""
     pairs = [
         (picture.pixels_right if evaluation.labeled else picture.psnr, picture, row)
@@ -170,9 +163,9 @@ def _extremes(evaluation: Evaluation, gallery: Gallery) -> tuple[ShownPicture, S
     return _shown(*best[1:]), _shown(*worst[1:])
 
 
-def _shown(scores: PictureScores, row: PictureRow) -> ShownPicture:
+def _shown(scores: PictureScores, row: tuple[Shown, ...]) -> ShownView:
     right = f"{percent(scores.pixels_right, 0)} of pixels right, strict mIoU {percent(scores.strict_miou, 0)}, "
-    return ShownPicture(
+    return ShownView(
         scores.name,
         (right if scores.confusion.counts.any() else "")
         + f"PSNR {number(scores.psnr)} dB, SSIM {number(scores.ssim, 2)}, {percent(scores.void, 0)} void",

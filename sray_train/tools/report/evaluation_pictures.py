@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
-import torch
 
 from sray.label_space import LabelSpace
-from sray.viewing.pictures import depth_range, painted
+from sray.viewing.pictures import depth_range
 from sray_train.score.evaluate import Rendering
 from sray_train.tools.report import pictures
 from sray_train.tools.report.page import Shown
@@ -18,51 +15,26 @@ WIDEST = 480
 """Pixels; larger pictures are shrunk to it: a page with a hundred of them must still open."""
 
 
-@dataclass(frozen=True)
-class PictureRow:
-    """One rendering beside what it should have been."""
-
-    pictures: tuple[Shown, ...]
-    present: frozenset[int]
-    """Classes that its label pictures show."""
-
-
 class Gallery:
     """Takes renderings one by one, and keeps their pictures only."""
 
     def __init__(self, label_space: LabelSpace) -> None:
         self._space = label_space
-        self.rows: dict[str, list[PictureRow]] = {}
+        self.rows: dict[str, list[tuple[Shown, ...]]] = {}
         """By scene, in the order they were seen."""
+        self.present: set[int] = set()
+        """Classes that label pictures show."""
 
     def see(self, rendering: Rendering) -> None:
-        self.rows.setdefault(rendering.query.scene.name, []).append(self._row(rendering))
-
-    def _row(self, rendering: Rendering) -> PictureRow:
-        truth, view, space = rendering.truth, rendering.view, self._space
-        labels = view.labels.numpy()
-        color = (view.color * 255).round().to(torch.uint8).numpy()
-        shown = [("color, recorded", truth.image.numpy(), False), ("color, rendered", color, False)]
-        present = set(np.unique(labels).tolist())
-        if truth.labels is not None:
-            true = truth.labels.numpy()
-            present |= set(np.unique(true).tolist())
-            shown.append(("labels, true", space.colorize(true), True))
-        shown.append(("labels, rendered", space.colorize(labels), True))
-        if truth.labels is not None:
-            shown.append(("error", pictures.error(labels, true), True))
-        near, far = ends = depth_range((view.depth if truth.depth is None else truth.depth).numpy())
-        scale = f"{near:.1f} m (bright) to {far:.1f} m"
-        if truth.depth is not None:
-            shown.append((f"depth, true, {scale}", painted(truth.depth.numpy(), "depth", ends), False))
-        shown.append((f"depth, rendered, {scale}", painted(view.depth.numpy(), "depth", ends), False))
-        return PictureRow(
-            tuple(
-                Shown(_inline(picture, crisp=crisp), caption, f"{truth.name}: {caption}", crisp)
-                for caption, picture, crisp in shown
-            ),
-            frozenset(present),
+        truth, view = rendering.truth, rendering.view
+        ends = depth_range((view.depth if truth.depth is None else truth.depth).numpy())
+        row = tuple(
+            Shown(_inline(picture, crisp=crisp), caption, f"{truth.name}: {caption}", crisp)
+            for caption, picture, crisp in pictures.compared(self._space, truth, view, ends)
         )
+        self.rows.setdefault(rendering.query.scene.name, []).append(row)
+        for labels in (view.labels, truth.labels):
+            self.present |= set() if labels is None else set(np.unique(labels).tolist())
 
 
 def _inline(picture: pictures.Picture, *, crisp: bool) -> str:

@@ -28,6 +28,15 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class ShownView:
+    """A rendering beside what it should have been, and how well it went."""
+
+    title: str
+    verdict: str
+    pictures: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
 class ClassBar:
     """One class of the label space, on the chart and in the legend."""
 

@@ -1,4 +1,4 @@
-"""Pictures of a report: errors as colors; pictures written as files or into a page. RGB uint8 arrays."""
+"""Pictures of a report, RGB uint8: renderings beside the truth, errors as colors; written as files or into a page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sray.errors import FileError
-from sray.label_space import VOID
+from sray.field import RenderedView
+from sray.frames import Frame
+from sray.label_space import VOID, LabelSpace
+from sray.viewing.pictures import paint, painted
 
 Picture = NDArray[np.uint8]
 PAPER = (255, 255, 255)
@@ -26,6 +29,29 @@ def error(labels: NDArray[np.uint8], truth: NDArray[np.uint8]) -> Picture:
     picture[labels == VOID] = UNANSWERED
     picture[truth == VOID] = UNSCORED
     return picture
+
+
+def compared(
+    space: LabelSpace, truth: Frame, view: RenderedView, ends: tuple[float, float]
+) -> list[tuple[str, Picture, bool]]:
+    """A rendering beside what it should have been: captions, pictures, and whether pixels must stay pixels.
+
+    `ends`: depths, meters, at the two ends of the colors.
+    """
+    shown: list[tuple[str, Picture, bool]] = [("color, recorded", truth.image.numpy(), False)]
+    if not view.color.isnan().any():
+        shown.append(("color, rendered", paint(view, "color", space)[0], False))
+    labels = view.labels.numpy()
+    if truth.labels is not None:
+        shown.append(("labels, true", space.colorize(truth.labels.numpy()), True))
+    shown.append(("labels, rendered", space.colorize(labels), True))
+    if truth.labels is not None:
+        shown.append(("error", error(labels, truth.labels.numpy()), True))
+    for name, depth in (("true", truth.depth), ("rendered", view.depth)):
+        if depth is not None:
+            caption = f"depth, {name}, {ends[0]:.1f} m (bright) to {ends[1]:.1f} m"
+            shown.append((caption, painted(depth.numpy(), "depth", ends), False))
+    return shown
 
 
 def write_picture(path: Path, picture: Picture) -> None:
