@@ -17,10 +17,9 @@ from typing import Any
 
 import torch
 
-from sray.camera import Camera
 from sray.checkpoint import load_checkpoint
 from sray.field import RenderConfig
-from sray.frames import Frame, SourceViews
+from sray.frames import Frame
 from sray.sampling import ROOM_BOUNDS
 from sray_train.tools.bench.levels import render_level
 from sray_train.tools.bench.reference import ReferenceRenderer
@@ -44,28 +43,22 @@ def render_memory(
     `level`: a quality level, or `reference_form` for some chunks of `chunk_rays` of the reference renderer.
     """
     with tempfile.TemporaryDirectory() as folder:
-        saved = Path(folder) / "view.pt"
-        camera = view.truth.camera
+        request = Path(folder) / "request.pt"
         torch.save(
             {
-                "images": view.sources.images.cpu(),
-                "depth": view.sources.depth.cpu() if view.sources.depth is not None else None,
+                "render": level,
+                "depth": depth,
+                "checkpoint": checkpoint,
+                "sources": view.sources.to("cpu"),
                 "features": view.features.cpu(),
-                "sources": _plain(view.sources.camera),
-                "target": _plain(camera.resized(*size)),
+                "target": view.truth.camera.resized(*size),
+                "chunk_rays": chunk_rays,
+                "device": device,
+                "threads": torch.get_num_threads(),
             },
-            saved,
+            request,
         )
-        request = {
-            "render": level,
-            "depth": depth,
-            "checkpoint": str(checkpoint),
-            "view": str(saved),
-            "chunk_rays": chunk_rays,
-            "device": str(device),
-            "threads": torch.get_num_threads(),
-        }
-        command = [sys.executable, "-m", "sray_train.tools.bench.memory", json.dumps(request)]
+        command = [sys.executable, "-m", "sray_train.tools.bench.memory", str(request)]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
         print(f"memory was not measured: {answer.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
@@ -96,14 +89,11 @@ def peak_mb(call: Callable[[], object], device: torch.device) -> float | None:
 
 def _answer(request: dict[str, Any]) -> float | None:
     """Megabytes of the render that `render_memory` asked for."""
-    device = torch.device(request["device"])
+    device, target = request["device"], request["target"]
     torch.set_num_threads(request["threads"])
     model = load_checkpoint(request["checkpoint"]).model.to(device)
-    saved = torch.load(request["view"], weights_only=True)
-    sources = SourceViews(saved["images"], Camera(**saved["sources"]), saved["depth"]).to(device)
-    target = Camera(**saved["target"])
     blank = Frame(torch.zeros(target.height, target.width, 3, dtype=torch.uint8), target)
-    view = BenchView("", blank, sources, saved["features"].to(device), torch.arange(0))
+    view = BenchView("", blank, request["sources"].to(device), request["features"].to(device), torch.arange(0))
     small = target.resized(32, 24)
     if request["render"] == "reference_form":
         reference = ReferenceRenderer(model, chunk_rays=request["chunk_rays"])
@@ -111,18 +101,9 @@ def _answer(request: dict[str, Any]) -> float | None:
         rays = model.rays(target.to(device), pixels, ROOM_BOUNDS)
         reference.render(view.encoded, rays[:16])  # warm up
         return peak_mb(lambda: reference.render(view.encoded, rays), device)
-    config, depth = RenderConfig.preset(request["render"]), bool(request["depth"])
+    config, depth = RenderConfig.preset(request["render"]), request["depth"]
     render_level(model, config, view, small, depth=depth)  # warm up
     return peak_mb(lambda: render_level(model, config, view, target, depth=depth), device)
-
-
-def _plain(camera: Camera) -> dict[str, Any]:
-    return {
-        "intrinsics": camera.intrinsics.cpu(),
-        "world_from_camera": camera.world_from_camera.cpu(),
-        "width": camera.width,
-        "height": camera.height,
-    }
 
 
 def _status_kb(name: str) -> int:
@@ -140,4 +121,4 @@ def _return_free_memory() -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_answer(json.loads(sys.argv[1]))))
+    print(json.dumps(_answer(torch.load(sys.argv[1], weights_only=False))))
