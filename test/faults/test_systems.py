@@ -15,8 +15,9 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray_train.learn import systems
 from sray_train.learn.config import TrainConfig, load_config
 from sray_train.learn.training.run import encoder_from, start_from
+from sray_train.paper.baselines.coordinate_network import CoordinateConfig
 from sray_train.paper.baselines.ibrnet import IBRNet, IBRNetConfig
-from sray_train.paper.baselines.nerf import NeRF, NeRFConfig
+from sray_train.paper.baselines.nerf import NeRF
 from sray_train.paper.baselines.neuray import NeuRayOptions
 
 
@@ -126,7 +127,7 @@ def test_the_experiments_of_one_room_differ_in_the_system_and_in_what_nerf_can_n
 
 def test_no_encoder_is_given_to_a_system_that_has_none_nor_taken_from_it(ibrnet: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    nerf, other = (NeRF(NeRFConfig(classes=ROOMS.classes, layers=2, width=8)) for _ in range(2))
+    nerf, other = (NeRF(CoordinateConfig(classes=ROOMS.classes, layers=2, width=8)) for _ in range(2))
     save_checkpoint(tmp_path / "nerf.safetensors", nerf, ROOMS)
     for path, model in ((ibrnet, other), (tmp_path / "nerf.safetensors", IBRNet(IBRNetConfig(classes=ROOMS.classes)))):
         with pytest.raises(SrayError, match=f"encoder_from.*another encoder than {model.system}") as caught:

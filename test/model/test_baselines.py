@@ -29,11 +29,10 @@ from sray_train.data.scene import Scene
 from sray_train.learn.config import EncoderStage, RayStage, TrainConfig
 from sray_train.learn.systems import SYSTEMS, load_checkpoint
 from sray_train.learn.training.trainer import Trainer
+from sray_train.paper.baselines.coordinate_network import CoordinateOptions
 from sray_train.paper.baselines.ibrnet import IBRNetOptions
 from sray_train.paper.baselines.mvsnerf import MVSNeRF, MVSNeRFOptions, VolumeViews
-from sray_train.paper.baselines.nerf import NeRFOptions
 from sray_train.paper.baselines.neuray import NeuRayOptions
-from sray_train.paper.baselines.semantic_nerf import SemanticNeRFOptions
 
 BOUNDS = (1.0, 4.0)
 SAMPLES = SampleCounts(12, 8)
@@ -44,8 +43,8 @@ EACH: dict[str, tuple[str, Any]] = {
     "neuray from depth": ("neuray", NeuRayOptions(visibility="depth")),
     "ibrnet": ("ibrnet", IBRNetOptions()),
     "mvsnerf": ("mvsnerf", MVSNeRFOptions(planes=8)),
-    "nerf": ("nerf", NeRFOptions(**SMALL)),
-    "semantic_nerf": ("semantic_nerf", SemanticNeRFOptions(**SMALL)),
+    "nerf": ("nerf", CoordinateOptions(**SMALL)),
+    "semantic_nerf": ("semantic_nerf", CoordinateOptions(**SMALL)),
 }
 each_system = pytest.mark.parametrize("name", EACH)
 

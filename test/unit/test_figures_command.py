@@ -29,7 +29,8 @@ from sray_train.data.catalog import load_scenes
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import split_views
 from sray_train.learn.config import load_config
-from sray_train.paper.baselines.nerf import NeRF, NeRFConfig
+from sray_train.paper.baselines.coordinate_network import CoordinateConfig
+from sray_train.paper.baselines.nerf import NeRF
 from sray_train.paper.baselines.neuray import NeuRay, NeuRayConfig
 from sray_train.paper.figures.contenders import BEST, NERF, NEURAY, S_RAY, S_RAY_TUNED, Gap, StudyFolder
 from sray_train.score.evaluate import render_queries
@@ -85,7 +86,7 @@ def partly_trained(config: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     """A run with S-Ray (seed 1) and NeRF alone: its folder, page and record."""
     folder = tmp_path_factory.mktemp("partly")
     saved(S_RAY.checkpoint(folder / "run", 0, "wall"), s_ray(1))
-    saved(NERF.checkpoint(folder / "run", 0, "wall"), NeRF(NeRFConfig(classes=ROOMS.classes, layers=2, width=8)))
+    saved(NERF.checkpoint(folder / "run", 0, "wall"), NeRF(CoordinateConfig(classes=ROOMS.classes, layers=2, width=8)))
     return folder, *figures(config, folder, saved(folder / "model.safetensors", s_ray()))
 
 

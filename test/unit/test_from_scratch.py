@@ -22,8 +22,7 @@ from sray_train.learn.config import EncoderStage, RayStage, TrainConfig, load_co
 from sray_train.learn.finetune.from_scratch import new_checkpoint, placed, scratch_config, seen_box
 from sray_train.learn.finetune.scene_tuning import TunedScene, TuningPlan, tune_scene
 from sray_train.learn.systems import load_checkpoint
-from sray_train.paper.baselines.nerf import NeRFOptions
-from sray_train.paper.baselines.semantic_nerf import SemanticNeRFOptions
+from sray_train.paper.baselines.coordinate_network import CoordinateOptions
 
 BOUNDS = (1.0, 4.0)
 SPLIT = ViewSplit((0, 2, 4), (1, 5), (3,))
@@ -53,12 +52,12 @@ def test_the_place_of_a_scene_is_what_its_cameras_see() -> None:
     across, down = 4 * 23.5 / 40, 4 * 17.5 / 40
     torch.testing.assert_close(low, torch.tensor([-1 - across, -down, 1.0]))
     torch.testing.assert_close(high, torch.tensor([1 + across, down, 4.0]))
-    found = placed(SemanticNeRFOptions(), cameras, BOUNDS)
+    found = placed(CoordinateOptions(), cameras, BOUNDS)
     assert found.centre == pytest.approx((0, 0, 2.5)) and found.extent == pytest.approx(1 + across)
-    assert type(found) is SemanticNeRFOptions
-    beside = placed(SemanticNeRFOptions(centre=(1.0, 0.0, 2.5)), cameras, BOUNDS)
+    assert type(found) is CoordinateOptions
+    beside = placed(CoordinateOptions(centre=(1.0, 0.0, 2.5)), cameras, BOUNDS)
     assert beside.centre == (1, 0, 2.5) and beside.extent == pytest.approx(2 + across)
-    given = SemanticNeRFOptions(centre=(3.2, 2.7, 1.5), extent=3.5)
+    given = CoordinateOptions(centre=(3.2, 2.7, 1.5), extent=3.5)
     assert placed(given, cameras, BOUNDS) == given
 
 
@@ -72,12 +71,12 @@ def test_an_experiment_says_how_new_weights_are_tuned() -> None:
     ours = scratch_config(load_config(REPOSITORY / "config/experiments/rooms.yaml"), steps=100, seed=3)
     assert (ours.steps, ours.picture_steps, ours.seed) == (100, 30, 3)
     assert ours.encoder_learning_rate == ours.heads_learning_rate == 1e-3, "it knows as little as the rest"
-    nerf = scratch_config(experiment("nerf", NeRFOptions()))
+    nerf = scratch_config(experiment("nerf", CoordinateOptions()))
     assert nerf.loss.semantic == 0 and nerf.loss.color == 1
 
 
 def test_the_same_seed_builds_the_same_weights_and_leaves_random_numbers_alone(scene: Scene) -> None:
-    config = experiment("semantic_nerf", SemanticNeRFOptions(**NETWORK))
+    config = experiment("semantic_nerf", CoordinateOptions(**NETWORK))
     state = torch.get_rng_state()
     first, again, other = (new_checkpoint(config, scene, SPLIT, seed) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), state)
@@ -91,7 +90,7 @@ def test_the_same_seed_builds_the_same_weights_and_leaves_random_numbers_alone(s
 @pytest.mark.parametrize(("system", "steps"), [("semantic_nerf", 150), ("nerf", 150), ("semantic_ray", 40)])
 def test_it_learns_its_scene(system: str, steps: int, scene: Scene) -> None:
     """On a frame it never saw: better pictures and labels than new weights have."""
-    sections: dict[str, Any] = {"nerf": NeRFOptions(**NETWORK), "semantic_nerf": SemanticNeRFOptions(**NETWORK)}
+    sections: dict[str, Any] = {"nerf": CoordinateOptions(**NETWORK), "semantic_nerf": CoordinateOptions(**NETWORK)}
     result = tuned(scene, experiment(system, sections.get(system) or TrainConfig().model), steps=steps)
     before, after = result.before.record(), result.after.record()
     assert after["psnr"] > before["psnr"] + 2
@@ -107,7 +106,7 @@ def test_it_learns_its_scene(system: str, steps: int, scene: Scene) -> None:
 def test_what_test_frames_show_changes_no_weight(scene: Scene) -> None:
     frames = list(scene.frames)
     frames[3] = replace(frames[3], image=255 - frames[3].image, labels=2 - frames[3].labels)
-    config = experiment("semantic_nerf", SemanticNeRFOptions(**NETWORK))
+    config = experiment("semantic_nerf", CoordinateOptions(**NETWORK))
     clean, spoilt = (tuned(each, config, steps=5) for each in (scene, replace(scene, frames=frames)))
     assert clean.after.record()["psnr"] != spoilt.after.record()["psnr"]
     for name, tensor in clean.result.model.state_dict().items():

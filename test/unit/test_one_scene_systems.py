@@ -13,8 +13,9 @@ from sray.frames import SourceViews
 from sray.ray_model import RayModel
 from sray.rays import SampleCounts
 from sray_train.learn.systems import SYSTEMS
+from sray_train.paper.baselines.coordinate_network import CoordinateConfig
 from sray_train.paper.baselines.frequencies import frequencies
-from sray_train.paper.baselines.nerf import NeRF, NeRFConfig
+from sray_train.paper.baselines.nerf import NeRF
 
 BOUNDS = (1.0, 4.0)
 OF_ONE_SCENE = [name for name, kind in SYSTEMS.items() if not kind.generalizes]
@@ -100,9 +101,9 @@ def test_only_color_depends_on_where_a_place_is_looked_at_from(name: str, views:
 def test_a_scenes_center_and_extent_say_where_places_lie(views: SourceViews) -> None:
     """A scene moved and grown looks the same to a network that is told so."""
     torch.manual_seed(0)
-    one = NeRF(NeRFConfig(classes=3, centre=(0.0, 0.0, 2.0), extent=2.0, place_frequencies=2))
+    one = NeRF(CoordinateConfig(classes=3, centre=(0.0, 0.0, 2.0), extent=2.0, place_frequencies=2))
     torch.manual_seed(0)
-    other = NeRF(NeRFConfig(classes=3, centre=(8.0, 0.0, 4.0), extent=4.0, place_frequencies=2))
+    other = NeRF(CoordinateConfig(classes=3, centre=(8.0, 0.0, 4.0), extent=4.0, place_frequencies=2))
     points, origin = torch.rand(2, 5, 3), torch.zeros(3)
     moved = torch.tensor([8.0, 0.0, 0.0])
     first = one.observe(one.encode(views), origin, points)

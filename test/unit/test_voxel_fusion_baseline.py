@@ -24,7 +24,8 @@ from sray.model import SemanticRay, SemanticRayConfig
 from sray.sequence_writer import SequenceWriter
 from sray_train.cli import main
 from sray_train.data.scene import Scene
-from sray_train.paper.baselines.nerf import NeRF, NeRFConfig
+from sray_train.paper.baselines.coordinate_network import CoordinateConfig
+from sray_train.paper.baselines.nerf import NeRF
 from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.paper.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
 from sray_train.paper.baselines.voxel_grid import Sighting, VoxelGrid
@@ -272,7 +273,7 @@ def test_what_cannot_be_fused_is_refused(frames: list[Frame]) -> None:
         mapped(frames).set_sources(dataclasses.replace(views, depth=None), bounds=BOUNDS)
     assert isinstance(blind.value, ModelError)
     with pytest.raises(SrayError, match="nerf has no encoder") as unseeing:
-        NetworkLabels(NeRF(NeRFConfig(classes=3, layers=2, width=8)))
+        NetworkLabels(NeRF(CoordinateConfig(classes=3, layers=2, width=8)))
     assert isinstance(unseeing.value, ModelError)
     for wrong in ({"voxel_size": 0.0}, {"voxel_size": math.nan}, {"least_probability": 1.0}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} is"):

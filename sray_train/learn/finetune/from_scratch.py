@@ -30,7 +30,7 @@ from sray.ray_model import RayModel
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import ViewSplit
 from sray_train.learn.config import TrainConfig
-from sray_train.paper.baselines.coordinate_network import SceneOptions
+from sray_train.paper.baselines.coordinate_network import CoordinateOptions
 
 PICTURE_SHARE = 0.3
 """Of all steps, those on single pictures, where there is an encoder to learn from them."""
@@ -64,7 +64,7 @@ def new_checkpoint(config: TrainConfig, scene: Scene, split: ViewSplit, seed: in
     """The experiment's network with new weights. The same seed gives the same ones; no random state is touched."""
     space = LABEL_SPACES[config.data.label_space]
     section: Any = config.model
-    if isinstance(section, SceneOptions):
+    if isinstance(section, CoordinateOptions):
         section = placed(section, scene.cameras[[*split.sources, *split.tuning]], scene.bounds)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -73,12 +73,12 @@ def new_checkpoint(config: TrainConfig, scene: Scene, split: ViewSplit, seed: in
     return Checkpoint(model, space, lineage, sha256="")
 
 
-def placed(options: SceneOptions, cameras: Camera, bounds: tuple[float, float]) -> SceneOptions:
+def placed(options: CoordinateOptions, cameras: Camera, bounds: tuple[float, float]) -> CoordinateOptions:
     """The options with the center and extent of what cameras can see, but for what they already say of it."""
     low, high = seen_box(cameras, bounds)
-    if options.centre == SceneOptions.centre:
+    if options.centre == CoordinateOptions.centre:
         options = replace(options, centre=tuple(((low + high) / 2).tolist()))
-    if options.extent == SceneOptions.extent:
+    if options.extent == CoordinateOptions.extent:
         center = low.new_tensor(options.centre)
         options = replace(options, extent=float(torch.maximum(high - center, center - low).max()))
     return options

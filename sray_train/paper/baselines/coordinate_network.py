@@ -12,7 +12,7 @@ has a hidden layer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from sray.camera import FEATURE_STRIDE
 from sray.context import EncodedViews
-from sray.ray_model import FieldConfig, RayModel
+from sray.ray_model import RayModel
 from sray.sampling import Spacing
 from sray_train.configuration import CHECKED
 from sray_train.paper.baselines.frequencies import frequencies
@@ -31,7 +31,7 @@ from sray_train.paper.baselines.point_head import DensityMLP, PointHead
 
 
 @checked_dataclass(frozen=True, config=CHECKED)
-class SceneOptions:
+class CoordinateOptions:
     """What an experiment file sets of a network that knows one scene."""
 
     centre: Annotated[tuple[float, float, float], Field(strict=False)] = (0.0, 0.0, 0.0)  # a list in checkpoints
@@ -45,6 +45,13 @@ class SceneOptions:
     direction_frequencies: PositiveInt = 4
     spacing: Spacing = "log"
     """Even samples in log depth, or in inverse depth."""
+
+
+@checked_dataclass(frozen=True, config=CHECKED, kw_only=True)
+class CoordinateConfig(CoordinateOptions):
+    """The network."""
+
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class KnownPlaces:
 class CoordinateHead(PointHead):
     """One network: density and color of places. A subclass says what it knows of classes."""
 
-    def __init__(self, classes: int, options: SceneOptions) -> None:
+    def __init__(self, classes: int, options: CoordinateOptions) -> None:
         super().__init__(classes)
         width, place = options.width, encoded(options.place_frequencies)
         self.again_at = options.layers // 2
@@ -114,18 +121,23 @@ class NoEncoder(nn.Module):
 class CoordinateModel(RayModel):
     """A system that knows one scene by heart. The source views say nothing to it."""
 
+    config_type = CoordinateConfig
+    options_type = CoordinateOptions
+    head_type: ClassVar[type[CoordinateHead]]
     feature_channels = 0
     generalizes = False
 
-    def __init__(self, config: FieldConfig) -> None:
+    def __init__(self, config: CoordinateConfig) -> None:
         super().__init__(config)
         self.encoder = NoEncoder()
+        self.coarse: CoordinateHead = self.head_type(config.classes, config)
+        self.fine: CoordinateHead = self.head_type(config.classes, config)
 
     def observe(
         self, views: EncodedViews, origin: Float[Tensor, "3"], points: Float[Tensor, "rays samples 3"]
     ) -> Places:
         """Where the points are, and from where they are looked at."""
-        config: SceneOptions = self.config
+        config: CoordinateOptions = self.config
         with torch.autocast(points.device.type, enabled=False):  # half precision has no room for 2^9 pi
             place = (points - points.new_tensor(config.centre)) / config.extent
             direction = F.normalize(points - origin, dim=-1)

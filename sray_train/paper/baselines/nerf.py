@@ -9,24 +9,10 @@ says nothing; its color and depth are NeRF's. With `loss: {semantic: 0}` not eve
 from __future__ import annotations
 
 from jaxtyping import Float
-from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor, nn
 
 from sray.encoder import FEATURE_CHANNELS
-from sray_train.configuration import CHECKED
-from sray_train.paper.baselines.coordinate_network import CoordinateHead, CoordinateModel, KnownPlaces, SceneOptions
-
-
-@checked_dataclass(frozen=True, config=CHECKED)
-class NeRFOptions(SceneOptions):
-    """What an experiment file sets of NeRF."""
-
-
-@checked_dataclass(frozen=True, config=CHECKED, kw_only=True)
-class NeRFConfig(NeRFOptions):
-    """The network."""
-
-    classes: int
+from sray_train.paper.baselines.coordinate_network import CoordinateHead, CoordinateModel, KnownPlaces
 
 
 class RadianceHead(CoordinateHead):
@@ -49,11 +35,5 @@ class NeRF(CoordinateModel):
     """A radiance field of one scene."""
 
     system = "nerf"
-    config_type = NeRFConfig
-    options_type = NeRFOptions
+    head_type = RadianceHead
     knows_classes = False
-
-    def __init__(self, config: NeRFConfig) -> None:
-        super().__init__(config)
-        self.coarse: RadianceHead = RadianceHead(config.classes, config)
-        self.fine: RadianceHead = RadianceHead(config.classes, config)

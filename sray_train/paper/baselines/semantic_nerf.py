@@ -10,31 +10,22 @@ systems, and depth may teach as it teaches every system here.
 from __future__ import annotations
 
 from jaxtyping import Float
-from pydantic.dataclasses import dataclass as checked_dataclass
 from torch import Tensor
 
 from sray.encoder import FEATURE_CHANNELS
-from sray_train.configuration import CHECKED
-from sray_train.paper.baselines.coordinate_network import CoordinateHead, CoordinateModel, KnownPlaces, SceneOptions
+from sray_train.paper.baselines.coordinate_network import (
+    CoordinateHead,
+    CoordinateModel,
+    CoordinateOptions,
+    KnownPlaces,
+)
 from sray_train.paper.baselines.point_head import two_layers
-
-
-@checked_dataclass(frozen=True, config=CHECKED)
-class SemanticNeRFOptions(SceneOptions):
-    """What an experiment file sets of Semantic-NeRF."""
-
-
-@checked_dataclass(frozen=True, config=CHECKED, kw_only=True)
-class SemanticNeRFConfig(SemanticNeRFOptions):
-    """The network."""
-
-    classes: int
 
 
 class SemanticCoordinateHead(CoordinateHead):
     """Density, color, and classes that look the same from everywhere."""
 
-    def __init__(self, classes: int, options: SceneOptions) -> None:
+    def __init__(self, classes: int, options: CoordinateOptions) -> None:
         super().__init__(classes, options)
         self.semantic_mlp = two_layers(options.width, options.width // 2, FEATURE_CHANNELS)
 
@@ -49,10 +40,4 @@ class SemanticNeRF(CoordinateModel):
     """A semantic radiance field of one scene."""
 
     system = "semantic_nerf"
-    config_type = SemanticNeRFConfig
-    options_type = SemanticNeRFOptions
-
-    def __init__(self, config: SemanticNeRFConfig) -> None:
-        super().__init__(config)
-        self.coarse: SemanticCoordinateHead = SemanticCoordinateHead(config.classes, config)
-        self.fine: SemanticCoordinateHead = SemanticCoordinateHead(config.classes, config)
+    head_type = SemanticCoordinateHead
