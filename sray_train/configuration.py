@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 T = TypeVar("T")
 
@@ -62,21 +61,25 @@ def merged(default: T, raw: Any, path: str = "") -> T:
         # As JSON: there alone lists are tuples and mappings are dataclasses, and nothing else is cast.
         return TypeAdapter(type(default)).validate_json(json.dumps(content, default=str))
     except ValidationError as error:
-        raise ValueError(_complaint(error.errors()[0], default, path)) from error
+        raise ValueError(complaint(error, default, path)) from error
 
 
-def _complaint(error: ErrorDetails, default: Any, path: str) -> str:
+def complaint(errors: ValidationError, default: Any, path: str) -> str:
+    """What is wrong first, after its dotted name. `default`: a dataclass, or an instance."""
+    every = errors.errors()
+    error = next((each for each in every if each["type"] == "unexpected_keyword_argument"), every[0])
     places = [str(place) for place in error["loc"]]
     if error["type"] == "unexpected_keyword_argument":
         *places, strange = places
         for place in places:
-            default = getattr(default, place)
+            default = getattr(default, place, default)  # of a list: the same
         known = ", ".join(field.name for field in fields(default))
-        said = f"{strange} is not a field of {type(default).__name__}; expected one of {known}"
+        kind = default if isinstance(default, type) else type(default)
+        said = f"{strange} is not a field of {kind.__name__}; expected one of {known}"
     elif error["type"] == "value_error":
         said = str(error["ctx"]["error"])
     else:
-        said = f"found {error['input']!r}; {_expected(error['msg'])}"
+        said = f"found {error['input']!r:.200}; {_expected(error['msg'])}"
         if isinstance(error["input"], str) != (error["type"] == "string_type"):
             said += HINTS.get(error["type"], "")
     name = ".".join(filter(None, (path, *places)))

@@ -401,7 +401,7 @@ def test_a_file_that_is_no_list_of_records_is_named(tmp_path: Path) -> None:
     results.mkdir()
     add_records(results / "a.json", [record()])
     (results / "b.json").write_text(json.dumps([{"system": "semantic_ray", "mIoU": 0.5}]))
-    with pytest.raises(SystemExit, match=r"b.json: record 0: mIoU is no field of a record"):
+    with pytest.raises(SystemExit, match=r"b.json: record.0: mIoU is not a field of Record"):
         tables(results, tmp_path / "page.md")
     with pytest.raises(SystemExit, match=r"nowhere is not there"):
         tables(tmp_path / "nowhere", tmp_path / "page.md")

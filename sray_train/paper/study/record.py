@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from sray.errors import FileError
 from sray.files import write_atomically
+from sray_train.configuration import complaint
 from sray_train.records import with_nulls
 
 System = Literal["semantic_ray", "semantic_nerf", "mvsnerf", "neuray", "ibrnet", "nerf", "voxel_fusion"]
@@ -26,7 +30,16 @@ METRICS = (*LABEL_METRICS, *COLOR_METRICS)
 """Fractions in 0..1, but for psnr, dB."""
 
 
-@dataclass(frozen=True)
+def _known(metrics: dict[str, float | None]) -> dict[str, float | None]:
+    if strange := sorted(set(metrics) - set(METRICS)):
+        raise ValueError(f"{', '.join(strange)} is no metric; expected some of {', '.join(METRICS)}")
+    return metrics
+
+
+Metrics = Annotated[dict[str, float | None], AfterValidator(_known)]
+
+
+@checked_dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid"))
 class Record:
     """One run's scores."""
 
@@ -34,7 +47,7 @@ class Record:
     setting: Setting
     data: str
     """What was scored: dataset and scenes, such as `rooms 9000:9010`."""
-    metrics: dict[str, float | None]
+    metrics: Metrics
     """Of METRICS; None where it does not apply."""
     seed: int
     seconds: float
@@ -62,22 +75,12 @@ class Record:
     """Dotted fields of sray_train.learn.config in which it differs from the rest of its study."""
     cost: dict[str, float] = field(default_factory=dict)
     """Measured beside the scores, such as `gflop` and `peak_mb`."""
-    per_scene: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    per_scene: dict[str, Metrics] = field(default_factory=dict)
     """Scene -> metrics, where several were scored."""
     clock: str = ""
     """`wall`, on a machine that others may use as well; or `processor`, of all threads together."""
     device: str = ""
     command: str = ""
-
-    def __post_init__(self) -> None:
-        for name, kind in (("system", System), ("setting", Setting), ("part", Part)):
-            if getattr(self, name) not in get_args(kind):
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(get_args(kind))}")
-        _check_metrics("metrics", self.metrics)
-        if not isinstance(self.per_scene, dict):
-            raise ValueError(f"per_scene is {self.per_scene!r:.60}; expected scenes, each with its metrics")
-        for scene, metrics in self.per_scene.items():
-            _check_metrics(f"per_scene.{scene}", metrics)
 
     @property
     def curve(self) -> tuple[Any, ...]:
@@ -109,12 +112,11 @@ def read_records(path: Path) -> list[Record]:
     if path.is_dir():
         return [record for file in sorted(path.glob("*.json")) for record in read_records(file)]
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return TypeAdapter(list[Record]).validate_json(path.read_text())
+    except OSError as error:
         raise FileError(f"{path}: {error}") from error
-    if not isinstance(found, list):
-        raise FileError(f"{path} holds a {type(found).__name__}", "a list of records")
-    return [_record(path, number, raw) for number, raw in enumerate(found)]
+    except ValidationError as error:
+        raise FileError(f"{path}: {complaint(error, Record, 'record')}") from error
 
 
 def add_records(path: Path, records: Iterable[Record]) -> None:
@@ -136,25 +138,3 @@ def _plain(record: Record) -> dict[str, Any]:
     """Its fields, but for the empty ones that a reader fills in by itself."""
     optional = {each.name for each in fields(Record) if each.default == "" or each.default_factory is dict}
     return {name: value for name, value in asdict(record).items() if name not in optional or value}
-
-
-def _check_metrics(name: str, metrics: Any) -> None:
-    if not isinstance(metrics, dict):
-        raise ValueError(f"{name} is {metrics!r:.60}; expected names of metrics and their values")
-    if strange := sorted(set(metrics) - set(METRICS)):
-        raise ValueError(f"{name} has {', '.join(strange)}; expected some of {', '.join(METRICS)}")
-    for metric, value in metrics.items():
-        if value is not None and type(value) not in (int, float):
-            raise ValueError(f"{name}.{metric} is {value!r:.60}; expected a number, or null where there is none")
-
-
-def _record(path: Path, number: int, raw: Any) -> Record:
-    try:
-        if not isinstance(raw, dict):
-            raise ValueError(f"found a {type(raw).__name__}; expected an object")
-        names = {each.name for each in fields(Record)}
-        if strange := sorted(set(raw) - names):
-            raise ValueError(f"{strange[0]} is no field of a record; expected some of {', '.join(sorted(names))}")
-        return Record(**(raw | {"size": tuple(raw.get("size", (0, 0)))}))
-    except (TypeError, ValueError) as error:
-        raise FileError(f"{path}: record {number}: {error}") from error
