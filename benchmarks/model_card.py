@@ -26,7 +26,7 @@ from measuring import facts, one_thread
 from sray.checkpoint import Checkpoint, load_checkpoint
 from sray.field import SemanticField
 from sray.frames import SourceViews
-from sray.label_space import LABEL_SPACES, VOID
+from sray.label_space import LABEL_SPACES
 from sray.segmentation.between_spaces import likeliest, projection, same_classes
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.labeled_pictures import LabeledPictures
@@ -34,7 +34,7 @@ from sray_train.learn.config import load_config
 from sray_train.learn.training.run import KEPT_OUT
 from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.records import with_nulls, write_record
-from sray_train.score.evaluate import Rendering, evaluate, spread_queries
+from sray_train.score.evaluate import evaluate, spread_queries
 from sray_train.score.pictures import evaluate_pictures
 from sray_train.score.scores import Evaluation
 
@@ -156,9 +156,7 @@ class Card:
                 failures.see(frame, labels, picture.pixels_right)
         else:
             config = load_config(RECIPE)
-            scenes = chosen_scenes(
-                replace(config.data, label_space=space.name), space, seeds=(), sequence=None, bounds=None
-            )
+            scenes = chosen_scenes(replace(config.data, label_space=space.name), space)
             queries = [query for scene in scenes for query in spread_queries(scene, TARGETS, config.evaluation.views)]
             field = SemanticField(checkpoint.model, config.evaluation.render_config, table)
             evaluation = evaluate(
@@ -166,19 +164,10 @@ class Card:
                 queries,
                 space,
                 depth=measurement.what == "rgbd",
-                on_picture=lambda seen, board: failures.see(seen.truth, seen.view.labels, right(seen)),
+                on_picture=lambda seen, scores, _: failures.see(seen.truth, seen.view.labels, scores.pixels_right),
             )
         failures.draw(self.drawn(measurement))
         return record_of(evaluation, checkpoint)
-
-
-def right(seen: Rendering) -> float:
-    """Share of the labeled pixels whose label is right; 1 where nothing is labeled."""
-    truth = seen.truth.labels
-    known = None if truth is None else truth != VOID
-    if truth is None or known is None or not known.any():
-        return 1.0
-    return float((seen.view.labels[known] == truth[known]).float().mean())
 
 
 def read(path: Path) -> dict[str, Any]:

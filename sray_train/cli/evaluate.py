@@ -27,8 +27,8 @@ from sray_train.records import refuse_existing, write_record
 from sray_train.score.evaluate import Rendering, evaluate, spread_queries
 from sray_train.score.image_quality import find_lpips
 from sray_train.score.pictures import evaluate_pictures
-from sray_train.score.scores import Evaluation, Scoreboard
-from sray_train.score.watch import PictureWatch, Watch, say_result
+from sray_train.score.scores import Evaluation, PictureScores, Scoreboard
+from sray_train.score.watch import Watch, say_result
 from sray_train.tools.report.evaluation_page import write_evaluation_page
 from sray_train.tools.report.evaluation_pictures import Gallery
 
@@ -119,7 +119,7 @@ class Evaluate(RecordOptions, RunOptions, SceneOptions, CheckpointOptions):
     ) -> tuple[Evaluation, dict[str, Any]]:
         """2D labels of single pictures."""
         pictures = LabeledPictures.open(folder, space, self.label_ids, self.fx_over_width)
-        with PictureWatch(console, len(pictures)) as watch:
+        with Watch(console, [pictures.folder.name] * len(pictures), "label and score") as watch:
             evaluation = evaluate_pictures(pictures, network, space, width=self.width or 0, on_picture=watch.see)
         return evaluation, {
             "lpips_missing": "single pictures have nothing to be rendered from",
@@ -144,19 +144,15 @@ class Evaluate(RecordOptions, RunOptions, SceneOptions, CheckpointOptions):
         if self.fuse_voxels is not None:
             network = NetworkLabels(checkpoint.model, table)
             renderer = VoxelFusion(network, depth_from=field, config=VoxelFusionConfig(self.fuse_voxels))
-        watch, gallery = Watch(console, queries), Gallery(space)
+        gallery = Gallery(space)
 
-        def see(rendering: Rendering, board: Scoreboard) -> None:
-            watch.see(rendering, board)
+        def see(rendering: Rendering, scores: PictureScores, board: Scoreboard) -> None:
+            watch.see(scores, board)
             if self.report is not None:
                 gallery.see(rendering)
 
-        with watch.progress:
-            try:
-                evaluation = evaluate(renderer, queries, space, depth=plan.depth, lpips=lpips, on_picture=see)
-            except KeyboardInterrupt:
-                watch.say_so_far()
-                raise
+        with Watch(console, [query.scene.name for query in queries]) as watch:
+            evaluation = evaluate(renderer, queries, space, depth=plan.depth, lpips=lpips, on_picture=see)
         record = {
             "lpips_missing": no_lpips or None,
             "input": "RGB-D" if plan.depth else "RGB",

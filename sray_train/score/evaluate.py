@@ -22,7 +22,7 @@ from sray_train.data.scene import Scene
 from sray_train.data.source_views import views_apart
 from sray_train.data.view_split import ViewSplit
 from sray_train.score.image_quality import Lpips
-from sray_train.score.scores import Evaluation, Scoreboard
+from sray_train.score.scores import Evaluation, PictureScores, Scoreboard
 
 
 @dataclass(frozen=True)
@@ -104,18 +104,18 @@ def evaluate(
     *,
     depth: bool = False,
     lpips: Lpips | None = None,
-    on_picture: Callable[[Rendering, Scoreboard], None] | None = None,
+    on_picture: Callable[[Rendering, PictureScores, Scoreboard], None] | None = None,
 ) -> Evaluation:
     """Score every query. A target without labels, or without depth, counts for what it has.
 
-    `on_picture` gets each picture when it is scored, with the scores so far. Raises ValueError if there is no query or
+    `on_picture` gets each picture with its scores, and those of all so far. Raises ValueError if there is no query or
     a label is outside the label space.
     """
     if not queries:
         raise ValueError("there is no picture to score; expected at least one query")
     board = Scoreboard(label_space, lpips)
     for rendering in render_queries(field, queries, depth=depth):
-        board.add(rendering.query.scene.name, rendering.truth, rendering.view, rendering.seconds)
+        scores = board.add(rendering.query.scene.name, rendering.truth, rendering.view, rendering.seconds)
         if on_picture is not None:
-            on_picture(rendering, board)
+            on_picture(rendering, scores, board)
     return board.evaluation()

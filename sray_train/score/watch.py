@@ -11,85 +11,65 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sray_train.score.evaluate import Query, Rendering
 from sray_train.score.scores import Evaluation, PictureScores, Scoreboard
 
 
 class Watch:
-    """A bar with the time left, and a line for each finished scene. Enter `progress` around the evaluation."""
+    """A bar with the time left, and a line for each finished one of several scenes. Enter it around the evaluation.
 
-    def __init__(self, console: Console, queries: Sequence[Query]) -> None:
+    Interrupted, it says the numbers so far, which no file will hold.
+    """
+
+    def __init__(self, console: Console, scenes: Sequence[str], doing: str = "render and score") -> None:
+        """`scenes`: of each picture the scene it is of."""
         self._console = console
-        self._waiting = Counter(query.scene.name for query in queries)
-        self._scenes = len(self._waiting)
-        self._pictures = len(queries)
+        self._waiting = Counter(scenes)
+        self._pictures = len(scenes)
         self._board: Scoreboard | None = None
-        self.progress = _bar(console)
-        self._task = self.progress.add_task("render and score", total=len(queries))
-
-    def see(self, rendering: Rendering, board: Scoreboard) -> None:
-        """One more picture is scored."""
-        self._board = board
-        name = rendering.query.scene.name
-        self._waiting[name] -= 1
-        self.progress.update(self._task, advance=1, description=f"strict mIoU {_number(board.strict_miou)} so far")
-        if not self._waiting[name]:
-            done = self._scenes - sum(1 for left in self._waiting.values() if left)
-            self._console.print(
-                f"scene {done}/{self._scenes} {name}: strict mIoU {_number(board.strict_miou)}, "
-                f"PSNR {_number(board.psnr, 1)} dB so far, {rendering.seconds:.1f} s a picture",
-                highlight=False,
-                soft_wrap=True,
-            )
-
-    def say_so_far(self) -> None:
-        """Interrupted: the numbers so far, which no file will hold."""
-        board = self._board
-        if board is not None:
-            self._console.print(
-                f"stopped after {board.pictures} of {self._pictures} pictures: strict mIoU "
-                f"{_number(board.strict_miou)}, PSNR {_number(board.psnr, 1)} dB of these. Nothing was written",
-                highlight=False,
-                soft_wrap=True,
-            )
-
-
-class PictureWatch:
-    """The bar alone, for single pictures. Enter it around the evaluation."""
-
-    def __init__(self, console: Console, pictures: int) -> None:
-        self._progress = _bar(console)
-        self._task = self._progress.add_task("label and score", total=pictures)
-        self._pictures = pictures
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("pictures"),
+            TimeElapsedColumn(),
+            TextColumn("gone,"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            transient=True,
+        )
+        self._task = self._progress.add_task(doing, total=len(scenes))
 
     def see(self, scores: PictureScores, board: Scoreboard) -> None:
         """One more picture is scored."""
+        self._board = board
+        self._waiting[scores.scene] -= 1
         every = max(1, self._pictures // 50)  # the mean over classes takes longer than a bar's step is worth
-        described = board.pictures % every == 0
-        said = f"strict mIoU {_number(board.strict_miou)} so far" if described else None
+        said = f"strict mIoU {_number(board.strict_miou)} so far" if board.pictures % every == 0 else None
         self._progress.update(self._task, advance=1, description=said)
+        scenes = len(self._waiting)
+        if scenes > 1 and not self._waiting[scores.scene]:
+            done = scenes - sum(1 for left in self._waiting.values() if left)
+            self._say(
+                f"scene {done}/{scenes} {scores.scene}: {self._so_far()} so far, {scores.seconds:.1f} s a picture"
+            )
 
-    def __enter__(self) -> PictureWatch:
+    def _so_far(self) -> str:
+        assert self._board is not None
+        return f"strict mIoU {_number(self._board.strict_miou)}, PSNR {_number(self._board.psnr, 1)} dB"
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def __enter__(self) -> Watch:
         self._progress.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._progress.stop()
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("pictures"),
-        TimeElapsedColumn(),
-        TextColumn("gone,"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=console,
-        transient=True,
-    )
+        if kind is KeyboardInterrupt and self._board is not None:
+            pictures = f"{self._board.pictures} of {self._pictures} pictures"
+            self._say(f"stopped after {pictures}: {self._so_far()} of these. Nothing was written")
 
 
 def say_result(console: Console, evaluation: Evaluation, record: dict[str, Any]) -> None:

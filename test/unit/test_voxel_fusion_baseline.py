@@ -145,7 +145,7 @@ def test_a_wall_with_depth_has_its_labels_colors_and_depth(frames: list[Frame]) 
     scene = Scene("wall", frames, Camera.stack([frame.camera for frame in frames]), bounds=BOUNDS)
     fusion, views = mapped(frames), []
     query = Query(scene, 0, (1, 2, 3, 4))
-    evaluation = evaluate(fusion, [query], STRIPES, depth=True, on_picture=lambda one, _: views.append(one.view))
+    evaluation = evaluate(fusion, [query], STRIPES, depth=True, on_picture=lambda one, *_: views.append(one.view))
     assert evaluation.record()["strict_miou"] > 0.8
     view, truth = views[0], frames[0]
     seen = view.labels != VOID
