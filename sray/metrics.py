@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +92,7 @@ def released_code_miou(images: Sequence[tuple[Labels, Labels]], classes: int) ->
         matrix = ConfusionMatrix(classes)
         matrix.update(predicted, truth)
         scores.append(matrix.released_code().miou)
-    return _mean(np.array(scores))
+    return mean(scores)
 
 
 def psnr(image: Tensor, truth: Tensor, mask: Tensor | None = None) -> float:
@@ -153,15 +153,11 @@ def depth_scores(
     error = (depth - truth)[known].abs()
     factor = torch.maximum(depth / truth, truth / depth)
     return DepthScores(
-        abs_rel=_of(error / truth[known]),
-        within_1_25=_of((known & (factor < 1.25)).double()),
-        within_1_05=_of((known & (factor < 1.05)).double()),
+        abs_rel=float((error / truth[known]).mean()),
+        within_1_25=float((known & (factor < 1.25)).double().mean()),
+        within_1_05=float((known & (factor < 1.05)).double().mean()),
         median_error=float(error.quantile(0.5)) if error.numel() else math.nan,
     )
-
-
-def _of(values: Tensor) -> float:
-    return float(values.mean()) if values.numel() else math.nan
 
 
 def _scores(counts: NDArray[np.int64], totals: NDArray[np.int64]) -> Scores:
@@ -174,13 +170,14 @@ def _scores(counts: NDArray[np.int64], totals: NDArray[np.int64]) -> Scores:
         accuracy = np.where(present, hits / totals, np.nan)
     total = totals.sum()
     return Scores(
-        miou=_mean(iou),
+        miou=mean(iou.tolist()),
         total_accuracy=float(hits.sum() / total) if total else math.nan,
-        average_accuracy=_mean(accuracy),
+        average_accuracy=mean(accuracy.tolist()),
         per_class_iou=[float(value) for value in iou],
     )
 
 
-def _mean(values: NDArray[np.floating]) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else math.nan
+def mean(values: Iterable[float]) -> float:
+    """Of those that are numbers; NaN if none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan

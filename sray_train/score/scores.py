@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
-from sray.metrics import NO_DEPTH, ConfusionMatrix, DepthScores, depth_scores, exposure_matched, psnr
+from sray.metrics import NO_DEPTH, ConfusionMatrix, DepthScores, depth_scores, exposure_matched, mean, psnr
 from sray_train.score.image_quality import Lpips, ssim
 from sray_train.score.surfaces import RenderedMap, SurfaceScores
 from sray_train.score.view_scores import ViewScore, miou_interval
@@ -239,9 +238,3 @@ class Scoreboard:
             for name, pictures in self._pictures.items()
         )
         return Evaluation(self._label_space, scenes)
-
-
-def mean(values: Iterable[float]) -> float:
-    """Of those that are numbers; NaN if none is."""
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sray.metrics import NO_DEPTH, ConfusionMatrix, DepthScores
+from sray.metrics import NO_DEPTH, ConfusionMatrix, DepthScores, mean
 
 REPLICATES = 1000
 CONFIDENCE = 0.95
@@ -42,17 +42,13 @@ def strict_miou(scores: Sequence[ViewScore]) -> float:
 
 
 def mean_psnr(scores: Sequence[ViewScore]) -> float:
-    known = [one.psnr for one in scores if math.isfinite(one.psnr)]
-    return sum(known) / len(known) if known else math.nan
+    return mean(one.psnr for one in scores)
 
 
 def mean_depth(scores: Sequence[ViewScore]) -> dict[str, float]:
     """`depth_abs_rel`, `depth_within_1_25` and `depth_within_1_05`, means over the views that have true depth."""
-    found = {}
-    for name in ("abs_rel", "within_1_25", "within_1_05"):
-        known = [value for one in scores if math.isfinite(value := getattr(one.depth, name))]
-        found[f"depth_{name}"] = sum(known) / len(known) if known else math.nan
-    return found
+    names = ("abs_rel", "within_1_25", "within_1_05")
+    return {f"depth_{name}": mean(getattr(one.depth, name) for one in scores) for name in names}
 
 
 def miou_interval(scores: Sequence[ViewScore], baseline: Sequence[ViewScore] | None = None) -> tuple[float, float]:

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib import colormaps
-from matplotlib import pyplot as plt
+from matplotlib import colormaps, rc_context
 from matplotlib.collections import LineCollection
 from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
 
 from sray_train.paper.figures import plots
 from sray_train.paper.figures.query_view import QueryRays, QueryView
 from sray_train.paper.figures.ray_choice import longest_views
 from sray_train.paper.figures.visibility import attention_received, profile_about_surface
-from sray_train.tools.report.pictures import Picture
+from sray_train.tools.report.pictures import Picture, drawn
 
 PALETTE = "magma"
 HIDDEN = "#f3d9b8"
@@ -29,10 +29,9 @@ def attention_picture(view: QueryView, rays: QueryRays, ray: int) -> Picture:
     shown = longest_views(rays, ray)
     received = attention_received(rays.passed)[:, ray]
     relative = (received * rays.passed.valid[:, ray].sum(-1, keepdim=True)).numpy()
-    with plt.rc_context(plots.STYLE):
-        figure, grid = plt.subplots(
-            3, 1 + len(shown), figsize=(plots.WIDTH, 7.4), height_ratios=(1, 1.25, 0.9), layout="constrained"
-        )
+    with rc_context(plots.STYLE):
+        figure = Figure(figsize=(plots.WIDTH, 7.4), dpi=110, layout="constrained")
+        grid = figure.subplots(3, 1 + len(shown), height_ratios=(1, 1.25, 0.9))
         plots.show_picture(grid[0, 0], view.target.image.numpy(), "query pixel in the target")
         plots.mark(grid[0, 0], rays.pixels[ray])
         top = float(np.percentile(relative[shown], 98))
@@ -44,7 +43,7 @@ def attention_picture(view: QueryView, rays: QueryRays, ray: int) -> Picture:
         grid[2, 1].set_ylabel("times an even share")
         _draw_profile(grid[1, 0], rays)
         _explain(grid[2, 0])
-        return plots.finished(figure)
+        return drawn(figure)
 
 
 def _draw_reprojection(axes: Any, view: QueryView, rays: QueryRays, ray: int, source: int, relative: Any) -> None:

@@ -1,19 +1,11 @@
-"""Shared by the drawn figures: style of axes, marks on pictures, PNGs."""
+"""Shared by the drawn figures: style of axes, marks on pictures."""
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import cv2
-import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
-
-from sray_train.tools.report.pictures import Picture
 
 WIDTH = 12.4
 """Inches: drawn at the page's width, text has the size it says."""
@@ -49,13 +41,3 @@ def mark(axes: Any, pixel: Any, size: float = 11) -> None:
     column, row = (float(value) for value in pixel)
     for color, width in (("white", 3.2), (MARK, 1.6)):
         axes.plot(column, row, "o", ms=size, mfc="none", mec=color, mew=width, clip_on=False)
-
-
-def finished(figure: Any) -> Picture:
-    """The figure as pixels; it is closed."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, facecolor="white")
-    plt.close(figure)
-    picture = cv2.imdecode(np.frombuffer(buffer.getvalue(), np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None, "OpenCV cannot read the PNG that matplotlib wrote"
-    return np.ascontiguousarray(picture[..., ::-1])

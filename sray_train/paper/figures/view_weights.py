@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib import pyplot as plt
-from torch import Tensor
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 
 from sray_train.paper.figures import plots
 from sray_train.paper.figures.query_view import QueryRays, QueryView
-from sray_train.tools.report.pictures import Picture
+from sray_train.tools.report.pictures import Picture, drawn
 
 COLUMNS = 5
 
@@ -64,11 +64,11 @@ def weights_by_sight(rays: QueryRays, tau: float) -> WeightsBySight:
     shared = inside & (inside.sum(0) > 1)
     bound = (relative < tau + 1e-4) | (relative > 1 / tau - 1e-4)
     return WeightsBySight(
-        _mean(relative[seeing]),
-        _mean(relative[hidden]),
+        float(relative[seeing].mean()),
+        float(relative[hidden].mean()),
         (int(seeing.sum()), int(hidden.sum())),
         float(relative[shared].std()) if int(shared.sum()) > 1 else math.nan,
-        _mean(bound[shared].float()),
+        float(bound[shared].float().mean()),
     )
 
 
@@ -76,11 +76,9 @@ def weights_picture(view: QueryView, rays: QueryRays, ray: int, found: RayWeight
     """The target with its query pixel, the weights within their bounds, and the source views, heaviest first."""
     order = sorted(range(len(found.weights)), key=lambda source: -found.weights[source])
     rows = math.ceil((2 + len(order)) / COLUMNS)
-    with plt.rc_context(plots.STYLE):
-        figure, grid = plt.subplots(
-            rows, COLUMNS, figsize=(plots.WIDTH, 2.3 * rows), layout="constrained", squeeze=False
-        )
-        places = list(grid.flat)
+    with rc_context(plots.STYLE):
+        figure = Figure(figsize=(plots.WIDTH, 2.3 * rows), dpi=110, layout="constrained")
+        places = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
         plots.show_picture(places[0], view.target.image.numpy(), "query pixel in the target")
         plots.mark(places[0], rays.pixels[ray])
         _draw_bars(places[1], order, found)
@@ -90,11 +88,7 @@ def weights_picture(view: QueryView, rays: QueryRays, ray: int, found: RayWeight
                 plots.mark(axes, rays.projection.pixels[source, ray, rays.surface[ray]], size=9)
         for axes in places[2 + len(order) :]:
             axes.axis("off")
-        return plots.finished(figure)
-
-
-def _mean(values: Tensor) -> float:
-    return float(values.mean()) if len(values) else math.nan
+        return drawn(figure)
 
 
 def _says(source: int, found: RayWeights) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -60,7 +59,7 @@ def agreements(rays: QueryRays) -> list[Agreement]:
         own = correlation(received, values, passed.valid)[counted]
         # Half the picture away: another surface, at the same samples.
         other = correlation(received, values.roll(len(rays.pixels) // 2, 1), passed.valid)[counted]
-        found.append(Agreement(what, _mean(own), _mean(other), int(own.isfinite().sum())))
+        found.append(Agreement(what, float(own.nanmean()), float(other.nanmean()), int(own.isfinite().sum())))
     return found
 
 
@@ -95,8 +94,3 @@ def profile_about_surface(
         here = (counted & (offsets == place)).unsqueeze(2)
         means.append((relative * here).sum((0, 1, 3)) / here.sum().clamp_min(1).where(here.any(), torch.nan))
     return places.float(), torch.stack(means, -1)
-
-
-def _mean(values: Tensor) -> float:
-    known = values[values.isfinite()]
-    return float(known.mean()) if len(known) else math.nan

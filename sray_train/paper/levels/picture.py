@@ -6,7 +6,10 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from sray_train.paper.figures.plots import ACCENT, INK, SOFT, STYLE, WARM, WIDTH, plt
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from sray_train.paper.figures.plots import ACCENT, INK, SOFT, STYLE, WARM, WIDTH
 
 GAIN, LOSS = "#3f8f5f", "#b4443c"
 NAMES = {
@@ -25,17 +28,15 @@ LEGEND = (
 
 def waterfall(records: Mapping[str, dict[str, Any]]) -> bytes:
     """A PNG. `records`: what `levels_record` gave, by the title of its panel."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            1, len(records), figsize=(WIDTH, 4.2), sharey=True, squeeze=False, layout="constrained"
-        )
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+        axes = figure.subplots(1, len(records), sharey=True, squeeze=False)
         for place, (title, record) in zip(axes[0], records.items(), strict=True):
             _panel(place, title, record)
         axes[0][0].set_ylabel("strict mIoU, %")
         file = io.BytesIO()
         figure.supxlabel(LEGEND, fontsize=8, color=SOFT)
         figure.savefig(file, dpi=90, metadata={"Software": None})
-        plt.close(figure)
     return file.getvalue()
 
 

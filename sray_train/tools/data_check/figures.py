@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ from sray_train.tools.data_check.matches import MatchedPair
 from sray_train.tools.data_check.sample import Sample
 from sray_train.tools.data_check.trajectory import jumps
 from sray_train.tools.data_check.transfer import carry
-from sray_train.tools.report.pictures import Picture
+from sray_train.tools.report.pictures import Picture, drawn
 
 GOOD, BAD = (40, 160, 80), (214, 48, 40)
 
@@ -81,7 +80,7 @@ def path_from_above(sample: Sample, geometry: Geometry) -> Picture:
     up = -poses[:, :3, 1].mean(0)
     axis = int(np.abs(up).argmax())
     across, along = (axis + 1) % 3, (axis + 2) % 3
-    figure = Figure(figsize=(5.6, 4.6), dpi=110)
+    figure = Figure(figsize=(5.6, 4.6), dpi=110, layout="tight")
     axes = figure.subplots()
     axes.plot(centers[:, across], centers[:, along], color="#1f5fa8", linewidth=1.2)
     every = max(1, len(poses) // 40)
@@ -97,7 +96,7 @@ def path_from_above(sample: Sample, geometry: Geometry) -> Picture:
     axes.set_xlabel(f"world {'xyz'[across]}, m as stored")
     axes.set_ylabel(f"world {'xyz'[along]}, m as stored")
     axes.legend(frameon=False, loc="best")
-    return _drawn(figure)
+    return drawn(figure)
 
 
 def depth_histogram(sample: Sample) -> Picture | None:
@@ -106,7 +105,7 @@ def depth_histogram(sample: Sample) -> Picture | None:
     values = np.concatenate([depth[np.isfinite(depth)] for depth in known]) if known else np.zeros(0)
     if not len(values):
         return None
-    figure = Figure(figsize=(5.6, 4.6), dpi=110)
+    figure = Figure(figsize=(5.6, 4.6), dpi=110, layout="tight")
     axes = figure.subplots()
     top = float(np.percentile(values, 99.5)) * 1.05 or 1.0
     axes.hist(values[values <= top], bins=80, color="#1f5fa8", alpha=0.8)
@@ -114,7 +113,7 @@ def depth_histogram(sample: Sample) -> Picture | None:
     axes.set_xlabel("depth as read, m")
     axes.set_ylabel("pixels")
     axes.legend(frameon=False)
-    return _drawn(figure)
+    return drawn(figure)
 
 
 def shown_pair(geometry: Geometry) -> MatchedPair | None:
@@ -124,11 +123,3 @@ def shown_pair(geometry: Geometry) -> MatchedPair | None:
 
 def _pixel(point: NDArray[np.float64], scale: float) -> tuple[int, int]:
     return round(float(point[0] + 0.5) * scale), round(float(point[1] + 0.5) * scale)
-
-
-def _drawn(figure: Figure) -> Picture:
-    buffer = io.BytesIO()
-    figure.tight_layout()
-    figure.savefig(buffer, format="png")
-    picture = cv2.imdecode(np.frombuffer(buffer.getvalue(), np.uint8), cv2.IMREAD_COLOR)
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)

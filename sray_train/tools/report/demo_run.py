@@ -19,7 +19,8 @@ from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import LabelSpace
 from sray.mapping.cloud import LabeledCloud
-from sray_train.score.scores import PictureScores, Summary, mean
+from sray.metrics import mean
+from sray_train.score.scores import PictureScores, Summary
 from sray_train.score.surfaces import NO_SURFACE, surface_scores, true_points
 
 REPORTED = (

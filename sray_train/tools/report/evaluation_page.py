@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sray.files import write_atomically
-from sray.metrics import ConfusionMatrix
-from sray_train.score.scores import Evaluation, PictureScores, Summary, mean
+from sray.metrics import ConfusionMatrix, mean
+from sray_train.score.scores import Evaluation, PictureScores, Summary
 from sray_train.tools.report.evaluation_pictures import Gallery
 from sray_train.tools.report.page import (
     ClassBar,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -14,6 +15,9 @@ from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import VOID, LabelSpace
 from sray.viewing.pictures import paint, painted
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Picture = NDArray[np.uint8]
 PAPER = (255, 255, 255)
@@ -52,6 +56,16 @@ def compared(
             caption = f"depth, {name}, {ends[0]:.1f} m (bright) to {ends[1]:.1f} m"
             shown.append((caption, painted(depth.numpy(), "depth", ends), False))
     return shown
+
+
+def drawn(figure: Figure) -> Picture:
+    """A figure as pixels."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # here: most commands draw nothing
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture: Picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return picture
 
 
 def write_picture(path: Path, picture: Picture) -> None:
