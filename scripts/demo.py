@@ -1,11 +1,12 @@
 """The demo: a camera stream over ROS 2 into the mapper, a semantic map out, with scores and a page.
 
     make demo                        a generated room that was never in training
-    make demo SEQUENCE=<folder>      any folder in ScanNet layout, with or without labels; its depth is used where it
-                                     has any (DEPTH=0: left out)
+    make demo SEQUENCE=<folder>      a posed recording in any layout that `sray bag` reads, with or without labels; its
+                                     depth is used where it has any (DEPTH=0: left out)
 
 The recording becomes a rosbag2; the mapping is started through the launch file; the bag is played in lockstep by
-another process, and a third one records what comes back over DDS. Ends by itself and leaves no process behind.
+another process, and a third one records what comes back over DDS. It leaves no process behind; with VIEW=1 it ends
+with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from demo_ros import (
     write_params,
 )
 from demo_view import SCENE, SESSION, leave_something_to_look_at, look_around
+from numpy.typing import NDArray
 from rich.console import Console
 from ros_processes import Processes, processes
 
@@ -45,7 +47,9 @@ from sray.frames import Frame
 from sray.mapping.cloud import write_ply
 from sray.sequence import Sequence
 from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_folder
+from sray_train.data.scene import Recording
 from sray_train.tools.bags import write_bag
+from sray_train.tools.bags.converting import open_scene
 from sray_train.tools.report.demo_page import write_page
 from sray_train.tools.report.demo_run import DemoRun
 
@@ -71,7 +75,7 @@ class Demo:
     output: Path = Path("out/demo")
     """Where everything goes; an earlier demo's files in it are replaced."""
     sequence: Path | None = None
-    """A folder in ScanNet layout; none: a generated room."""
+    """A posed recording, in any layout that `sray bag` reads; none: a generated room."""
     checkpoint: Path = ROOT / "models" / "sray_indoor.safetensors"
     """The model."""
     seed: int = FIRST_HELD_OUT_SEED
@@ -79,7 +83,8 @@ class Demo:
     frames: int = 40
     """Frames at most; a longer recording is thinned, and cut where neighbors would lie too far apart."""
     depth: bool = True
-    """Of --sequence: its depth, where it has any, guides the rendering. A generated room is mapped from RGB alone."""
+    """Of --sequence: its depth, where it has any, guides the rendering. For a generated room `params` decides
+    (depth.use); as delivered it is mapped from RGB alone."""
     render_width: int = 0
     """Columns of the rendered views; 0: the recording's, halved until no more than 200."""
     time_limit: float = 720.0
@@ -99,12 +104,13 @@ class Demo:
         checkpoint = load_checkpoint(self.checkpoint)
         read_params(self.params)
         with self._timed("read the recording"):
-            sequence, source = self._recording(checkpoint)
-            positions = chosen(sequence, self.frames)
-            frames = [sequence[position] for position in positions]
-            if len(frames) < len(sequence):
+            recording, source = self._recording(checkpoint)
+            positions = chosen(recording.cameras.center.numpy(), self.frames)
+            frames = [recording[position] for position in positions]
+            if len(frames) < len(recording):
                 source += f"; played: every {ordinal(positions.step)} of the first {positions[-1] + 1}"
         source += f"; {'RGB-D: its depth is used' if self._uses_depth(frames) else 'RGB: no depth is used'}"
+        has_labels = any(frame.labels is not None for frame in frames)
         clear_output(self.output, PRODUCTS)
         with self._timed("write the bag"):
             write_bag(frames, self.output / "bag", label_space=checkpoint.label_space)
@@ -115,13 +121,13 @@ class Demo:
             self.output,
             frames,
             checkpoint,
-            title=f"Semantic map of {'a room it has never seen' if self.sequence is None else sequence.folder.name}",
+            title=f"Semantic map of {'a room it has never seen' if self.sequence is None else recording.name}",
             source=source,
             frames_played=played,
             standins=standins_in_use(),
             stages={name: self.stages[name] for name in STAGE_NAMES},
             facts=self._facts(frames),
-            caveats=self._caveats(checkpoint, sequence, cut_short),
+            caveats=self._caveats(checkpoint, has_labels, cut_short),
         )
         write_ply(self.output / "map.ply", run.map, checkpoint.label_space)
         run.write_report(self.output / "report.json")
@@ -131,7 +137,7 @@ class Demo:
         else:
             run = replace(run, look_around=left)
         page = write_page(run, self.output)
-        complaint = complaint_about(run, len(frames), sequence.has_labels)
+        complaint = complaint_about(run, len(frames), has_labels)
         console.print(table_of(run))
         console.print(
             f"page: {page}    report: {self.output / 'report.json'}    {time.monotonic() - begun:.0f} s in all"
@@ -142,17 +148,22 @@ class Demo:
             look_around(self.output, self.checkpoint, self.view_port)
         return 1 if complaint else 0
 
-    def _recording(self, checkpoint: Checkpoint) -> tuple[Sequence, str]:
+    def _recording(self, checkpoint: Checkpoint) -> tuple[Recording, str]:
+        space = checkpoint.label_space
         if self.sequence is not None:
-            sequence = Sequence.open(self.sequence, checkpoint.label_space)
-            left_out = "".join(f", {len(numbers)} left out: {why}" for why, numbers in sequence.skipped.items())
-            return sequence, f"{sequence.folder.resolve().name}: {len(sequence)} frames{left_out}"
+            recording: Recording
+            if (self.sequence / "color").is_dir():
+                recording = Sequence.open(self.sequence, space)
+            else:
+                recording = open_scene(self.sequence, "auto", space.name, "auto")
+            left_out = "".join(f", {len(numbers)} left out: {why}" for why, numbers in recording.skipped.items())
+            return recording, f"{recording.name}: {len(recording)} frames{left_out}"
         if self.seed < FIRST_HELD_OUT_SEED:
             raise RequestError(
                 f"seed {self.seed} may have been in training", f"{FIRST_HELD_OUT_SEED} or more, held-out rooms"
             )
         folder = room_folder(self.seed, width=160, height=120, frames=self.frames)
-        return Sequence.open(folder, checkpoint.label_space), f"Generated room {self.seed}, never in training"
+        return Sequence.open(folder, space), f"Generated room {self.seed}, never in training"
 
     def _map(self, frames: list[Frame], deadline: float, console: Console) -> tuple[int, bool]:
         """Launch, record, play. Returns the frames played and whether time ended it early."""
@@ -233,14 +244,14 @@ class Demo:
             "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         }
 
-    def _caveats(self, checkpoint: Checkpoint, sequence: Sequence, cut_short: bool) -> tuple[str, ...]:
+    def _caveats(self, checkpoint: Checkpoint, has_labels: bool, cut_short: bool) -> tuple[str, ...]:
         caveats = []
         if self.sequence is not None and checkpoint.label_space.name == "rooms":
             caveats.append(
                 "This model was trained on generated rooms alone. On real pictures its colors and its geometry can be "
                 "judged; its labels are guesses, however sure they look."
             )
-        if not sequence.has_labels:
+        if not has_labels:
             caveats.append("The recording has no ground truth, so no label was scored.")
         if cut_short:
             caveats.append(f"The time limit of {self.time_limit:.0f} s ended the run before its last frame.")
@@ -255,16 +266,17 @@ class Demo:
             self.stages[stage] = time.monotonic() - begun
 
 
-def chosen(sequence: Sequence, most: int) -> range:
-    """Positions of at most `most` frames to play: every n-th, n as small as covers the whole recording.
+def chosen(centers: NDArray[np.floating], most: int) -> range:
+    """Which frames to play, at most `most`, of cameras at `centers` (frames, 3; meters).
 
+    Every n-th, with the smallest n that covers the whole recording.
     Neighbors farther apart than WIDEST_STEP would share too little to reason across views: a long recording is then
     played from its start as far as `most` frames reach.
     """
-    length = len(sequence)
+    length = len(centers)
     stride = max(1, -(-length // most))
     if stride > 1:
-        steps = np.linalg.norm(np.diff(sequence.poses[:SAMPLED_POSES, :3, 3], axis=0), axis=1)
+        steps = np.linalg.norm(np.diff(centers[:SAMPLED_POSES], axis=0), axis=1)
         stride = max(1, min(stride, int(WIDEST_STEP / max(1e-6, float(np.median(steps))))))
     return range(0, min(length, most * stride), stride)
 

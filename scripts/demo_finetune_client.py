@@ -110,7 +110,7 @@ class Mapper:
         self._executor = executor
         self._render_view = ActionClient(node, RenderView, f"{MAPPER}/render_view")
         self.fine_tune = ActionClient(node, FineTune, f"{MAPPER}/fine_tune")
-        # Made last: who answers it knows where the others' replies go.
+        # Created last: a server that answers this client has discovered the clients created before it.
         self._keyframes = node.create_client(ListKeyframes, f"{MAPPER}/list_keyframes")
 
     def until(self, condition: Callable[[], object], seconds: float) -> bool:
@@ -129,14 +129,16 @@ class Mapper:
             self.until(lambda: False, 0.3)
             if self._keyframes.service_is_ready():
                 answer = self._keyframes.call_async(ListKeyframes.Request())
-                if self.until(answer.done, 30):  # the reply to who is not known yet is lost
+                # A server that has not discovered this client loses its reply: ask again.
+                if self.until(answer.done, 30):
                     held = answer.result().keyframes
 
     def accepted(self, action: ActionClient, goal: Any, on_feedback: Callable[[Any], None] | None = None) -> Any:
         """The handle of a goal."""
+        name = f"{MAPPER}/{'render_view' if action is self._render_view else 'fine_tune'}"
         if not self.until(action.server_is_ready, 30):
-            raise TimeoutError("the mapper offers no such action; expected semantic_mapper, configured")
-        handle = self._done(action.send_goal_async(goal, on_feedback), 30, "an action")
+            raise TimeoutError(f"nobody offers {name}; expected semantic_mapper, configured")
+        handle = self._done(action.send_goal_async(goal, on_feedback), 30, name)
         assert handle.accepted, "the node accepts every goal, and says in its result what is wrong"
         return handle
 

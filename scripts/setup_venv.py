@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Set up `.venv`: ROS 2, this package and its tools, on a Linux machine that has only Python. Run it again at any time.
+"""Set up `.venv`: ROS 2, this package and its tools, on a Linux machine without ROS. Run it again at any time.
 
-Robots with a ROS 2 install do not need it: there, `colcon build` is the way (README). Needs nothing but the standard
-library; each step is skipped while its inputs are unchanged.
+Robots with a ROS 2 install do not need it: there, `colcon build` is the way (README). The script imports
+only the standard library; the machine needs g++, Python's headers and a package registry. Each step is skipped while
+its inputs are unchanged.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ ROS_VARIABLES = (
     "COLCON_PREFIX_PATH",
     "LD_LIBRARY_PATH",
     "ROS_DISTRO",
-    "_ROS_WHEELS_BOOTSTRAP_COMPLETE",  # says that LD_LIBRARY_PATH is set: never cleared without it, nor kept
+    "_ROS_WHEELS_BOOTSTRAP_COMPLETE",  # the ROS wheels set it together with LD_LIBRARY_PATH: clear both or none
 )
 
 
@@ -171,7 +172,7 @@ def create_venv(log: Path) -> None:
 
 def install(log: Path, *what: str | Path) -> None:
     """Install packages into `.venv`, as pip is configured to, with uv."""
-    # Two installs at a time or one that was cut off: uv locks its cache, and repeats what is missing.
+    # Two installs may run at once (uv locks its cache), and one that was interrupted installs what is missing.
     call(
         log, VENV / "bin" / "uv", "pip", "install", "--python", PYTHON, "-c", "constraints.txt", *what,
         environment=uv_settings(pip_settings()),

@@ -54,8 +54,8 @@ class GeometryNetwork(nn.Module):
         self.color_score = nn.Linear(channels + DIRECTION_CHANNELS, 1)
         last = self.density_mlp[-1]
         assert isinstance(last, nn.Linear)
-        # A ReLU that starts at 0 everywhere never learns. The bias must also outweigh what the layer adds to it:
-        # at its usual size the layer's weights start one network in six below 0 at every sample.
+        # A ReLU whose input is below 0 at every sample never learns. With weights of the usual size one new network
+        # in six starts so; smaller weights and a bias above 0 prevent it.
         nn.init.constant_(last.bias, 0.1)
         with torch.no_grad():
             last.weight.mul_(0.1)

@@ -19,7 +19,7 @@ _PROPERTIES = {"<f4": "float", "<f8": "double", "u1": "uchar"}
 
 
 def ply_point(coordinate: str = "<f4") -> np.dtype[np.void]:
-    """One point of a PLY file; `coordinate`: <f4, or <f8 for a scene that lies kilometers from the world's origin."""
+    """One point of a PLY file; `coordinate`: <f4, or <f8 for points 500 m and more from the world's origin."""
     return np.dtype(
         [
             ("x", coordinate), ("y", coordinate), ("z", coordinate),

@@ -12,7 +12,8 @@ _BITS = 21
 HALF = 1 << (_BITS - 1)
 """Voxel coordinates, from the map's origin, run from -HALF to HALF - 1: 104 km at 5 cm."""
 _COLUMNS = [(x << (2 * _BITS)) + (y << _BITS) for x, y in itertools.product((-1, 0, 1), repeat=2)]
-"""From a voxel's key to the keys beside it at the same z. (At the map's very end, 52 km away, to some that are not.)"""
+"""From a voxel's key to the keys beside it at the same z. (At the map's edge, 52 km from
+its origin, some of these keys belong to voxels that are not beside it.)"""
 MOST_NEIGHBORS = 3 * len(_COLUMNS) - 1
 
 

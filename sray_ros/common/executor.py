@@ -1,13 +1,13 @@
 """LifecycleExecutor: an rclpy executor for a node with a busy worker thread, and with lifecycle transitions.
 
-rclpy's MultiThreadedExecutor hands every callback to a thread, and hands it out again at every wake-up until that has
-begun (ros2/rclpy#1452). Beside a worker that renders without a pause its loop then keeps Python's lock from the very
-threads that it waits for: services took nearly twice as long, and pictures were lost (docs/performance.md, "Over DDS").
+rclpy's MultiThreadedExecutor submits a callback to its threads again at every wake-up until the callback has started
+(ros2/rclpy#1452). Beside a worker that renders without a pause its loop then holds the GIL, and the threads that should
+run the callbacks wait: services took nearly twice as long, and pictures were lost (docs/performance.md, "Over DDS").
 Here callbacks run on the thread that spins, all that are ready after one wait.
 
 rclpy's executors also allow for an entity that is destroyed while they are about to wait for it, or to take from it,
 but not for the handlers of its events (a QoS or a type that is incompatible), which raise InvalidHandle:
-ros2/rclpy#1284. Of the wait it is mended by ros2/rclpy#1590, which 9.1.2 (Kilted) does not have.
+ros2/rclpy#1284. ros2/rclpy#1590 mends this for the wait, but rclpy 9.1.2 (Kilted) does not contain it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class LifecycleExecutor(Executor):
     """Runs callbacks one after the other on the thread that calls `spin_once`: they must be short, or coroutines.
 
     A node's default callback group, which has its transitions and parameters, may take long: it has a thread of its
-    own. Hides no mistake: what a callback raises `spin_once` raises, a call later if it ran on the other thread.
+    own. `spin_once` raises what a callback raised; if it ran on that other thread, a later `spin_once` does.
     """
 
     def __init__(self, *, context: Context | None = None) -> None:
@@ -61,14 +61,14 @@ class LifecycleExecutor(Executor):
         return stopped
 
     def wait_for_ready_callbacks(self, *args: Any, **kwargs: Any) -> Any:
-        """Callbacks do not run in here: InvalidHandle is only ever the wait's own."""
+        """No callback runs inside this call, so an InvalidHandle comes from waiting and never from a callback."""
         try:
             return super().wait_for_ready_callbacks(*args, **kwargs)
         except InvalidHandle:  # nothing is taken yet, so nothing is lost: the next wait goes without what was destroyed
             raise TimeoutException from None
 
     def _take_waitable(self, waitable: Waitable[Any]) -> Any:
-        """None if it is gone, as rclpy has it for other entities: raising keeps its callback group taken for good."""
+        """None if the waitable was destroyed, as for rclpy's other entities. Raising would lock its callback group."""
         try:
             return super()._take_waitable(waitable)
         except InvalidHandle:

@@ -30,7 +30,7 @@ T = TypeVar("T")
 CHECKPOINT, SESSION, PLY = ".safetensors", ".safetensors", ".ply"
 
 MOST_FILES = 8
-"""Files that may wait to be read or written."""
+"""Files that may be read, written or waiting for it at one time."""
 
 
 class MapperServices:

@@ -20,12 +20,12 @@ class QosSettings:
 
 @dataclass(frozen=True)
 class SegmenterSettings:
-    """Typed values of all parameters, which never change. Raises ValueError if no model is named."""
+    """A snapshot of all parameters; a change of one makes a new one. Raises ValueError if no model is named."""
 
     model: str = parameter("", "folder or hub id of a segmentation model of transformers; required", applies=NEVER)
     mapping: str = parameter(
         "ade20k",
-        "what its classes mean: ade20k, coco, voc, nyu40, rooms, or a YAML file",
+        "what its classes mean: ade20k, coco, voc, nyu40, indoor, rooms, or a YAML file",
         applies=NEVER,
         check=lambda name: None if name else "the name of a mapping, or a YAML file",
     )

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from dataset_fixtures.posed import HEIGHT, WIDTH, K, write_tum
+from dataset_fixtures.relief import views
 from rig.demos import left_of, run_demo
 
 from sray.checkpoint import save_checkpoint
@@ -175,6 +177,16 @@ def test_a_short_recording_is_held_to_half_of_its_frames(frames: int, views: int
     assert complaint is None if is_enough else f"{views} label images came out of {frames} frames" in complaint
 
 
+def test_recordings_of_other_layouts_are_played_too(tmp_path: Path) -> None:
+    from demo import Demo
+
+    room = views(K, WIDTH, HEIGHT)
+    folder = write_tum(tmp_path / "desk", room, " ".join(str(each) for each in (K[0, 0], K[1, 1], K[0, 2], K[1, 2])))
+    recording, source = Demo(sequence=folder)._recording(SimpleNamespace(label_space=ROOMS))
+    assert len(recording) == len(room) and source.startswith(f"desk: {len(recording)} frames")
+    assert recording[0].depth is not None and recording[0].labels is None
+
+
 @pytest.mark.parametrize(
     ("length", "step", "expected"),
     [
@@ -184,10 +196,7 @@ def test_a_short_recording_is_held_to_half_of_its_frames(frames: int, views: int
         (200, 0.0, range(0, 200, 10)),  # a camera that stands still may be thinned at will
     ],
 )
-def test_frames_are_thinned_but_never_too_far_apart(tmp_path: Path, length: int, step: float, expected: range) -> None:
+def test_frames_are_thinned_but_never_too_far_apart(length: int, step: float, expected: range) -> None:
     from demo import chosen
 
-    poses = np.tile(np.eye(4), (length, 1, 1))
-    poses[:, 0, 3] = step * np.arange(length)
-    sequence = Sequence(tmp_path, ROOMS, tuple(range(length)), np.eye(3), poses, has_depth=False, has_labels=False)
-    assert chosen(sequence, 20) == expected
+    assert chosen(step * np.arange(length)[:, None] * np.eye(3)[:1], 20) == expected

@@ -1,7 +1,7 @@
 """Which pattern and which colors a role (wall, soft, metal, ...) may get.
 
-Homes have habits: walls are pale, tables wooden, toilets white. Each role therefore draws from weighted looks. A room's
-palette says how many of its things take any look at all, so that no class has one look only.
+Walls are mostly pale, tables wooden, toilets white: `ROLES` lists the usual looks of a role with their weights. With
+probability `palette.wild` a thing takes a look from `_WILD` instead, so that no class can be told by one look alone.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ ROLES: dict[str, tuple[Look, ...]] = {
     "outdoor": ((1, pictures.outdoor, "color"),),
 }
 _FIXED = ("outdoor", "screen", "bulb", "page", "art", "rug", "ceiling")
-"""Roles that stay themselves in a wild room."""
+"""Roles that never take a look from `_WILD`."""
 _WILD: tuple[Look, ...] = tuple((1.0, pattern, "mixed") for _, pattern, _ in (*_SEATS, *ROLES["hard"], *ROLES["wall"]))
 
 

@@ -20,13 +20,13 @@ from sray_train.score.evaluate import Query
 EVEN_SAMPLES = 48
 """Samples a ray of the maps: evenly from near to far, so that a row reads as a depth."""
 COARSE_SAMPLES, FINE_SAMPLES = 64, 16
-"""As a picture is rendered: so many look for the surface, so many are placed around it."""
+"""64 even samples find the surface, 16 are placed around it. (No quality of render has just these numbers.)"""
 AROUND_SURFACE = 0.03
 """Normalized coordinates to either side of a recorded surface that are sampled: 9 % of its depth, from 0.5 to 8 m."""
 RAY_SPACING = 16
 """Pixels between the rays of a picture that numbers are taken from, at 160 pixels of width."""
 LEAST_OPACITY = 0.5
-"""Rays that stop less light show no surface."""
+"""A ray of less opacity has no surface."""
 HIDDEN_BEHIND = 1.05
 """A sample this many times deeper in a view than what the view's sensor saw there is hidden from it."""
 
@@ -76,8 +76,8 @@ class QueryView:
         return torch.cartesian_prod(rows, columns).flip(-1)
 
     def along(self, pixels: Float[Tensor, "rays 2"], *, rendered: bool = False) -> QueryRays:
-        """The fine head along rays, at even samples or at those it would render with. The surface is the rendered one,
-        the sample that counts most."""
+        """The fine head along rays, at even samples, or (`rendered`) at importance samples. The surface is the sample
+        with the largest weight."""
         even = uniform_samples(len(pixels), COARSE_SAMPLES if rendered else EVEN_SAMPLES, device=pixels.device)
         if not rendered:
             return self._at(pixels, even)
@@ -86,7 +86,8 @@ class QueryView:
         return self._at(pixels, importance_samples(weights, FINE_SAMPLES))
 
     def on_surface(self, pixels: Float[Tensor, "rays 2"]) -> QueryRays:
-        """The fine head where the recorded surface is, by the target's depth; the rendered one where none is known."""
+        """The fine head where the recorded surface is, by the target's depth, and no surface at a pixel without
+        depth. For a target without a depth picture: the rendered surface."""
         if self.target.depth is None:
             return self.along(pixels, rendered=True)
         column, row = pixels.round().long().unbind(-1)
