@@ -1,0 +1,52 @@
+"""What a training run starts from, and what it keeps: a checkpoint of other classes, the best ones, shipped configs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sray.checkpoint import load_checkpoint, save_checkpoint
+from sray.errors import ModelError, SrayError
+from sray.label_space import ROOMS, SCANNET20
+from sray.model import SemanticRay, SemanticRayConfig
+from sray_train.learn.config import load_config
+from sray_train.learn.training.best_checkpoints import BestCheckpoints
+from sray_train.learn.training.run import start_from
+
+
+def test_the_best_are_kept_and_no_more(tmp_path: Path) -> None:
+    model, kept = SemanticRay(SemanticRayConfig(ROOMS.classes)), BestCheckpoints(tmp_path, "frozen", keep=2)
+    for step, score in ((1, 0.2), (2, 0.5), (3, 0.3), (4, 0.1), (5, 0.5)):
+        kept.offer(step, score, model, ROOMS, {"step": step}, best=step < 3)
+    assert [path.stem for _, path in kept.kept()] == ["frozen_step000002_score0.5000", "frozen_step000005_score0.5000"]
+    assert load_checkpoint(tmp_path / "best_frozen.safetensors").lineage == {"step": 2}
+
+
+def test_a_run_may_start_from_a_checkpoint_of_other_classes(tmp_path: Path) -> None:
+    given = SemanticRay(SemanticRayConfig(ROOMS.classes))
+    save_checkpoint(tmp_path / "given.safetensors", given, ROOMS)
+    same, other = SemanticRay(SemanticRayConfig(ROOMS.classes)), SemanticRay(SemanticRayConfig(SCANNET20.classes))
+    fresh = other.fine.classifier.weight.clone()
+    start_from(tmp_path / "given.safetensors", same, ROOMS)
+    start_from(tmp_path / "given.safetensors", other, SCANNET20)
+    for name, tensor in given.state_dict().items():
+        assert torch.equal(same.state_dict()[name], tensor), name
+        if ".classifier." not in name:
+            assert torch.equal(other.state_dict()[name], tensor), name
+    assert torch.equal(other.fine.classifier.weight, fresh)
+    seeing = SemanticRay(SemanticRayConfig(ROOMS.classes, visibility="full"))
+    start_from(tmp_path / "given.safetensors", seeing, ROOMS)
+    for name, tensor in given.extended("full").state_dict().items():
+        assert torch.equal(seeing.state_dict()[name], tensor), name
+    paper = SemanticRay(SemanticRayConfig.paper(ROOMS.classes))
+    with pytest.raises(SrayError, match="has another network") as refused:
+        start_from(tmp_path / "given.safetensors", paper, ROOMS)
+    assert isinstance(refused.value, ModelError)
+
+
+@pytest.mark.parametrize("name", ["rooms", "overfit"])
+def test_the_shipped_experiments_read(name: str) -> None:
+    config = load_config(Path(__file__).parents[2] / "config" / "experiments" / f"{name}.yaml")
+    assert config.evaluation.views == 8
