@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -67,14 +68,16 @@ class Health:
     refusals: dict[ErrorCode, int] = field(default_factory=lambda: dict.fromkeys(ErrorCode, 0))
     """Has every code from the start: a dict that grows cannot be read by another thread."""
     last_refusal: SrayError | None = None
-    last_refusal_at: float = 0.0
+    last_refusal_at: float = -math.inf
+    """When one was worth a log line last."""
     last_hindrance: tuple[float, SrayError] | None = None
     """When and why an input or an output was refused last. Refused services are not among them: they keep nothing from
     coming out."""
 
     def begin(self) -> None:
-        """The node became active."""
+        """The node became active: its next refusal is worth a log line, whatever was refused before."""
         self.active_since = time.monotonic()
+        self.last_refusal_at = -math.inf
 
     def end(self) -> None:
         self.active_since = None
@@ -90,7 +93,7 @@ class Health:
         self.output_times.append(time.monotonic())
 
     def refused(self, error: SrayError, is_hindrance: bool = True) -> bool:
-        """Count a refusal; True if it is worth a log line: another code than the last one, or 5 s later.
+        """Count a refusal; True if it is worth a log line: the first one, another code than the last, or 5 s later.
 
         `is_hindrance`: whether it may be why nothing comes out.
         """

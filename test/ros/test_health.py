@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -49,6 +50,21 @@ def test_refusals_may_come_while_they_are_read() -> None:
     assert values["refused STALE"] == str(len(ErrorCode) + 1)
     assert "refused INTERNAL" in values
     assert "refused NO_POSE" not in values_of(MapperHealth())
+
+
+def test_a_refusal_that_goes_on_is_logged_now_and_then_and_again_once_the_node_is_activated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    health, now = MapperHealth(), 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    health.begin()
+    logged = []
+    for now in (100.0, 101.0, 104.9, 105.1, 106.0):
+        logged.append(health.refused(NoPoseError("none")))
+    health.end()
+    health.begin()
+    logged.append(health.refused(NoPoseError("none")))
+    assert logged == [True, False, False, True, False, True]
 
 
 @pytest.mark.parametrize("is_closed", [False, True])
