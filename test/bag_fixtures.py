@@ -13,10 +13,13 @@ from scipy.spatial.transform import Rotation
 
 from sray.camera import Camera
 from sray.frames import Frame
+from sray_train.tools.bags.check import BagCheck
 from sray_train.tools.bags.names import typestore
 
 Message = tuple[str, str, int, Any, list[Any]]
 """Topic, type, time of recording (ns), message (or bytes), QoS."""
+Change = Callable[[Message], Message | None]
+"""What a message becomes, which may itself be changed; None: left out."""
 
 
 def make_frame(stamp_ns: int, seed: int = 0, **changes: Any) -> Frame:
@@ -50,10 +53,10 @@ def read_messages(folder: Path) -> Iterator[Message]:
 def rewrite(
     source: Path | list[Message],
     target: Path,
-    change: Callable[[Message], Message | None],
+    change: Change,
     storage: Literal["mcap", "sqlite3"] = "mcap",
 ) -> Path:
-    """A bag of the messages that `change` gives back; None: left out. A message may be given as bytes."""
+    """A bag of the messages that `change` gives back. A message may be given as bytes."""
     connections: dict[str, Any] = {}
     with Writer(target, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin[storage.upper()]) as writer:
         for message in read_messages(source) if isinstance(source, Path) else source:
@@ -66,3 +69,11 @@ def rewrite(
             raw = content if isinstance(content, bytes) else typestore().serialize_cdr(content, kind)
             writer.write(connections[topic], time_ns, raw)
     return target
+
+
+def without(*topics: str) -> Change:
+    return lambda message: None if message[0] in topics else message
+
+
+def problems(result: BagCheck) -> list[str]:
+    return [f"{row.subject}: {row.text}" for row in result.rows if row.verdict == "problem"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from rig.listener import Listener
 from rig.mapper import MapperProcess
 from rig.views import SETTINGS as EXACT
 from rig.views import Oracle, as_heard, as_started, pose_of
+from waiting import until
 
 from sray.camera import Camera
 from sray.errors import CanceledError, FileError, NoViewsError, SrayError, StaleError
@@ -30,14 +31,6 @@ from sray_ros.viewer.source import MapperSource
 
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = dict(EXACT)
-
-
-def until(condition: Callable[[], object], seconds: float = 120) -> bool:
-    """Who spins is another thread."""
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return bool(condition())
 
 
 class Spun:

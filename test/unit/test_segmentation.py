@@ -1,13 +1,7 @@
-"""2D segmenters: sums over classes, unsure pixels, alignment, the three families of models, and what is refused."""
+"""2D segmenters: sums over classes, unsure pixels, alignment, the three families of models, and answers refused."""
 
 from __future__ import annotations
 
-import fnmatch
-import json
-import pickle
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,10 +11,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
 from segmenter_fixtures import NAMES, save_model, transformers
 
-from sray.errors import FileError, ModelError, NotInstalledError, SrayError
+from sray.errors import ModelError, SrayError
 from sray.label_space import ROOMS, VOID
 from sray.segmentation import Pretrained, Segmenter, load_mapping, load_pretrained
 from sray.segmentation.probabilities import QueryScores, bands
@@ -34,11 +27,6 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (36, 50, 3), dtype=np.uint8)
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     seeds = {"mask2former": 1}  # with which it does not answer one class everywhere
     return {kind: save_model(kind, tmp_path_factory.mktemp(kind), seed=seeds.get(kind, 0)) for kind in KINDS}
-
-
-@pytest.fixture
-def copied(folders: dict[str, Path], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(folders["deeplab"], tmp_path / "model"))
 
 
 class Says(torch.nn.Module):
@@ -194,121 +182,6 @@ def test_the_three_families_do_not_answer_one_class_only(folders: dict[str, Path
     for kind, folder in folders.items():
         answer = Segmenter(load_pretrained(folder), load_mapping("ade20k", ROOMS), 0.0).segment(PICTURE)
         assert len(np.unique(answer.labels)) > 1, kind
-
-
-def refused(folder: Path | str) -> SrayError:
-    with pytest.raises(SrayError) as error:
-        load_pretrained(folder)
-    return error.value
-
-
-class Trap:
-    """Unpickled, it leaves a file behind."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self):
-        return (Path.touch, (self.mark,))
-
-
-@pytest.mark.fault(
-    "a 2D segmenter whose weights are pickled",
-    code="none",
-    says="sray pseudolabel",
-    recovery="take its safetensors",
-)
-def test_pickled_weights_are_refused_and_never_run(copied: Path, tmp_path: Path) -> None:
-    mark = tmp_path / "ran"
-    (copied / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Trap(mark)}))
-    load_pretrained(copied)  # beside safetensors, it is not looked at
-    (copied / "model.safetensors").unlink()
-    error = refused(copied)
-    assert isinstance(error, FileError) and "pickled weights only (pytorch_model.bin)" in str(error)
-    assert not mark.exists()
-    pickle.loads((copied / "pytorch_model.bin").read_bytes())
-    assert mark.exists()  # the trap works
-
-
-def test_a_model_that_lacks_something_is_refused_by_name(copied: Path) -> None:
-    weights = load_file(copied / "model.safetensors")
-    name = "segmentation_head.classifier.convolution.weight"
-    save_file(
-        {key: value for key, value in weights.items() if key != name}, copied / "model.safetensors", {"format": "pt"}
-    )
-    error = refused(copied)
-    assert isinstance(error, ModelError) and f"lacks 1 weights of SemanticSegmentation, first {name}" in str(error)
-    save_file({**weights, name: weights[name] * torch.nan}, copied / "model.safetensors", {"format": "pt"})
-    assert "NaN or infinity in segmentation_head.classifier" in str(refused(copied))
-    save_file({**weights, name: weights[name][:2]}, copied / "model.safetensors", {"format": "pt"})
-    assert "cannot be loaded" in str(refused(copied))
-    whole = (copied / "model.safetensors").read_bytes()
-    (copied / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    error = refused(copied)
-    assert isinstance(error, FileError) and str(copied) in str(error)
-    (copied / "preprocessor_config.json").unlink()
-    assert "has no preprocessor_config.json" in str(refused(copied))
-    (copied / "model.safetensors").unlink()
-    (copied / "preprocessor_config.json").write_text("{}")
-    assert "holds no weights" in str(refused(copied))
-
-
-def test_a_model_that_labels_no_pixels_is_refused(copied: Path) -> None:
-    config = json.loads((copied / "config.json").read_text())
-    (copied / "config.json").write_text(json.dumps({**config, "model_type": "bert"}))
-    error = refused(copied)
-    assert isinstance(error, ModelError) and "is a bert, which labels no pixels" in str(error)
-    (copied / "config.json").write_text(json.dumps({**config, "model_type": "from the future"}))
-    assert "config.json cannot be used" in str(refused(copied))
-
-
-def test_a_classifier_has_no_segmentation_head(copied: Path) -> None:
-    transformers.MobileNetV2ForImageClassification(
-        transformers.MobileNetV2Config(depth_multiplier=0.25)
-    ).save_pretrained(copied)
-    error = refused(copied)
-    assert isinstance(error, ModelError) and "segmentation_head" in str(error) and "random" in str(error)
-
-
-def test_of_a_hub_model_nothing_but_data_is_fetched(
-    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import huggingface_hub
-
-    for name in ("pytorch_model.bin", "modeling_mine.py", "optimizer.pt", "README.md"):
-        (copied / name).touch()
-
-    def fetch(name: str, allow_patterns: list[str]) -> str:
-        if name != "someone/model":
-            raise OSError("no such model\nand much more")
-        for file in copied.iterdir():
-            if any(fnmatch.fnmatch(file.name, pattern) for pattern in allow_patterns):
-                shutil.copy(file, tmp_path / file.name)
-        return str(tmp_path)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
-    assert load_pretrained("someone/model").name == "someone/model"
-    files = {path.name for path in tmp_path.iterdir() if path.is_file()}
-    assert files == {"config.json", "preprocessor_config.json", "model.safetensors"}
-    error = refused("someone/else")
-    assert isinstance(error, FileError) and "someone/else is no folder" in str(error)
-    assert "(no such model)" in str(error)
-
-
-@pytest.mark.fault(
-    "the extra `segmenter` is not installed", code="none", says="sray pseudolabel", recovery="pip install it"
-)
-def test_without_the_extra_it_is_named(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    error = refused(copied)
-    assert isinstance(error, NotInstalledError) and "pip install 'sray_ros[segmenter]'" in str(error)
-    monkeypatch.undo()
-    load_pretrained(copied)
-
-
-def test_nothing_but_a_segmenter_imports_transformers() -> None:
-    code = "import sys, sray.segmentation; sys.exit('transformers' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_threshold_that_is_no_probability_is_refused(folders: dict[str, Path]) -> None:

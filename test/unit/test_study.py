@@ -1,10 +1,8 @@
-"""`sray study`: what a plan means, what its jobs leave, that it goes on where it was stopped, and that two share it."""
+"""`sray study`: what its jobs leave, that it goes on where it was stopped, and which plans are refused."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +16,14 @@ from sray.errors import FileError, SrayError
 from sray.sequence_writer import SequenceWriter
 from sray_train.cli import main
 from sray_train.configuration import merged
-from sray_train.learn.systems import SYSTEMS, load_checkpoint
+from sray_train.learn.systems import load_checkpoint
 from sray_train.paper.study.jobs import jobs, left
-from sray_train.paper.study.locks import claimed
 from sray_train.paper.study.plan import VariantSection, load_study
 from sray_train.paper.study.record import Record, read_records
 from sray_train.paper.study.single_scenes import SceneJob
 from sray_train.paper.study.unseen_scenes import Generalization
 
 CPU = torch.device("cpu")
-SHIPPED = sorted(Path("config/studies").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -220,23 +216,6 @@ def test_jobs_come_seed_by_seed_with_the_scenes_after_the_first_and_again_at_the
     assert [job.seed for job in planned] == [0, 0, 0, 0, 0, 0, 1, 1]
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_the_shipped_studies_differ_in_what_they_name_alone(path: Path) -> None:
-    study = load_study(path, root="" if path.stem.startswith("rooms") else "scans")
-    common = next(iter(study.variants.values())).config
-    for variant in study.variants.values():
-        assert (variant.config.data, variant.config.frozen, variant.config.joint, variant.config.encoder) == (
-            common.data, common.frozen, common.joint, common.encoder,
-        )  # fmt: skip
-        assert variant.config.loss == common.loss or variant.name.startswith("loss_")
-
-
-def test_the_study_of_the_rooms_has_every_system() -> None:
-    study = load_study(Path("config/studies/rooms.yaml"))
-    assert {variant.config.system for variant in study.variants.values()} == set(SYSTEMS)
-    assert {"voxel_fusion", "voxel_fusion_depth"} <= set(study.variants)
-
-
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -293,23 +272,3 @@ def test_lists_of_any_length_are_read_and_their_values_checked() -> None:
         merged(VariantSection(), {"seeds": ["x"]})
     with pytest.raises(ValueError, match=r"seeds: found 3; expected a valid array"):
         merged(VariantSection(), {"seeds": 3})
-
-
-CLAIM = """
-import sys, pathlib
-from sray_train.paper.study.locks import claimed
-
-with claimed(pathlib.Path(sys.argv[1])) as free:
-    print(free)
-"""
-
-
-def test_a_claim_holds_against_other_processes_and_ends(tmp_path: Path) -> None:
-    def other() -> str:
-        command = [sys.executable, "-c", CLAIM, str(tmp_path / "lock")]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    with claimed(tmp_path / "lock") as free:
-        assert free
-        assert other() == "False"
-    assert other() == "True"

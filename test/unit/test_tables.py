@@ -1,42 +1,18 @@
-"""The paper's tables: its figures as printed, ours from records alone, the page kept current and its prose kept."""
+"""The paper's tables: its figures as printed, and ours from records alone."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
+from table_fixtures import record
 
-from sray.errors import SrayError
-from sray_train.cli import main
-from sray_train.paper.study.record import Record, add_records
+from sray_train.paper.study.record import Record
 from sray_train.paper.tables import declaration
 from sray_train.paper.tables.cells import make_cell
 from sray_train.paper.tables.choosing import check_filter, choose
-from sray_train.paper.tables.declaration import Order, Side, Table, load_datasets, load_orders, load_tables
+from sray_train.paper.tables.declaration import Table, load_datasets, load_tables
 from sray_train.paper.tables.grid import Grid, lay_out
-from sray_train.paper.tables.orders import Difference, differences, interval, scene_scores, verdict
-from sray_train.paper.tables.results import outdated, rewritten
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def record(variant: str = "semantic_ray", miou: float | None = 0.5, **own: Any) -> Record:
-    fields: dict[str, Any] = {
-        "system": "semantic_ray",
-        "setting": "generalization",
-        "data": "rooms 9000:9010",
-        "metrics": {"strict_miou": miou},
-        "seed": 0,
-        "seconds": 40.0,
-        "commit": "1a2b3c4",
-        "config": "config/studies/rooms.yaml",
-        "steps": 600,
-        "size": (160, 120),
-    }
-    return Record(variant=variant, **fields | own)
 
 
 def table(number: int) -> Table:
@@ -255,161 +231,3 @@ def test_costs_stand_beside_scores_of_other_records() -> None:
     assert column(grid, "ours, rooms: GFLOP") == ["not measured", "25.77", "not measured", "not measured", "4.50"]
     assert column(grid, "ours, rooms: mIoU") == ["not measured", "–", "not measured", "not measured", "80.0"]
     assert column(grid, "ours, ScanNet") == ["needs ScanNet"] * 5
-
-
-ORDER = Order("a above b", ((Side("a", {"variant": "a"}), Side("b", {"variant": "b"})),))
-
-
-def test_differences_are_of_the_same_seed_and_scene() -> None:
-    def scored(variant: str, seed: int, **scenes: float) -> Record:
-        return record(variant, 0.5, seed=seed, per_scene={name: {"strict_miou": miou} for name, miou in scenes.items()})
-
-    records = [scored("a", 0, x=0.5, y=0.7), scored("a", 1, x=0.9), scored("b", 0, x=0.4, y=0.8, z=0.1)]
-    found = differences(ORDER, records, "rooms")[0]
-    assert found.pairs == pytest.approx({(0, "x"): 0.1, (0, "y"): -0.1})
-    assert found.mean == pytest.approx(0) and found.verdict == "too few to say"
-    tuned = [record("a", 0.5, setting="finetuned", data=f"rooms {scene}") for scene in ("09000", "09001")]
-    assert scene_scores(tuned) == {(0, "rooms 09000"): 0.5, (0, "rooms 09001"): 0.5}
-
-
-def test_the_interval_draws_seeds_and_scenes_and_not_single_pairs() -> None:
-    # Two seeds, two scenes: 16 replicates are equally likely, one of them twice the first seed and twice the first
-    # scene (6 %), so the interval reaches the extremes. Of four pairs drawn singly, one in 256 would.
-    pairs = {(0, "x"): 1.0, (0, "y"): 2.0, (1, "x"): 3.0, (1, "y"): 10.0}
-    assert interval(pairs) == (1.0, 10.0)
-    assert interval({(0, scene): 0.2 for scene in "xyz"}) == pytest.approx((0.2, 0.2))
-    with_gap = {(0, "x"): 1.0, (0, "y"): 2.0, (1, "x"): 3.0}
-    assert interval(with_gap) == (1.0, 3.0)
-
-
-def test_a_verdict_on_one_seed_says_so() -> None:
-    one, two = ({(seed, scene): 0.1 for seed in range(seeds) for scene in "xyz"} for seeds in (1, 2))
-    assert (Difference("a", "b", one).note, Difference("a", "b", two).note) == (", one seed", "")
-    assert Difference("a", "b", {(0, "x"): 0.1}).note == "", "it says too few already"
-
-
-@pytest.mark.parametrize(
-    ("scores", "said"),
-    [
-        ([0.1, 0.2, 0.3], "holds"),
-        ([-0.1, -0.2, -0.3], "does not hold"),
-        ([0.1, -0.1, 0.3], "within noise"),
-        ([0.1, 0.2], "too few to say"),
-        ([], "not measured"),
-    ],
-)
-def test_verdicts_of_pairs(scores: list[float], said: str) -> None:
-    assert Difference("a", "b", {(0, str(number)): score for number, score in enumerate(scores)}).verdict == said
-
-
-@pytest.mark.parametrize(
-    ("pairs", "said"),
-    [
-        (["holds", "holds"], "holds"),
-        (["holds", "not measured"], "holds as far as measured"),
-        (["holds", "within noise"], "within noise"),
-        (["within noise", "does not hold", "not measured"], "does not hold"),
-        (["not measured", "not measured"], "not measured"),
-    ],
-)
-def test_verdicts_of_claims(pairs: list[str], said: str) -> None:
-    figures = {"holds": 0.1, "does not hold": -0.1}
-    found = []
-    for each in pairs:
-        scores = {"within noise": [0.1, -0.1, 0.0], "not measured": []}.get(each, [figures.get(each, 0.0)] * 3)
-        found.append(Difference("a", "b", {(0, str(number)): score for number, score in enumerate(scores)}))
-    assert [each.verdict for each in found] == pairs
-    assert verdict(found) == said
-
-
-def test_the_orders_name_variants_that_the_tables_have() -> None:
-    known = {row.records["variant"] for each in load_tables() for row in each.rows if row.records}
-    asked = {side.records["variant"] for order in load_orders() for pair in order.pairs for side in pair}
-    assert asked <= known
-
-
-PAGE = "# Mine\n\nprose\n\n<!-- a -->\nold\n<!-- end of a -->\n\nmore \\1 prose\n\n<!-- b -->\n<!-- end of b -->\nend\n"
-
-
-def test_blocks_are_rewritten_and_prose_is_not() -> None:
-    page = rewritten(PAGE, {"a": "new \\1", "b": "B"}, "page.md")
-    assert page == PAGE.replace("\nold\n", "\n\nnew \\1\n\n").replace("b -->\n<", "b -->\n\nB\n\n<")
-    assert outdated(page, {"a": "new \\1", "b": "B"}, "page.md") == []
-    assert outdated(page, {"a": "newer", "b": "B"}, "page.md") == ["a"]
-    assert rewritten(page, {"b": "B"}, "page.md") == page
-
-
-@pytest.mark.parametrize(
-    ("page", "said"),
-    [
-        (PAGE.replace("<!-- end of b -->", ""), "page.md has <!-- end of b --> 0 times"),
-        (PAGE.replace("<!-- b -->", "<!-- B -->"), "page.md has <!-- b --> 0 times"),
-        (PAGE + "<!-- b -->", "page.md has <!-- b --> 2 times"),
-        ("<!-- end of b --> <!-- b -->", "end of b --> above"),
-    ],
-)
-def test_a_page_with_broken_markers_is_refused(page: str, said: str) -> None:
-    with pytest.raises(SrayError, match=said):
-        rewritten(page, {"b": "B"}, "page.md")
-
-
-def tables(results: Path, page: Path, *options: str) -> None:
-    main(["tables", "--results", str(results), "--page", str(page), *options])
-
-
-def test_the_page_is_made_kept_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results, page = tmp_path / "results", tmp_path / "docs" / "results.md"
-    results.mkdir()
-    add_records(results / "rooms.json", [record(miou=0.5), record("new_idea", 0.6)])
-    tables(results, page)
-    printed = capsys.readouterr().out
-    assert "Table 17" in printed and "new_idea (1)" in printed
-    made = page.read_text()
-    assert "| 50.0 |" in made and "(images/results/systems.png)" in made
-    picture = page.parent / "images" / "results" / "systems.png"
-    assert Image.open(picture).width > 100
-    page.write_text(made.replace("## Table 1:", "What I think.\n\n## Table 1:"))
-    tables(results, page, "--check")
-
-    add_records(results / "rooms.json", [record("neuray", 0.4)])
-    with pytest.raises(SystemExit) as stop:
-        tables(results, page, "--check")
-    for name in ("table 1", "table 2", "systems.png", "Run `sray tables`"):
-        assert name in str(stop.value.code)
-    assert "table 9" not in str(stop.value.code) and "| 40.0 |" not in page.read_text()
-    tables(results, page)
-    tables(results, page, "--check")
-    assert "| 40.0 |" in page.read_text() and "What I think." in page.read_text()
-
-    picture.write_bytes(b"no picture")
-    with pytest.raises(SystemExit, match=r"gives: systems.png. Run `sray tables`"):
-        tables(results, page, "--check")
-
-
-def test_without_records_everything_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results, page = tmp_path / "results", tmp_path / "results.md"
-    results.mkdir()
-    tables(results, page)
-    text = page.read_text()
-    assert text.count("<!-- end of table ") == 13 and "not measured" in text and "needs LLFF's scenes" in text
-    assert "**holds**" not in text and ".png" not in text and not (tmp_path / "images").exists()
-    tables(results, page, "--check")
-
-
-def test_a_file_that_is_no_list_of_records_is_named(tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    results.mkdir()
-    add_records(results / "a.json", [record()])
-    (results / "b.json").write_text(json.dumps([{"system": "semantic_ray", "mIoU": 0.5}]))
-    with pytest.raises(SystemExit, match=r"b.json: record.0: mIoU is not a field of Record"):
-        tables(results, tmp_path / "page.md")
-    with pytest.raises(SystemExit, match=r"nowhere is not there"):
-        tables(tmp_path / "nowhere", tmp_path / "page.md")
-    with pytest.raises(SystemExit, match=r"the whole page"):
-        tables(results / "a.json", tmp_path / "page.md", "--check")
-    assert not (tmp_path / "page.md").exists()
-
-
-def test_the_committed_page_is_what_the_records_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(REPOSITORY)
-    main(["tables", "--check"])

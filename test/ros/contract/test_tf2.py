@@ -1,59 +1,13 @@
-"""What the nodes rely on of tf2_ros: values, errors, static transforms, jumps back in time, and the two topics."""
+"""What the nodes rely on of tf2_ros: values, static transforms, and the two topics."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
-import tf2_ros
-from geometry_msgs.msg import TransformStamped
-from rclpy.parameter import Parameter
 from rclpy.time import Time
-from rosgraph_msgs.msg import Clock
+from rig.transforms import LATEST, NO_TURN, QUARTER_LEFT, assert_rotation, assert_translation, at, buffer_with, edge
 from tf2_ros import Buffer, StaticTransformBroadcaster, TransformBroadcaster, TransformListener
-
-LATEST = Time()
-NO_TURN = (0.0, 0.0, 0.0, 1.0)
-QUARTER_LEFT = (0.0, 0.0, math.sqrt(0.5), math.sqrt(0.5))  # 90 degrees about z: x turns into y
-
-
-def at(seconds: float) -> Time:
-    return Time(nanoseconds=round(seconds * 1e9))
-
-
-def edge(parent, child, seconds, xyz=(0.0, 0.0, 0.0), rotation=NO_TURN) -> TransformStamped:
-    message = TransformStamped()
-    message.header.frame_id = parent
-    message.header.stamp = at(seconds).to_msg()
-    message.child_frame_id = child
-    translation = message.transform.translation
-    translation.x, translation.y, translation.z = xyz
-    turn = message.transform.rotation
-    turn.x, turn.y, turn.z, turn.w = rotation
-    return message
-
-
-def buffer_with(*edges, static=()) -> Buffer:
-    buffer = Buffer()
-    for message in edges:
-        buffer.set_transform(message, "test")
-    for message in static:
-        buffer.set_transform_static(message, "test")
-    return buffer
-
-
-def assert_translation(message: TransformStamped, expected: tuple) -> None:
-    translation = message.transform.translation
-    assert (translation.x, translation.y, translation.z) == pytest.approx(expected, abs=1e-9)
-
-
-def assert_rotation(message: TransformStamped, expected: tuple) -> None:
-    turn = message.transform.rotation
-    cosine = sum(a * b for a, b in zip((turn.x, turn.y, turn.z, turn.w), expected, strict=True))
-    assert abs(cosine) == pytest.approx(1.0, abs=1e-9), f"{turn} is not {expected}"  # q and -q are one rotation
-
-
-# --- values
 
 
 def test_the_translation_between_two_stamps_is_linear():
@@ -168,9 +122,6 @@ def test_times_may_be_messages():
     assert_translation(buffer.lookup_transform("map", "base", at(1.5).to_msg()), (2.0, 0.0, 0.0))
 
 
-# --- static transforms
-
-
 def test_a_static_transform_holds_at_any_time():
     buffer = buffer_with(static=[edge("base", "camera", 100.0, (0.0, 0.0, 1.0))])
     for stamp in (1.0, 100.0, 1e6):
@@ -182,145 +133,6 @@ def test_a_static_transform_holds_at_any_time():
 def test_a_static_transform_is_replaced_by_a_newer_message():
     buffer = buffer_with(static=[edge("base", "camera", 2.0), edge("base", "camera", 1.0, (0.0, 0.0, 9.0))])
     assert_translation(buffer.lookup_transform("base", "camera", at(5.0)), (0.0, 0.0, 9.0))
-
-
-# --- errors
-
-
-def test_the_errors_are_all_transform_exceptions():
-    for name in ("Lookup", "Connectivity", "Extrapolation", "InvalidArgument"):
-        assert issubclass(getattr(tf2_ros, f"{name}Exception"), tf2_ros.TransformException)
-
-
-def test_times_outside_the_history_are_refused():
-    buffer = buffer_with(edge("map", "base", 1.0), edge("map", "base", 2.0))
-    with pytest.raises(tf2_ros.ExtrapolationException, match="into the future"):
-        buffer.lookup_transform("map", "base", at(2.001))
-    with pytest.raises(tf2_ros.ExtrapolationException, match="into the past"):
-        buffer.lookup_transform("map", "base", at(0.999))
-    assert not buffer.can_transform("map", "base", at(2.001))
-    assert buffer.can_transform("map", "base", at(2.0))
-
-
-def test_one_message_is_known_at_its_own_stamp_only():
-    buffer = buffer_with(edge("map", "base", 1.0, (1.0, 0.0, 0.0)))
-    assert_translation(buffer.lookup_transform("map", "base", at(1.0)), (1.0, 0.0, 0.0))
-    for stamp in (0.5, 1.5):
-        with pytest.raises(tf2_ros.ExtrapolationException):
-            buffer.lookup_transform("map", "base", at(stamp))
-
-
-def test_a_gap_anywhere_in_the_chain_is_an_extrapolation():
-    buffer = buffer_with(
-        edge("map", "odom", 1.0), edge("map", "odom", 2.0), edge("odom", "base", 1.0), edge("odom", "base", 4.0)
-    )
-    for target, source in (("map", "base"), ("base", "map")):
-        with pytest.raises(tf2_ros.ExtrapolationException):
-            buffer.lookup_transform(target, source, at(3.0))
-
-
-def test_two_trees_are_not_connected():
-    buffer = buffer_with(static=[edge("map", "base", 0.0), edge("world", "robot", 0.0)])
-    for when in (LATEST, at(1.0)):
-        with pytest.raises(tf2_ros.ConnectivityException):
-            buffer.lookup_transform("map", "robot", when)
-        assert not buffer.can_transform("map", "robot", when)
-
-
-def test_a_frame_nobody_sent_is_named_in_the_error():
-    buffer = buffer_with(edge("map", "base", 1.0))
-    with pytest.raises(tf2_ros.LookupException, match="camera"):
-        buffer.lookup_transform("map", "camera", at(1.0))
-    with pytest.raises(tf2_ros.LookupException, match="world"):
-        buffer.lookup_transform("world", "base", LATEST)
-    assert not buffer.can_transform("map", "camera", at(1.0))
-
-
-def test_leading_slashes_are_taken_off_messages_and_refused_in_look_ups():
-    buffer = buffer_with(edge("/map", "/base", 1.0, (1.0, 0.0, 0.0)))
-    assert_translation(buffer.lookup_transform("map", "base", at(1.0)), (1.0, 0.0, 0.0))
-    with pytest.raises(tf2_ros.InvalidArgumentException):
-        buffer.lookup_transform("/map", "base", at(1.0))
-    with pytest.raises(tf2_ros.InvalidArgumentException):
-        buffer.lookup_transform("map", "", at(1.0))
-    assert not buffer.can_transform("/map", "base", at(1.0))
-
-
-@pytest.mark.parametrize(
-    "nonsense",
-    [
-        edge("map", "base", 1.0, (math.nan, 0.0, 0.0)),
-        edge("map", "base", 1.0, rotation=(0.0, 0.0, 0.0, 0.0)),
-        edge("base", "base", 1.0),
-        edge("map", "", 1.0),
-        edge("", "base", 1.0),
-    ],
-    ids=["nan", "no rotation", "own parent", "no child", "no parent"],
-)
-def test_nonsense_is_left_out(nonsense):
-    buffer = buffer_with(nonsense)
-    assert not buffer.can_transform("map", "base", at(1.0))
-    with pytest.raises(tf2_ros.LookupException):
-        buffer.lookup_transform("map", "base", at(1.0))
-    buffer.set_transform(edge("map", "base", 0.5), "test")
-    assert buffer.lookup_transform("map", "base", LATEST).header.stamp == at(0.5).to_msg()
-
-
-# --- how long it remembers
-
-
-def test_ten_seconds_are_kept():
-    buffer = buffer_with(*[edge("map", "base", float(stamp)) for stamp in range(1, 24)])
-    assert buffer.can_transform("map", "base", at(14.0))
-    with pytest.raises(tf2_ros.ExtrapolationException, match="into the past"):
-        buffer.lookup_transform("map", "base", at(11.0))
-
-
-# --- jumps back in time
-
-
-def test_after_a_jump_back_old_stamps_are_ignored_until_the_buffer_is_cleared():
-    before = [edge("map", "base", 100.0, (9.0, 0.0, 0.0)), edge("map", "base", 101.0, (9.0, 0.0, 0.0))]
-    after = [edge("map", "base", 5.0, (1.0, 0.0, 0.0)), edge("map", "base", 6.0, (2.0, 0.0, 0.0))]
-    buffer = buffer_with(*before, *after)
-    assert not buffer.can_transform("map", "base", at(5.5))
-
-    buffer.clear()
-    assert not buffer.can_transform("map", "base", at(100.5))
-    with pytest.raises(tf2_ros.TransformException):
-        buffer.lookup_transform("map", "base", LATEST)
-    for message in after:
-        buffer.set_transform(message, "test")
-    assert_translation(buffer.lookup_transform("map", "base", at(5.5)), (1.5, 0.0, 0.0))
-    assert_translation(buffer.lookup_transform("map", "base", LATEST), (2.0, 0.0, 0.0))
-
-
-def test_static_transforms_survive_clear():
-    buffer = buffer_with(edge("map", "base", 1.0), static=[edge("base", "camera", 0.0, (0.0, 0.0, 1.0))])
-    buffer.clear()
-    assert_translation(buffer.lookup_transform("base", "camera", at(1.0)), (0.0, 0.0, 1.0))
-
-
-def test_a_buffer_with_a_node_clears_itself_when_its_clock_jumps_back(ros):
-    node = ros.node("jumper", parameter_overrides=[Parameter("use_sim_time", value=True)])
-    clock = ros.node("clock").create_publisher(Clock, "/clock", 10)
-
-    def set_clock(seconds: float) -> None:
-        ros.spin_until(
-            lambda: node.get_clock().now().nanoseconds == at(seconds).nanoseconds,
-            then=lambda: clock.publish(Clock(clock=at(seconds).to_msg())),
-        )
-
-    set_clock(100.0)
-    buffer = Buffer(node=node)
-    buffer.set_transform(edge("map", "base", 100.0), "test")
-    set_clock(101.0)
-    assert buffer.can_transform("map", "base", at(100.0))
-    set_clock(5.0)
-    assert not buffer.can_transform("map", "base", at(100.0))
-
-
-# --- the topics
 
 
 def test_a_listener_hears_both_broadcasters(ros):

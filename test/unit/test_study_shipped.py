@@ -1,0 +1,29 @@
+"""The studies that come with the project: they read, and differ in what they name alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sray_train.learn.systems import SYSTEMS
+from sray_train.paper.study.plan import load_study
+
+SHIPPED = sorted(Path("config/studies").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_shipped_studies_differ_in_what_they_name_alone(path: Path) -> None:
+    study = load_study(path, root="" if path.stem.startswith("rooms") else "scans")
+    common = next(iter(study.variants.values())).config
+    for variant in study.variants.values():
+        assert (variant.config.data, variant.config.frozen, variant.config.joint, variant.config.encoder) == (
+            common.data, common.frozen, common.joint, common.encoder,
+        )  # fmt: skip
+        assert variant.config.loss == common.loss or variant.name.startswith("loss_")
+
+
+def test_the_study_of_the_rooms_has_every_system() -> None:
+    study = load_study(Path("config/studies/rooms.yaml"))
+    assert {variant.config.system for variant in study.variants.values()} == set(SYSTEMS)
+    assert {"voxel_fusion", "voxel_fusion_depth"} <= set(study.variants)
