@@ -70,8 +70,8 @@ class Palette:
         return Palette(float(rng.uniform(0.35, 1.2)), hues, wild, woods)
 
     def tone(self, name: str, rng: Rng) -> Array:
-        """A color of a family: RGB in 0..1. Raises KeyError for a family there is not."""
-        return _clip(_FAMILIES[name](self, rng))
+        """A color of a family, which is a method's name: RGB in 0..1. Raises KeyError for a family there is not."""
+        return _clip(vars(Palette)[name](self, rng))
 
     def color(self, rng: Rng) -> Array:
         """Any color of the palette, RGB in 0..1."""
@@ -117,17 +117,3 @@ class Palette:
 
 def _clip(color: ArrayLike) -> Array:
     return np.clip(np.asarray(color, np.float32), 0.02, 0.95).astype(np.float32)
-
-
-_FAMILIES = {
-    "color": Palette.color,
-    "pale": Palette.pale,
-    "white": Palette.white,
-    "dark": Palette.dark,
-    "wood": Palette.wood,
-    "wall": Palette.wall,
-    "stone": Palette.stone,
-    "metal": Palette.metal,
-    "cloth": Palette.cloth,
-    "mixed": Palette.mixed,
-}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,21 +42,16 @@ class VariantSection:
     """Of `fuse`: at the sensor's depth (RGB-D), not at what the variant renders."""
 
 
-@dataclass(frozen=True)
-class Variant:
+@dataclass(frozen=True, kw_only=True)
+class Variant(VariantSection):
     """A system, or an ablation of one."""
 
     name: str
     config: TrainConfig
     options: dict[str, Any]
     """Dotted fields in which the config differs from what all variants have in common."""
-    seeds: tuple[int, ...]
-    fine_tune: bool
-    rays_only: str
     scratch: RayStage | None
     """How it is learned from a single scene, from new weights; None: it is not."""
-    fuse: str
-    depth: bool
 
     @property
     def is_trained(self) -> bool:
@@ -137,10 +132,8 @@ def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: 
     plan = merged(VariantSection(), section, where)
     stage = None if scratch is None else merged(config.frozen, scratch, f"{where}.scratch")
     fused = {"fuse": plan.fuse, "depth": plan.depth} if plan.fuse else {}
-    return Variant(
-        name, config, _flat(own) | fused, plan.seeds or common.seeds, plan.fine_tune, plan.rays_only, stage, plan.fuse,
-        plan.depth or config.evaluation.depth,
-    )  # fmt: skip
+    settled = {"seeds": plan.seeds or common.seeds, "depth": plan.depth or config.evaluation.depth}
+    return Variant(**asdict(plan) | settled, name=name, config=config, options=_flat(own) | fused, scratch=stage)
 
 
 def _at(section: dict[str, Any], root: str) -> dict[str, Any]:
