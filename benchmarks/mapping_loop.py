@@ -23,6 +23,7 @@ from measuring import facts, one_thread, summary, three_times, write
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
+from view_selection import level_poses
 
 from sray.camera import Camera
 from sray.camera_info import read_camera_info
@@ -92,7 +93,8 @@ def keyframe_steps(keyframes: int) -> Steps:
     picture = torch.from_numpy(cv2.resize(RNG.integers(0, 256, (60, 80, 3), np.uint8), (WIDTH, HEIGHT)))
     depth = torch.full((HEIGHT, WIDTH), 3.0)
     features = torch.zeros(32, HEIGHT // 4, WIDTH // 4)
-    poses = level_poses(keyframes + 1000)
+    yaw = torch.from_numpy(RNG.uniform(0, 2 * np.pi, keyframes + 1000)).float()
+    poses = level_poses(yaw, torch.from_numpy(RNG.uniform(0, (10, 0.4, 10), (len(yaw), 3))).float())
     numbers = iter(range(len(poses)))
 
     def frame(index: int) -> Frame:
@@ -168,15 +170,6 @@ def new_place() -> torch.Tensor:
     pose = torch.eye(4)
     pose[:3, 3] = torch.from_numpy(RNG.uniform(-12, 12, 3)).float()
     return pose
-
-
-def level_poses(count: int) -> torch.Tensor:
-    yaw = torch.from_numpy(RNG.uniform(0, 2 * np.pi, count)).float()
-    poses = torch.eye(4).repeat(count, 1, 1)
-    poses[:, 0, 0] = poses[:, 2, 2] = yaw.cos()
-    poses[:, 0, 2], poses[:, 2, 0] = yaw.sin(), -yaw.sin()
-    poses[:, :3, 3] = torch.from_numpy(RNG.uniform(0, (10, 0.4, 10), (count, 3))).float()
-    return poses
 
 
 def main(measure: Measure) -> None:

@@ -7,15 +7,17 @@ import os
 import platform
 import shlex
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
+
+from sray_train.machine import device_name
+from sray_train.paper.study.commit import present_commit
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CLOCK = "thread CPU time on one thread: what others do on the machine does not count as waiting, nor does the disk"
@@ -39,6 +41,15 @@ def summary(times: list[float]) -> dict[str, Any]:
     return {"median_ms": round(statistics.median(times), 4), "spread_ms": [round(low, 4), round(high, 4)]}
 
 
+def percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    """Of waiting times."""
+    return {
+        "count": len(seconds),
+        "median_s": round(statistics.median(seconds), 3),
+        "p95_s": round(float(numpy.percentile(seconds, 95)), 3),
+    }
+
+
 def ratio(slow: list[float], fast: list[float]) -> dict[str, Any]:
     """How many times as long the slow one took, round by round: median, and the middle half as spread."""
     ratios = [a / b for a, b in zip(slow, fast, strict=True)]
@@ -55,9 +66,8 @@ def facts(question: str, rounds: int) -> dict[str, Any]:
     return {
         "question": question,
         "command": command(),
-        "commit": _git("rev-parse", "--short", "HEAD"),
-        "clean_tree": not _git("status", "--porcelain", "--untracked-files=no"),
-        "device": _processor(),
+        "commit": present_commit(),
+        "device": device_name(torch.device("cpu")),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "clock": CLOCK,
@@ -79,14 +89,3 @@ def write(path: Path | None, record: Mapping[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(record, indent=1) + "\n")
         print(f"record: {path}")
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

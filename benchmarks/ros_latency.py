@@ -16,12 +16,14 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
+import numpy
 import tyro
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
-from measuring import facts, write
+from measuring import facts, percentiles, write
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros_latency_plot import plot
 from ros_rig import MAPPER, Rig
@@ -40,6 +42,10 @@ KEYFRAMES, FRAMES = 8, 24
 OPTICAL = "camera_optical_frame"
 IDLE_CALLS = 50
 LEAST_LABELS = 5
+HEAD = (
+    "camera", "limit", "label's age: median (95 %)", "in renders", "labels a second", "pixels", "received", "handled",
+    "service, ms: median (95 %, worst)", "over idle",
+)  # fmt: skip
 
 
 @dataclass
@@ -120,38 +126,30 @@ def main(measure: Measure) -> None:
     record |= {"clock": "steady clock of the camera's process, wall time", "rate": measure.rate}
     record |= {"quality": measure.quality, "seconds": measure.seconds}
     rows: list[dict[str, Any]] = []
-    skipped: list[str] = []
+    print("| " + " | ".join(HEAD) + " |")
     for width, height in measure.sizes:
         with Rig(Path(tempfile.mkdtemp(prefix="ros_latency-"))) as rig:
-            rig.start_mapper(
-                keyframes__capacity=KEYFRAMES, keyframes__min_translation=0.0, keyframes__min_rotation=0.0,
-                keyframes__min_sharpness=0.0, trigger="request", render__quality=measure.quality, depth__use=False,
-                model__device="cpu",
-            )  # fmt: skip
-            camera = filled(rig, width, height)
+            _, camera = filled(rig, width, height, render__quality=measure.quality)
             pause = rig.node.create_client(SetBool, f"/{MAPPER}/pause")
             idle = [answer_seconds(rig, pause) for _ in range(IDLE_CALLS)]
             for limit in measure.limits:
-                if rig.has("render.max_latency"):
-                    assert rig.set(render__max_latency=limit) == ""
-                elif limit:
-                    skipped.append(f"render.max_latency {limit:g}: this commit's node has no such parameter")
-                    continue
+                assert rig.set(render__max_latency=limit) == ""
                 rows.append(
                     {"width": width, "height": height, "limit": limit, **row(rig, camera, measure, pause, idle)}
                 )
-                print(line(rows[-1]), flush=True)
-    for reason in sorted(set(skipped)):
-        print(f"left out: {reason}")
-    print("\n".join(markdown(row) for row in rows))  # for docs/performance.md
-    write(measure.json, record | {"rows": rows, "left_out": sorted(set(skipped))})
+                print(markdown(rows[-1]), flush=True)
+    write(measure.json, record | {"rows": rows})
     if measure.plot is not None:
         plot(rows, measure.plot)
         print(f"plot: {measure.plot}")
 
 
-def filled(rig: Rig, width: int, height: int) -> CameraAndListener:
-    """A camera whose first frames have become the keyframes; no later one will."""
+def filled(rig: Rig, width: int, height: int, **parameters: Any) -> tuple[Popen[bytes], CameraAndListener]:
+    """A mapper, and a camera whose first frames have become the keyframes; no later one will."""
+    mapper = rig.start_mapper(
+        keyframes__capacity=KEYFRAMES, keyframes__min_translation=0.0, keyframes__min_rotation=0.0,
+        keyframes__min_sharpness=0.0, trigger="request", depth__use=False, model__device="cpu", **parameters,
+    )  # fmt: skip
     sequence = Sequence.open(room_folder(FIRST_HELD_OUT_SEED, width=width, height=height, frames=FRAMES))
     spread = list(range(0, FRAMES, FRAMES // KEYFRAMES))
     between = [position for position in range(FRAMES) if position not in spread]
@@ -163,7 +161,7 @@ def filled(rig: Rig, width: int, height: int) -> CameraAndListener:
     held = int(rig.fresh_facts()["keyframes"])
     if held != KEYFRAMES:
         raise SystemExit(f"error: {held} keyframes are held; expected {KEYFRAMES}")
-    return camera
+    return mapper, camera
 
 
 def row(rig: Rig, camera: CameraAndListener, measure: Measure, pause: Any, idle: list[float]) -> dict[str, Any]:
@@ -199,7 +197,7 @@ def row(rig: Rig, camera: CameraAndListener, measure: Measure, pause: Any, idle:
     render = statistics.median(renders.values())
     return {
         "labels": len(latencies),
-        "latency_s": {"median": round(statistics.median(latencies), 3), "p95": round(p95(latencies), 3)},
+        "latency_s": {"median": round(statistics.median(latencies), 3), "p95": percentiles(latencies)["p95_s"]},
         "render_s": round(render, 3),
         "latency_over_render": round(statistics.median(latencies) / render, 2),
         "renders_per_second": round(len(labels) / took, 2),
@@ -226,18 +224,14 @@ def gained(before: dict[str, str], after: dict[str, str], name: str) -> int:
     return int(after[name]) - int(before[name])
 
 
-def p95(values: list[float]) -> float:
-    return statistics.quantiles(values, n=20, method="inclusive")[-1]
-
-
 def of_service(seconds: list[float]) -> dict[str, float]:
-    milliseconds = [1e3 * value for value in seconds]
-    return {
-        "calls": len(milliseconds),
-        "median": round(statistics.median(milliseconds), 1),
-        "p95": round(p95(milliseconds), 1),
-        "worst": round(max(milliseconds), 1),
+    milliseconds = numpy.array(seconds) * 1e3
+    found = {
+        "median": numpy.median(milliseconds),
+        "p95": numpy.percentile(milliseconds, 95),
+        "worst": milliseconds.max(),
     }
+    return {"calls": len(seconds)} | {name: round(float(value), 1) for name, value in found.items()}
 
 
 def markdown(row: dict[str, Any]) -> str:
@@ -254,17 +248,6 @@ def markdown(row: dict[str, Any]) -> str:
         f"{row['service_over_idle']:.1f}",
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def line(row: dict[str, Any]) -> str:
-    limit = f"limit {row['limit']:g} s" if row["limit"] else "no limit"
-    return (
-        f"{row['width']}x{row['height']}, {limit}: latency {row['latency_s']['median']:.2f} s (95 %: "
-        f"{row['latency_s']['p95']:.2f}), {row['latency_over_render']:.2f} renders; {row['renders_per_second']:.2f} a "
-        f"second; received {row['share_received']:.1%}, handled {row['share_handled']:.1%}; pixels "
-        f"{row['share_of_pixels']:.0%}; service {row['service_ms']['median']:.0f} ms (95 %: "
-        f"{row['service_ms']['p95']:.0f}, worst: {row['service_ms']['worst']:.0f})"
-    )
 
 
 def _messages(frame: Frame) -> tuple[Image, CameraInfo, TransformStamped]:

@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from measuring import REPOSITORY
-from rcl_interfaces.srv import ListParameters, SetParametersAtomically
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -91,13 +91,6 @@ class Rig:
         result = self.call(client, SetParametersAtomically.Request(parameters=wanted)).result
         self.node.destroy_client(client)
         return "" if result.successful else str(result.reason)
-
-    def has(self, parameter: str) -> bool:
-        """Whether the mapper has such a parameter: setting one it has not is never answered."""
-        client = self.node.create_client(ListParameters, f"/{MAPPER}/list_parameters")
-        names = self.call(client, ListParameters.Request()).result.names
-        self.node.destroy_client(client)
-        return parameter in names
 
     def call(self, client: Any, request: Any, seconds: float = 60) -> Any:
         """A service's answer. Raises SystemExit if there is none in time."""

@@ -10,11 +10,12 @@ core that nobody else wants. With a Chromium on the machine, memory is measured 
 
 from __future__ import annotations
 
+import itertools
 import os
-import statistics
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from measuring import facts, write
+from measuring import facts, percentiles, write
 from process_facts import footprint
 
 from sray.camera import Camera
@@ -45,6 +46,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIG = MapperConfig(KeyframeConfig(min_translation=0.05, min_rotation=3.0))
 STEP = 0.1
 """Seconds between two places of the moving camera."""
+FLIGHT, REST = 1.0, 4.0
+"""Seconds of flying, and of resting after it."""
 FOV, ASPECT = 1.0, 16 / 9
 
 
@@ -92,10 +95,12 @@ class ViewerBenchmark:
         return source, begun
 
     def _map(self, frames: list[Frame], folder: Path, *, is_watched: bool) -> float:
-        """Seconds until all frames are mapped; watched by a camera that flies for one second and rests for four."""
+        """Seconds until all frames are mapped; watched by a camera that flies and rests."""
         source, begun = self._source(frames, folder)
         ended = threading.Event()
-        thread = threading.Thread(target=self._watch, args=(source, frames, ended))
+        path = interpolated(Camera.stack([frame.camera for frame in frames]), 4)
+        painter = a_painter(source)
+        thread = threading.Thread(target=fly, args=(painter, path, ended))
         if is_watched:
             thread.start()
         source.finish()
@@ -103,18 +108,9 @@ class ViewerBenchmark:
         ended.set()
         if is_watched:
             thread.join()
+        painter.close()
         source.close()
         return seconds
-
-    def _watch(self, source: LocalSource, frames: list[Frame], ended: threading.Event) -> None:
-        painter = a_painter(source)
-        path = interpolated(Camera.stack([frame.camera for frame in frames]), 4)
-        while not ended.is_set():
-            for camera in path[:10]:
-                painter.look(viewpoint_of(camera))
-                ended.wait(STEP)
-            ended.wait(4.0)
-        painter.close()
 
     def _cost(self, source: LocalSource) -> list[dict[str, Any]]:
         """CPU seconds of pictures by their rows, from places between the keyframes."""
@@ -135,7 +131,7 @@ class ViewerBenchmark:
     def _fly(self, source: LocalSource) -> dict[str, Any]:
         painter = a_painter(source)
         path = interpolated(Camera.stack([keyframe.camera for keyframe in source.keyframes()]), 4)
-        places = iter([*path, *reversed(path)] * 20)
+        places = itertools.cycle([*path, *reversed(path)])
         begun = time.process_time()
         for _ in range(self.rests):
             for _ in range(10):
@@ -189,6 +185,16 @@ def a_painter(source: Source) -> Painter:
     )
 
 
+def fly(painter: Painter, path: Sequence[Camera], ended: threading.Event, rest: float = REST) -> None:
+    """Along the path and back for a second, then rest for so many, until it is ended."""
+    places = itertools.cycle([*path, *reversed(path)])
+    while not ended.is_set():
+        for _ in range(round(FLIGHT / STEP)):
+            painter.look(viewpoint_of(next(places)))
+            ended.wait(STEP)
+        ended.wait(rest)
+
+
 def viewpoint_of(camera: Camera) -> Viewpoint:
     return Viewpoint(camera.world_from_camera.double().numpy(), FOV, ASPECT, camera.origin)
 
@@ -203,14 +209,6 @@ def a_large_map(voxels: int) -> VoxelMap:
     made = VoxelMap(ROOMS.classes, VoxelMapConfig(max_voxels=voxels))
     made.integrate(cloud)
     return made
-
-
-def percentiles(seconds: list[float]) -> dict[str, float]:
-    return {
-        "count": len(seconds),
-        "median_s": round(statistics.median(seconds), 3),
-        "p95_s": round(float(np.percentile(seconds, 95)), 3),
-    }
 
 
 if __name__ == "__main__":

@@ -14,26 +14,21 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
-from measuring import facts, write
+from measuring import facts, percentiles, write
 from process_facts import cpu_seconds
 from ros_latency import KEYFRAMES, CameraAndListener, filled
 from ros_rig import MAPPER, Rig
-from viewer import STEP, a_painter, percentiles, viewpoint_of
+from viewer import REST, a_painter, fly
 
 from sray.camera import Camera
 from sray.viewing.camera_path import interpolated
-from sray.viewing.painter import Painter
 from sray_ros.viewer.source import MapperSource
-
-FLIGHT, ROUND = 1.0, 5.0
-"""Seconds of flying, of so many."""
 
 
 @dataclass
@@ -53,17 +48,11 @@ def main(measure: Measure) -> None:
     record = facts("how much does a viewer slow a mapper over ROS?", measure.rounds)
     record |= {"clock": "wall time; both kinds of turn on an equally busy machine", "seconds": measure.seconds}
     record |= {"picture": f"{measure.width}x{measure.height}, RGB, {KEYFRAMES} keyframes"}
-    looking: dict[str, Callable[[Painter, list[Camera], threading.Event], None] | None] = {
-        "nobody": None, "flies one second in five": now_and_then, "flies all the time": all_the_time,
-    }  # fmt: skip
-    labels: dict[str, list[float]] = {kind: [] for kind in looking}
-    latency: dict[str, dict[str, list[float]]] = {kind: {"preview": [], "full": []} for kind in looking}
+    resting: dict[str, float | None] = {"nobody": None, "flies one second in five": REST, "flies all the time": 0.0}
+    labels: dict[str, list[float]] = {kind: [] for kind in resting}
+    latency: dict[str, dict[str, list[float]]] = {kind: {"preview": [], "full": []} for kind in resting}
     with Rig(Path(tempfile.mkdtemp(prefix="viewer_over_ros-"))) as rig:
-        process = rig.start_mapper(
-            keyframes__capacity=KEYFRAMES, keyframes__min_translation=0.0, keyframes__min_rotation=0.0,
-            keyframes__min_sharpness=0.0, trigger="request", depth__use=False, model__device="cpu",
-        )  # fmt: skip
-        camera = filled(rig, measure.width, measure.height)
+        process, camera = filled(rig, measure.width, measure.height)
         source = MapperSource(rig.node, f"/{MAPPER}")
         rig.until(lambda: len(source.keyframes()) == KEYFRAMES, 60, "the keyframes told to the viewer")
         path = interpolated(Camera.stack([keyframe.camera for keyframe in source.keyframes()]), 4)
@@ -73,8 +62,8 @@ def main(measure: Measure) -> None:
         streaming.start()
         try:
             for _ in range(measure.rounds):
-                for kind, fly in looking.items():
-                    rate, seen = turn(camera, process.pid, source, path, fly, measure.seconds)
+                for kind, rest in resting.items():
+                    rate, seen = turn(camera, process.pid, source, path, rest, measure.seconds)
                     labels[kind].append(rate)
                     for size, seconds in seen.items():
                         latency[kind][size] += seconds
@@ -102,40 +91,27 @@ def turn(
     mapper: int,
     source: MapperSource,
     path: list[Camera],
-    fly: Callable[[Painter, list[Camera], threading.Event], None] | None,
+    rest: float | None,
     seconds: float,
 ) -> tuple[float, dict[str, list[float]]]:
-    """Label images for each second of the processor that the process `mapper` got; latency of the viewer's pictures."""
+    """Label images for each second of the processor that the process `mapper` got; latency of the viewer's pictures.
+
+    `rest`: seconds between the viewer's flights; None: it does not fly.
+    """
     painter, ended = a_painter(source), threading.Event()
-    flying = threading.Thread(target=fly, args=(painter, path, ended)) if fly is not None else None
-    if flying is not None:
+    flying = threading.Thread(target=fly, args=(painter, path, ended, rest))
+    if rest is not None:
         flying.start()
     time.sleep(2.0)
     before, begun = len(camera.labels), cpu_seconds(mapper)
     time.sleep(seconds)
     rate = (len(camera.labels) - before) / (cpu_seconds(mapper) - begun)
     ended.set()
-    if flying is not None:
+    if rest is not None:
         flying.join()
     seen: dict[str, Any] = {"preview": [*painter.latency.preview], "full": [*painter.latency.full]}
     painter.close()
     return rate, seen
-
-
-def now_and_then(painter: Painter, path: list[Camera], ended: threading.Event) -> None:
-    places = iter([*path, *reversed(path)] * 100)
-    while not ended.is_set():
-        for _ in range(round(FLIGHT / STEP)):
-            painter.look(viewpoint_of(next(places)))
-            ended.wait(STEP)
-        ended.wait(ROUND - FLIGHT)
-
-
-def all_the_time(painter: Painter, path: list[Camera], ended: threading.Event) -> None:
-    places = iter([*path, *reversed(path)] * 1000)
-    while not ended.is_set():
-        painter.look(viewpoint_of(next(places)))
-        ended.wait(STEP)
 
 
 if __name__ == "__main__":
