@@ -8,7 +8,6 @@ keyframes that stay the same, rendering every image it can (`trigger: timer`). B
 
 from __future__ import annotations
 
-import array
 import itertools
 import statistics
 import tempfile
@@ -21,7 +20,6 @@ from typing import Any
 
 import numpy
 import tyro
-from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TransformStamped
 from measuring import facts, percentiles, write
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -34,7 +32,7 @@ from tf2_msgs.msg import TFMessage
 
 from sray.frames import Frame
 from sray.sequence import Sequence
-from sray_ros.common.conversions import camera_info_message, image_message
+from sray_ros.common.conversions import camera_info_message, image_message, nanoseconds, time_message
 from sray_ros.common.poses import transform_of_matrix
 from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_folder
 
@@ -95,9 +93,8 @@ class CameraAndListener:
         """One image with calibration and pose; its stamp in ns."""
         image, info, transform = self._frames[number % len(self._frames)]
         stamp_ns = time.time_ns()
-        stamp = Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
         for message in (image, info, transform):
-            message.header.stamp = stamp
+            message.header.stamp = time_message(stamp_ns)
         self.sent[stamp_ns] = time.monotonic()
         self._tf.publish(TFMessage(transforms=[transform]))
         self._info.publish(info)
@@ -115,10 +112,10 @@ class CameraAndListener:
             due = max(due + 1 / rate, time.monotonic() - 1 / rate)
 
     def _on_label(self, message: Image) -> None:
-        self.labels.append((_nanoseconds(message.header.stamp), time.monotonic(), message.width * message.height))
+        self.labels.append((nanoseconds(message.header.stamp), time.monotonic(), message.width * message.height))
 
     def _on_handled(self, header: Header) -> None:
-        self.handled.append(_nanoseconds(header.stamp))
+        self.handled.append(nanoseconds(header.stamp))
 
 
 def main(measure: Measure) -> None:
@@ -252,18 +249,12 @@ def markdown(row: dict[str, Any]) -> str:
 
 def _messages(frame: Frame) -> tuple[Image, CameraInfo, TransformStamped]:
     header = Header(frame_id=OPTICAL)
-    image = image_message(header, frame.image.numpy(), "rgb8")
-    image.data = array.array("B", bytes(image.data))
     transform = transform_of_matrix(frame.camera.world_pose)
     return (
-        image,
+        image_message(header, frame.image.numpy(), "rgb8"),
         camera_info_message(Header(frame_id=OPTICAL), frame.camera),
         TransformStamped(header=Header(frame_id="map"), child_frame_id=OPTICAL, transform=transform),
     )
-
-
-def _nanoseconds(stamp: Time) -> int:
-    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ import cv2
 import numpy as np
 import rclpy
 import tyro
-from numpy.typing import NDArray
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -31,11 +30,11 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from sray_interfaces.action import FineTune, RenderView
 from sray_interfaces.srv import ListKeyframes
+from sray_ros.common.conversions import read_image, read_labels
 from sray_ros.common.error_codes import ErrorCode
 from sray_ros.common.poses import pose_of_matrix
 
 MAPPER = "/semantic_mapper"
-PIXELS = {"mono8": 1, "rgb8": 3}
 
 
 @dataclass
@@ -93,7 +92,7 @@ class Client:
             return 1
         print(result.text, flush=True)
         after = [save(mapper.view(goal), received / "after", index) for index, goal in enumerate(goals)]
-        cv2.imwrite(str(received / "curve.png"), pixels_of(curve[-1])[..., ::-1])
+        cv2.imwrite(str(received / "curve.png"), read_image(curve[-1])[..., ::-1])
         record = {
             "result": plain(result),
             "feedback": feedback,
@@ -172,14 +171,9 @@ def view_goals(path: Path) -> Iterator[RenderView.Goal]:
 def save(view: RenderView.Result, folder: Path, index: int) -> float:
     """Label and color as PNG; returns how long the view took, seconds."""
     folder.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(folder / f"label_{index}.png"), pixels_of(view.label))
-    cv2.imwrite(str(folder / f"color_{index}.png"), pixels_of(view.color)[..., ::-1])
+    cv2.imwrite(str(folder / f"label_{index}.png"), read_labels(view.label))
+    cv2.imwrite(str(folder / f"color_{index}.png"), read_image(view.color)[..., ::-1])
     return float(view.seconds)
-
-
-def pixels_of(image: Image) -> NDArray[np.uint8]:
-    shape = (image.height, image.width, PIXELS[image.encoding])
-    return np.frombuffer(image.data, np.uint8).reshape(shape).squeeze()
 
 
 def plain(value: Any) -> Any:

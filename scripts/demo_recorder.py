@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import rclpy
+from cv_bridge import CvBridge
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseArray
 from numpy.typing import NDArray
@@ -27,14 +28,12 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
-from sensor_msgs_py import point_cloud2
 from visualization_msgs.msg import MarkerArray
 
 from sray_ros.common.conversions import nanoseconds
-from sray_ros.common.map_origins import origin_of
+from sray_ros.viewer.reading import cloud_of_message
 
 MAPPER = "semantic_mapper"
-PIXELS: dict[str, tuple[type, int]] = {"mono8": (np.uint8, 1), "rgb8": (np.uint8, 3), "32FC1": (np.float32, 1)}
 
 
 class DemoRecorder(Node):
@@ -43,6 +42,7 @@ class DemoRecorder(Node):
     def __init__(self, folder: Path) -> None:
         super().__init__("demo_recorder")
         self._folder = folder
+        self._bridge = CvBridge()
         self._received: dict[str, set[int]] = {}
         self._clouds = 0
         self._keyframes = PoseArray()
@@ -52,11 +52,11 @@ class DemoRecorder(Node):
         self._facts: dict[str, str] = {}
         listened = QoSProfile(depth=50)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._first = self._hear_images("label/image", folder / "labels", lambda pixels: pixels)
+        self._first = self._hear_images("label/image", folder / "labels")
         received = folder / "received"
-        self._hear_images("color/image", received / "color", lambda pixels: pixels[..., ::-1])
+        self._hear_images("color/image", received / "color", lambda pixels: cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
         self._hear_images("depth/image", received / "depth", _millimeters)
-        self._hear_images("label/confidence", received / "confidence", lambda pixels: np.rint(pixels * 255))
+        self._hear_images("label/confidence", received / "confidence", lambda share: np.rint(share * 255).astype("u1"))
         self.create_subscription(PointCloud2, f"{MAPPER}/points", self._on_points, listened)
         self.create_subscription(PointCloud2, f"{MAPPER}/map", self._on_map, latched)
         self.create_subscription(PoseArray, f"{MAPPER}/keyframes", self._on_keyframes, latched)
@@ -68,19 +68,16 @@ class DemoRecorder(Node):
         """The mapper's label images would reach us."""
         return self.count_publishers(self._first) > 0
 
-    def _hear_images(self, name: str, folder: Path, stored: Callable[[NDArray[Any]], NDArray[Any]]) -> str:
+    def _hear_images(
+        self, name: str, folder: Path, stored: Callable[[NDArray[Any]], NDArray[Any]] = lambda pixels: pixels
+    ) -> str:
         """Write each picture of a topic as `stored` makes it; returns the topic."""
         folder.mkdir(parents=True, exist_ok=True)
         stamps = self._received[name] = set()
 
         def on_image(message: Image) -> None:
-            kind, channels = PIXELS[message.encoding]
-            shape = (message.height, message.width, channels)[: 2 if channels == 1 else 3]
-            picture = stored(np.frombuffer(message.data, kind).reshape(shape))
-            if picture.dtype == np.float32:
-                picture = picture.astype(np.uint8)
             stamp = nanoseconds(message.header.stamp)
-            cv2.imwrite(str(folder / f"{stamp}.png"), np.ascontiguousarray(picture))
+            cv2.imwrite(str(folder / f"{stamp}.png"), stored(self._bridge.imgmsg_to_cv2(message)))
             stamps.add(stamp)
 
         return self.create_subscription(Image, f"{MAPPER}/{name}", on_image, QoSProfile(depth=50)).topic_name
@@ -108,16 +105,8 @@ class DemoRecorder(Node):
         """The map, and what was counted."""
         received = self._folder / "received"
         if self._map is not None:
-            points = point_cloud2.read_points(self._map, ["x", "y", "z", "rgb", "label", "confidence"])
-            packed = np.ascontiguousarray(points["rgb"]).view(np.uint32)
-            np.savez_compressed(
-                received / "map.npz",
-                points=np.stack([points[axis] for axis in "xyz"], axis=-1).astype(np.float32),
-                origin=np.array(origin_of(self._keyframes.header.frame_id, self._map.header.frame_id)),
-                rgb=np.stack([(packed >> shift) & 255 for shift in (16, 8, 0)], axis=-1).astype(np.uint8),
-                labels=points["label"].astype(np.uint8),
-                confidence=points["confidence"].astype(np.float32),
-            )
+            cloud = cloud_of_message(self._map, self._keyframes.header.frame_id)
+            np.savez_compressed(received / "map.npz", **vars(cloud))
         np.savez_compressed(received / "scene.npz", keyframes=_poses(self._keyframes), **_lines(self._frustums))
         record = {
             "received": {name: len(stamps) for name, stamps in self._received.items()},

@@ -122,9 +122,7 @@ def _map(output: Path) -> LabeledCloud:
         none = np.zeros(0, np.uint8)
         return LabeledCloud(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), none, none.astype(np.float32))
     with np.load(path) as stored:
-        return LabeledCloud(
-            stored["points"], stored["rgb"], stored["labels"], stored["confidence"], Origin(*stored["origin"].tolist())
-        )
+        return LabeledCloud(**{**stored, "origin": Origin(*stored["origin"].tolist())})
 
 
 def _scene(output: Path, origin: Origin) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float32]]]:
