@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -160,11 +160,6 @@ class SemanticField:
             if on_progress is not None:
                 on_progress((done + 1) / len(windows))
         return view
-
-    def render_path(self, cameras: Iterable[Camera]) -> Iterator[RenderedView]:
-        """Several viewpoints, or a whole trajectory, from the same sources; each when it is done."""
-        for camera in cameras:
-            yield self.render(camera)
 
     @property
     def _tile(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,7 +70,10 @@ class ConfusionMatrix:
         return _scores(self.counts[:, : self.classes], self.counts.sum(1))
 
     def released_code(self) -> Scores:
-        """As the released code scores one image: pixels predicted void are dropped."""
+        """As the released code scores one image: pixels predicted void are dropped.
+
+        Published tables use its mIoU, as a mean over the images of a scene, then over scenes.
+        """
         answered = self.counts[:, : self.classes]
         return _scores(answered, answered.sum(1))
 
@@ -80,19 +83,6 @@ class ConfusionMatrix:
         guess = np.zeros((self.classes, self.classes), np.int64)
         guess[:, int(totals.argmax())] = totals
         return _scores(guess, totals)
-
-
-def released_code_miou(images: Sequence[tuple[Labels, Labels]], classes: int) -> float:
-    """IoU per image over the classes in that image, mean over the images of one scene; void predictions dropped.
-
-    `images`: (predicted, truth) pairs. Published tables use the mean of this over scenes. NaN if nothing is labeled.
-    """
-    scores = []
-    for predicted, truth in images:
-        matrix = ConfusionMatrix(classes)
-        matrix.update(predicted, truth)
-        scores.append(matrix.released_code().miou)
-    return mean(scores)
 
 
 def psnr(image: Tensor, truth: Tensor, mask: Tensor | None = None) -> float:

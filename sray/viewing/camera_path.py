@@ -34,20 +34,12 @@ def interpolated(cameras: Camera, between: int) -> list[Camera]:
     position = PchipInterpolator(keys, poses[:, :3, 3])
     rotation = Slerp(keys, Rotation.from_matrix(poses[:, :3, :3]))
     intrinsics = PchipInterpolator(keys, cameras.intrinsics.double().numpy())
-    path = []
-    for step in range((len(poses) - 1) * (between + 1) + 1):
-        key, rest = divmod(step, between + 1)
-        if rest == 0:
-            path.append(cameras[key])
-            continue
-        time = step / (between + 1)
-        pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = rotation(time).as_matrix(), position(time)
-        path.append(
-            replace(
-                cameras[key],
-                intrinsics=torch.from_numpy(np.asarray(intrinsics(time))).float(),
-                world_from_camera=torch.from_numpy(pose).float(),
-            )
-        )
-    return path
+    times = np.arange((len(poses) - 1) * (between + 1) + 1) / (between + 1)
+    moved = np.tile(np.eye(4), (len(times), 1, 1))
+    moved[:, :3, :3], moved[:, :3, 3] = rotation(times).as_matrix(), position(times)
+    path = replace(
+        cameras,
+        intrinsics=torch.from_numpy(intrinsics(times)).float(),
+        world_from_camera=torch.from_numpy(moved).float(),
+    )
+    return [cameras[int(time)] if time % 1 == 0 else path[index] for index, time in enumerate(times.tolist())]

@@ -129,14 +129,6 @@ def test_features_of_other_views_are_refused(field: SemanticField, views: Source
         field.set_sources(views, torch.zeros(shape))
 
 
-def test_a_path_is_its_views_one_by_one(field: SemanticField, plane_scene) -> None:
-    cameras = [plane_scene.camera((x, 0, 0)).resized(16, 12) for x in (0.0, 0.1, 0.2)]
-    views = field.render_path(iter(cameras))
-    for camera in cameras:
-        assert torch.equal(next(views).color, field.render(camera).color)
-    assert next(views, None) is None
-
-
 def test_new_weights_count_from_the_next_sources_on(views: SourceViews, plane_scene) -> None:
     """Whoever tunes the model in place sets the sources again."""
     field, camera = make_field(), plane_scene.camera((0, 0, 0)).resized(16, 12)
