@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -41,7 +42,7 @@ def room_source(folder: Path, count: int = FRAMES, goes_on: threading.Event | No
     """
     from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_frames
 
-    frames = list(room_frames(FIRST_HELD_OUT_SEED, width=160, height=120, frames=40))[:count]
+    frames = list(itertools.islice(room_frames(FIRST_HELD_OUT_SEED, width=160, height=120, frames=40), count))
     config = MapperConfig(KeyframeConfig(min_translation=0.02, min_rotation=1.0, min_sharpness=0.0))
     source = LocalSource(load_checkpoint(MODEL), config, "room 9000", folder)
 

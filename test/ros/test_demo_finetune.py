@@ -16,14 +16,14 @@ from sray.metrics import ConfusionMatrix
 from sray_train.data.rooms import room_frames
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
-SEED, WIDTH, HEIGHT, FRAMES, STEPS = 9001, 64, 48, 15, 40
+SEED, WIDTH, HEIGHT, FRAMES, STEPS = 9001, 64, 48, 15, 16
 
 
 def test_a_room_is_learned_and_the_report_is_what_the_pictures_say(tmp_path: Path) -> None:
     demo = run_demo(
         "demo_finetune.py",
         "--output", tmp_path, "--seed", SEED, "--width", WIDTH, "--height", HEIGHT, "--frames", FRAMES,
-        "--steps", STEPS, "--every", 1,
+        "--steps", STEPS, "--every", 4,
     )  # fmt: skip
     stdout, stderr = demo.communicate(timeout=280)
     assert demo.returncode == 0, stdout + stderr

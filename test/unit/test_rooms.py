@@ -41,6 +41,12 @@ def frames(seed: int) -> tuple[Frame, ...]:
     return tuple(room_frames(seed, **SMALL))
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Folders of the first two rooms, to be read."""
+    return make_rooms(SEEDS[:2], **SMALL, cache=tmp_path_factory.mktemp("rooms"), workers=1)
+
+
 def digest(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
@@ -71,28 +77,23 @@ def joined(first: Scene, second: Scene, sun: Light | None = None) -> Scene:
     return replace(first, **parts, materials=materials, sun=sun)
 
 
-def test_a_seed_gives_the_same_bytes_again_and_another_seed_other_ones(tmp_path):
-    first = digest(room_folder(SEEDS[0], **SMALL, cache=tmp_path / "a"))
-    again = digest(room_folder(SEEDS[0], **SMALL, cache=tmp_path / "b"))
-    other = digest(room_folder(SEEDS[1], **SMALL, cache=tmp_path / "a"))
-    assert first == again
+def test_a_seed_gives_the_same_bytes_again_and_another_seed_other_ones(made: list[Path], tmp_path: Path) -> None:
+    first, other = map(digest, made)
+    assert digest(room_folder(SEEDS[0], **SMALL, cache=tmp_path)) == first
     assert set(first) == set(other)
     pictures = [name for name in first if name.startswith("color/")]
     assert len(pictures) == SMALL["frames"]
     assert all(first[name] != other[name] for name in pictures)
 
 
-def test_a_cached_room_is_not_made_again_and_workers_make_the_same_rooms(tmp_path):
-    alone = make_rooms(SEEDS[:2], **SMALL, cache=tmp_path / "alone", workers=1)
-    stamps = [path.stat().st_mtime_ns for path in alone]
+def test_a_cached_room_is_not_made_again_and_workers_make_the_same_rooms(made: list[Path], tmp_path: Path) -> None:
+    cache, stamps = made[0].parents[1], [path.stat().st_mtime_ns for path in made]
     progress: list[tuple[int, int]] = []
-    again = make_rooms(
-        SEEDS[:2], **SMALL, cache=tmp_path / "alone", workers=1, on_progress=lambda *both: progress.append(both)
-    )
-    assert again == alone and [path.stat().st_mtime_ns for path in again] == stamps
+    again = make_rooms(SEEDS[:2], **SMALL, cache=cache, workers=1, on_progress=lambda *both: progress.append(both))
+    assert again == made and [path.stat().st_mtime_ns for path in again] == stamps
     assert progress == [(1, 2), (2, 2)]
-    beside = make_rooms(SEEDS[:2], **SMALL, cache=tmp_path / "beside", workers=2)
-    assert [digest(path) for path in beside] == [digest(path) for path in alone]
+    beside = make_rooms(SEEDS[:2], **SMALL, cache=tmp_path, workers=2)
+    assert [digest(path) for path in beside] == [digest(path) for path in made]
 
 
 def test_an_interrupted_room_leaves_nothing_and_is_made_the_next_time(tmp_path, monkeypatch):
@@ -109,14 +110,14 @@ def test_an_interrupted_room_leaves_nothing_and_is_made_the_next_time(tmp_path, 
     assert len(Sequence.open(room_folder(SEEDS[0], **SMALL, cache=tmp_path))) == SMALL["frames"]
 
 
-def test_a_room_reads_back_with_its_labels_depth_and_poses(tmp_path):
-    sequence = Sequence.open(room_folder(SEEDS[0], **SMALL, cache=tmp_path))
-    for position, made in enumerate(frames(SEEDS[0])):
+def test_a_room_reads_back_with_its_labels_depth_and_poses(made: list[Path]) -> None:
+    sequence = Sequence.open(made[0])
+    for position, frame in enumerate(frames(SEEDS[0])):
         read = sequence[position]
-        assert torch.equal(read.labels, made.labels)
-        assert (read.depth - made.depth).abs().max() <= 0.0006  # millimeters on disk
-        assert torch.allclose(read.camera.world_from_camera, made.camera.world_from_camera, atol=1e-6)
-        assert torch.allclose(read.camera.intrinsics, made.camera.intrinsics, atol=1e-4)
+        assert torch.equal(read.labels, frame.labels)
+        assert (read.depth - frame.depth).abs().max() <= 0.0006  # millimeters on disk
+        assert torch.allclose(read.camera.world_from_camera, frame.camera.world_from_camera, atol=1e-6)
+        assert torch.allclose(read.camera.intrinsics, frame.camera.intrinsics, atol=1e-4)
 
 
 def test_every_pixel_has_a_class_and_a_depth_and_rooms_hold_most_classes():
@@ -129,9 +130,8 @@ def test_every_pixel_has_a_class_and_a_depth_and_rooms_hold_most_classes():
     assert len(seen) >= 13
 
 
-def test_labels_on_disk_are_nyu40_ids_that_each_label_space_reads(tmp_path):
-    folder = room_folder(SEEDS[0], **SMALL, cache=tmp_path)
-    everything, indoor = Sequence.open(folder, NYU40), Sequence.open(folder, INDOOR)
+def test_labels_on_disk_are_nyu40_ids_that_each_label_space_reads(made: list[Path]) -> None:
+    everything, indoor = Sequence.open(made[0], NYU40), Sequence.open(made[0], INDOOR)
     for position, frame in enumerate(indoor):
         ids = NYU40.to_nyu40(everything[position].labels.numpy())
         assert (frame.labels.numpy() == INDOOR.from_nyu40(ids)).all()
