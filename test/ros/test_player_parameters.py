@@ -53,10 +53,9 @@ def test_frames_have_the_names_that_were_asked_for(listener: Listener, folder: P
 @pytest.mark.slow
 @pytest.mark.shows("player rate", "player clock_rate")
 def test_time_passes_as_fast_and_is_told_as_often_as_asked_for(listener: Listener, folder: Path) -> None:
-    ticks = {}
-    for rate, clock_rate in ((0.2, 50.0), (2.0, 50.0), (0.2, 5.0)):
-        ticks[rate, clock_rate] = len(played(listener, folder, rate=rate, clock_rate=clock_rate)["clock"])
-    # 0.3 s of recording: 75, 8 and 8 times, and once a picture.
-    assert ticks[0.2, 50.0] > 2 * ticks[2.0, 50.0]
-    assert ticks[0.2, 50.0] > 2 * ticks[0.2, 5.0]
-    assert ticks[0.2, 50.0] < 100
+    """0.3 s of recording are told in 75 ticks, or 8, at a fifth of its speed, 15 at its own; and once a picture."""
+    often, rarely = (
+        len(played(listener, folder, rate=0.2, clock_rate=clock_rate)["clock"]) for clock_rate in (50.0, 5.0)
+    )
+    assert 30 < often < 100
+    assert 2 * rarely < often
