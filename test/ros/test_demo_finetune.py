@@ -23,7 +23,7 @@ def test_a_room_is_learned_and_the_report_is_what_the_pictures_say(tmp_path: Pat
     demo = run_demo(
         "demo_finetune.py",
         "--output", tmp_path, "--seed", SEED, "--width", WIDTH, "--height", HEIGHT, "--frames", FRAMES,
-        "--steps", STEPS, "--every", 4,
+        "--steps", STEPS, "--every", 10,
     )  # fmt: skip
     stdout, stderr = demo.communicate(timeout=280)
     assert demo.returncode == 0, stdout + stderr
