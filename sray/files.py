@@ -34,6 +34,11 @@ def _clear_what_was_left(path: Path) -> None:
                 half.unlink()
 
 
+def cache_folder(name: str) -> Path:
+    """Where what can be made again is kept: in SRAY_CACHE, else in the user's cache folder."""
+    return Path(os.environ.get("SRAY_CACHE") or Path.home() / ".cache" / "sray") / name
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write, flush to disk, rename: killed at any moment, either the old file or the new one is there.
 

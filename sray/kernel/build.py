@@ -18,6 +18,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+from sray.files import cache_folder
+
 SOURCES = Path(__file__).parent
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fno-math-errno", "-fPIC", "-shared", "-pthread", "-Wno-psabi")
 COMPILE_SECONDS = 120
@@ -52,12 +54,6 @@ def forget() -> None:
     _library.cache_clear()
 
 
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: SRAY_CACHE, else the user's cache folder."""
-    root = os.environ.get("SRAY_CACHE")
-    return (Path(root) if root else Path.home() / ".cache" / "sray") / "kernel"
-
-
 def _loaded() -> ctypes.CDLL:
     if os.environ.get("SRAY_KERNEL") == "0":
         raise NoKernel("SRAY_KERNEL=0 asks for it")
@@ -66,7 +62,7 @@ def _loaded() -> ctypes.CDLL:
     if not compiler:
         raise NoKernel("there is no C++ compiler; install g++ (Debian, Ubuntu: apt install g++)")
     try:
-        target = cache_folder() / f"rays-{_identity(compiler)}.so"
+        target = cache_folder("kernel") / f"rays-{_identity(compiler)}.so"
         if target.exists():
             try:
                 return _checked(target)

@@ -76,7 +76,7 @@ def test_without_a_home_folder_there_is_a_reason_too(fresh_build: Path, monkeypa
 def test_a_damaged_cache_is_made_anew(fresh_build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "env g++")  # a command of two words
     monkeypatch.setattr(build, "FLAGS", quick(build.FLAGS))
-    kept = build.cache_folder() / f"rays-{build._identity(['env', 'g++'])}.so"
+    kept = build.cache_folder("kernel") / f"rays-{build._identity(['env', 'g++'])}.so"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"cut sh")
     assert not isinstance(build.library(), NoKernel)
@@ -96,5 +96,5 @@ def test_a_compiled_kernel_is_kept_and_another_processor_gets_its_own(
         build.forget()
         assert not isinstance(build.library(), NoKernel)
         assert len(log.read_text().splitlines()) == calls
-    kept = list(build.cache_folder().iterdir())
+    kept = list(build.cache_folder("kernel").iterdir())
     assert len(kept) == 2 and all(file.suffix == ".so" for file in kept), "no partial files stay"

@@ -2,7 +2,6 @@
 
 from sray_train.data.rooms.generate import (
     GENERATOR_VERSION,
-    default_cache,
     make_rooms,
     room_folder,
     room_frames,
@@ -13,7 +12,6 @@ from sray_train.data.rooms.seeds import FIRST_HELD_OUT_SEED, parse_seeds
 __all__ = [
     "FIRST_HELD_OUT_SEED",
     "GENERATOR_VERSION",
-    "default_cache",
     "make_rooms",
     "parse_seeds",
     "room_folder",

@@ -6,7 +6,6 @@ A room is written into a temporary folder that is renamed when complete, so an i
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 
 from sray.camera import Camera
+from sray.files import cache_folder
 from sray.frames import Frame
 from sray.label_space import NYU40, ROOMS, LabelSpace
 from sray.sequence_writer import SequenceWriter
@@ -31,12 +31,6 @@ from sray_train.data.rooms.trajectory import plan_cameras
 
 GENERATOR_VERSION = 3
 """Part of the cache's path: raise it whenever a seed would give other pictures."""
-
-
-def default_cache() -> Path:
-    """`$SRAY_CACHE/rooms`, or `~/.cache/sray/rooms`."""
-    root = os.environ.get("SRAY_CACHE")
-    return (Path(root) if root else Path.home() / ".cache" / "sray") / "rooms"
 
 
 def room_frames(
@@ -62,7 +56,7 @@ def room_frames(
 
 def room_path(seed: int, *, width: int = 320, height: int = 240, frames: int = 40, cache: Path | None = None) -> Path:
     """Where a room is, or would be, in the cache."""
-    return (cache or default_cache()) / f"v{GENERATOR_VERSION}_{width}x{height}_{frames}" / f"{seed:05d}"
+    return (cache or cache_folder("rooms")) / f"v{GENERATOR_VERSION}_{width}x{height}_{frames}" / f"{seed:05d}"
 
 
 def room_folder(seed: int, *, width: int = 320, height: int = 240, frames: int = 40, cache: Path | None = None) -> Path:

@@ -10,8 +10,9 @@ import tyro
 from tqdm import tqdm
 
 from sray.errors import SrayError
+from sray.files import cache_folder
 from sray.label_space import ROOMS
-from sray_train.data.rooms import default_cache, parse_seeds
+from sray_train.data.rooms import parse_seeds
 from sray_train.learn.interruption import interruption
 from sray_train.learn.segmenter.pictures import RoomPictures
 from sray_train.learn.segmenter.training import SegmenterTrainer, SegmenterTraining
@@ -25,7 +26,7 @@ class Train:
     training: SegmenterTraining = field(default_factory=SegmenterTraining)
     validation: str = "8000:8020"
     """Rooms that say how good it is; every fourth picture."""
-    run_folder: Path = default_cache().parent / "segmenter"
+    run_folder: Path = field(default_factory=lambda: cache_folder("segmenter"))
     """Where the state of the run is kept."""
     output: Path = Path("results/deeplab_rooms")
     """Where the model goes: a folder for `sray pseudolabel --model`."""

@@ -70,10 +70,7 @@ class RawTopic(StampedTopic):
             share = sum(self.encodings[encoding] for encoding in unknown) / sum(self.encodings.values())
             text = f"{listed(unknown)} in {percent(share)} of the messages; expected {wanted}"
             return [(problem if share > 1 - ENOUGH else note)(f"{self.subject}: encoding", text, remedy)]
-        sizes = ", ".join(f"{width}x{height}" for width, height in list(self.sizes)[:4])
-        if len(self.sizes) > 1:
-            return [note(f"{self.subject}: size", f"changes: {sizes}", "the node works with the one of camera_info")]
-        return [ok(f"{self.subject}: encoding", f"{listed(self.encodings)}, {sizes}")]
+        return [self.size_row(listed(self.encodings))]
 
 
 class CompressedTopic(StampedTopic):
@@ -102,12 +99,7 @@ class CompressedTopic(StampedTopic):
         count(self.formats, str(message.format))
 
     def format_rows(self) -> list[Row]:
-        if not self.formats:
-            return []
-        sizes = ", ".join(f"{width}x{height}" for width, height in list(self.sizes)[:4])
-        if len(self.sizes) > 1:
-            return [note(f"{self.subject}: size", f"changes: {sizes}", "the node works with the one of camera_info")]
-        return [ok(f"{self.subject}: encoding", f"compressed ({listed(self.formats)}), {sizes}")]
+        return [self.size_row(f"compressed ({listed(self.formats)})")] if self.formats else []
 
 
 class DepthTopic(RawTopic):

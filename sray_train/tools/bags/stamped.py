@@ -51,6 +51,13 @@ class StampedTopic:
         self.first_complaint = self.first_complaint or str(error)
         self.unusable += 1
 
+    def size_row(self, encoding: str) -> Row:
+        """The sizes, with the encoding of all pictures."""
+        sizes = ", ".join(f"{width}x{height}" for width, height in list(self.sizes)[:4])
+        if len(self.sizes) > 1:
+            return note(f"{self.subject}: size", f"changes: {sizes}", "the node works with the one of camera_info")
+        return ok(f"{self.subject}: encoding", f"{encoding}, {sizes}")
+
     def _look(self, message: Any) -> None:
         """Look at the rest of the message. Raises SrayError if it is unusable."""
 
