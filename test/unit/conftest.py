@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bag_fixtures import make_frames
 
 from sray.kernel import build
-from sray.label_space import ROOMS
-from sray_train.tools.bags import write_bag
 
 
 @pytest.fixture
@@ -25,6 +22,12 @@ def fresh_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
 @pytest.fixture(scope="session")
 def sound_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bag with which nothing is wrong: color, depth, labels and poses of four pictures."""
+    # Here, as most unit tests need nothing of bags.
+    from bag_fixtures import make_frames
+
+    from sray.label_space import ROOMS
+    from sray_train.tools.bags import write_bag
+
     folder = tmp_path_factory.mktemp("bags") / "sound"
     write_bag(make_frames(), folder, label_space=ROOMS)
     return folder
