@@ -21,7 +21,6 @@ from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
 from sray.sampling import ROOM_BOUNDS, Bounds, scene_bounds
 from sray.shaded import Shaded
-from sray.stereo.surfaces import with_stereo
 from sray.tile_renderer import TileRenderer
 
 MIN_OPACITY = 0.05
@@ -110,16 +109,18 @@ class SemanticField:
         swept = bounds or ROOM_BOUNDS
         self.model.depth_range(swept)  # refuses impossible ones before any work
         views = views.to(self.device)
-        if views.depth is None and self.model.stereo is not None:
-            views = with_stereo(self.model.stereo, views, swept).to(self.device)
-        bounds = bounds or _bounds_of(views)
         channels = self.model.feature_channels
+        if features is None and channels:  # once, for stereo and for rays
+            features = self.model.picture_features(views.images, views.camera)
         if features is not None and features.shape[:2] != (views.count, channels):
             raise ValueError(
                 f"features have shape {tuple(features.shape)}; expected "
                 f"({views.count}, {channels}, rows, columns), one for each view"
             )
-        encoded = self.model.encode(views, None if features is None else features.to(self.device), bounds)
+        features = None if features is None else features.to(self.device)
+        views = self.model.with_stereo(views, swept, features).to(self.device)
+        bounds = bounds or _bounds_of(views)
+        encoded = self.model.encode(views, features, bounds)
         if self.config.match_exposure:
             gains = views.gains if views.gains is not None else color_gains(views)
             if gains is not None:  # after encoding: encoder and stereo read the pictures as they were taken

@@ -16,13 +16,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sray.camera import AS_READ, FEATURE_STRIDE, Camera
+from sray.camera import AS_READ, FEATURE_STRIDE, Camera, cell_pixels, feature_grid
 from sray.context import EncodedViews
 from sray.encoder import FEATURE_CHANNELS
 from sray.frames import SourceViews
 from sray.rays import RayBundle, SampleCounts
 from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, importance_samples, joined_samples, uniform_samples
 from sray.stereo import StereoNetwork
+from sray.stereo.network import StereoFeatures
+from sray.stereo.surfaces import with_stereo
 from sray.volume import composite
 
 READING_STEP = 8
@@ -220,6 +222,43 @@ class RayModel(nn.Module):
             images = F.interpolate(images, (height, width), mode="bilinear", align_corners=False, antialias=True)
         features: Tensor = self.encoder(images)
         return features
+
+    def stereo_features(
+        self,
+        images: Float[Tensor, "views 3 height width"],
+        camera: Camera,
+        features: Float[Tensor, "views channels rows columns"] | None = None,
+    ) -> StereoFeatures:
+        """What stereo reads of pictures (RGB in 0..1) of a camera, or of a batch of alike ones.
+
+        `features`: the encoder's of them, where they are kept; None encodes here. Raises ValueError without a stereo
+        network.
+        """
+        if self.stereo is None:
+            raise ValueError(f"{self.system} has no stereo network")
+        if features is None:
+            features = self.picture_features(images, camera)
+        rows, columns = -(-camera.height // FEATURE_STRIDE), -(-camera.width // FEATURE_STRIDE)
+        pixels = cell_pixels(rows, columns, images.device).reshape(1, rows, columns, 2)
+        grid = feature_grid(pixels, features.shape[-1], features.shape[-2], self.reading_scale(features, camera))
+        grid = grid.expand(len(features), -1, -1, -1)
+        context = F.grid_sample(features.float(), grid, padding_mode="border", align_corners=False)
+        return self.stereo.features(images, context)
+
+    def with_stereo(
+        self,
+        views: SourceViews,
+        bounds: Bounds,
+        features: Float[Tensor, "views channels rows columns"] | None = None,
+    ) -> SourceViews:
+        """The views with depth from each other, if they have none and the model has a stereo network; else unchanged.
+
+        `bounds`: near and far of the sweeps, meters. `features`: as in `stereo_features`.
+        """
+        if views.depth is not None or self.stereo is None:
+            return views
+        found = self.stereo_features(views.images, views.camera, features)
+        return with_stereo(self.stereo, found, views, bounds)
 
     def reading_size(self, camera: Camera) -> tuple[int, int]:
         """Width and height, pixels, at which the encoder reads pictures of a camera: a multiple of a cell."""

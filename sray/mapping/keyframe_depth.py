@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from sray.field import SemanticField
-from sray.frames import Frame
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer
 from sray.sampling import Bounds
 from sray.stereo import StereoNetwork
@@ -50,7 +49,7 @@ class StereoKeeper:
         if network is None:
             return keyframe
         known = None if found is None else found.to(self._field.device)
-        return replace(keyframe, matching=self._features(keyframe.frame, network).matching[0], stereo=known)
+        return replace(keyframe, matching=self._features(keyframe).matching[0], stereo=known)
 
     @torch.inference_mode()
     def entered(self, buffer: KeyframeBuffer) -> None:
@@ -78,7 +77,7 @@ class StereoKeeper:
                 buffer.update(index, matching=None, stereo=None)
             return
         for index in range(len(buffer)):
-            buffer.update(index, matching=self._features(buffer[index].frame, network).matching[0])
+            buffer.update(index, matching=self._features(buffer[index]).matching[0])
         for index in range(len(buffer)):
             self._sweep(buffer, index, network)
         for index in range(len(buffer)):
@@ -86,7 +85,7 @@ class StereoKeeper:
 
     def _sweep(self, buffer: KeyframeBuffer, index: int, network: StereoNetwork) -> None:
         keyframe = buffer[index]
-        features = self._features(keyframe.frame, network)
+        features = self._features(keyframe)
         buffer.update(index, matching=features.matching[0])
         candidates = [each for each in range(len(buffer)) if buffer[each].matching is not None]
         cameras = buffer.cameras[candidates]
@@ -114,10 +113,10 @@ class StereoKeeper:
         """The keyframes that see most of what a keyframe sees from elsewhere, best first."""
         return select_partners(buffer[index].camera, buffer.cameras, WITNESSES, self._bounds)
 
-    def _features(self, frame: Frame, network: StereoNetwork) -> StereoFeatures:
-        image = frame.image.to(self._field.device).permute(2, 0, 1)[None].float() / 255
+    def _features(self, keyframe: Keyframe) -> StereoFeatures:
+        image = keyframe.frame.image.to(self._field.device).permute(2, 0, 1)[None].float() / 255
         with self._precision():
-            return network.features(image)
+            return self._field.model.stereo_features(image, keyframe.camera, keyframe.features[None])
 
     def _precision(self) -> torch.autocast:
         """Convolutions in bfloat16 where the processor has it: a third less time for depth of the same errors.

@@ -1,7 +1,8 @@
 """StereoNetwork: matching features, and depth with its confidence from a plane sweep's correlations.
 
 Everything is 2D: the planes are channels. Matching features are the network's own, as what is alike in meaning need
-not match. Sources: DeepVideoMVS (Duzceker et al., CVPR 2021), SimpleRecon (Sayed et al., ECCV 2022).
+not match; the model's encoder adds what it knows of the picture (a floor, a wall), which tells depth where no texture
+matches. Sources: DeepVideoMVS (Duzceker et al., CVPR 2021), SimpleRecon (Sayed et al., ECCV 2022).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sray.camera import Camera
-from sray.encoder import double
+from sray.encoder import FEATURE_CHANNELS, double
 from sray.sampling import Bounds
 from sray.stereo.sweep import plane_depths, sweep
 
@@ -68,7 +69,9 @@ class StereoNetwork(nn.Module):
         super().__init__()
         self.planes = planes
         self.to_half = nn.Sequential(_convolution(3, 24, 5, stride=2), nn.Conv2d(24, 24, 3, padding=1), nn.ReLU())
-        self.to_quarter = nn.Sequential(_convolution(24, 48, stride=2), Residual(48), Residual(48))
+        self.to_quarter = _convolution(24, 48, stride=2)
+        self.context = nn.Conv2d(FEATURE_CHANNELS, 48, 1)
+        self.quarter = nn.Sequential(Residual(48), Residual(48))
         self.to_eighth = nn.Sequential(_convolution(48, 64, stride=2), Residual(64), Residual(64))
         self.matching = nn.Sequential(_convolution(112, 48), nn.Conv2d(48, MATCHING_CHANNELS, 1))
         self.volume = nn.Sequential(_convolution(3 * planes + 48, 72, 1), Residual(72))
@@ -81,10 +84,17 @@ class StereoNetwork(nn.Module):
         self.quarter_logits = nn.Conv2d(72, planes, 1)
         self.half_logits = nn.Conv2d(32, planes, 1)
 
-    def features(self, images: Float[Tensor, "views 3 height width"]) -> StereoFeatures:
-        """What is kept of each picture (RGB in 0..1) for its own sweep and those of others."""
+    def features(
+        self,
+        images: Float[Tensor, "views 3 height width"],
+        context: Float[Tensor, "views channels rows columns"],
+    ) -> StereoFeatures:
+        """What is kept of each picture (RGB in 0..1) for its own sweep and those of others.
+
+        `context`: the encoder's features at the cells of the pictures' quarter resolution (`RayModel.stereo_features`).
+        """
         half = self.to_half(_standardized(images))
-        quarter = self.to_quarter(half)
+        quarter = self.quarter(self.to_quarter(half) + self.context(context))
         eighth = self.to_eighth(quarter)
         matching = self.matching(torch.cat([quarter, double(eighth, quarter)], 1))
         return StereoFeatures(F.normalize(matching.float(), dim=1), half, quarter, eighth)

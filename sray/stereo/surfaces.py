@@ -12,7 +12,7 @@ from sray.camera import Camera
 from sray.frames import SourceViews
 from sray.sampling import Bounds
 from sray.stereo.agreement import agreed
-from sray.stereo.network import DEPTH_STRIDE, StereoDepth, StereoNetwork
+from sray.stereo.network import DEPTH_STRIDE, StereoDepth, StereoFeatures, StereoNetwork
 from sray.stereo.partners import select_partners
 
 LEAST_CONFIDENCE = 0.3
@@ -50,12 +50,11 @@ def merged_cells(measured: Float[Tensor, "height width"], stereo: StereoDepth | 
 
 
 @torch.inference_mode()
-def with_stereo(network: StereoNetwork, views: SourceViews, bounds: Bounds) -> SourceViews:
+def with_stereo(network: StereoNetwork, features: StereoFeatures, views: SourceViews, bounds: Bounds) -> SourceViews:
     """The views with depth from each other, for views that come together and have none. `bounds`: meters.
 
-    A view without a partner among the others stays without depth.
+    `features`: the network's of the views. A view without a partner among the others stays without depth.
     """
-    features = network.features(views.images)
     found: dict[int, StereoDepth] = {}
     for index in range(views.count):
         camera = views.camera[index]

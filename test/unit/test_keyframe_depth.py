@@ -24,7 +24,7 @@ from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.session import Session
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.stereo import StereoDepth, StereoNetwork
-from sray.stereo.surfaces import LEAST_CONFIDENCE, merged_depth, with_stereo
+from sray.stereo.surfaces import LEAST_CONFIDENCE, merged_depth
 
 SCENE = PlaneScene(width=64, height=48)
 SPACE = LabelSpace("three", ("wall", "floor", "bed"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (1, 2, 4))
@@ -211,7 +211,7 @@ def test_a_sensor_is_believed_and_stereo_fills_its_holes() -> None:
 def test_views_that_come_together_give_each_other_depth(model: SemanticRay) -> None:
     """One of them looks away: it has no partner, and stays without."""
     frames = [frame_at(0.0), frame_at(0.2), replace(frame_at(0.1), camera=turned(SCENE.camera((0.1, 0, 0))))]
-    views = with_stereo(model.stereo, SourceViews.from_frames(frames), (0.5, 8.0))
+    views = model.with_stereo(SourceViews.from_frames(frames), (0.5, 8.0))
     known = views.depth.isfinite()
     assert known[:2].float().mean() > 0.7 and not known[2].any()
     assert torch.allclose(views.depth[known], torch.tensor(2.0))

@@ -13,6 +13,7 @@ from sray.camera import Camera, cell_pixels
 from sray.frames import SourceViews
 from sray.kernel import build
 from sray.kernel import sweep as kernel_sweep
+from sray.model import SemanticRay, SemanticRayConfig
 from sray.stereo import StereoNetwork, select_partners
 from sray.stereo.partners import partner_cost
 from sray.stereo.sweep import plain_sweep, plane_depths, sweep
@@ -119,12 +120,13 @@ def test_depth_of_a_pixel_is_that_of_one_cell() -> None:
 def test_every_size_and_any_number_of_partners_is_read(size: tuple[int, int]) -> None:
     width, height = size
     torch.manual_seed(1)
-    network = StereoNetwork(planes=8).eval()
+    model = SemanticRay(SemanticRayConfig(3, stereo=True)).eval()
+    model.stereo = StereoNetwork(planes=8)
     for partners in (1, 3):
         cameras = Camera.stack([camera_at(0.1 * x, 0, width, height) for x in range(partners + 1)])
         views = SourceViews(torch.rand(partners + 1, 3, height, width), cameras)
         with torch.inference_mode():
-            likely = log_probabilities(network, views, BOUNDS)
+            likely = log_probabilities(model, views, BOUNDS)
         assert likely.shape == (8, -(-height // 2), -(-width // 2))
         torch.testing.assert_close(likely.exp().sum(0), torch.ones(likely.shape[1:]))
 
@@ -134,8 +136,9 @@ def test_exposure_and_white_balance_of_a_view_change_its_matching_features_littl
     network = StereoNetwork(planes=8).eval()
     image = torch.rand(1, 3, 48, 64)
     with torch.inference_mode():
-        first = network.features(image).matching
-        second = network.features(image * torch.tensor([0.5, 0.6, 0.7])[:, None, None] + 0.1).matching
+        context = torch.zeros(1, 32, 12, 16)  # the encoder's is another matter
+        first = network.features(image, context).matching
+        second = network.features(image * torch.tensor([0.5, 0.6, 0.7])[:, None, None] + 0.1, context).matching
     assert float((first * second).sum(1).mean()) > 0.98
 
 
@@ -173,3 +176,19 @@ def test_the_loss_is_least_at_the_true_planes() -> None:
 def test_planes_outside_all_reason_are_refused() -> None:
     with pytest.raises(ValueError, match="expected 0 < near < far"):
         plane_depths(2.0, 1.0, 8)
+
+
+def test_context_lies_at_the_pixels_it_was_read_from() -> None:
+    """A picture read at one and a half times its size: its features come to the cells that see the same pixel."""
+    model = SemanticRay(SemanticRayConfig(3, encoder="efficientnet_lite0", reading_focal=75.0, stereo=True)).eval()
+    camera = camera_at(0)
+    width, height = model.reading_size(camera)
+    assert (width, height) == (96, 72)
+    assert model.stereo is not None
+    given: list[torch.Tensor] = []
+    model.stereo.context.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    columns = torch.arange(width // 4).float().expand(1, 32, height // 4, -1)  # cell j: pixel 4 j as it was read
+    with torch.inference_mode():
+        model.stereo_features(torch.rand(1, 3, 48, 64), camera, columns)
+    expected = (1.5 * (4 * torch.arange(16) + 0.5) - 0.5) / 4
+    torch.testing.assert_close(given[0], expected.expand(1, 32, 12, 16))

@@ -108,7 +108,7 @@ class StereoTraining:
     def forward(self, batch: StereoBatch) -> tuple[Tensor, dict[str, Tensor]]:
         losses, errors = [], []
         for sample in batch.samples:
-            likelihood = log_probabilities(self._network, sample.views, sample.bounds)
+            likelihood = log_probabilities(self._model, sample.views, sample.bounds)
             loss, error = stereo_loss(likelihood, sample.truth, sample.bounds)
             losses.append(loss)
             errors.append(error)
@@ -127,7 +127,7 @@ class StereoTraining:
                     continue
                 views = SourceViews.from_frames([scene.frames[each] for each in (index, *partners)])
                 views = views.to(next(self._network.parameters()).device)
-                likelihood = log_probabilities(self._network, views, VALIDATION_BOUNDS)
+                likelihood = log_probabilities(self._model, views, VALIDATION_BOUNDS)
                 found = self._network.read(likelihood, VALIDATION_BOUNDS).depth.cpu()
                 truth = truth[::2, ::2]
                 known = torch.isfinite(truth) & (truth > 0)
@@ -156,13 +156,15 @@ def stereo_of(model: RayModel) -> StereoNetwork:
     return network
 
 
-def log_probabilities(
-    network: StereoNetwork, views: SourceViews, bounds: Bounds
-) -> Float[Tensor, "planes rows columns"]:
-    """Of the planes, for view 0 with all other views as partners. `bounds`: meters."""
-    features = network.features(views.images)
+def log_probabilities(model: RayModel, views: SourceViews, bounds: Bounds) -> Float[Tensor, "planes rows columns"]:
+    """Of the planes, for view 0 with all other views as partners. `bounds`: meters. The encoder does not learn."""
+    with torch.no_grad():
+        context = model.picture_features(views.images, views.camera)
+    features = model.stereo_features(views.images, views.camera, context)
     partners = list(range(1, views.count))
-    found: Tensor = network(features[0], features.matching[1:], views.camera[0], views.camera[partners], bounds)
+    found: Tensor = stereo_of(model)(
+        features[0], features.matching[1:], views.camera[0], views.camera[partners], bounds
+    )
     return found
 
 

@@ -5,7 +5,7 @@ target, and places its samples there. Deviations: nothing is trained for it, dep
 network (or a sensor's), the one sample takes the mean of what the 2D classifier reads in the views that see it, where
 GSNeRF learns weights of the views, and pixels that no source's depth reaches take that of the nearest one reached.
 
-    shot = OneShot(NetworkLabels(model), model.stereo)
+    shot = OneShot(NetworkLabels(model), model)
     shot.set_sources(views)            # depth of the views where they have it, else from stereo
     view = shot.render(camera)
 """
@@ -26,9 +26,8 @@ from sray.field import RenderedView
 from sray.frames import SourceViews
 from sray.guidance import PixelGrid, nearest_depth
 from sray.label_space import VOID
+from sray.ray_model import RayModel
 from sray.sampling import ROOM_BOUNDS, Bounds
-from sray.stereo import StereoNetwork
-from sray.stereo.surfaces import with_stereo
 from sray.visibility import Surfaces
 from sray_train.paper.baselines.picture_labels import PictureLabels
 from sray_train.paper.baselines.surface import sightings
@@ -45,22 +44,22 @@ class OneShot:
 
     system: ClassVar[str] = "one_shot"
 
-    def __init__(self, labels: PictureLabels, stereo: StereoNetwork | None = None) -> None:
-        """`stereo`: gives depth to views that have none."""
+    def __init__(self, labels: PictureLabels, model: RayModel | None = None) -> None:
+        """`model`: its stereo network, if it has one, gives depth to views that have none."""
         self._labels = labels
-        self._stereo = stereo
+        self._model = model
         self._shown: _Shown | None = None
 
     @torch.inference_mode()
     def set_sources(self, views: SourceViews, *, bounds: Bounds | None = None) -> None:
         """Look at these views. Raises ModelError for views without depth, and no stereo."""
+        if self._model is not None:
+            views = self._model.with_stereo(views, bounds or ROOM_BOUNDS)
         if views.depth is None:
-            if self._stereo is None:
-                raise ModelError(
-                    "the source views have no depth, and there is no stereo network",
-                    "RGB-D views (--depth), or a checkpoint with stereo",
-                )
-            views = with_stereo(self._stereo, views, bounds or ROOM_BOUNDS)
+            raise ModelError(
+                "the source views have no depth, and there is no stereo network",
+                "RGB-D views (--depth), or a checkpoint with stereo",
+            )
         self._shown = _Shown(views, self._labels(views).clamp_min(1e-6).log())
 
     @torch.inference_mode()

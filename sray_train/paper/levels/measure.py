@@ -23,7 +23,6 @@ from sray.label_space import VOID
 from sray.learning.supervision import pixel_logits
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
-from sray.stereo.surfaces import with_stereo
 from sray.view_selection import pose_scores
 from sray.visibility import Surfaces
 from sray_train.paper.baselines.surface import Sightings, sightings
@@ -87,8 +86,7 @@ class LevelReader:
         bare = SourceViews(known.images, known.camera)
         encoded = [self._encode(query, index, frame) for index, frame in zip(query.sources, sources, strict=True)]
         features, said = (torch.stack(part) for part in zip(*encoded, strict=True))
-        stereo = self._field.model.stereo
-        seen = bare if stereo is None else with_stereo(stereo, bare, bounds)
+        seen = self._field.model.with_stereo(bare, bounds, features)
         self._field.set_sources(seen, features, bounds)
         self._density.set_sources(bare, features, bounds)
         rendered, density = self._field.render(truth.camera), self._density.render(truth.camera)

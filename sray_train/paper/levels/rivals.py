@@ -22,8 +22,6 @@ from sray.metrics import psnr
 from sray.ray_model import RayModel
 from sray.render_config import RenderConfig
 from sray.sampling import ROOM_BOUNDS, Bounds
-from sray.stereo import StereoNetwork
-from sray.stereo.surfaces import with_stereo
 from sray_train.paper.baselines.one_shot import OneShot
 from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.paper.baselines.voxel_fusion import VoxelFusion, VoxelFusionConfig
@@ -45,13 +43,14 @@ PAIRS = (
 class OfStereo:
     """A renderer that is given the views' stereo depth, where stereo is sure of it, as a sensor's."""
 
-    def __init__(self, renderer: Renderer, network: StereoNetwork) -> None:
+    def __init__(self, renderer: Renderer, model: RayModel) -> None:
         self._renderer = renderer
-        self._network = network
+        self._model = model
 
+    @torch.inference_mode()
     def set_sources(self, views: SourceViews, *, bounds: Bounds | None = None) -> None:
         """Any depth the views have is put away."""
-        found = with_stereo(self._network, replace(views, depth=None), bounds or ROOM_BOUNDS)
+        found = self._model.with_stereo(replace(views, depth=None), bounds or ROOM_BOUNDS)
         self._renderer.set_sources(replace(found, depth=found.trusted_depth, depth_confidence=None), bounds=bounds)
 
     def render(self, camera: Camera) -> RenderedView:
@@ -103,13 +102,13 @@ def rivals(model: RayModel, config: RenderConfig, voxel_size: float) -> list[Riv
         raise ModelError(f"{model.system} has no stereo network", "a checkpoint trained with stereo")
     field, labels = SemanticField(model, config), NetworkLabels(model)
     voxels = VoxelFusion(labels, config=VoxelFusionConfig(voxel_size))
-    shot = OneShot(labels, model.stereo)
+    shot = OneShot(labels, model)
     return [
         Rival("S-Ray, RGB", field),
         Rival("S-Ray, RGB-D", field, depth=True),
         Rival("one shot, RGB", shot),
         Rival("one shot, RGB-D", shot, depth=True),
-        Rival("voxels, stereo depth", OfStereo(voxels, model.stereo)),
+        Rival("voxels, stereo depth", OfStereo(voxels, model)),
         Rival("voxels, sensor depth", voxels, depth=True),
         Rival("2D labels of the picture", OwnPicture(labels), at=("keyframe",)),
     ]
