@@ -246,7 +246,7 @@ class Demo:
 
     def _caveats(self, checkpoint: Checkpoint, has_labels: bool, cut_short: bool) -> tuple[str, ...]:
         caveats = []
-        if self.sequence is not None and checkpoint.label_space.name == "rooms":
+        if self.sequence is not None and checkpoint.lineage.get("taught_by") == "generated rooms alone":
             caveats.append(
                 "This model was trained on generated rooms alone. On real pictures its colors and its geometry can be "
                 "judged; its labels are guesses, however sure they look."

@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from sray import files
 from sray.attention import AttentionVariant
@@ -19,8 +20,6 @@ from sray.frames import SourceViews
 from sray.label_space import ROOMS, SCANNET20
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.rays import SampleCounts
-
-SHIPPED = Path(__file__).resolve().parents[2] / "models" / "sray_rooms.safetensors"
 
 
 def model_of(config: SemanticRayConfig, seed: int = 0) -> SemanticRay:
@@ -59,12 +58,18 @@ def test_every_config_round_trips(tmp_path: Path, variant: AttentionVariant, pre
         assert torch.equal(a, b)
 
 
-def test_the_shipped_checkpoint_predates_visibility_and_loads(tmp_path: Path) -> None:
+def test_a_checkpoint_that_predates_visibility_loads(tmp_path: Path) -> None:
     """Its config does not name the field; what is saved of its extension does."""
-    shipped = load_checkpoint(SHIPPED)
-    assert shipped.model.config.visibility == "none"
-    extended = shipped.model.extended("full")
-    save_checkpoint(tmp_path / "more.safetensors", extended, shipped.label_space)
+    path = tmp_path / "old.safetensors"
+    save_checkpoint(path, model_of(SemanticRayConfig(ROOMS.classes, visibility="none")), ROOMS)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["sray-checkpoint-1"])
+    del header["config"]["visibility"]
+    save_file(load_file(path), path, {"sray-checkpoint-1": json.dumps(header)})
+    old = load_checkpoint(path)
+    assert old.model.config.visibility == "none"
+    extended = old.model.extended("full")
+    save_checkpoint(tmp_path / "more.safetensors", extended, old.label_space)
     again = load_checkpoint(tmp_path / "more.safetensors").model
     assert again.config.visibility == "full"
     for name, tensor in extended.state_dict().items():
