@@ -35,7 +35,7 @@ VIEWS = (1, 2, 4, 8, 12, 16)
 class Measure:
     """Evaluate kept checkpoints and numbers of source views."""
 
-    checkpoint: Path = Path("models/sray_rooms.safetensors")
+    checkpoint: Path = Path("test/trained/resunet_rooms.safetensors")
     """The shipped one: scored over numbers of views."""
     run: Path | None = None
     """A run folder of `sray train` whose kept/ checkpoints are scored over steps; None leaves that out."""

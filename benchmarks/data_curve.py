@@ -3,7 +3,7 @@
     for data in rooms pictures both; do .venv/bin/sray train --config config/experiments/data_$data.yaml; done
     python benchmarks/data_curve.py results/data_rooms results/data_pictures results/data_both --plot data.png
 
-Set data.pictures in config/experiments/indoor.yaml first. About ten minutes of one thread a run.
+Set data.pictures in config/experiments/indoor.yaml first. About half an hour of one thread a run.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ VARIANTS: dict[Mode, str] = {"full": "shipped", "heads": "shipped_heads"}
 class Measure:
     """Tune the same rooms in both modes."""
 
-    checkpoint: Path = Path("models/sray_rooms.safetensors")
+    checkpoint: Path = Path("test/trained/resunet_rooms.safetensors")
     seeds: str = "9000:9003"
     """Rooms, each tuned on by itself."""
     steps: int = 200

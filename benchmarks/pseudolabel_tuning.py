@@ -50,7 +50,7 @@ class Measure:
     """What its classes mean."""
     threshold: float = 0.8
     """Probability of a sure label; chosen on validation rooms."""
-    checkpoint: Path = Path("models/sray_rooms.safetensors")
+    checkpoint: Path = Path("test/trained/resunet_rooms.safetensors")
     seeds: str = "9000:9003"
     """Rooms, each learned by itself."""
     teachers: tuple[str, ...] = tuple(TEACHERS)

@@ -56,7 +56,7 @@ class ViewerBenchmark:
     """Measure, print, and keep as a record."""
 
     json: Path | None = None
-    checkpoint: Path = ROOT / "models" / "sray_rooms.safetensors"
+    checkpoint: Path = ROOT / "test" / "trained" / "resunet_rooms.safetensors"
     frames: int = 40
     rests: int = 12
     """How often the camera flies for a second, and rests until its full picture is there."""

@@ -24,7 +24,8 @@ from sray.viewing.local_source import Feed, LocalSource
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "out" / "viewer"
 """Pictures of every state that a test has seen, to be looked at."""
-MODEL = ROOT / "models" / "sray_rooms.safetensors"
+MODEL = ROOT / "test" / "trained" / "resunet_rooms.safetensors"
+"""The paper's encoder, trained on generated rooms: small and fast."""
 FRAMES = 8
 
 needs_chromium = pytest.mark.skipif(

@@ -29,7 +29,8 @@ UNSEEN = PlaneScene().frame((0.1, 0.0, 0.0), 2.0)
 
 @pytest.fixture(scope="module")
 def model_file() -> Path:
-    return REPOSITORY / "models" / "sray_rooms.safetensors"
+    """The paper's encoder, trained on generated rooms (rooms.yaml): small, and knows walls."""
+    return REPOSITORY / "test" / "trained" / "resunet_rooms.safetensors"
 
 
 @pytest.fixture
