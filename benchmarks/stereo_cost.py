@@ -80,11 +80,12 @@ def main(measure: Measure) -> None:
 
 def costs(model: SemanticRay, frames: list[Frame]) -> dict[str, Any]:
     """Milliseconds for each keyframe, by part."""
-    keeper, buffer = StereoKeeper(SemanticField(model)), KeyframeBuffer(KeyframeConfig())
+    field = SemanticField(model)
+    keeper, buffer = StereoKeeper(field), KeyframeBuffer(KeyframeConfig())
     spent: dict[str, list[tuple[float, float]]] = {part: [] for part in PARTS}
     with timed(spent):
         for frame in frames:
-            buffer.add(frame, torch.zeros(1, 1, 1))
+            buffer.add(frame, field.encode(frame.image, frame.camera))  # whatever stereo needs: not timed
             keeper.entered(buffer)
     count = len(spent["keyframe"])
     found = {

@@ -194,7 +194,8 @@ def _fit(model: RayModel, tensors: dict[str, torch.Tensor], path: Path) -> None:
         first = wrong[0]
         raise ModelError(
             f"{path}: {len(wrong)} of {len(expected)} tensors do not fit, first {first}: expected "
-            f"{expected.get(first, 'none')}, found {found.get(first, 'none')}"
+            f"{expected.get(first, 'none')}, found {found.get(first, 'none')}",
+            remedy="If an earlier version wrote it, train or fine-tune anew from one in models/",
         )
     strange = sorted(name for name, tensor in tensors.items() if not tensor.isfinite().all())
     if strange:
