@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from demo_results import read_run, table_of, write_truth
+from demo_results import complaint_about, read_run, table_of, write_truth
 from demo_ros import (
     await_recorder,
     clear_output,
@@ -51,7 +51,6 @@ from sray_train.data.scene import Recording
 from sray_train.tools.bags import write_bag
 from sray_train.tools.bags.converting import open_scene
 from sray_train.tools.report.demo_page import write_page
-from sray_train.tools.report.demo_run import DemoRun
 
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCTS = (
@@ -62,8 +61,6 @@ WIDEST_RENDER = 200
 WIDEST_STEP = 0.25
 """Meters between neighboring frames that are played."""
 SAMPLED_POSES = 300
-LEAST_LABEL_IMAGES = 10
-"""Or half of the frames, where a recording is short: the first ones are kept and have no others to be rendered from."""
 AFTERWARDS = 45.0
 """Seconds kept back for stopping and for the page when the time limit ends the playing."""
 
@@ -283,18 +280,6 @@ def chosen(centers: NDArray[np.floating], most: int) -> range:
 
 def ordinal(number: int) -> str:
     return {1: "frame", 2: "2nd frame", 3: "3rd frame"}.get(number, f"{number}th frame")
-
-
-def complaint_about(run: DemoRun, frames: int, has_labels: bool) -> str | None:
-    """Why the run is not a success; None if it is one."""
-    least = min(LEAST_LABEL_IMAGES, max(1, frames // 2))
-    if len(run.views) < least:
-        return f"{len(run.views)} label images came out of {frames} frames; expected at least {least}"
-    if run.labeled_fraction == 0:
-        return "every pixel of every label image is void"
-    if has_labels and not run.scored:
-        return "there is ground truth, but no label image could be scored"
-    return None
 
 
 def main() -> int:

@@ -24,6 +24,9 @@ from sray.mapping.cloud import LabeledCloud
 from sray.origin import Origin
 from sray_train.tools.report.demo_run import DemoRun
 
+LEAST_LABEL_IMAGES = 10
+"""Or half of the frames, where a recording is short: the first ones are kept and have no others to be rendered from."""
+
 
 def write_truth(output: Path, frames: list[Frame]) -> None:
     """truth/<stamp_ns>.png, of the label image's size, for each label image whose frame has ground truth."""
@@ -83,6 +86,18 @@ def table_of(run: DemoRun) -> Table:
         else:
             table.add_row(name, "no ground truth" if value is None else str(value))
     return table
+
+
+def complaint_about(run: DemoRun, frames: int, has_labels: bool) -> str | None:
+    """Why the run is not a success; None if it is one."""
+    least = min(LEAST_LABEL_IMAGES, max(1, frames // 2))
+    if len(run.views) < least:
+        return f"{len(run.views)} label images came out of {frames} frames; expected at least {least}"
+    if run.labeled_fraction == 0:
+        return "every pixel of every label image is void"
+    if has_labels and not run.scored:
+        return "there is ground truth, but no label image could be scored"
+    return None
 
 
 def _view(output: Path, file: Path, frame: Frame) -> tuple[Frame, RenderedView]:

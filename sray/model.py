@@ -18,7 +18,8 @@ from sray.context import ContextBuilder, ContextSpace, EncodedViews
 from sray.density import GeometryNetwork
 from sray.encoder import FEATURE_CHANNELS
 from sray.frames import SourceViews
-from sray.ray_model import Head, RayModel, RayOutput
+from sray.ray_model import Head, RayModel
+from sray.ray_output import RayOutput
 from sray.sampling import ROOM_BOUNDS, Bounds, Spacing
 from sray.stereo import StereoNetwork
 from sray.view_weights import SemanticWeightNetwork

@@ -18,7 +18,8 @@ from torch import Tensor
 from sray.context import EncodedViews
 from sray.kernel import NativeRays, NoKernel
 from sray.model import SemanticRay
-from sray.ray_model import RayModel, RayOutput
+from sray.ray_model import RayModel
+from sray.ray_output import RayOutput
 from sray.rays import RayBundle
 from sray.render_config import RenderConfig
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sray.ray_model import RayOutput
+from sray.ray_output import RayOutput
 
 
 @dataclass(frozen=True)

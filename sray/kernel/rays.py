@@ -17,7 +17,8 @@ from sray.context import EncodedViews
 from sray.encoder import FEATURE_CHANNELS
 from sray.kernel.build import NoKernel, library
 from sray.kernel.weights import pack
-from sray.model import RayHead, RayOutput, SemanticRay
+from sray.model import RayHead, SemanticRay
+from sray.ray_output import RayOutput
 from sray.rays import RayBundle
 
 _OUT_OF_MEMORY = 2

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from sray.label_space import VOID
-from sray.ray_model import RayOutput
+from sray.ray_output import RayOutput
 from sray.sampling import DepthRange
 
 

@@ -170,7 +170,7 @@ def test_a_mapper_that_cannot_start_is_reported_with_its_own_words(
     ("frames", "views", "is_enough"), [(40, 10, True), (40, 9, False), (4, 2, True), (4, 1, False), (1, 0, False)]
 )
 def test_a_short_recording_is_held_to_half_of_its_frames(frames: int, views: int, is_enough: bool) -> None:
-    from demo import complaint_about
+    from demo_results import complaint_about
 
     run = SimpleNamespace(views=range(views), labeled_fraction=1.0, scored=False)
     complaint = complaint_about(run, frames, has_labels=False)

@@ -17,7 +17,8 @@ from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.field import RenderConfig, SemanticField
 from sray.frames import SourceViews
 from sray.label_space import VOID, LabelSpace
-from sray.model import RayOutput, SemanticRay, SemanticRayConfig
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.ray_output import RayOutput
 from sray.rays import SampleCounts
 from sray_train.cli import main
 from sray_train.data.scene import Scene

@@ -16,7 +16,8 @@ from sray.frames import Frame
 from sray.label_space import VOID
 from sray.learning.losses import LossWeights
 from sray.learning.supervision import LabeledPixels, balanced_weights, picture_loss, target_rays
-from sray.model import RayOutput, SemanticRay, SemanticRayConfig
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.ray_output import RayOutput
 
 PLANE = PlaneScene()
 

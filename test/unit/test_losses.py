@@ -10,7 +10,7 @@ import torch
 
 from sray.label_space import VOID
 from sray.learning.losses import LossWeights, RayTargets, depth_loss, semantic_loss, total_loss
-from sray.model import RayOutput
+from sray.ray_output import RayOutput
 from sray.sampling import DepthRange
 
 RANGE = DepthRange(0.5, 8.0, "log")

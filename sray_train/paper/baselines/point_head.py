@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sray.encoder import FEATURE_CHANNELS
-from sray.ray_model import Head, RayOutput
+from sray.ray_model import Head
+from sray.ray_output import RayOutput
 from sray.volume import composite, compositing_weights, step_lengths
 
 

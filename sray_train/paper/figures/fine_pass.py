@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sray.attention import MaskedAttention
 from sray.context import EncodedViews
 from sray.model import SemanticRay
-from sray.ray_model import RayOutput
+from sray.ray_output import RayOutput
 from sray.rays import RayBundle
 
 

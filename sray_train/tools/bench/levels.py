@@ -17,7 +17,8 @@ from sray.camera import Camera
 from sray.field import RenderConfig, RenderedView, SemanticField
 from sray.label_space import VOID
 from sray.metrics import NO_DEPTH, depth_scores, psnr
-from sray.model import RayOutput, SemanticRay
+from sray.model import SemanticRay
+from sray.ray_output import RayOutput
 from sray.rays import RayBundle
 from sray.sampling import ROOM_BOUNDS
 from sray_train.score.view_scores import ViewScore, mean_depth, mean_psnr, miou_interval, strict_miou

@@ -18,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sray.attention import CrossReprojectionAttention, MaskedAttention
 from sray.context import EncodedViews
-from sray.model import RayOutput, SemanticRay
+from sray.model import SemanticRay
+from sray.ray_output import RayOutput
 from sray.rays import RayBundle, SampleCounts
 
 SAMPLES = SampleCounts(64, 64)
