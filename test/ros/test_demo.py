@@ -141,7 +141,10 @@ def test_what_cannot_be_read_is_one_message_and_status_1(
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(checkpoint.read_bytes()[:-1000])
     for arguments, words in (
-        (["--sequence", tmp_path / "empty", "--checkpoint", checkpoint], "has no color/ folder"),
+        (
+            ["--sequence", tmp_path / "empty", "--checkpoint", checkpoint],
+            "looks like no dataset known here; expected one of color/",
+        ),
         (["--sequence", room, "--checkpoint", broken], str(broken)),
         (["--sequence", room, "--checkpoint", checkpoint, "--params", tmp_path / "none.yaml"], "none.yaml"),
         (["--seed", 12, "--checkpoint", checkpoint], "may have been in training"),
