@@ -9,7 +9,7 @@ from pathlib import Path
 from sray.checkpoint import load_checkpoint
 from sray.encoder import LEAST_SIDE
 from sray.errors import ModelError
-from sray.label_space import ROOMS
+from sray.label_space import LABEL_SPACES
 from sray_train.cli.options import CheckpointOptions, RecordOptions, RunOptions
 from sray_train.data.catalog import load_scenes
 from sray_train.data.config import DataConfig
@@ -23,8 +23,6 @@ from sray_train.tools.bench.run import IMAGE, BenchPlan, run_bench, table
 class Bench(RecordOptions, RunOptions, CheckpointOptions):
     """Compare the quality levels with the paper's form: seconds, memory, strict mIoU, PSNR, in one process."""
 
-    checkpoint: Path = Path("models/sray_rooms.safetensors")
-    """A .safetensors file written by `sray train`, for the procedural rooms."""
     seeds: str = "9000:9010"
     """Rooms to render; held-out seeds are 9000 and up."""
     targets: int = 2
@@ -65,17 +63,17 @@ class Bench(RecordOptions, RunOptions, CheckpointOptions):
         use_threads(self.threads)
         device = chosen_device(self.device)
         checkpoint = load_checkpoint(self.checkpoint)
-        if checkpoint.label_space.names != ROOMS.names:
-            raise ModelError(
-                f"{self.checkpoint} knows label space {checkpoint.label_space.name}",
-                f"{ROOMS.name}, which the bench scores on",
-            )
+        space = checkpoint.label_space
+        if space.name not in LABEL_SPACES or space != LABEL_SPACES[space.name]:
+            raise ModelError(f"{self.checkpoint} knows label space {space.name}", f"one of {', '.join(LABEL_SPACES)}")
 
         def say(text: str) -> None:
             print(f"[{time.monotonic() - began:4.0f} s] {text}", flush=True)
 
         width, height = IMAGE
-        rooms = load_scenes(DataConfig(width=width, height=height, frames=self.frames), self.seeds)
+        rooms = load_scenes(
+            DataConfig(label_space=space.name, width=width, height=height, frames=self.frames), self.seeds
+        )
         plan = BenchPlan(
             self.targets,
             self.views,

@@ -46,7 +46,7 @@ class Figures(ThreadOptions, CheckpointOptions):
     """The study they are of, for the commands that make what is missing."""
     seed: int = 0
     """Which of the study's trainings."""
-    checkpoint: Path = Path("models/sray_rooms.safetensors")
+    checkpoint: Path = Path("test/trained/resunet_rooms.safetensors")
     """A SemanticRay, whose attention and view weights Figures 6 and 7 show."""
     config: Path | None = None
     """An experiment's YAML, whose data section says where scenes are. Without: what the study's S-Ray learned from, or

@@ -210,7 +210,7 @@ def test_a_checkpoint_for_other_classes_is_refused(model: SemanticRay, tmp_path:
     save_checkpoint(path, model, SPACE)
     with pytest.raises(SystemExit) as stop:
         main(["bench", "--checkpoint", str(path), "--json", str(tmp_path / "out.json")])
-    assert "knows label space stripes; expected rooms" in str(stop.value.code)
+    assert "knows label space stripes; expected one of" in str(stop.value.code)
 
 
 @pytest.mark.parametrize("wrong", [["--views", "24"], ["--pixels", "0"], ["--source-width", "4"], ["--seeds", "x"]])
