@@ -1,9 +1,10 @@
-"""The curves of sray_rooms: strict mIoU over training steps (as Table 16) and over source views (as Table 11).
+"""The curves of the ResUNet of rooms: strict mIoU over training steps (as Table 16) and over views (as Table 11).
 
     python benchmarks/card_curves.py --run results/rooms --json benchmarks/results/card_curves.json --plot curves.png
 
-Steps: the checkpoints that the run kept, on validation and held-out rooms (variant `shipped_course`). Views: the
-shipped checkpoint on held-out rooms (variant `shipped`). RGB alone, quality `balanced`, whole pictures.
+Steps: the checkpoints that the run kept, on validation and held-out rooms (variant `shipped_course`). Views: its final
+checkpoint on held-out rooms (variant `shipped`: it was, until November 2026). RGB alone, quality
+`balanced`, whole pictures.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Measure:
     """Evaluate kept checkpoints and numbers of source views."""
 
     checkpoint: Path = Path("test/trained/resunet_rooms.safetensors")
-    """The shipped one: scored over numbers of views."""
+    """The final one: scored over numbers of views."""
     run: Path | None = None
     """A run folder of `sray train` whose kept/ checkpoints are scored over steps; None leaves that out."""
     stage: str = "frozen"

@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 import torch
+from random_contexts import random_context
 from reference import ray_transformer as ray_twin
 from reference import visibility as visibility_twin
 
-from sray.context import ContextSpace
 from sray_train.paper.baselines.view_aggregation import AggregationHead, RayTransformer, ViewEvidence
 
 
@@ -21,13 +21,7 @@ def evidence(views: int, rays: int, samples: int, cues: int) -> ViewEvidence:
 
     valid = torch.rand(views, rays, samples, generator=generator) < 0.7
     valid[:, -1] = False
-    context = ContextSpace(
-        random(views, rays, samples, 32),
-        random(views, rays, samples, 32),
-        random(views, rays, samples, 4),
-        random(views, rays, samples, 3).sigmoid(),
-        valid,
-    )
+    context = random_context(valid, generator)
     return ViewEvidence(context, random(views, rays, samples).sigmoid() * valid, random(views, rays, samples, cues))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from random_contexts import random_context
 from reference import attention as attention_twin
 from reference.pooling import mean_and_variance as pooling_twin
 
@@ -13,22 +14,11 @@ from sray.density import GeometryNetwork, mean_and_variance
 
 def context_of(views: int, rays: int, samples: int, *, seed: int = 0, sight: bool = False) -> ContextSpace:
     generator = torch.Generator().manual_seed(seed)
-
-    def random(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
     valid = torch.rand(views, rays, samples, generator=generator) > 0.3
     if rays:
         valid[:, 0, 0] = False
         valid[:, -1] = False
-    return ContextSpace(
-        random(views, rays, samples, 32),
-        random(views, rays, samples, 32),
-        random(views, rays, samples, 4),
-        random(views, rays, samples, 3).sigmoid(),
-        valid,
-        random(views, rays, samples, 2) if sight else None,
-    )
+    return random_context(valid, generator, sight=sight)
 
 
 @pytest.mark.parametrize(("views", "rays", "samples"), [(1, 1, 1), (4, 3, 2), (2, 0, 2)])

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 import torch
+from random_contexts import random_context
 from reference import compositing as compositing_twin
 
 from sray.attention import AttentionVariant
@@ -104,20 +105,10 @@ def test_one_sample_is_refused() -> None:
 
 def head_inputs(views: int, rays: int, samples: int) -> tuple[ContextSpace, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(views)
-
-    def random(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
     valid = torch.rand(views, rays, samples, generator=generator) > 0.3
     valid[:, 0, 0] = False
     valid[:, -1] = False
-    context = ContextSpace(
-        random(views, rays, samples, 32),
-        random(views, rays, samples, 32),
-        random(views, rays, samples, 4),
-        random(views, rays, samples, 3).sigmoid(),
-        valid,
-    )
+    context = random_context(valid, generator)
     coordinates = torch.rand(rays, samples, generator=generator, dtype=torch.float64).sort(-1).values
     return context, coordinates, 0.5 + 4 * coordinates
 
