@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +255,12 @@ def test_a_study_can_start_from_the_encoder_of_a_checkpoint(study: Path, ran: li
     run(tmp_path / "given.yaml")
     assert not (tmp_path / "runs" / "encoder.safetensors").exists()
     again = next(r for r in ran if (r.variant, r.setting, r.seed) == ("semantic_ray", "generalization", 0))
-    assert read_records(tmp_path / "given.json")[0].metrics == again.metrics
+    record = read_records(tmp_path / "given.json")[0]
+    assert record.metrics == again.metrics
+    assert record.encoder == load_checkpoint(shared).sha256[:8]
+    (job,) = jobs(load_study(tmp_path / "given.yaml"), tmp_path / "runs", CPU)
+    assert job.is_done([record])
+    assert not job.is_done([replace(record, encoder="00000000")])  # of a checkpoint that was replaced since
 
 
 def test_a_study_like_another_has_what_it_does_not_change(wall: Path, tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ class Job(ABC):
             size=size,
             options=self.variant.options,
             device=f"{device_name(self.device)}, {threads} thread{'s' if threads > 1 else ''}",
+            encoder=self.study.encoder_hash,
         )
 
     @property

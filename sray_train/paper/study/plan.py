@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from sray.errors import FileError
 from sray_train.configuration import CHECKED, merged, overlaid, read_yaml
 from sray_train.learn.config import RayStage, TrainConfig, config_of
+from sray_train.learn.systems import load_checkpoint
 
 
 @checked_dataclass(frozen=True, config=CHECKED)
@@ -74,6 +76,11 @@ class Study:
     """A checkpoint that has that encoder already, where the YAML's `encoder` names one: nothing is trained for it."""
     scene: ScenePlan
     variants: dict[str, Variant]
+
+    @cached_property
+    def encoder_hash(self) -> str:
+        """The first digits of the sha256 of `encoder_file`; empty: there is none."""
+        return load_checkpoint(self.encoder_file).sha256[:8] if self.encoder_file else ""
 
 
 @checked_dataclass(frozen=True, config=CHECKED)

@@ -80,6 +80,9 @@ class Record:
     clock: str = ""
     """`wall`, on a machine that others may use as well; or `processor`, of all threads together."""
     device: str = ""
+    encoder: str = ""
+    """The first digits of the sha256 of the checkpoint that lent its encoder, where a study names a file; records of
+    other encoders do not compare."""
     command: str = ""
 
     @property

@@ -50,9 +50,15 @@ class SceneJob(Job):
         return scratch_config(replace(self.variant.config, frozen=self.variant.scratch), seed=self.seed)
 
     def is_done(self, records: Sequence[Record]) -> bool:
-        """A record of another plan is none of its own: of other steps or options."""
-        own = (self.variant.name, self.setting, self.seed, self.data, self.config.steps, self.variant.options)
-        return own in [(each.variant, each.setting, each.seed, each.data, each.steps, each.options) for each in records]
+        """A record of another plan is none of its own: of other steps, options or encoder."""
+        own = (
+            self.variant.name, self.setting, self.seed, self.data, self.config.steps, self.variant.options,
+            self.study.encoder_hash,
+        )  # fmt: skip
+        return own in [
+            (each.variant, each.setting, each.seed, each.data, each.steps, each.options, each.encoder)
+            for each in records
+        ]
 
     def run(self, seconds: float) -> Iterator[Record]:
         config = self.variant.config

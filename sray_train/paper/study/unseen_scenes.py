@@ -42,15 +42,16 @@ class Generalization(Job):
         return self.variant.name
 
     def is_done(self, records: Sequence[Record]) -> bool:
-        """A record of another plan is none of its own: of other steps, scenes, options or pictures."""
+        """A record of another plan is none of its own: of other steps, scenes, options, pictures or encoder."""
         config = self.variant.config
         own = (
             self.variant.name, "generalization", self.seed, self.steps, f"{config.data.dataset} {config.data.test}",
             self.variant.options, config.evaluation.quality, config.evaluation.views, self.teacher,
+            self.study.encoder_hash,
         )  # fmt: skip
         return own in [
             (each.variant, each.setting, each.seed, each.steps, each.data, each.options, each.quality, each.views,
-             each.teacher)
+             each.teacher, each.encoder)
             for each in records
         ]  # fmt: skip
 
