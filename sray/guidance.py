@@ -81,7 +81,12 @@ class Window:
     def mix(
         self, coarse: Window, values: Float[Tensor, "rows columns channels"]
     ) -> Float[Tensor, "new_rows new_columns channels"]:
-        """Bilinear mix of a coarser window's values at this window's cells; outside its centers: the outermost."""
+        """Bilinear mix of a coarser window's values at this window's cells; outside its centers: the outermost.
+
+        `coarse`: what `around` gives. Of a grid as fine as this one it is the same cells, and nothing is mixed.
+        """
+        if coarse.grid.stride == self.grid.stride:
+            return values
         vertical, horizontal = (
             _hat(fine, start, count, coarse.grid.stride)
             for fine, start, count in zip(

@@ -12,7 +12,14 @@ Engine = Literal["auto", "plain", "torch_compile"]
 Precision = Literal["float32", "bfloat16"]
 
 
-_LEAST = {"coarse_samples": 2, "fine_samples": 2, "wide_samples": 2, "coarse_stride": 1, "whole_ray_samples": 0}
+_LEAST = {
+    "coarse_samples": 2,
+    "fine_samples": 2,
+    "wide_samples": 2,
+    "measured_samples": 2,
+    "whole_ray_samples": 0,
+    "coarse_stride": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,8 @@ class RenderConfig:
     """Samples a ray around what was found."""
     wide_samples: int = 64
     """The same where the surface may be in several places: at edges, and where the views disagree."""
+    measured_samples: int = 64
+    """The same where the sources' depth, of a sensor or of stereo, says where the surface is, and it is in one place."""
     whole_ray_samples: int = 0
     """Samples more of every shaded ray, evenly over the bounds, for a model that was trained with them."""
     coarse_stride: int = 1
@@ -81,7 +90,9 @@ class RenderConfig:
 
 _PRESETS = {
     "reference": RenderConfig(tile=64),
-    "high": RenderConfig(coarse_samples=48, fine_samples=16, wide_samples=32, coarse_stride=2),
-    "balanced": RenderConfig(coarse_samples=32, fine_samples=8, wide_samples=16, coarse_stride=4),
-    "fast": RenderConfig(coarse_samples=32, fine_samples=8, wide_samples=12, coarse_stride=4, label_stride=2),
+    "high": RenderConfig(coarse_samples=48, fine_samples=16, wide_samples=32, measured_samples=8, coarse_stride=2),
+    "balanced": RenderConfig(coarse_samples=32, fine_samples=8, wide_samples=16, measured_samples=4, coarse_stride=4),
+    "fast": RenderConfig(
+        coarse_samples=32, fine_samples=8, wide_samples=12, measured_samples=3, coarse_stride=4, label_stride=2
+    ),
 }

@@ -65,8 +65,13 @@ class TileRenderer:
         rays = self._rays(window.pixels(guide.device))
         seen = guide.sum(-1) > 1e-6
         wide = spread(guide) > WIDE
+        groups = (
+            (config.measured_samples, seen & ~wide & measured),
+            (config.fine_samples, seen & ~wide & ~measured),
+            (config.wide_samples, seen & wide),
+        )
         shaded: Shaded | None = None
-        for samples, group in ((config.fine_samples, seen & ~wide), (config.wide_samples, seen & wide)):
+        for samples, group in groups:
             index = torch.nonzero(group).squeeze(-1)
             coordinates = joined_samples(importance_samples(guide[index], samples), config.whole_ray_samples)
             found = self._engine.shade(rays[index], coordinates)
@@ -101,8 +106,6 @@ class TileRenderer:
         if wanted is not None:
             needed = around.touched(window, wanted.reshape(window.shape)).flatten()
         found[needed] = self._look(pixels[needed])
-        if around.grid.stride == window.grid.stride:
-            return found
         return window.mix(around, found.reshape(*around.shape, -1)).flatten(0, 1)
 
     def _look(self, pixels: Float[Tensor, "rays 2"]) -> Float[Tensor, "rays bins"]:

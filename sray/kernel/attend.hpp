@@ -46,19 +46,22 @@ inline void Block::attend_along_rays() {
     place_samples();
     for (int v = 0; v < views; ++v) {
         Lanes any = all(0);
+        int count = 0;
         for (int s = 0; s < samples; ++s) {
+            if (!present[v * samples + s]) continue;
             const Lanes is_valid = valid[v * samples + s];
             any = max(any, is_valid);
-            bias[s] = (1.0f - is_valid) * ABSENT;
+            bias[count] = (1.0f - is_valid) * ABSENT;
             Lanes placed[CHANNELS];
             const Lanes *token = &tokens[(v * samples + s) * CHANNELS];
             for (int c = 0; c < CHANNELS; ++c) placed[c] = token[c] + positions[s * CHANNELS + c];
             if (network.residual) layers.radial_norm(placed, placed);
-            layers.radial.project(placed, &projected[s * 3 * CHANNELS]);
+            layers.radial.project(placed, &projected[count++ * 3 * CHANNELS]);
         }
-        Attention<CHANNELS>::gather(projected.data(), bias.data(), samples, gathered.data(), scores.data());
-        for (int s = 0; s < samples; ++s)
-            take_in(layers.radial, &gathered[s * CHANNELS], any, &tokens[(v * samples + s) * CHANNELS]);
+        Attention<CHANNELS>::gather(projected.data(), bias.data(), count, gathered.data(), scores.data());
+        for (int s = 0, i = 0; s < samples; ++s)
+            if (present[v * samples + s])
+                take_in(layers.radial, &gathered[i++ * CHANNELS], any, &tokens[(v * samples + s) * CHANNELS]);
     }
 }
 
@@ -85,23 +88,27 @@ inline void Block::attend_across_views(Lanes *semantic) {
     Lanes collected[CHANNELS], total = all(0);
     for (int c = 0; c < CHANNELS; ++c) semantic[c] = collected[c] = all(0);
     for (int s = 0; s < samples; ++s) {
+        int count = 0;
         for (int v = 0; v < views; ++v) {
+            if (!present[v * samples + s]) continue;
             const Lanes *token = &tokens[(v * samples + s) * CHANNELS];
             Lanes normed[CHANNELS];
-            bias[v] = (1.0f - valid[v * samples + s]) * ABSENT;
+            bias[count] = (1.0f - valid[v * samples + s]) * ABSENT;
             if (network.residual) layers.cross_norm(token, normed), token = normed;
-            layers.cross.project(token, &projected[v * 3 * CHANNELS]);
+            layers.cross.project(token, &projected[count++ * 3 * CHANNELS]);
         }
-        Attention<CHANNELS>::gather(projected.data(), bias.data(), views, gathered.data(), scores.data());
-        for (int v = 0; v < views; ++v) {
+        Attention<CHANNELS>::gather(projected.data(), bias.data(), count, gathered.data(), scores.data());
+        for (int v = 0, i = 0; v < views; ++v) {
+            if (!present[v * samples + s]) continue;
+            const Lanes *collected_there = &gathered[i++ * CHANNELS];
             Lanes *token = &tokens[(v * samples + s) * CHANNELS];
             const Lanes weight = weights[s] * view_weights[v * samples + s];
             if (network.residual) {
                 const Lanes share = weight * seen[s];
                 total += share;
-                for (int c = 0; c < CHANNELS; ++c) collected[c] += share * gathered[v * CHANNELS + c];
+                for (int c = 0; c < CHANNELS; ++c) collected[c] += share * collected_there[c];
             } else {
-                take_in(layers.cross, &gathered[v * CHANNELS], seen[s], token);
+                take_in(layers.cross, collected_there, seen[s], token);
             }
             for (int c = 0; c < CHANNELS; ++c) semantic[c] += weight * token[c];
         }

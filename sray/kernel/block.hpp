@@ -13,7 +13,8 @@ class Block {
 public:
     Block(const Scene &scene, const Network &network, const Layers &layers, int samples)
         : scene(scene), network(network), layers(layers), views(scene.views), samples(samples),
-          tokens(views * samples * CHANNELS), valid(views * samples), view_weights(views * samples),
+          tokens(views * samples * CHANNELS), valid(views * samples), present(views * samples),
+          view_weights(views * samples),
           along_ray(samples * RAY_CHANNELS), seen(samples), colors(samples * 3), weights(samples),
           coordinate(samples), depth(samples), positions(samples * CHANNELS),
           projected(std::max(views, samples) * 3 * CHANNELS), gathered(std::max(views, samples) * CHANNELS),
@@ -64,6 +65,7 @@ private:
     Lanes direction[3];
     std::vector<Lanes> tokens;        // (views, samples, channels): M
     std::vector<Lanes> valid;         // (views, samples): 1 where the view sees the sample, else 0
+    std::vector<char> present;        // (views, samples): whether the view sees the sample of any lane; else it is left out
     std::vector<Lanes> view_weights;  // (views, samples)
     std::vector<Lanes> along_ray;     // (samples, ray channels)
     std::vector<Lanes> seen;          // (samples): 1 where any view sees the sample

@@ -26,8 +26,15 @@ void Block::look(int s) {
     for (int v = 0; v < views; ++v) {
         Lanes feature[CHANNELS], color[4], gated[CHANNELS + DIRECTIONS];
         Lanes *token = &tokens[(v * samples + s) * CHANNELS];
-        sample(v, feature, color);
         const Lanes is_valid = valid[v * samples + s];
+        present[v * samples + s] = some(is_valid > all(0));
+        if (!present[v * samples + s]) {
+            blend[v] = all(ABSENT);
+            view_weights[v * samples + s] = all(0);
+            for (int c = 0; c < CHANNELS; ++c) token[c] = all(0);
+            continue;
+        }
+        sample(v, feature, color);
         seen_by += is_valid;
         const Lanes share = is_valid / max(seen_by, all(1));
 

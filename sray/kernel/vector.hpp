@@ -36,6 +36,11 @@ inline Mask bits(Lanes x) {
     std::memcpy(&y, &x, sizeof y);
     return y;
 }
+inline bool some(Mask x) {
+    int32_t either = 0;
+    for (int lane = 0; lane < LANES; ++lane) either |= x[lane];
+    return either != 0;
+}
 inline Mask integer(Lanes x) { return __builtin_convertvector(x, Mask); }
 inline Lanes real(Mask x) { return __builtin_convertvector(x, Lanes); }
 inline Lanes round(Lanes x) {

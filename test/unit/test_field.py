@@ -15,6 +15,8 @@ from sray.kernel import NoKernel
 from sray.kernel.build import library
 from sray.label_space import VOID
 from sray.model import SemanticRay, SemanticRayConfig
+from sray.ray_output import RayOutput
+from sray.rays import RayBundle
 from sray.sampling import ROOM_BOUNDS
 
 SMALL = {"coarse_samples": 12, "fine_samples": 6}
@@ -102,6 +104,29 @@ def test_depth_of_the_sources_puts_the_surface_where_it_is(views: SourceViews, p
             torch.testing.assert_close(view.opacity, torch.ones_like(view.opacity), atol=1e-3, rtol=0)
     assert errors[True] < 0.15 * plane_scene.wall_z, "a bin is 9 % of the depth"
     assert errors[True] < errors[False] / 2
+
+
+def test_where_depth_is_known_a_ray_takes_fewer_samples(
+    views: SourceViews, plane_scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Depth on the left half of the wall; between the halves the guide may be wide."""
+    assert views.depth is not None
+    half = views.depth.masked_fill(torch.arange(plane_scene.width) >= plane_scene.width // 2, torch.nan)
+    field = make_field(fine_samples=6, wide_samples=9, measured_samples=3)
+    field.set_sources(replace(views, depth=half), bounds=ROOM_BOUNDS)
+    assert field._engine is not None
+    rays: dict[int, int] = {}
+    shade = field._engine.shade
+
+    def counting(along: RayBundle, coordinates: torch.Tensor) -> RayOutput:
+        rays[coordinates.shape[1]] = rays.get(coordinates.shape[1], 0) + len(along)
+        return shade(along, coordinates)
+
+    monkeypatch.setattr(field._engine, "shade", counting)
+    camera = plane_scene.camera((0, 0, 0))
+    field.render(camera)
+    assert rays[3] > 0.3 * camera.height * camera.width
+    assert rays[6] + rays[9] > 0.3 * camera.height * camera.width
 
 
 def test_only_what_a_sensor_measured_is_opaque(views: SourceViews, plane_scene) -> None:

@@ -11,7 +11,7 @@ from sray.field import RenderConfig
 
 def test_presets() -> None:
     reference = RenderConfig.preset("reference")
-    assert (reference.coarse_samples, reference.fine_samples) == (64, 64), "the paper's"
+    assert (reference.coarse_samples, reference.fine_samples, reference.measured_samples) == (64, 64, 64), "the paper's"
     assert (reference.coarse_stride, reference.label_stride) == (1, 1)
     work = []
     for name in ("fast", "balanced", "high", "reference"):
@@ -25,7 +25,7 @@ def test_presets() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"coarse_samples": 1}, {"fine_samples": 0}, {"coarse_stride": 0}, {"label_stride": 3}, {"tile": 0}],
+    [{"coarse_samples": 1}, {"fine_samples": 0}, {"measured_samples": 1}, {"coarse_stride": 0}, {"label_stride": 3}, {"tile": 0}],
 )
 def test_impossible_work_is_refused_by_name(wrong: dict[str, Any]) -> None:
     name, value = next(iter(wrong.items()))
