@@ -91,7 +91,7 @@ class RenderConfig:
 _PRESETS = {
     "reference": RenderConfig(tile=64),
     "high": RenderConfig(coarse_samples=48, fine_samples=16, wide_samples=32, measured_samples=8, coarse_stride=2),
-    "balanced": RenderConfig(coarse_samples=32, fine_samples=8, wide_samples=16, measured_samples=4, coarse_stride=4),
+    "balanced": RenderConfig(coarse_samples=32, fine_samples=8, wide_samples=16, measured_samples=3, coarse_stride=4),
     "fast": RenderConfig(
         coarse_samples=32, fine_samples=8, wide_samples=12, measured_samples=3, coarse_stride=4, label_stride=2
     ),

@@ -23,6 +23,16 @@ def test_the_shipped_studies_differ_in_what_they_name_alone(path: Path) -> None:
         assert variant.config.loss == common.loss or variant.name.startswith("loss_")
 
 
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_scene_has_frames_enough_to_be_learned_by_itself(path: Path) -> None:
+    """8 sources, 8 to tune on, 4 to score on; 0: all that a recording has."""
+    study = load_study(path, root="" if path.stem.startswith("rooms") else "scans")
+    for variant in study.variants.values():
+        if variant.fine_tune or variant.rays_only or variant.scratch:
+            frames = study.scene.frames or variant.config.data.frames
+            assert frames == 0 or frames >= 20, variant.name
+
+
 def test_the_study_of_the_rooms_has_every_system() -> None:
     study = load_study(Path("config/studies/rooms.yaml"))
     assert {variant.config.system for variant in study.variants.values()} == set(SYSTEMS)

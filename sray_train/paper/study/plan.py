@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from sray.errors import FileError
@@ -23,6 +23,8 @@ class ScenePlan:
 
     scenes: str = "9000:9003"
     """Named as in `data.test`. Each is learned by itself."""
+    frames: NonNegativeInt = 0
+    """Frames of each, of which 20 are used; 0: as many as `data.frames` says."""
     steps: PositiveInt = 200
     score_every: PositiveInt = 100
     """Steps between two renderings of the test frames: the points of the curve."""

@@ -63,7 +63,8 @@ class SceneJob(Job):
     def run(self, seconds: float) -> Iterator[Record]:
         config = self.variant.config
         torch.set_num_threads(config.threads or torch.get_num_threads())
-        scene = load_scenes(config.data, self.scene)[0]
+        frames = self.study.scene.frames or config.data.frames
+        scene = load_scenes(replace(config.data, frames=frames), self.scene)[0]
         split = split_views(scene)
         start: Checkpoint[RayModel]
         if self.setting == "finetuned":
