@@ -33,7 +33,7 @@ class RenderConfig:
     wide_samples: int = 64
     """The same where the surface may be in several places: at edges, and where the views disagree."""
     measured_samples: int = 64
-    """The same where the sources' depth, of a sensor or of stereo, says where the surface is, and it is in one place."""
+    """The same where depth of the sources, of a sensor or of stereo, says that the surface is in one place."""
     whole_ray_samples: int = 0
     """Samples more of every shaded ray, evenly over the bounds, for a model that was trained with them."""
     coarse_stride: int = 1

@@ -112,6 +112,19 @@ def balanced_weights(frames: Sequence[Frame], classes: int, balance: float) -> F
     return weights / (weights * frequency).sum().clamp_min(1e-9)
 
 
+def answering_by_frequency(
+    logits: Float[Tensor, "*shape classes"], class_weights: Float[Tensor, " classes"], share: float
+) -> Float[Tensor, "*shape classes"]:
+    """What the weighted cross-entropy should see, so that the logits themselves answer by frequency.
+
+    Its best answer to p of a class is p times the weight; here it is found by the sum of a logit and `share` of the
+    weight's logarithm, and the logit is without it. Source: Menon et al., "Long-tail learning via logit adjustment"
+    (ICLR 2021), here against the weights of the loss.
+    """
+    known = class_weights > 0
+    return logits + share * torch.where(known, class_weights.clamp_min(1e-9).log(), 0.0)
+
+
 def check_teaching_frames(
     model: RayModel, frames: Sequence[Frame], held_out: Sequence[Frame], *, semantic: bool
 ) -> None:

@@ -69,6 +69,9 @@ class EncoderStage:
     weight_decay: NonNegativeFloat = 1e-4
     balance: NonNegativeFloat = 0.4
     """Classes count by their frequency to minus this: 0 all pixels alike, 1 all classes alike."""
+    frequency_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How much of `balance` is for learning alone. A classifier that learned with rare classes weighing more also
+    answers as if they were more frequent. 1 takes that back: it answers by how frequent they are."""
 
 
 @dataclass(frozen=True, config=CHECKED)

@@ -14,6 +14,7 @@ from sray.held_out import Score
 from sray.learning.feature_cache import FeatureCache
 from sray.learning.losses import semantic_loss, summed_cross_entropy
 from sray.learning.optimization import CLIP_NORM, Optimization, Schedule, head_parameters, picture_parameters
+from sray.learning.supervision import answering_by_frequency
 from sray.model import SemanticRay, SemanticRayConfig
 
 BOUNDS = (1.0, 4.0)
@@ -92,6 +93,23 @@ def test_a_class_that_weighs_twice_costs_twice_and_the_mean_is_over_labeled_pixe
     assert float(summed_cross_entropy(logits, labels, weights)) == pytest.approx(4 * math.log(3), rel=1e-6)
     assert float(semantic_loss(logits, labels, weights)) == pytest.approx(4 / 3 * math.log(3), rel=1e-6)
     assert float(semantic_loss(logits.half(), labels)) == pytest.approx(math.log(3), rel=1e-6), "in single precision"
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, (0.5, 0.5)), (1.0, (0.9, 0.1))])
+def test_weights_of_the_loss_need_not_be_those_of_the_answer(share: float, expected: tuple[float, float]) -> None:
+    """Nine pixels of one class, one of another that weighs nine times, a class never seen: the best answer to all."""
+    labels = torch.tensor([0] * 9 + [1], dtype=torch.uint8)
+    weights = torch.tensor([1.0, 9.0, 0.0])
+    logits = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.SGD([logits], lr=0.2)
+    for _ in range(2000):
+        optimizer.zero_grad()
+        seen = answering_by_frequency(logits.expand(10, 3), weights, share)
+        semantic_loss(seen, labels, weights).backward()
+        optimizer.step()
+    answer = torch.softmax(logits.detach()[:2], 0)
+    assert answer.tolist() == pytest.approx(expected, abs=0.01)
+    assert logits.isfinite().all()
 
 
 def test_models_are_chosen_by_labels_where_there_are_any_else_by_color() -> None:

@@ -25,7 +25,14 @@ def test_presets() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"coarse_samples": 1}, {"fine_samples": 0}, {"measured_samples": 1}, {"coarse_stride": 0}, {"label_stride": 3}, {"tile": 0}],
+    [
+        {"coarse_samples": 1},
+        {"fine_samples": 0},
+        {"measured_samples": 1},
+        {"coarse_stride": 0},
+        {"label_stride": 3},
+        {"tile": 0},
+    ],
 )
 def test_impossible_work_is_refused_by_name(wrong: dict[str, Any]) -> None:
     name, value = next(iter(wrong.items()))

@@ -18,7 +18,7 @@ from sray.errors import RequestError
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.learning.losses import summed_cross_entropy
-from sray.learning.supervision import balanced_weights, pixel_logits
+from sray.learning.supervision import answering_by_frequency, balanced_weights, pixel_logits
 from sray.metrics import ConfusionMatrix
 from sray.ray_model import RayModel
 from sray_train.data.scene import Scene
@@ -133,6 +133,7 @@ class EncoderTraining:
     def forward(self, batch: PictureBatch) -> tuple[Tensor, dict[str, Tensor]]:
         logits = pixel_logits(self.model, self.model.encoder(batch.images), batch.pixels).flatten(0, 1)
         weights = self._class_weights.to(logits.device)
+        logits = answering_by_frequency(logits, weights, self.config.frequency_share)
         # Over all pixels drawn: the mean over labeled ones would depend on how pictures are spread over processes.
         loss = summed_cross_entropy(logits, batch.labels.flatten(), weights) / batch.labels.numel()
         return loss, {"semantic": loss.detach()}
