@@ -74,9 +74,20 @@ class Job(ABC):
         """The trained checkpoint of the variant that it needs."""
         return trained_checkpoint(run_folder(self.folder, self.needs, self.seed))
 
+    @property
     @abstractmethod
+    def plan(self) -> dict[str, Any]:
+        """Fields by which its records are told from those of other jobs and plans, beside those common to all jobs."""
+
     def is_done(self, records: Sequence[Record]) -> bool:
-        """Whether these records hold its own."""
+        """Whether these records hold its own. One of another plan is not: of other steps, options or encoder."""
+        own = self.plan | {
+            "variant": self.variant.name,
+            "seed": self.seed,
+            "options": self.variant.options,
+            "encoder": self.study.encoder_hash,
+        }
+        return any(all(getattr(record, name) == value for name, value in own.items()) for record in records)
 
     @abstractmethod
     def run(self, seconds: float) -> Iterator[Record]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -49,16 +50,9 @@ class SceneJob(Job):
         assert self.variant.scratch is not None
         return scratch_config(replace(self.variant.config, frozen=self.variant.scratch), seed=self.seed)
 
-    def is_done(self, records: Sequence[Record]) -> bool:
-        """A record of another plan is none of its own: of other steps, options or encoder."""
-        own = (
-            self.variant.name, self.setting, self.seed, self.data, self.config.steps, self.variant.options,
-            self.study.encoder_hash,
-        )  # fmt: skip
-        return own in [
-            (each.variant, each.setting, each.seed, each.data, each.steps, each.options, each.encoder)
-            for each in records
-        ]
+    @property
+    def plan(self) -> dict[str, Any]:
+        return {"setting": self.setting, "data": self.data, "steps": self.config.steps}
 
     def run(self, seconds: float) -> Iterator[Record]:
         config = self.variant.config

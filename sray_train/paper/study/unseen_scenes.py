@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,19 +41,17 @@ class Generalization(Job):
     def gives(self) -> str:
         return self.variant.name
 
-    def is_done(self, records: Sequence[Record]) -> bool:
-        """A record of another plan is none of its own: of other steps, scenes, options, pictures or encoder."""
-        config = self.variant.config
-        own = (
-            self.variant.name, "generalization", self.seed, self.steps, f"{config.data.dataset} {config.data.test}",
-            self.variant.options, config.evaluation.quality, config.evaluation.views, self.teacher,
-            self.study.encoder_hash,
-        )  # fmt: skip
-        return own in [
-            (each.variant, each.setting, each.seed, each.steps, each.data, each.options, each.quality, each.views,
-             each.teacher, each.encoder)
-            for each in records
-        ]  # fmt: skip
+    @property
+    def plan(self) -> dict[str, Any]:
+        data, evaluation = self.variant.config.data, self.variant.config.evaluation
+        return {
+            "setting": "generalization",
+            "data": f"{data.dataset} {data.test}",
+            "steps": self.steps,
+            "quality": evaluation.quality,
+            "views": evaluation.views,
+            "teacher": self.teacher,
+        }
 
     @property
     def steps(self) -> int:
