@@ -64,11 +64,12 @@ class TileRenderer:
         config, (guide, measured) = self._config, self._guide(window)
         rays = self._rays(window.pixels(guide.device))
         seen = guide.sum(-1) > 1e-6
-        wide = spread(guide) > WIDE
+        wide = seen & (spread(guide) > WIDE)
+        narrow = seen & ~wide
         groups = (
-            (config.measured_samples, seen & ~wide & measured),
-            (config.fine_samples, seen & ~wide & ~measured),
-            (config.wide_samples, seen & wide),
+            (config.measured_samples, narrow & measured),
+            (config.fine_samples, narrow & ~measured),
+            (config.wide_samples, wide),
         )
         shaded: Shaded | None = None
         for samples, group in groups:

@@ -123,6 +123,7 @@ inline void Block::composite(Lanes *semantic) const {
     for (int c = 0; c < CHANNELS; ++c) semantic[c] = all(0);
     for (int v = 0; v < views; ++v)
         for (int s = 0; s < samples; ++s) {
+            if (!present[v * samples + s]) continue;
             const Lanes weight = weights[s] * view_weights[v * samples + s];
             for (int c = 0; c < CHANNELS; ++c) semantic[c] += weight * tokens[(v * samples + s) * CHANNELS + c];
         }

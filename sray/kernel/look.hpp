@@ -31,7 +31,6 @@ void Block::look(int s) {
         if (!present[v * samples + s]) {
             blend[v] = all(ABSENT);
             view_weights[v * samples + s] = all(0);
-            for (int c = 0; c < CHANNELS; ++c) token[c] = all(0);
             continue;
         }
         sample(v, feature, color);
