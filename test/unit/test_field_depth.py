@@ -19,6 +19,14 @@ def views(plane_scene) -> SourceViews:
     return SourceViews.from_frames(plane_scene.ring(4))
 
 
+@pytest.fixture
+def half_measured(views: SourceViews, plane_scene) -> SourceViews:
+    """With depth on the left half of the wall alone."""
+    assert views.depth is not None
+    right = torch.arange(plane_scene.width) >= plane_scene.width // 2
+    return replace(views, depth=views.depth.masked_fill(right, torch.nan))
+
+
 def test_depth_of_the_sources_puts_the_surface_where_it_is(views: SourceViews, plane_scene) -> None:
     """An untrained network finds no wall; the sensor does, and the light ends there."""
     camera = plane_scene.camera((0.1, 0, 0))
@@ -35,13 +43,11 @@ def test_depth_of_the_sources_puts_the_surface_where_it_is(views: SourceViews, p
 
 
 def test_where_depth_is_known_a_ray_takes_fewer_samples(
-    views: SourceViews, plane_scene, monkeypatch: pytest.MonkeyPatch
+    half_measured: SourceViews, plane_scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Depth on the left half of the wall; between the halves the guide may be wide."""
-    assert views.depth is not None
-    half = views.depth.masked_fill(torch.arange(plane_scene.width) >= plane_scene.width // 2, torch.nan)
+    """Between the halves the guide may be wide."""
     field = make_field(fine_samples=6, wide_samples=9, measured_samples=3)
-    field.set_sources(replace(views, depth=half), bounds=ROOM_BOUNDS)
+    field.set_sources(half_measured, bounds=ROOM_BOUNDS)
     assert field._engine is not None
     rays: dict[int, int] = {}
     shade = field._engine.shade
@@ -57,18 +63,15 @@ def test_where_depth_is_known_a_ray_takes_fewer_samples(
     assert rays[6] + rays[9] > 0.3 * camera.height * camera.width
 
 
-def test_only_what_a_sensor_measured_is_opaque(views: SourceViews, plane_scene) -> None:
-    """Depth on the left half of the wall: right of it the network's doubt stays."""
-    assert views.depth is not None
-    columns = torch.arange(plane_scene.width)
-    half = views.depth.masked_fill(columns >= plane_scene.width // 2, torch.nan)
+def test_only_what_a_sensor_measured_is_opaque(half_measured: SourceViews, plane_scene) -> None:
+    """Right of it the network's doubt stays."""
     camera = plane_scene.camera((0, 0, 0))
     field = make_field(coarse_samples=32, fine_samples=8, match_exposure=False)
     with torch.no_grad():
         field.model.fine.geometry.density_mlp[2].bias.fill_(0.02)
     pictures = []
-    for depth in (half, None):
-        field.set_sources(replace(views, depth=depth), bounds=ROOM_BOUNDS)
+    for sources in (half_measured, replace(half_measured, depth=None)):
+        field.set_sources(sources, bounds=ROOM_BOUNDS)
         pictures.append(field.render(camera))
     mixed, unaided = pictures
     torch.testing.assert_close(mixed.opacity[:, :12], torch.ones(36, 12), atol=1e-3, rtol=0)
