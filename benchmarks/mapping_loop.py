@@ -163,7 +163,7 @@ def view(pose: torch.Tensor) -> RenderedView:
     color = torch.from_numpy(RNG.random((HEIGHT, WIDTH, 3), np.float32))
     camera = Camera(torch.from_numpy(K).float(), pose, WIDTH, HEIGHT)
     coverage = torch.full((HEIGHT, WIDTH), 5, dtype=torch.uint8)
-    return RenderedView(camera, torch.from_numpy(labels), share, color, depth, share, coverage, depth)
+    return RenderedView(camera, torch.from_numpy(labels), share, color, depth, share, coverage, depth, torch.ones(3))
 
 
 def new_place() -> torch.Tensor:

@@ -20,6 +20,7 @@ from torch import Tensor
 from sray.camera import Camera, image_grid
 from sray.frames import SourceViews
 from sray.stereo.agreement import AGREEING
+from sray.view_selection import pose_costs
 
 CELL = 4
 """Edge, in pixels, of the cells whose mean colors are compared: noise and small errors of poses cancel in them."""
@@ -31,6 +32,8 @@ PRIOR = 1.0
 """Weight, in cells, of the expectation that a gain is 1. It decides what no pair does: the exposure of all together."""
 OUTLIER = 0.1
 """Residual of a pair, in log color, from which it counts less: its surfaces shine, or its depth is wrong."""
+NEARBY = 0.15
+"""Pose cost (`sray.view_selection.pose_costs`) by which a view's say in the exposure of a render falls to a third."""
 ROUNDS = 5
 """Solutions after each other; each weighs the pairs by how far off they were in the one before."""
 
@@ -121,6 +124,15 @@ def solved(
         residual = (found[one] - found[other] + ratio).abs().mean(-1)
         weight = cells * (OUTLIER / residual.clamp_min(OUTLIER)) ** 2
     return found.to(fixed)
+
+
+def exposure_around(target: Camera, cameras: Camera, gains: Float[Tensor, "views 3"]) -> Float[Tensor, "3"]:
+    """What colors of the views' common exposure are multiplied by to have the exposure of the views around a target.
+
+    A camera that stood there would have metered much as those did. The nearest ones decide.
+    """
+    share = torch.softmax(-pose_costs(target, cameras) / NEARBY, 0)
+    return (-(share @ gains.log())).exp()
 
 
 def color_gains(views: SourceViews) -> Float[Tensor, "views 3"] | None:

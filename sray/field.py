@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.errors import CanceledError, NoViewsError
-from sray.exposure import color_gains
+from sray.exposure import color_gains, exposure_around
 from sray.frames import SourceViews
 from sray.guidance import PixelGrid, Window
 from sray.label_space import VOID
@@ -37,7 +37,8 @@ class RenderedView:
     confidence: Float[Tensor, "height width"]
     """Probability of the chosen class; 0 where void."""
     color: Float[Tensor, "height width 3"]
-    """RGB in 0..1, of what is seen: what is composited (eq. 2), over the opacity. Black where nothing is."""
+    """RGB in 0..1, of what is seen: what is composited (eq. 2), over the opacity. Black where nothing is. With the
+    exposure of the source views around."""
     depth: Float[Tensor, "height width"]
     """Camera z in meters; NaN where void."""
     opacity: Float[Tensor, "height width"]
@@ -45,6 +46,8 @@ class RenderedView:
     """Source views that see the pixel's surface."""
     depth_with_void: Float[Tensor, "height width"]
     """`depth` before void pixels were taken out of it, for scores. NaN where no surface was found at all."""
+    exposure: Float[Tensor, "3"]
+    """`color` over this is at the one exposure that the gains of the source views bring all colors to."""
 
     @staticmethod
     def blank(camera: Camera) -> RenderedView:
@@ -53,7 +56,7 @@ class RenderedView:
         confidence, depth, opacity, depth_with_void = torch.zeros(4, *size).unbind()
         labels, coverage = torch.zeros(2, *size, dtype=torch.uint8).unbind()
         return RenderedView(
-            camera, labels, confidence, torch.zeros(*size, 3), depth, opacity, coverage, depth_with_void
+            camera, labels, confidence, torch.zeros(*size, 3), depth, opacity, coverage, depth_with_void, torch.ones(3)
         )
 
 
@@ -76,6 +79,7 @@ class SemanticField:
         self._chain = Chain.of(self.model, self.config)
         self._engine: RayEngine | None = None
         self._views: SourceViews | None = None
+        """Their gains are those that their colors were multiplied by, if they were."""
         self._range = self.model.depth_range(ROOM_BOUNDS)
 
     @property
@@ -121,12 +125,11 @@ class SemanticField:
         views = self.model.with_stereo(views, swept, features).to(self.device)
         bounds = bounds or _bounds_of(views)
         encoded = self.model.encode(views, features, bounds)
-        if self.config.match_exposure:
-            gains = views.gains if views.gains is not None else color_gains(views)
-            if gains is not None:  # after encoding: encoder and stereo read the pictures as they were taken
-                encoded = replace(encoded, images=encoded.images * gains[:, :, None, None])
+        gains = (color_gains(views) if views.gains is None else views.gains) if self.config.match_exposure else None
+        if gains is not None:  # after encoding: encoder and stereo read the pictures as they were taken
+            encoded = replace(encoded, images=encoded.images * gains[:, :, None, None])
         self._engine = ray_engine(self.model, self._chain, encoded, self.config)
-        self._views = views
+        self._views = replace(views, gains=gains)
         self._range = self.model.depth_range(bounds)
 
     @torch.inference_mode()
@@ -152,6 +155,9 @@ class SemanticField:
             camera = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
         camera = camera.relative_to(self._views.camera.origin)
         view = RenderedView.blank(camera)  # first: a size beyond the memory is refused before any work
+        if self._views.gains is not None:
+            exposure = exposure_around(camera.to(self.device), self._views.camera, self._views.gains)
+            view = replace(view, exposure=exposure.cpu())
         tiles = TileRenderer(self._engine, self.config, camera.to(self.device), self._views, self._range)
         windows = PixelGrid(camera.width, camera.height, 1).windows(self._tile)
         for done, window in enumerate(windows):
@@ -176,12 +182,13 @@ class SemanticField:
         confidence, labels = probabilities.max(-1)
         # A class that the other label space has no name for leaves all its classes at 0.
         void = self.config.void(shaded.opacity, shaded.coverage, confidence) | (confidence <= 0)
+        # Light that nothing stopped is not black paint: left in, it costs 5 dB (docs/performance.md).
+        color = shaded.color / shaded.opacity.clamp_min(MIN_OPACITY).unsqueeze(-1) * view.exposure.to(shaded.color)
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
         for whole, part in (
             (view.labels, labels.to(torch.uint8).masked_fill(void, VOID)),
             (view.confidence, confidence.masked_fill(void, 0)),
-            # Light that nothing stopped is not black paint: left in, it costs 5 dB (docs/performance.md).
-            (view.color, (shaded.color / shaded.opacity.clamp_min(MIN_OPACITY).unsqueeze(-1)).clamp(0, 1)),
+            (view.color, color.clamp(0, 1)),
             (view.depth, shaded.depth.masked_fill(void, math.nan)),
             (view.depth_with_void, shaded.depth.masked_fill(shaded.opacity <= 0, math.nan)),
             (view.opacity, shaded.opacity),

@@ -47,7 +47,8 @@ class RenderConfig:
     min_confidence: float = 0.0
     """A pixel whose class is less probable is void."""
     match_exposure: bool = True
-    """Bring the colors of the source views to one exposure before they are blended, where depth is known."""
+    """Bring the colors of the source views to one exposure before they are blended, where depth is known; what is
+    rendered gets that of the views around it."""
     tile: int = 128
     """Edge, in pixels, of what is rendered at once, between two looks at whether to go on: half of it where plain
     PyTorch renders on a CPU, four times as much on a GPU. Does not change the result."""

@@ -54,9 +54,14 @@ def pose_scores(target: Camera, candidates: Camera, bounds: Bounds = ROOM_BOUNDS
     return PoseScores(*_distance_and_angle(target, candidates), overlap)
 
 
+def pose_costs(target: Camera, candidates: Camera) -> Float[Tensor, " views"]:
+    """How far candidates are from the target by distance and angle alone. A meter counts as much as 45 degrees."""
+    return _pose_cost(*_distance_and_angle(target, candidates))
+
+
 def nearest_views(target: Camera, candidates: Camera, count: int) -> list[int]:
     """Indices of the `count` candidates that distance and angle alone prefer, best first; ties in any order."""
-    cost = _pose_cost(*_distance_and_angle(target, candidates))
+    cost = pose_costs(target, candidates)
     return cost.topk(min(count, len(cost)), largest=False).indices.tolist()
 
 
@@ -78,7 +83,7 @@ def select_views(
     """
     if count < 1:
         raise ValueError(f"count is {count}; expected at least 1 source view")
-    least_cost = _pose_cost(*_distance_and_angle(target, candidates))
+    least_cost = pose_costs(target, candidates)
     waiting = least_cost.clone()
     if excluded is not None:
         waiting[excluded.to(waiting.device)] = torch.inf

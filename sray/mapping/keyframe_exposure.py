@@ -1,4 +1,4 @@
-"""Exposure of keyframes: one gain for each, so that whatever is rendered from them, and the map, has one exposure."""
+"""Exposure of keyframes: one gain for each, so that their colors can be blended, and the map has one exposure."""
 
 from __future__ import annotations
 

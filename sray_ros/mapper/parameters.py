@@ -107,7 +107,8 @@ class RenderSettings:
     quality: str = parameter("balanced", "rays and samples spent on a view: docs/performance.md", choices=QUALITIES)
     match_exposure: bool = parameter(
         RenderConfig.match_exposure,
-        "bring the colors of keyframes to one exposure before they are blended, where their depth is known",
+        "bring the colors of keyframes to one exposure before they are blended, where their depth is known; views get "
+        "that of the keyframes around, points and map that of all",
     )
     min_opacity: float = parameter(
         RenderConfig.min_opacity, "a pixel whose rendered opacity is lower has no label (255)", (0.0, 1.0)

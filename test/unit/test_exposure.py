@@ -9,9 +9,11 @@ import torch
 from conftest import PlaneScene
 from torch import Tensor
 
-from sray.exposure import LEAST_CELLS, Comparison, Shot, color_gains, compared, solved
+from sray.exposure import LEAST_CELLS, Comparison, Shot, color_gains, compared, exposure_around, solved
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
+from sray.label_space import VOID
+from sray.mapping.cloud import cloud_of_view
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import Mapper
 from sray.mapping.mapper_config import MapperConfig
@@ -104,11 +106,39 @@ def test_gains_are_of_the_colors_that_rays_read_and_not_of_what_the_encoder_read
         return shown.render(camera)
 
     found, expected = rendered(field(), replace(views, gains=gains)), rendered(plain, brought, features)
-    assert torch.equal(found.color, expected.color) and torch.equal(found.opacity, expected.opacity)
+    assert (expected.exposure == 1).all() and not (found.exposure == 1).any()
+    torch.testing.assert_close(found.color, (expected.color * found.exposure).clamp(0, 1))
+    assert torch.equal(found.opacity, expected.opacity)
     assert torch.equal(found.labels, expected.labels)
     unmatched = rendered(plain, replace(views, gains=gains))
     assert torch.equal(unmatched.color, rendered(plain, views).color)
     assert not torch.equal(unmatched.color, found.color)
+
+
+def test_a_view_has_the_exposure_of_the_views_around_and_its_cloud_that_of_all() -> None:
+    """By hand: where a source stands, that source's; halfway between two, their mean; far from all, the mean of all."""
+    places = [(-0.5, 0.0, 0.0), (0.5, 0.0, 0.0)]
+    views = SourceViews.from_frames([SCENE.frame(place) for place in places])
+    gains = torch.tensor([[0.5, 0.5, 0.8], [2.0, 1.0, 0.8]])
+
+    def around(*place: float) -> Tensor:
+        return exposure_around(SCENE.camera(place), views.camera, gains)
+
+    torch.testing.assert_close(around(-0.5, 0, 0), 1 / gains[0], atol=0.02, rtol=0)
+    torch.testing.assert_close(around(0.5, 0, 0), 1 / gains[1], atol=0.02, rtol=0)
+    middle = torch.tensor([1.0, 2**0.5, 1.25])
+    torch.testing.assert_close(around(0, 0, 0), middle)
+    torch.testing.assert_close(around(0, 9, 0), middle)
+    small = SCENE.camera(places[0]).resized(24, 18)
+    shown = field()
+    shown.set_sources(replace(views, gains=gains))
+    view = shown.render(small)
+    assert torch.equal(view.exposure, around(*places[0]))
+    cloud = cloud_of_view(view)
+    kept = (view.labels != VOID) & view.depth.isfinite()
+    expected = (view.color[kept] / view.exposure).clamp(0, 1) * 255
+    torch.testing.assert_close(torch.from_numpy(cloud.rgb).float(), expected, atol=0.51, rtol=0)
+    assert len(cloud) > 20
 
 
 def test_the_keyframes_of_a_map_have_one_exposure() -> None:
