@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from sray.backbone import LiteUNet
 from sray.errors import RequestError
@@ -65,6 +65,9 @@ class EncoderTraining:
         """
         self.config = config
         self.model = model
+        self._fixed = _fixed_parameters(model.encoder)
+        for parameter in self._fixed:
+            parameter.requires_grad_(False)  # a gradient that moves nothing would take a quarter of a step
         self._pictures = pictures
         self._validation_pictures = validation_pictures
         labeled = [scene for scene in scenes if scene.frames[0].labels is not None]
@@ -89,13 +92,12 @@ class EncoderTraining:
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         config = self.config
-        learned = set(self.model.encoder.parameters())
+        learned = set(self.model.encoder.parameters()) - set(self._fixed)
         if isinstance(self.model.encoder, LiteUNet):
-            backbone = self.model.encoder.backbone
-            learned -= set(backbone.parameters())
             # ImageNet's edges and textures are right as they are; the decoder's first, random errors must not spoil
             # what lies above them.
-            later = [*backbone.stages[FIXED_STAGES:].parameters()]
+            later = [each for each in self.model.encoder.backbone.parameters() if each in learned]
+            learned -= set(later)
             yield {
                 "params": later,
                 "lr": config.backbone_learning_rate,
@@ -143,7 +145,9 @@ class EncoderTraining:
         return scores["strict_miou"]
 
     def finish(self) -> None:
-        """Both heads of the ray stages start from what the 2D classifier learned."""
+        """Both heads of the ray stages start from what the 2D classifier learned; all of the encoder may learn again."""
+        for parameter in self._fixed:
+            parameter.requires_grad_(True)
         learned = self.model.picture_classifier.state_dict()
         for head in (self.model.coarse, self.model.fine):
             head.classifier.load_state_dict(learned)
@@ -174,6 +178,14 @@ class EncoderTraining:
         self.model.train()
         scores = matrix.strict()
         return {"strict_miou": scores.miou, "total_accuracy": scores.total_accuracy}
+
+
+def _fixed_parameters(encoder: nn.Module) -> list[nn.Parameter]:
+    """Of a pre-trained backbone, what this stage leaves as it is: the stem and the first stages."""
+    if not isinstance(encoder, LiteUNet):
+        return []
+    backbone = encoder.backbone
+    return [*backbone.stem.parameters(), *backbone.stages[:FIXED_STAGES].parameters()]
 
 
 def _any(frames: Sequence[tuple[Scene, int]], generator: torch.Generator) -> Frame:
