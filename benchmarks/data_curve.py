@@ -29,10 +29,9 @@ class Curve:
 
     def main(self) -> None:
         for run in self.runs:
-            steps = validations(run)
-            best = max(steps, key=lambda step: steps[step]["strict_miou"])
-            scores = ", ".join(f"{title} {steps[best][name]:.3f}" for name, title in SCORES.items())
-            print(f"{run.name}: best at step {best} of {max(steps)}: {scores}")
+            best = best_of(run)
+            scores = ", ".join(f"{title} {best[name]:.3f}" for name, title in SCORES.items())
+            print(f"{run.name}: best at step {best['step']:.0f}: {scores}")
         if self.plot is not None:
             draw(self.runs, self.plot)
 
@@ -49,6 +48,12 @@ def validations(run: Path) -> dict[int, dict[str, float]]:
             f"{run}/log.jsonl has no scores of pictures and rooms; expected a run with data.pictures and encoder steps"
         )
     return found
+
+
+def best_of(run: Path) -> dict[str, float]:
+    """The scores of the step that is best on real pictures, and the step. Raises ValueError as `validations`."""
+    step, scores = max(validations(run).items(), key=lambda each: each[1]["strict_miou"])
+    return {**scores, "step": step}
 
 
 def draw(runs: tuple[Path, ...], path: Path) -> None:

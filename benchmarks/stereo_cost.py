@@ -21,11 +21,11 @@ import torch
 import tyro
 from measuring import facts, write
 
+from sray import half_precision
 from sray.checkpoint import load_checkpoint
 from sray.field import SemanticField
 from sray.frames import Frame
 from sray.kernel import sweep as compiled
-from sray.mapping import keyframe_depth
 from sray.mapping.keyframe_depth import StereoKeeper
 from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig
 from sray.model import SemanticRay
@@ -127,7 +127,7 @@ def timed(spent: dict[str, list[tuple[float, float]]]) -> Iterator[None]:
 def plain() -> Iterator[None]:
     with (
         patch.object(compiled, "serves", lambda *_: False),
-        patch.object(keyframe_depth, "has_bfloat16", lambda: False),
+        patch.object(half_precision, "has_bfloat16", lambda: False),
     ):
         yield
 

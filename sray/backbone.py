@@ -49,6 +49,8 @@ _SCALING: dict[BackboneName, tuple[float, float]] = {
 }
 """Factors on channels and on blocks."""
 _STEM = 32
+FIRST_STAGES = 2
+"""That belong to `LiteUNet.first_layers`."""
 
 
 def stages(name: BackboneName) -> list[Stage]:
@@ -87,7 +89,7 @@ class InvertedBlock(nn.Module):
             # CPUs have no good gradient of filters of single channels in bfloat16: in single precision it takes a third
             # of the time.
             with torch.autocast(inner.device.type, enabled=False):
-                filtered = self.filter(inner.float())
+                filtered = self.filter(inner.to(self.filter.weight.dtype))
         else:
             filtered = self.filter(inner)
         out: Tensor = self.project(F.relu6(filtered))
@@ -137,6 +139,11 @@ class LiteUNet(nn.Module):
         self.merge_eighth = Merge(128, eighth, 96)
         self.merge_quarter = Merge(96, quarter, 64)
         self.out = nn.Conv2d(64, FEATURE_CHANNELS, 1)
+
+    @property
+    def first_layers(self) -> list[nn.Parameter]:
+        """The stem and the first stages: edges and textures, which ImageNet taught."""
+        return [*self.backbone.stem.parameters(), *self.backbone.stages[:FIRST_STAGES].parameters()]
 
     def forward(self, images: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views channels rows columns"]:
         """Features of RGB pictures in 0..1; rows and columns are ceil(size / 4)."""

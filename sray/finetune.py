@@ -27,10 +27,18 @@ from sray.context import EncodedViews
 from sray.field import MIN_OPACITY
 from sray.finetune_config import FineTuneConfig
 from sray.frames import Frame, SourceViews
+from sray.half_precision import half_precision
 from sray.held_out import HeldOut, Score
 from sray.learning.feature_cache import FeatureCache
 from sray.learning.losses import total_loss
-from sray.learning.optimization import Optimization, Schedule, head_parameters, picture_parameters
+from sray.learning.optimization import (
+    Optimization,
+    Schedule,
+    encoder_parameters,
+    head_parameters,
+    hold_first_layers,
+    picture_parameters,
+)
 from sray.learning.supervision import LabeledPixels, balanced_weights, check_teaching_frames, picture_loss, target_rays
 from sray.ray_model import RayModel
 from sray.rays import SampleCounts
@@ -121,6 +129,8 @@ class FineTuner(Generic[M]):
         if self.config.loss.semantic > 0:
             self._class_weights = balanced_weights(self._frames, model.config.classes, self.config.balance)
         self.model = copy.deepcopy(model).requires_grad_(True)
+        if not self.config.first_layers:
+            hold_first_layers(self.model.encoder)
         self._device = next(self.model.parameters()).device
         self._generator = torch.Generator().manual_seed(self.config.seed)
         self._optimization: Optimization | None = None
@@ -215,7 +225,7 @@ class FineTuner(Generic[M]):
             steps = config.steps - self.picture_steps
             groups = [{"params": head_parameters(model), "lr": config.heads_learning_rate}]
             if config.mode == "full":
-                groups.append({"params": list(model.encoder.parameters()), "lr": config.encoder_learning_rate})
+                groups.append({"params": encoder_parameters(model), "lr": config.encoder_learning_rate})
         return Optimization(groups, Schedule(steps, config.final_rate, config.warm_up))
 
     def _picture_loss(self) -> tuple[Tensor, dict[str, Tensor]]:
@@ -225,7 +235,7 @@ class FineTuner(Generic[M]):
         others = torch.randperm(len(self._frames) - self._taught, generator=self._generator)[:remembered]
         drawn += (self._taught + others).tolist()
         images = SourceViews.from_frames([self._frames[index] for index in drawn]).images.to(self._device)
-        loss = self._loss_of_pictures(self.model.picture_features(images, self._frames[0].camera), drawn)
+        loss = self._loss_of_pictures(self._features_of(images), drawn)
         return loss, {"pictures": loss}
 
     def _loss_of_pictures(self, features: Tensor, frames: list[int]) -> Tensor:
@@ -269,8 +279,12 @@ class FineTuner(Generic[M]):
     def _encode(self, frames: list[int]) -> EncodedViews:
         views = SourceViews.from_frames([self._frames[index] for index in frames]).to(self._device)
         if self.config.mode == "full":
-            return self.model.encode(views, bounds=self._bounds)
+            return self.model.encode(views, self._features_of(views.images), self._bounds)
         return self._features.encode(frames, views, self._bounds)
+
+    def _features_of(self, images: Tensor) -> Tensor:
+        with half_precision(self._device):
+            return self.model.picture_features(images, self._frames[0].camera).float()
 
     def _worth(self, score: Score) -> float:
         return score.worth(by_labels=self.config.loss.semantic > 0)

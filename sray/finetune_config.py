@@ -41,6 +41,8 @@ class FineTuneConfig:
     encoder_learning_rate: float = 3e-4
     """Of the encoder, on rays, in mode `full`."""
     picture_learning_rate: float = 2e-3
+    first_layers: bool = False
+    """Whether the first layers of a pre-trained backbone learn too. They need not, but where weights are new."""
     final_rate: float = 0.05
     """Learning rates fall to this share of themselves, exponentially, over the picture steps and over the others."""
     warm_up: int = 10

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sray.backbone import LiteUNet
 from sray.ray_model import RayModel
 
 CLIP_NORM = 10.0
@@ -64,9 +65,25 @@ class Optimization:
         return finite
 
 
+def hold_first_layers(encoder: nn.Module) -> list[nn.Parameter]:
+    """Leave the first layers of a pre-trained backbone as ImageNet taught them; returns them, none of other encoders.
+
+    They are right as they are, and are at the highest resolution: their gradient is a quarter of a step's time.
+    """
+    held = encoder.first_layers if isinstance(encoder, LiteUNet) else []
+    for parameter in held:
+        parameter.requires_grad_(False)
+    return held
+
+
+def encoder_parameters(model: RayModel) -> list[nn.Parameter]:
+    """What learns of the encoder: all but what is held."""
+    return [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]
+
+
 def picture_parameters(model: RayModel) -> list[nn.Parameter]:
     """What single pictures teach: the encoder, and the classifier of its features."""
-    return [*model.encoder.parameters(), *model.picture_classifier.parameters()]
+    return [*encoder_parameters(model), *model.picture_classifier.parameters()]
 
 
 def head_parameters(model: RayModel, *, classifiers: bool = True) -> list[nn.Parameter]:

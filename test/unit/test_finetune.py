@@ -184,3 +184,24 @@ def test_learning_rates_rise_and_fall_in_each_part(model) -> None:
     for part, rate in ((pictures, 2e-3), (heads, 3e-4), (encoder, 3e-4)):
         assert part[0] == pytest.approx(rate / 5) and part[0] < part[1] > part[-1]
         assert part[-1] == pytest.approx(rate * 0.05 ** ((len(part) - 1) / len(part)))
+
+
+@pytest.mark.parametrize("first_layers", [False, True])
+def test_the_first_layers_of_a_pretrained_backbone_stay_unless_told(first_layers: bool) -> None:
+    """On pictures as on rays; the result is a model whose every weight may learn again."""
+    torch.manual_seed(0)
+    model = SemanticRay(SemanticRayConfig(3, encoder="efficientnet_lite0"))
+    config = FineTuneConfig(
+        steps=2, picture_steps=1, rays=16, coarse_samples=4, fine_samples=2, warm_up=0, first_layers=first_layers
+    )
+    tuner = FineTuner(model, PLANE.ring(4), config=config)
+    for step in tuner.run():
+        assert step.kind == ("start", "pictures", "rays")[step.number]
+    tuned = tuner.result().model
+    first = {id(parameter) for parameter in tuned.encoder.first_layers}
+    before = dict(model.named_parameters())
+    for name, parameter in tuned.named_parameters():
+        if name.startswith("encoder.") and name.endswith("weight"):
+            stays = id(parameter) in first and not first_layers
+            assert torch.equal(parameter, before[name]) == stays, name
+    assert all(parameter.requires_grad for parameter in tuned.parameters())

@@ -53,6 +53,7 @@ def scratch_config(config: TrainConfig, **changes: Any) -> FineTuneConfig:
         fine_samples=stage.fine_samples,
         learning_rate=rate,
         encoder_learning_rate=rate,
+        first_layers=True,
         final_rate=stage.final_learning_rate / stage.learning_rate,
         loss=loss,
         divide_by_opacity=False,

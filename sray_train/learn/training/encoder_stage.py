@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from sray.backbone import LiteUNet
 from sray.errors import RequestError
 from sray.frames import Frame
 from sray.label_space import VOID
 from sray.learning.losses import summed_cross_entropy
+from sray.learning.optimization import encoder_parameters, hold_first_layers
 from sray.learning.supervision import answering_by_frequency, balanced_weights, pixel_logits
 from sray.metrics import ConfusionMatrix
 from sray.ray_model import RayModel
@@ -28,8 +29,6 @@ from sray_train.learn.training.augmentation import augment
 
 BALANCE_FRAMES = 500
 """Frames that say how frequent classes are."""
-FIXED_STAGES = 2
-"""Of a pre-trained backbone, beside its stem: they stay as ImageNet taught them."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,7 @@ class EncoderTraining:
         """
         self.config = config
         self.model = model
-        self._fixed = _fixed_parameters(model.encoder)
-        for parameter in self._fixed:
-            parameter.requires_grad_(False)  # a gradient that moves nothing would take a quarter of a step
+        self._held = hold_first_layers(model.encoder)
         self._pictures = pictures
         self._validation_pictures = validation_pictures
         labeled = [scene for scene in scenes if scene.frames[0].labels is not None]
@@ -91,20 +88,18 @@ class EncoderTraining:
         return self.config.batch
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
-        config = self.config
-        learned = set(self.model.encoder.parameters()) - set(self._fixed)
-        if isinstance(self.model.encoder, LiteUNet):
-            # ImageNet's edges and textures are right as they are; the decoder's first, random errors must not spoil
-            # what lies above them.
-            later = [each for each in self.model.encoder.backbone.parameters() if each in learned]
-            learned -= set(later)
+        config, encoder = self.config, self.model.encoder
+        backbone = set(encoder.backbone.parameters()) if isinstance(encoder, LiteUNet) else set()
+        learning = encoder_parameters(self.model)
+        if later := [parameter for parameter in learning if parameter in backbone]:
+            # The decoder's first, random errors must not spoil what ImageNet taught.
             yield {
                 "params": later,
                 "lr": config.backbone_learning_rate,
                 "weight_decay": config.weight_decay,
                 "delay": config.backbone_delay,
             }
-        own = [parameter for parameter in self.model.encoder.parameters() if parameter in learned]
+        own = [parameter for parameter in learning if parameter not in backbone]
         own += self.model.picture_classifier.parameters()
         yield {"params": own, "lr": config.learning_rate, "weight_decay": config.weight_decay}
 
@@ -145,8 +140,8 @@ class EncoderTraining:
         return scores["strict_miou"]
 
     def finish(self) -> None:
-        """Both heads of the ray stages start from what the 2D classifier learned; all of the encoder may learn again."""
-        for parameter in self._fixed:
+        """The heads of the ray stages start from what the 2D classifier learned. All of the encoder may learn again."""
+        for parameter in self._held:
             parameter.requires_grad_(True)
         learned = self.model.picture_classifier.state_dict()
         for head in (self.model.coarse, self.model.fine):
@@ -178,14 +173,6 @@ class EncoderTraining:
         self.model.train()
         scores = matrix.strict()
         return {"strict_miou": scores.miou, "total_accuracy": scores.total_accuracy}
-
-
-def _fixed_parameters(encoder: nn.Module) -> list[nn.Parameter]:
-    """Of a pre-trained backbone, what this stage leaves as it is: the stem and the first stages."""
-    if not isinstance(encoder, LiteUNet):
-        return []
-    backbone = encoder.backbone
-    return [*backbone.stem.parameters(), *backbone.stages[:FIXED_STAGES].parameters()]
 
 
 def _any(frames: Sequence[tuple[Scene, int]], generator: torch.Generator) -> Frame:

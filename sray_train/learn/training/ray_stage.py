@@ -16,7 +16,7 @@ from sray.frames import SourceViews
 from sray.held_out import Score
 from sray.learning.feature_cache import FeatureCache
 from sray.learning.losses import LossWeights, RayTargets, total_loss
-from sray.learning.optimization import head_parameters
+from sray.learning.optimization import encoder_parameters, head_parameters
 from sray.learning.supervision import target_rays
 from sray.metrics import ConfusionMatrix, psnr
 from sray.ray_model import RayModel
@@ -95,7 +95,7 @@ class RayTraining:
         heads = head_parameters(self.model, classifiers=self.config.train_classifier)
         yield {"params": heads, "lr": self.config.learning_rate}
         if self.config.train_encoder:
-            yield {"params": list(self.model.encoder.parameters()), "lr": self.config.encoder_learning_rate}
+            yield {"params": encoder_parameters(self.model), "lr": self.config.encoder_learning_rate}
 
     def draw(self, generators: list[torch.Generator]) -> RayBatch:
         return RayBatch(tuple(self._draw_target(generator) for generator in generators))
