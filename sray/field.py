@@ -36,9 +36,9 @@ class RenderedView:
     """Class indices; VOID (255) where nothing is known."""
     confidence: Float[Tensor, "height width"]
     """Probability of the chosen class; 0 where void."""
-    color: Float[Tensor, "height width 3"]
-    """RGB in 0..1, of what is seen: what is composited (eq. 2), over the opacity. Black where nothing is. With the
-    exposure of the source views around."""
+    common_color: Float[Tensor, "height width 3"]
+    """RGB, 0 or more, of what is seen: what is composited (eq. 2), over the opacity. Black where nothing is. At the one
+    exposure that the gains of the source views bring all colors to."""
     depth: Float[Tensor, "height width"]
     """Camera z in meters; NaN where void."""
     opacity: Float[Tensor, "height width"]
@@ -47,7 +47,12 @@ class RenderedView:
     depth_with_void: Float[Tensor, "height width"]
     """`depth` before void pixels were taken out of it, for scores. NaN where no surface was found at all."""
     exposure: Float[Tensor, "3"]
-    """`color` over this is at the one exposure that the gains of the source views bring all colors to."""
+    """That of the source views around, over the common one."""
+
+    @property
+    def color(self) -> Float[Tensor, "height width 3"]:
+        """RGB in 0..1, with the exposure of the source views around."""
+        return (self.common_color * self.exposure).clamp(0, 1)
 
     @staticmethod
     def blank(camera: Camera) -> RenderedView:
@@ -183,12 +188,12 @@ class SemanticField:
         # A class that the other label space has no name for leaves all its classes at 0.
         void = self.config.void(shaded.opacity, shaded.coverage, confidence) | (confidence <= 0)
         # Light that nothing stopped is not black paint: left in, it costs 5 dB (docs/performance.md).
-        color = shaded.color / shaded.opacity.clamp_min(MIN_OPACITY).unsqueeze(-1) * view.exposure.to(shaded.color)
+        color = shaded.color / shaded.opacity.clamp_min(MIN_OPACITY).unsqueeze(-1)
         rows, columns = slice(window.top, window.bottom), slice(window.left, window.right)
         for whole, part in (
             (view.labels, labels.to(torch.uint8).masked_fill(void, VOID)),
             (view.confidence, confidence.masked_fill(void, 0)),
-            (view.color, color.clamp(0, 1)),
+            (view.common_color, color),
             (view.depth, shaded.depth.masked_fill(void, math.nan)),
             (view.depth_with_void, shaded.depth.masked_fill(shaded.opacity <= 0, math.nan)),
             (view.opacity, shaded.opacity),

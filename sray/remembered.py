@@ -50,7 +50,9 @@ def remembered(model: RayModel, frames: Sequence[Frame], taught: set[int]) -> di
     for position, frame in enumerate(frames):
         image = frame.image.to(device).permute(2, 0, 1).unsqueeze(0).float() / 255
         pixels = frame.camera.pixel_grid().to(device).unsqueeze(0)
-        probability, answer = pixel_logits(model, model.encoder(image), pixels)[0].float().softmax(-1).max(-1)
+        features = model.picture_features(image, frame.camera)
+        logits = pixel_logits(model, features, pixels, model.reading_scale(features, frame.camera))[0]
+        probability, answer = logits.float().softmax(-1).max(-1)
         answer = torch.where(known[answer] | (probability < SURE), VOID, answer).to(torch.uint8)
         if (answer != VOID).any():
             kept[position] = replace(frame, labels=answer.reshape(frame.image.shape[:2]).cpu())

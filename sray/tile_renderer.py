@@ -84,7 +84,7 @@ class TileRenderer:
         return shaded
 
     def _guide(self, window: Window) -> tuple[Float[Tensor, "cells bins"], Bool[Tensor, " cells"]]:
-        """Where along each cell's ray surfaces are, and whether a sensor says so; the network says the rest."""
+        """Where along each cell's ray surfaces are, and whether the sources' depth says so; else the network does."""
         if self._measured is None:
             return self._found(window), torch.zeros(window.count, dtype=torch.bool, device=self._device)
         around = window.around(self._measured)

@@ -65,15 +65,13 @@ class Optimization:
         return finite
 
 
-def hold_first_layers(encoder: nn.Module) -> list[nn.Parameter]:
-    """Leave the first layers of a pre-trained backbone as ImageNet taught them; returns them, none of other encoders.
+def hold_first_layers(encoder: nn.Module) -> None:
+    """Leave the first layers of a pre-trained backbone as ImageNet taught them; other encoders have none.
 
     They are right as they are, and are at the highest resolution: their gradient is a quarter of a step's time.
     """
-    held = encoder.first_layers if isinstance(encoder, LiteUNet) else []
-    for parameter in held:
+    for parameter in encoder.first_layers if isinstance(encoder, LiteUNet) else []:
         parameter.requires_grad_(False)
-    return held
 
 
 def encoder_parameters(model: RayModel) -> list[nn.Parameter]:

@@ -63,7 +63,7 @@ def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0
     """The labeled pixels of a rendered view as points of its camera's origin, every `stride`-th row and column.
 
     Pixels that are void, have no depth, or are less confident than `min_confidence` give no point. Colors have the one
-    exposure of all source views, whatever the view's own.
+    exposure of all source views, not the view's own.
     """
     labels, depth, confidence = (part[::stride, ::stride] for part in (view.labels, view.depth, view.confidence))
     kept = (labels != VOID) & torch.isfinite(depth) & (depth > 0) & (confidence >= min_confidence)
@@ -76,7 +76,7 @@ def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0
         return part.flatten(0, 1).index_select(0, index)
 
     points = view.camera.center + at(view.depth).unsqueeze(-1) * view.camera.ray_directions(pixels)
-    rgb = ((at(view.color) / view.exposure).clamp(0, 1) * 255).round().to(torch.uint8)
+    rgb = (at(view.common_color).clamp(0, 1) * 255).round().to(torch.uint8)
     return LabeledCloud(
         points.numpy(), rgb.numpy(), at(view.labels).numpy(), at(view.confidence).numpy(), view.camera.origin
     )

@@ -76,12 +76,18 @@ class StereoKeeper:
             for index in range(len(buffer)):
                 buffer.update(index, matching=None, stereo=None)
             return
-        for index in range(len(buffer)):
-            buffer.update(index, matching=self._features(buffer[index]).matching[0])
+        self.match_anew(buffer)
         for index in range(len(buffer)):
             self._sweep(buffer, index, network)
         for index in range(len(buffer)):
             self._agree(buffer, index)
+
+    @torch.inference_mode()
+    def match_anew(self, buffer: KeyframeBuffer) -> None:
+        """Make the matching features anew, with another encoder. Depth that was found stays."""
+        if self._field.model.stereo is not None:
+            for index in range(len(buffer)):
+                buffer.update(index, matching=self._features(buffer[index]).matching[0])
 
     def _sweep(self, buffer: KeyframeBuffer, index: int, network: StereoNetwork) -> None:
         keyframe = buffer[index]

@@ -117,9 +117,6 @@ class Mapper:
         Labels are class indices, 255 unlabeled, of any size. They may come late, and again: the last ones hold.
         Raises PictureError for a label that is no class, or a picture without pixels.
         """
-        index = self.keyframes.nearest_in_time(stamp_ns)
-        if index is None or abs(self.keyframes[index].stamp_ns - stamp_ns) > slop_ns:
-            return None
         strange = labels[(labels >= self._classes) & (labels != VOID)]
         if not labels.numel() or len(strange):
             found = f"hold {int(strange[0])}" if len(strange) else "have no pixels"
@@ -128,6 +125,9 @@ class Mapper:
                 f"indices of {self._classes} classes, 0 to {self._classes - 1}, or {VOID} where unlabeled",
                 "Convert a dataset's own ids first",
             )
+        index = self.keyframes.nearest_in_time(stamp_ns)
+        if index is None or abs(self.keyframes[index].stamp_ns - stamp_ns) > slop_ns:
+            return None
         camera = self.keyframes[index].camera
         return self.keyframes.label(index, torch.from_numpy(nearest_exact(labels.numpy(), camera.width, camera.height)))
 
@@ -175,6 +175,8 @@ class Mapper:
                 self._stereo.renew(self.keyframes)
                 if field.config.match_exposure:
                     self.exposure.renew(self.keyframes)
+            elif self.config.stereo and features is not before:
+                self._stereo.match_anew(self.keyframes)
         return is_taken
 
     def restore(
@@ -209,7 +211,9 @@ class Mapper:
         restored = VoxelMap.from_state(state, self.config.map)
         restored.revision = max(self.map.revision, restored.revision) + 1
         keeper = ExposureKeeper()
-        if exposure is not None and len(exposure.log_gains) == len(buffer):
+        # Gains found of other depth, or never looked for, are found anew.
+        is_known = exposure is not None and len(exposure.pairs) > 0 and len(exposure.log_gains) == len(buffer)
+        if exposure is not None and is_known and (stereo is not None or not self.config.stereo):
             keeper.recall(buffer, exposure)
         elif self._field.config.match_exposure:
             keeper.renew(buffer)

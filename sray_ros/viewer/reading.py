@@ -75,7 +75,7 @@ def view_of_result(result: RenderView.Result, camera: Camera) -> RenderedView:
     labels, depth = read_labels(result.label), read_depth(result.depth)
     view.labels[:] = torch.from_numpy(labels)
     view.depth[:] = torch.from_numpy(depth)
-    view.color[:] = torch.from_numpy(read_image(result.color)).float() / 255
+    view.common_color[:] = torch.from_numpy(read_image(result.color)).float() / 255
     view.coverage[:] = torch.from_numpy(read_labels(result.coverage))
     confidence = np.frombuffer(result.confidence.data, np.float32).reshape(labels.shape)
     view.confidence[:] = torch.from_numpy(confidence.copy())

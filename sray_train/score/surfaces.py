@@ -96,7 +96,7 @@ def true_cloud(frames: Iterable[Frame]) -> LabeledCloud:
     for frame in frames:
         if frame.depth is not None:
             blank = RenderedView.blank(frame.camera)
-            shown = replace(blank, depth=frame.depth, color=frame.image.float() / 255)
+            shown = replace(blank, depth=frame.depth, common_color=frame.image.float() / 255)
             fused.integrate(cloud_of_view(replace(shown, confidence=torch.ones_like(frame.depth))))
     return fused.to_cloud()
 

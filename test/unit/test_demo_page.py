@@ -70,7 +70,7 @@ def received(
     view = replace(
         RenderedView.blank(camera),
         labels=torch.from_numpy(labels),
-        color=torch.from_numpy(color) / 255,
+        common_color=torch.from_numpy(color) / 255,
         depth=torch.from_numpy(depth),
         depth_with_void=torch.from_numpy(depth),
         confidence=torch.from_numpy(confidence),
@@ -175,7 +175,7 @@ def test_the_page_says_how_to_look_around_and_shows_a_still(tmp_path: Path) -> N
 
 def test_without_truth_and_color_the_scores_are_null_not_zero() -> None:
     truth, view = make_view(10**9)
-    bare = ((replace(truth, labels=None), replace(view, color=torch.full_like(view.color, math.nan))),) * 2
+    bare = ((replace(truth, labels=None), replace(view, common_color=torch.full_like(view.color, math.nan))),) * 2
     report = make_run(views=bare).report()
     missing = ("depth_abs_rel", "depth_within_1_25", "map_f_score_5cm")
     for key in ("strict_miou", "total_accuracy", "commonest_class_miou", "psnr_color", *missing):

@@ -12,11 +12,12 @@ from torch import Tensor
 from sray.exposure import LEAST_CELLS, Comparison, Shot, color_gains, compared, exposure_around, solved
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
-from sray.label_space import VOID
+from sray.label_space import VOID, LabelSpace
 from sray.mapping.cloud import cloud_of_view
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper import Mapper
 from sray.mapping.mapper_config import MapperConfig
+from sray.mapping.session import Session
 from sray.metrics import exposure_matched
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.render_config import RenderConfig
@@ -136,7 +137,8 @@ def test_a_view_has_the_exposure_of_the_views_around_and_its_cloud_that_of_all()
     assert torch.equal(view.exposure, around(*places[0]))
     cloud = cloud_of_view(view)
     kept = (view.labels != VOID) & view.depth.isfinite()
-    expected = (view.color[kept] / view.exposure).clamp(0, 1) * 255
+    expected = view.common_color[kept].clamp(0, 1) * 255
+    torch.testing.assert_close(view.color, (view.common_color * view.exposure).clamp(0, 1))
     torch.testing.assert_close(torch.from_numpy(cloud.rgb).float(), expected, atol=0.51, rtol=0)
     assert len(cloud) > 20
 
@@ -181,3 +183,36 @@ def test_an_exposure_of_its_own_is_fitted_per_channel() -> None:
     image, other = torch.tensor([0.2, 0.4]), torch.tensor([0.4, 0.4])
     fitted = exposure_matched(image[:, None].expand(2, 3), other[:, None].expand(2, 3))
     assert fitted[:, 0].tolist() == pytest.approx([0.24, 0.48])
+
+
+def test_a_session_that_was_mapped_without_matching_is_matched_when_it_is_loaded() -> None:
+    exposures = (1.0, 0.5, 0.8, 0.65)
+    config = MapperConfig(keyframes=KeyframeConfig(min_translation=0.1, min_sharpness=0.0), stereo=False)
+    space = LabelSpace("three", ("wall", "floor", "bed"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)), (1, 2, 4))
+
+    def mapped(match_exposure: bool) -> Mapper:
+        mapper = Mapper(field(match_exposure), SCENE.classes, config)
+        for place, gain in enumerate(exposures):
+            frame = exposed(SCENE.frame((0.15 * place, 0.0, 0.0)), torch.tensor(gain))
+            mapper.add(replace(frame, stamp_ns=place))
+        return mapper
+
+    expected = mapped(True)
+    for was_matched in (False, True):
+        loaded = Mapper(field(), SCENE.classes, config)
+        Session.of(mapped(was_matched), "any", space).restore(loaded, space)
+        found, wanted = (each.exposure.gains(list(each.keyframes)) for each in (loaded, expected))
+        torch.testing.assert_close(found, wanted, rtol=0.05, atol=0)
+
+
+def test_what_is_too_bright_for_the_view_keeps_its_color_in_the_cloud() -> None:
+    """The view is cut off at white; that darkens no cloud, and what is white at the common exposure darkens no view."""
+    view = RenderedView.blank(SCENE.camera((0.0, 0.0, 0.0)).resized(2, 1))
+    view.common_color[:] = torch.tensor([[0.8, 0.5, 0.2], [1.8, 0.5, 0.2]])
+    view.depth[:], view.confidence[:] = 1.0, 1.0
+    bright = replace(view, exposure=torch.full((3,), 2.0))
+    torch.testing.assert_close(bright.color[0, 0], torch.tensor([1.0, 1.0, 0.4]))
+    torch.testing.assert_close(
+        replace(view, exposure=torch.full((3,), 0.5)).color[0, 1], torch.tensor([0.9, 0.25, 0.1])
+    )
+    assert cloud_of_view(bright).rgb.tolist() == [[204, 128, 51], [255, 128, 51]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,29 @@ def model() -> SemanticRay:
     made = SemanticRay(SemanticRayConfig(3, stereo=True)).eval()
     made.stereo = SaysTwoMeters(planes=8).eval()
     return made
+
+
+def test_after_a_change_of_the_encoder_keyframes_are_matched_by_its_features(model: SemanticRay) -> None:
+    """The depth that was found stays; new keyframes are compared with features of one encoder."""
+    config = MapperConfig(KeyframeConfig(min_sharpness=0.0))
+
+    def mapped(shown: SemanticRay) -> Mapper:
+        mapper = Mapper(SemanticField(shown), 3, config)
+        for place in range(3):
+            mapper.add(frame_at(0.2 * place, place))
+        return mapper
+
+    other = deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.encoder.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    mapper, expected = mapped(model), mapped(other)
+    depths = [keyframe.stereo for keyframe in mapper.keyframes]
+    mapper.change_model(SemanticField(other))
+    for keyframe, fresh, depth in zip(mapper.keyframes, expected.keyframes, depths, strict=True):
+        assert keyframe.matching is not None and fresh.matching is not None
+        torch.testing.assert_close(keyframe.matching, fresh.matching, atol=2e-2, rtol=0)
+        assert keyframe.stereo is depth
 
 
 def frame_at(x: float, stamp: int = 0) -> Frame:

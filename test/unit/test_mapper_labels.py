@@ -76,5 +76,6 @@ def test_labels_that_are_no_class_are_refused_by_value_and_the_old_ones_stay() -
     with pytest.raises(SrayError, match=f"hold {CLASSES}; expected indices of {CLASSES} classes") as caught:
         mapper.supervise(10**9, bad)
     assert isinstance(caught.value, PictureError)
+    assert kind_of(lambda: mapper.supervise(2 * 10**9, bad)) is PictureError, "before their picture has come, too"
     assert kind_of(lambda: mapper.supervise(10**9, torch.zeros(0, 4, dtype=torch.uint8))) is PictureError
     assert torch.equal(mapper.keyframes[0].frame.labels, good)

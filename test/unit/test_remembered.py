@@ -97,3 +97,25 @@ def test_one_in_four_is_remembered_and_no_frame_is_its_own_source(
     list(tuner.run())
     assert sum(target >= 5 for target in targets) == 10 and len(targets) == 40
     assert all(target not in sources_of(target) for target in set(targets))
+
+
+def test_answers_are_read_at_the_angular_resolution_that_the_encoder_was_trained_for() -> None:
+    """Twice the picture's own: the kept answers are those that the model gives of the picture, wherever it is sure."""
+    torch.manual_seed(0)
+    model = SemanticRay(
+        SemanticRayConfig(3, reading_focal=2 * float(PLANE.frame((0.0, 0.0, 0.0)).camera.intrinsics[0, 0]))
+    )
+    tuner = FineTuner(model, frames(4), config=FineTuneConfig(steps=40, picture_steps=40, pixels=256))
+    list(tuner.run())
+    taught = tuner.result().model
+    frame = replace(frames(1)[0], labels=None)
+    kept = remembered(taught, [frame], {0})[0].labels
+    with torch.no_grad():
+        image = frame.image.permute(2, 0, 1).unsqueeze(0).float() / 255
+        features = taught.picture_features(image, frame.camera)
+        scale = taught.reading_scale(features, frame.camera)
+        answers = pixel_logits(taught, features, frame.camera.pixel_grid().unsqueeze(0), scale)[0].softmax(-1)
+    confidence, expected = answers.max(-1)
+    sure = ((confidence >= 0.5) & (expected != 0)).reshape(kept.shape)
+    assert sure.float().mean() > 0.2
+    assert torch.equal(kept != VOID, sure) and torch.equal(kept[sure].long(), expected.reshape(kept.shape)[sure])

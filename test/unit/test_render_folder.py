@@ -25,7 +25,8 @@ def made_view(seed: int = 0) -> RenderedView:
     view = RenderedView.blank(camera)
     view.labels[:] = torch.from_numpy(random.integers(0, ROOMS.classes, (24, 32)).astype(np.uint8))
     view.labels[0] = VOID
-    view.color[:] = torch.from_numpy(random.random((24, 32, 3)).astype(np.float32))
+    view.exposure[:] = torch.tensor([0.5, 0.8, 0.9])
+    view.common_color[:] = torch.from_numpy(random.random((24, 32, 3)).astype(np.float32))
     view.depth[:] = torch.from_numpy(random.uniform(0.5, 8, (24, 32)).astype(np.float32))
     view.depth[0] = math.nan
     view.depth[1] = 100.0
@@ -46,6 +47,7 @@ def test_what_is_written_is_what_was_rendered(tmp_path: Path) -> None:
     assert (files["depth"][0] == 0).all() and (files["depth"][1] == 65535).all()
     assert np.abs(files["depth"][2:] / 1000 - view.depth[2:].numpy()).max() < 0.0005 + 1e-6
     again = folder.read(3, view.camera)
+    assert torch.equal(again.exposure, view.exposure) and (again.common_color - view.common_color).abs().max() < 0.004
     assert torch.equal(again.labels, view.labels) and torch.isnan(again.depth[0]).all()
     assert (again.confidence[0] == 0).all() and (again.confidence[1:] == 1).all()
 

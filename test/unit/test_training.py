@@ -116,6 +116,13 @@ def test_frozen_rays_leave_the_encoder_alone_and_the_classifier_where_told(
     assert not torch.equal(run.model.fine.geometry.gate.weight, before["fine.geometry.gate.weight"])
 
 
+def test_after_frozen_rays_a_joint_stage_teaches_the_encoder_again(scene: Scene, tmp_path: Path) -> None:
+    run = trainer(scene, tmp_path, replace(TINY, encoder=replace(TINY.encoder, steps=0)))
+    before = {name: tensor.clone() for name, tensor in run.model.encoder.state_dict().items()}
+    assert run.run()
+    assert all(not torch.equal(tensor, before[name]) for name, tensor in run.model.encoder.state_dict().items())
+
+
 def test_without_coarse_labels_the_fine_pass_learns_as_it_would(scene: Scene, tmp_path: Path) -> None:
     """The same fine loss and gradients; the coarse pass has no semantic term and learns geometry alone."""
     losses, gradients = [], []

@@ -64,7 +64,7 @@ class EncoderTraining:
         """
         self.config = config
         self.model = model
-        self._held = hold_first_layers(model.encoder)
+        hold_first_layers(model.encoder)
         self._pictures = pictures
         self._validation_pictures = validation_pictures
         labeled = [scene for scene in scenes if scene.frames[0].labels is not None]
@@ -140,9 +140,7 @@ class EncoderTraining:
         return scores["strict_miou"]
 
     def finish(self) -> None:
-        """The heads of the ray stages start from what the 2D classifier learned. All of the encoder may learn again."""
-        for parameter in self._held:
-            parameter.requires_grad_(True)
+        """Both heads of the ray stages start from what the 2D classifier learned."""
         learned = self.model.picture_classifier.state_dict()
         for head in (self.model.coarse, self.model.fine):
             head.classifier.load_state_dict(learned)

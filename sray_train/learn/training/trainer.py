@@ -158,6 +158,7 @@ class Trainer:
         while self.progress.stage < len(self._builders):
             _, steps, build = self._builders[self.progress.stage]
             if steps:
+                self.model.requires_grad_(True)  # whatever the stage before held: each says itself what it trains
                 stage = build()
                 if self.progress.step < steps and not self._run_stage(stage, logbook, interrupted):
                     return False

@@ -79,7 +79,7 @@ class OneShot:
         for whole, part in (
             (view.labels, torch.where(seen, labels.to(torch.uint8), VOID)),
             (view.confidence, torch.where(seen, confidence, 0.0)),
-            (view.color, color),
+            (view.common_color, color),
             (view.depth, flat),
             (view.depth_with_void, flat),
             (view.opacity, seen.float()),

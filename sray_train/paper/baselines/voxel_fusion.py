@@ -95,7 +95,7 @@ class VoxelFusion:
         for whole, part in (
             (view.labels, labels.to(torch.uint8)),
             (view.confidence, confidence),
-            (view.color, grid.color[voxel]),
+            (view.common_color, grid.color[voxel]),
             (view.depth, depth),
             (view.depth_with_void, depth),
             (view.opacity, torch.ones_like(confidence)),

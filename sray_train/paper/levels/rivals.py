@@ -81,7 +81,7 @@ class OwnPicture:
         view = RenderedView.blank(camera)
         view.labels.copy_(labels.to(torch.uint8))
         view.confidence.copy_(confidence)
-        view.color.copy_(self._views.images[same].permute(1, 2, 0))
+        view.common_color.copy_(self._views.images[same].permute(1, 2, 0))
         return view
 
 

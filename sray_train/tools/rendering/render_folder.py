@@ -4,6 +4,7 @@ color/000000.png         RGB
 labels/000000.png        class indices, 8 bits, 255 void
 label_colors/000000.png  the same as colors
 depth/000000.png         millimeters, 16 bits, 0 void
+exposure/000000.json     what the colors are over those of the one exposure that all pictures share
 render.json              what was rendered from what, and every camera
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import PositiveFloat, TypeAdapter
 
 from sray.camera import Camera
 from sray.errors import FileError
@@ -28,6 +30,8 @@ from sray.label_space import LabelSpace
 from sray_train.records import with_nulls, write_record
 
 KINDS = ("color", "labels", "label_colors", "depth")
+EXPOSURES = "exposure"
+"""Folder of what `RenderedView.exposure` of each picture was: without it their colors could not be fused."""
 SETTINGS = "render.json"
 FARTHEST = 65.535
 """Meters that 16 bits of millimeters can hold; what is farther is stored as this."""
@@ -66,14 +70,14 @@ class RenderFolder:
             if overwrite:
                 known.unlink()  # last to be written, first to go: what is left is never taken for these settings
         if overwrite:
-            for kind in KINDS:
+            for kind in (*KINDS, EXPOSURES):
                 shutil.rmtree(path / kind, ignore_errors=True)
         write_record(known, settings)
         return RenderFolder(path, label_space)
 
     def has(self, number: int) -> bool:
         """Whether all pictures of a number are there. Each appears whole or not at all."""
-        return all(self.file(kind, number).is_file() for kind in KINDS)
+        return self._exposure(number).is_file() and all(self.file(kind, number).is_file() for kind in KINDS)
 
     def file(self, kind: str, number: int) -> Path:
         return self.path / kind / f"{number:06d}.png"
@@ -86,6 +90,7 @@ class RenderFolder:
         self._write("labels", number, labels)
         self._write("label_colors", number, _bgr(self.label_space.colorize(labels)))
         self._write("depth", number, np.nan_to_num(millimeters, nan=0).astype(np.uint16))
+        write_atomically(self._exposure(number), json.dumps(view.exposure.tolist()).encode())
 
     def read(self, number: int, camera: Camera) -> RenderedView:
         """A written view, to the accuracy of its files; confidence is not kept, and is 1 where there is a label.
@@ -102,8 +107,8 @@ class RenderFolder:
                     f"{camera.width}x{camera.height}",
                     "Remove them, and they are rendered again",
                 )
-        view = RenderedView.blank(camera)
-        view.color[:] = torch.from_numpy(color).float() / 255
+        view = replace(RenderedView.blank(camera), exposure=torch.tensor(self._read_exposure(number)))
+        view.common_color[:] = torch.from_numpy(color).float() / 255 / view.exposure
         view.labels[:] = torch.from_numpy(labels)
         view.depth[:] = torch.from_numpy(np.where(millimeters > 0, millimeters.astype(np.float32) / 1000, np.nan))
         view.confidence[:] = (view.labels != 255).float()
@@ -118,6 +123,18 @@ class RenderFolder:
                 f"{path} cannot be decoded", "a picture that `sray render` wrote", "Remove it, and it is rendered again"
             )
         return np.ascontiguousarray(stored[..., ::-1]) if stored.ndim == 3 else stored
+
+    def _exposure(self, number: int) -> Path:
+        return self.path / EXPOSURES / f"{number:06d}.json"
+
+    def _read_exposure(self, number: int) -> tuple[float, float, float]:
+        path = self._exposure(number)
+        try:
+            return TypeAdapter(tuple[PositiveFloat, PositiveFloat, PositiveFloat]).validate_json(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise FileError(
+                f"{path} cannot be read ({error})", "what `sray render` wrote", "Remove it, and it is rendered again"
+            ) from error
 
     def _write(self, kind: str, number: int, picture: NDArray[Any]) -> None:
         done, encoded = cv2.imencode(".png", picture)
