@@ -57,6 +57,9 @@ class SemanticRayConfig:
     reading_focal: float = 0.0
     """Focal length in pixels to which pictures are resized before the encoder reads them: the one it was trained for.
     0: as they come."""
+    smoothing: float = 0.0
+    """Tolerance, in color units of 0..1, of the smoothing of features within surfaces (`sray.smoothing`; not in the
+    paper). 0: none."""
     stereo: bool = False
     """A stereo network, which gives depth to source views that have none (not in the paper)."""
 
@@ -73,6 +76,8 @@ class SemanticRayConfig:
                 raise ValueError(f"{name} is {value!r}; expected one of {', '.join(known)}")
         if not 0 <= self.reading_focal < 10_000:
             raise ValueError(f"reading_focal is {self.reading_focal}; expected pixels, below 10000, or 0")
+        if not 0 <= self.smoothing <= 1:
+            raise ValueError(f"smoothing is {self.smoothing}; expected a difference of colors, 0 to 1")
         if not 0 < self.tau <= 1:
             raise ValueError(f"tau is {self.tau}; expected more than 0, at most 1 (1 is the mean; the paper: 0.7)")
 
@@ -105,6 +110,8 @@ class SemanticRayOptions:
     """The paper's ResUNet, or a backbone that ImageNet taught, with a light decoder."""
     reading_focal: float = 0.0
     """Focal length in pixels to which pictures are resized before the encoder reads them; 0: as they come."""
+    smoothing: float = 0.0
+    """Tolerance, in color units of 0..1, of the smoothing of features within surfaces; 0: none."""
     stereo: bool = False
     """A stereo network, which gives depth to source views that have none."""
 
@@ -123,6 +130,7 @@ class SemanticRayOptions:
             visibility=self.visibility,
             encoder=self.encoder,
             reading_focal=self.reading_focal,
+            smoothing=self.smoothing,
             stereo=self.stereo,
         )
 

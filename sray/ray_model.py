@@ -23,6 +23,7 @@ from sray.frames import SourceViews
 from sray.ray_output import RayOutput
 from sray.rays import RayBundle, SampleCounts
 from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, importance_samples, joined_samples, uniform_samples
+from sray.smoothing import smoothed
 from sray.stereo import StereoNetwork
 from sray.stereo.network import StereoFeatures
 from sray.stereo.surfaces import with_stereo
@@ -164,8 +165,13 @@ class RayModel(nn.Module):
         width, height = self.reading_size(camera)
         if (width, height) != (camera.width, camera.height):
             images = F.interpolate(images, (height, width), mode="bilinear", align_corners=False, antialias=True)
+        return self.read(images)
+
+    def read(self, images: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views channels rows columns"]:
+        """The encoder's features of pictures (RGB in 0..1) of the angular resolution that it was trained for."""
         features: Tensor = self.encoder(images)
-        return features
+        tolerance = getattr(self.config, "smoothing", 0.0)
+        return smoothed(features, images, tolerance) if tolerance else features
 
     def stereo_features(
         self,

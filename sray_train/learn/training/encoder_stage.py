@@ -128,7 +128,7 @@ class EncoderTraining:
         return _any(self._frames, generator)
 
     def forward(self, batch: PictureBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = pixel_logits(self.model, self.model.encoder(batch.images), batch.pixels).flatten(0, 1)
+        logits = pixel_logits(self.model, self.model.read(batch.images), batch.pixels).flatten(0, 1)
         weights = self._class_weights.to(logits.device)
         logits = answering_by_frequency(logits, weights, self.config.frequency_share)
         # Over all pixels drawn: the mean over labeled ones would depend on how pictures are spread over processes.

@@ -22,6 +22,8 @@ class EncoderOptions:
     """The paper's ResUNet, or a backbone that ImageNet taught, with a light decoder."""
     reading_focal: NonNegativeFloat = 0.0
     """Focal length in pixels to which pictures are resized before the encoder reads them; 0: as they come."""
+    smoothing: NonNegativeFloat = 0.0
+    """Tolerance, in color units of 0..1, of the smoothing of features within surfaces; 0: none."""
 
 
 def cell_features(views: EncodedViews) -> Float[Tensor, "views channels rows columns"]:
