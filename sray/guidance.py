@@ -122,11 +122,12 @@ def _hat(pixels: Tensor, start: int, cells: int, stride: int) -> Float[Tensor, "
 
 
 GAP = 1.1
-"""A neighbor this much nearer belongs to another surface."""
+"""What is this much nearer belongs to another surface."""
 
 
 def nearest_depth(sources: SourceViews, target: Camera, grid: PixelGrid) -> Float[Tensor, "rows columns"]:
-    """The sources' trusted depth as the target sees it: camera z in meters per cell, the nearest; NaN where none.
+    """The sources' trusted depth as the target sees it: camera z in meters per cell, of the nearest surface; NaN where
+    none. Of what the sources say of that surface it is the mean, by confidence and in log.
 
     One doubtful reading before a wall would be nearest: depth of little confidence leaves its cell to the network.
     A camera closer than the sources sees gaps between their pixels, and through them what lies behind, or nothing: a
@@ -136,16 +137,26 @@ def nearest_depth(sources: SourceViews, target: Camera, grid: PixelGrid) -> Floa
     trusted = sources.trusted_depth
     if trusted is None:
         raise ValueError("the source views have no depth images")
-    cells = torch.full((grid.rows * grid.columns,), torch.inf, device=trusted.device)
+    confidence = torch.ones_like(trusted) if sources.depth_confidence is None else sources.depth_confidence
+    nearest = torch.full((grid.rows * grid.columns,), torch.inf, device=trusted.device)
     pixels = sources.camera[0].pixel_grid()
+    said = []
     for index in range(sources.count):
         camera, depth = sources.camera[index], trusted[index].reshape(-1)
         known = torch.isfinite(depth) & (depth > 0)
         points = camera.center + depth[known].unsqueeze(-1) * camera.ray_directions(pixels[known])
         seen = target.project(points)
         columns, rows = ((seen.pixels[seen.seen] + 0.5) / grid.stride).floor().long().unbind(-1)
-        cells.scatter_reduce_(0, rows * grid.columns + columns, seen.depth[seen.seen], "amin")
-    nearness = torch.where(cells.isinf(), 0.0, 1 / cells).reshape(1, 1, grid.rows, grid.columns)
+        cell, depth = rows * grid.columns + columns, seen.depth[seen.seen]
+        nearest.scatter_reduce_(0, cell, depth, "amin")
+        said.append((cell, depth, confidence[index].reshape(-1)[known][seen.seen]))
+    total, weights = torch.zeros(2, len(nearest), device=trusted.device).unbind()
+    for cell, depth, weight in said:
+        weight = torch.where(depth <= GAP * nearest[cell], weight, 0.0)
+        total.scatter_add_(0, cell, weight * depth.log())
+        weights.scatter_add_(0, cell, weight)
+    nearness = torch.where(weights > 0, torch.exp(-total / weights.clamp_min(1e-9)), 0.0)
+    nearness = nearness.reshape(1, 1, grid.rows, grid.columns)
     around = F.unfold(nearness, 3, padding=1).reshape(9, grid.rows, grid.columns)
     nearness = nearness[0, 0]
     front = around > GAP * nearness

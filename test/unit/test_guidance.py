@@ -87,7 +87,7 @@ def test_depth_of_a_wall_seen_from_elsewhere_is_the_walls(plane_scene) -> None:
     inner = (slice(2, -2), slice(2, -2))
     assert depth[inner].isfinite().float().mean() > 0.95
     known = depth[inner].isfinite()
-    # Within a cell the wall's depth varies by its slope; the nearest counts.
+    # Within a cell the wall's depth varies by its slope.
     torch.testing.assert_close(depth[inner][known], expected[inner][known], atol=0.02, rtol=0)
 
 
@@ -99,6 +99,19 @@ def test_what_is_in_front_hides_what_is_behind(plane_scene) -> None:
     depth = nearest_depth(sources, frame.camera, PixelGrid(48, 36, 1))
     torch.testing.assert_close(depth[:, 24:], torch.ones(36, 24))
     torch.testing.assert_close(depth[:, :24], torch.full((36, 24), 2.0))
+
+
+def test_what_sources_say_of_one_surface_is_averaged_by_confidence(plane_scene) -> None:
+    """By hand: 2.0 and 2.1 m mean one surface, 3.0 m one behind it. Where only 3.0 m is known, that is the surface."""
+    frame = plane_scene.frame((0, 0, 0))
+    depth = torch.tensor([2.0, 2.1, 3.0])[:, None, None].repeat(1, 36, 48)
+    depth[:2, :, 40:] = torch.nan
+    confidence = torch.tensor([0.9, 0.6, 1.0])[:, None, None].expand(3, 36, 48)
+    views = replace(SourceViews.from_frames([frame] * 3), depth=depth, depth_confidence=confidence)
+    found = nearest_depth(views, frame.camera, PixelGrid(48, 36, 1))
+    expected = math.exp((0.9 * math.log(2.0) + 0.6 * math.log(2.1)) / 1.5)
+    torch.testing.assert_close(found[:, :40], torch.full((36, 40), expected))
+    torch.testing.assert_close(found[:, 41:], torch.full((36, 7), 3.0))
 
 
 def test_a_closer_camera_does_not_look_through_the_gaps(plane_scene) -> None:
