@@ -40,7 +40,7 @@ def render(scene: Scene, target: int, wrong: float, *, labels: bool = True) -> R
     color = (truth.image.float() / 255 + 0.5 * wrong).clamp(0, 1)
     blank = RenderedView.blank(truth.camera)
     depth = truth.depth + wrong
-    view = replace(blank, labels=called, color=color, depth=depth, depth_with_void=depth)
+    view = replace(blank, labels=called, common_color=color, depth=depth, depth_with_void=depth)
     query = Query(scene, target, ((target + 1) % len(scene.frames),))
     return Rendering(query, truth if labels else replace(truth, labels=None), view, 0.25)
 
@@ -213,7 +213,7 @@ def test_large_pictures_are_shrunk_and_class_colors_stay_exact(tmp_path: Path) -
         labels=truth.labels,
         depth=truth.depth,
         depth_with_void=truth.depth,
-        color=truth.image.float() / 255,
+        common_color=truth.image.float() / 255,
     )
     view.labels[:100] = VOID
     write_evaluation_page(tmp_path / "page.html", *judged([Rendering(small.query, truth, view, 1.0)]))
