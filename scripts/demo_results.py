@@ -111,7 +111,7 @@ def _view(output: Path, file: Path, frame: Frame) -> tuple[Frame, RenderedView]:
     return truth, replace(
         RenderedView.blank(truth.camera),
         labels=torch.from_numpy(labels),
-        color=torch.from_numpy(np.ascontiguousarray(color)),
+        common_color=torch.from_numpy(np.ascontiguousarray(color)),
         depth=depth,
         depth_with_void=depth,
         confidence=torch.from_numpy(np.where(labels == VOID, np.float32(0), confidence)),

@@ -47,7 +47,7 @@ class Worker:
         assert frame.labels is not None
         labels = frame.labels.clone()
         labels[: round((1 - look) * len(labels))] = 255
-        return replace(RenderedView.blank(frame.camera), labels=labels, color=frame.image.float() / 255)
+        return replace(RenderedView.blank(frame.camera), labels=labels, common_color=frame.image.float() / 255)
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def view_of(frame: Frame, **changes: Any) -> RenderedView:
     assert frame.labels is not None and frame.depth is not None
     blank = RenderedView.blank(frame.camera)
     color = frame.image.float() / 255
-    perfect = replace(blank, labels=frame.labels, color=color, depth=frame.depth, depth_with_void=frame.depth)
+    perfect = replace(blank, labels=frame.labels, common_color=color, depth=frame.depth, depth_with_void=frame.depth)
     return replace(perfect, **changes)
 
 
@@ -142,7 +142,7 @@ def test_scores_of_pictures_by_hand() -> None:
     assert scores.depth.within_1_05 == pytest.approx(1 / 4) and scores.depth_not_void.within_1_05 == 0
     assert scores.void == pytest.approx(1 / 4)
     dark = replace(frame, image=torch.full_like(frame.image, 51))
-    brighter = board.add("wall", dark, view_of(dark, color=dark.image.float() / 255 + 0.1), 0.0)
+    brighter = board.add("wall", dark, view_of(dark, common_color=dark.image.float() / 255 + 0.1), 0.0)
     assert brighter.psnr == pytest.approx(20, abs=1e-4)
     total = board.evaluation().record()
     assert total["total_accuracy"] == pytest.approx(7 / 8) and total["void"] == pytest.approx(1 / 8)

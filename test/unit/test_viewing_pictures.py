@@ -28,7 +28,7 @@ def view_of(labels: list[list[int]], depth: list[list[float]]) -> RenderedView:
     view.labels[:] = torch.tensor(labels, dtype=torch.uint8)
     view.depth[:] = torch.tensor(depth)
     view.confidence[:] = (view.labels != VOID).float() * 0.75
-    view.color[:] = 0.5
+    view.common_color[:] = 0.5
     view.coverage[:] = (view.labels != VOID).to(torch.uint8) * 4
     return view
 

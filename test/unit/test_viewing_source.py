@@ -22,6 +22,7 @@ from sray.label_space import VOID, LabelSpace
 from sray.mapping.keyframes import KeyframeConfig
 from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.session import Session
+from sray.mapping.voxel_map import VoxelMapConfig
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.viewing.camera_path import fly_between
 from sray.viewing.extra import check_port
@@ -38,7 +39,8 @@ def checkpoint() -> Checkpoint[SemanticRay]:
     return Checkpoint(SemanticRay(SemanticRayConfig(3)).eval(), SPACE, {}, "0" * 64)
 
 
-CONFIG = MapperConfig(KeyframeConfig(min_sharpness=0.0, min_translation=0.05))
+# Voxels as large as the errors of a random network's depth: each is confirmed by several views.
+CONFIG = MapperConfig(KeyframeConfig(min_sharpness=0.0, min_translation=0.05), map=VoxelMapConfig(0.2))
 
 
 @pytest.fixture
