@@ -69,7 +69,8 @@ class ExposureKeeper:
         self._pairs, self._log_gains = {}, {}
         for index in range(len(buffer)):
             self._compare(buffer, index)
-        self._solve(buffer, list(range(len(buffer))))
+        if len(buffer):
+            self._solve(buffer, list(range(len(buffer))))
 
     def state(self, buffer: KeyframeBuffer) -> ExposureState:
         """What is known of the buffer's keyframes."""
