@@ -55,9 +55,8 @@ def main(measure: Measure) -> None:
                     times[name].append(spent)
         for name in names:
             record[name]["milliseconds"][f"{width}x{height}"] = round(statistics.median(times[name]), 1)
-    for run in measure.runs:
-        scores = best_of(run)
-        record["scores"] = {**record.get("scores", {}), run.name: {name: round(scores[name], 3) for name in SCORES}}
+    best = {run.name: best_of(run) for run in measure.runs}
+    record["scores"] = {run: {name: round(scores[name], 3) for name in SCORES} for run, scores in best.items()}
     show(record, names)
     write(measure.json, record)
 
@@ -70,7 +69,7 @@ def show(record: dict[str, Any], names: tuple[str, ...]) -> None:
         times = record[name]["milliseconds"]
         columns = " | ".join(f"{times[size]:.0f}" for size in sizes)
         print(f"| {name} | {record[name]['parameters'] / 1e6:.2f} M | {columns} |")
-    for run, scores in record.get("scores", {}).items():
+    for run, scores in record["scores"].items():
         print(f"{run}: " + ", ".join(f"{title} {scores[name]:.3f}" for name, title in SCORES.items()))
 
 

@@ -160,10 +160,10 @@ class SemanticField:
             camera = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
         camera = camera.relative_to(self._views.camera.origin)
         view = RenderedView.blank(camera)  # first: a size beyond the memory is refused before any work
+        target = camera.to(self.device)
         if self._views.gains is not None:
-            exposure = exposure_around(camera.to(self.device), self._views.camera, self._views.gains)
-            view = replace(view, exposure=exposure.cpu())
-        tiles = TileRenderer(self._engine, self.config, camera.to(self.device), self._views, self._range)
+            view = replace(view, exposure=exposure_around(target, self._views.camera, self._views.gains).cpu())
+        tiles = TileRenderer(self._engine, self.config, target, self._views, self._range)
         windows = PixelGrid(camera.width, camera.height, 1).windows(self._tile)
         for done, window in enumerate(windows):
             if canceled is not None and canceled():

@@ -18,5 +18,6 @@ def half_precision(device: torch.device) -> torch.autocast:
 
 @cache
 def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself."""
     able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # there since torch 2.7
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

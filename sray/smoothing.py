@@ -7,6 +7,9 @@ joint: the weights are of the picture, what is averaged are the features.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -18,7 +21,6 @@ REACH = 2
 """Cells that are averaged, on either side, along each axis."""
 APART = 2
 """Cells between them: a wide window at little cost."""
-MARGIN = REACH * APART
 BEYOND = 1e3
 """Color of what lies beyond the picture: like none."""
 SPREAD = 1.4
@@ -34,11 +36,9 @@ def smoothed(
 
     `tolerance`: standard deviation, in color units of 0..1, of a difference that still speaks for one surface.
     """
-    rows, columns = features.shape[-2:]
-    padded = F.pad(features.float(), (MARGIN,) * 4)
     mean = torch.zeros_like(features, dtype=torch.float32)
-    for weight, (row, column) in zip(_weights(images, tolerance).unbind(1), _places(), strict=True):
-        mean = torch.addcmul(mean, weight.unsqueeze(1), padded[:, :, row : row + rows, column : column + columns])
+    for weight, (_, there) in zip(_weights(images, tolerance).unbind(1), _taps(features.float(), 0.0), strict=True):
+        mean = torch.addcmul(mean, weight.unsqueeze(1), there)
     return mean
 
 
@@ -49,19 +49,24 @@ def _weights(
     """Of the cells around each cell; they sum to 1. Cells beyond the picture have 0."""
     size = FEATURE_STRIDE + 1  # odd: centered on a cell
     colors = F.avg_pool2d(images.float(), size, FEATURE_STRIDE, size // 2, count_include_pad=False)
-    rows, columns = colors.shape[-2:]
-    padded = F.pad(colors, (MARGIN,) * 4, value=BEYOND)
     weights = []
-    for row, column in _places():
-        there = padded[:, :, row : row + rows, column : column + columns]
-        steps = ((row - MARGIN) ** 2 + (column - MARGIN) ** 2) / APART**2
+    for steps, there in _taps(colors, BEYOND):
         unlike = (there - colors).square().sum(1) / (2 * tolerance**2) + steps / (2 * SPREAD**2)
         weights.append(torch.exp(-unlike))
     taps = torch.stack(weights, 1)
     return taps / taps.sum(1, keepdim=True)
 
 
-def _places() -> list[tuple[int, int]]:
-    """First row and column, in a map padded by MARGIN, of what each tap takes."""
-    ahead = range(0, 2 * MARGIN + 1, APART)
-    return [(row, column) for row in ahead for column in ahead]
+def _taps(
+    cells: Float[Tensor, "views channels rows columns"], beyond: float
+) -> Iterator[tuple[int, Float[Tensor, "views channels rows columns"]]]:
+    """For each place around a cell: its squared distance, in steps of APART cells, and what all cells have there.
+
+    `beyond`: what lies outside the picture.
+    """
+    rows, columns = cells.shape[-2:]
+    margin = REACH * APART
+    padded = F.pad(cells, (margin,) * 4, value=beyond)
+    for down, right in product(range(-REACH, REACH + 1), repeat=2):
+        row, column = margin + APART * down, margin + APART * right
+        yield down**2 + right**2, padded[:, :, row : row + rows, column : column + columns]

@@ -212,8 +212,8 @@ class Mapper:
         restored.revision = max(self.map.revision, restored.revision) + 1
         keeper = ExposureKeeper()
         # Gains found of other depth, or never looked for, are found anew.
-        is_known = exposure is not None and len(exposure.pairs) > 0 and len(exposure.log_gains) == len(buffer)
-        if exposure is not None and is_known and (stereo is not None or not self.config.stereo):
+        is_of_this_depth = stereo is not None or not self.config.stereo
+        if exposure is not None and is_of_this_depth and len(exposure.pairs) and len(exposure.log_gains) == len(buffer):
             keeper.recall(buffer, exposure)
         elif self._field.config.match_exposure:
             keeper.renew(buffer)
