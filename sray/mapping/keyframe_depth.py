@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
@@ -69,8 +70,11 @@ class StereoKeeper:
             self._agree(buffer, index)
 
     @torch.inference_mode()
-    def renew(self, buffer: KeyframeBuffer) -> None:
-        """Find every keyframe's depth anew: with another stereo network, or after a session of another one."""
+    def renew(self, buffer: KeyframeBuffer, go_on: Callable[[], None] = lambda: None) -> None:
+        """Find every keyframe's depth anew: with another stereo network, or after a session of another one.
+
+        `go_on` is called before each sweep, and may raise to end this half done.
+        """
         network = self._field.model.stereo
         if network is None:
             for index in range(len(buffer)):
@@ -78,6 +82,7 @@ class StereoKeeper:
             return
         self.match_anew(buffer)
         for index in range(len(buffer)):
+            go_on()
             self._sweep(buffer, index, network)
         for index in range(len(buffer)):
             self._agree(buffer, index)

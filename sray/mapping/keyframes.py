@@ -76,6 +76,8 @@ class Keyframe:
     """What stereo matches with, for the sweeps of others; None without a stereo network."""
     stereo: FoundDepth | None = None
     """Depth from its partners; None until it had some."""
+    labels_apart_ns: int = 0
+    """Between its stamp and its labels'."""
 
     @property
     def camera(self) -> Camera:
@@ -224,9 +226,18 @@ class KeyframeBuffer:
         distances = (self.stamps_ns - stamp_ns).abs()
         return len(self) - 1 - int(distances.flip(0).argmin())
 
-    def label(self, index: int, labels: UInt8[Tensor, "height width"]) -> Keyframe:
+    def awaiting_labels(self, stamp_ns: int, slop_ns: int) -> int | None:
+        """Index of the keyframe that labels of this stamp are for; None: none is near, or the nearest has better."""
+        if (index := self.nearest_in_time(stamp_ns)) is None:
+            return None
+        keyframe = self._keyframes[index]
+        most_ns = slop_ns if keyframe.frame.labels is None else min(slop_ns, keyframe.labels_apart_ns)
+        return index if abs(keyframe.stamp_ns - stamp_ns) <= most_ns else None
+
+    def label(self, index: int, labels: UInt8[Tensor, "height width"], apart_ns: int = 0) -> Keyframe:
         """Give a keyframe a label image of its size; returns what it now is. What then exceeds the budget leaves."""
-        new = self.update(index, frame=replace(self._keyframes[index].frame, labels=labels))
+        frame = replace(self._keyframes[index].frame, labels=labels)
+        new = self.update(index, frame=frame, labels_apart_ns=apart_ns)
         self.thin()
         return new
 
@@ -242,9 +253,15 @@ class KeyframeBuffer:
     def replace_features(self, features: Sequence[Float[Tensor, "channels feature_height feature_width"]]) -> None:
         """Give every keyframe other features, in their order. Raises ValueError unless there is one for each."""
         pairs = zip(self._keyframes, features, strict=True)
-        self._keyframes = [replace(keyframe, features=each) for keyframe, each in pairs]
-        self._bytes = sum(keyframe.bytes for keyframe in self._keyframes)
-        self.revision += 1
+        self.take_back([replace(keyframe, features=each) for keyframe, each in pairs])
+
+    def take_back(self, keyframes: Sequence[Keyframe]) -> None:
+        """Have the keyframes as they were before `update` changed them. Raises ValueError if these are others."""
+        if [each.number for each in keyframes] != [each.number for each in self]:
+            raise ValueError("the keyframes have other numbers; expected those of the buffer, in its order")
+        self.revision += any(now is not then for now, then in zip(self, keyframes, strict=True))
+        self._keyframes = list(keyframes)
+        self._bytes = sum(keyframe.bytes for keyframe in keyframes)
 
     def expire(self, now_ns: int) -> list[Keyframe]:
         """Let keyframes older than `max_age` leave; returns them."""

@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from sray.camera import Camera
-from sray.errors import CanceledError, ModelError, PictureError
+from sray.errors import CanceledError, ModelError, NoMemoryError, PictureError
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, nearest_exact
 from sray.label_space import VOID
@@ -39,6 +39,8 @@ class Added:
     """The new keyframe, if it became one."""
     left: tuple[Keyframe, ...] = ()
     """Keyframes that left the buffer for it, or for their age."""
+    without_depth: NoMemoryError | None = None
+    """Why stereo did not find its depth, where it should have."""
 
 
 @dataclass(frozen=True)
@@ -103,18 +105,23 @@ class Mapper:
             frame = replace(frame, depth=believed)
         camera = self.keyframes[0].camera if len(self.keyframes) else frame.camera
         left = self.keyframes.add(frame, _encode(self._field, frame, camera))
+        without_depth = None
         if self.config.stereo:
-            with memory_errors("find the depth of a keyframe", "smaller images, or depth.stereo false"):
-                self._stereo.entered(self.keyframes)
+            try:
+                with memory_errors("find the depth of a keyframe", "smaller images, or depth.stereo false"):
+                    self._stereo.entered(self.keyframes)
+            except NoMemoryError as error:
+                without_depth = error  # its picture is worth keeping all the same
             left += self.keyframes.thin()
         if self._field.config.match_exposure:
             self.exposure.entered(self.keyframes)
-        return Added(verdict, self.keyframes[len(self.keyframes) - 1], (*expired, *left))
+        return Added(verdict, self.keyframes[len(self.keyframes) - 1], (*expired, *left), without_depth)
 
     def supervise(self, stamp_ns: int, labels: UInt8[Tensor, "height width"], slop_ns: int = 0) -> Keyframe | None:
-        """Give a label image to the keyframe whose stamp is nearest within the slop; None if there is no such one.
+        """Give a label image to the keyframe whose stamp is nearest within the slop.
 
-        Labels are class indices, 255 unlabeled, of any size. They may come late, and again: the last ones hold.
+        Labels are class indices, 255 unlabeled, of any size. They may come late, and again: those nearest to the
+        keyframe's stamp hold, the last of them. None if there is no such keyframe, or it has nearer ones.
         Raises PictureError for a label that is no class, or a picture without pixels.
         """
         strange = labels[(labels >= self._classes) & (labels != VOID)]
@@ -125,11 +132,12 @@ class Mapper:
                 f"indices of {self._classes} classes, 0 to {self._classes - 1}, or {VOID} where unlabeled",
                 "Convert a dataset's own ids first",
             )
-        index = self.keyframes.nearest_in_time(stamp_ns)
-        if index is None or abs(self.keyframes[index].stamp_ns - stamp_ns) > slop_ns:
+        index = self.keyframes.awaiting_labels(stamp_ns, slop_ns)
+        if index is None:
             return None
-        camera = self.keyframes[index].camera
-        return self.keyframes.label(index, torch.from_numpy(nearest_exact(labels.numpy(), camera.width, camera.height)))
+        camera, apart_ns = self.keyframes[index].camera, abs(self.keyframes[index].stamp_ns - stamp_ns)
+        resized = torch.from_numpy(nearest_exact(labels.numpy(), camera.width, camera.height))
+        return self.keyframes.label(index, resized, apart_ns)
 
     def change_model(
         self,
@@ -151,33 +159,37 @@ class Mapper:
                 "the same label space",
                 "Start a new map for another one",
             )
-        before, old = [keyframe.features for keyframe in self.keyframes], self._field
-        features = before
-        if not _same_weights(field.model.encoder, old.model.encoder):
+        keyframes, old, stereo, exposure = list(self.keyframes), self._field, self._stereo, self.exposure
+        is_taken = False
+        try:
+            with memory_errors("go on with another model", "fewer keyframes.capacity or smaller images"):
+                self._take(field, canceled)
+                is_taken = accept()
+        finally:
+            if not is_taken:
+                self._field, self._stereo, self.exposure = old, stereo, exposure
+                self.keyframes.take_back(keyframes)
+        return is_taken
+
+    def _take(self, field: SemanticField, canceled: Callable[[], bool] | None) -> None:
+        """Bring the keyframes to another model, as far as it differs from the present one."""
+        old, self._field, self._stereo = self._field, field, StereoKeeper(field)
+        is_encoded_anew = not _same_weights(field.model.encoder, old.model.encoder)
+        if is_encoded_anew:
             features = []
             for keyframe in self.keyframes:
                 _go_on(canceled)
                 features.append(_encode(field, keyframe.frame, self.keyframes[0].camera))
-        is_taken = False
-        try:
-            self._field = field
-            if features is not before:
-                self.keyframes.replace_features(features)
-            is_taken = accept()
-        finally:
-            if not is_taken:
-                self._field = old
-                if features is not before:
-                    self.keyframes.replace_features(before)
-        if is_taken:
-            self._stereo = StereoKeeper(field)
-            if self.config.stereo and not _same_weights(field.model.stereo, old.model.stereo):
-                self._stereo.renew(self.keyframes)
-                if field.config.match_exposure:
-                    self.exposure.renew(self.keyframes)
-            elif self.config.stereo and features is not before:
-                self._stereo.match_anew(self.keyframes)
-        return is_taken
+            self.keyframes.replace_features(features)
+        if not self.config.stereo:
+            return
+        if not _same_weights(field.model.stereo, old.model.stereo):
+            self._stereo.renew(self.keyframes, lambda: _go_on(canceled))
+            if field.config.match_exposure:
+                self.exposure = ExposureKeeper()
+                self.exposure.renew(self.keyframes)
+        elif is_encoded_anew:
+            self._stereo.match_anew(self.keyframes)
 
     def restore(
         self,
@@ -196,16 +208,17 @@ class Mapper:
         what does not fit, and changes nothing.
         """
         buffer = KeyframeBuffer(self.config.keyframes)
-        for number, frame in keyframes:
-            _go_on(canceled)
-            camera = buffer[0].camera if len(buffer) else frame.camera
-            keyframe = Keyframe(number, frame, _encode(self._field, frame, camera))
-            if self.config.stereo and stereo is not None:
-                keyframe = self._stereo.recalled(keyframe, stereo.get(number))
-            buffer.enter(keyframe)
-        if self.config.stereo and stereo is None:
-            self._stereo.renew(buffer)
-            buffer.thin()
+        with memory_errors("hold the saved keyframes", "a lower keyframes.capacity, or depth.stereo false"):
+            for number, frame in keyframes:
+                _go_on(canceled)
+                camera = buffer[0].camera if len(buffer) else frame.camera
+                keyframe = Keyframe(number, frame, _encode(self._field, frame, camera))
+                if self.config.stereo and stereo is not None:
+                    keyframe = self._stereo.recalled(keyframe, stereo.get(number))
+                buffer.enter(keyframe)
+            if self.config.stereo and stereo is None:
+                self._stereo.renew(buffer, lambda: _go_on(canceled))
+                buffer.thin()
         buffer.next_number = max(next_number, buffer.next_number)
         buffer.revision = max(self.keyframes.revision, buffer.revision) + 1
         restored = VoxelMap.from_state(state, self.config.map)
@@ -271,7 +284,7 @@ class Mapper:
 
 def _go_on(canceled: Callable[[], bool] | None) -> None:
     if canceled is not None and canceled():
-        raise CanceledError("canceled before all keyframes were encoded; nothing has changed")
+        raise CanceledError("canceled before all keyframes were ready; nothing has changed")
 
 
 def _same_weights(one: nn.Module | None, other: nn.Module | None) -> bool:

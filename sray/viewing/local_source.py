@@ -50,7 +50,7 @@ class LocalSource:
         self._title = title
         self._folder = folder
         self._checkpoint = checkpoint
-        self._settings = Settings()
+        self._settings = Settings(max_latency=None)
         self._mapper = Mapper(self._field(checkpoint.model, "balanced"), checkpoint.label_space.classes, config)
         self._turn = threading.Lock()
         """Of the mapper: it is not thread safe."""

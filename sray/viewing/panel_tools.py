@@ -156,15 +156,18 @@ class SettingsFolder:
         now = source.settings()
         with gui.add_folder("Settings", expand_by_default=False):
             quality = gui.add_dropdown("Quality", QUALITIES, initial_value=now.quality)
-            latency = gui.add_number(
-                "Latency at most (s)", now.max_latency, min=0.0, max=60.0, step=0.1, hint="0: no limit"
-            )
+            latency = None
+            if now.max_latency is not None:
+                latency = gui.add_number(
+                    "Latency at most (s)", now.max_latency, min=0.0, max=60.0, step=0.1, hint="0: no limit"
+                )
             confidence = gui.add_slider("Least confidence", 0.0, 1.0, 0.01, now.min_confidence)
             rows = gui.add_dropdown("Full picture", tuple(FULL_ROWS), initial_value="medium (240 rows)")
             self._latency = gui.add_markdown("")
 
         def change(_: Any) -> None:
-            wanted = Settings(quality.value, float(latency.value), float(confidence.value))
+            bound = None if latency is None else float(latency.value)
+            wanted = Settings(quality.value, bound, float(confidence.value))
             try:
                 source.change(wanted)
             except SrayError as error:
@@ -176,7 +179,8 @@ class SettingsFolder:
             visitor.look()
 
         for part in (quality, latency, confidence):
-            part.on_update(change)
+            if part is not None:
+                part.on_update(change)
         rows.on_update(resize)
 
     def refresh(self) -> None:

@@ -43,8 +43,9 @@ class Settings:
 
     quality: Quality = "balanced"
     """`render.quality`: rays and samples spent on a full picture."""
-    max_latency: float = 0.0
-    """`render.max_latency`: seconds within which a view is wanted, at lower quality or smaller; 0: no limit."""
+    max_latency: float | None = 0.0
+    """`render.max_latency`: seconds within which a view is wanted, at lower quality or smaller; 0: no limit. None: the
+    source keeps none."""
     min_confidence: float = 0.0
     """`render.min_confidence`: a pixel whose class is less probable is void."""
 

@@ -8,6 +8,7 @@ from functools import partial
 from sensor_msgs.msg import Image
 
 from sray.camera import Camera
+from sray.errors import SrayError
 from sray.frames import Frame
 from sray.mapping.mapper import Mapper
 from sray_ros.common.conversions import nanoseconds
@@ -44,22 +45,22 @@ class Frames:
         self.last_camera = frame.camera
         added = self._mapper.add(frame)
         self._context.health.judged(added.verdict)
+        if added.without_depth is not None:
+            self._context.report(added.without_depth)
         is_keyframe = added.keyframe is not None
         if is_keyframe or added.left:
             self._publications.keyframes(self._mapper)
         if is_keyframe:
             self._publications.keyframe_image(arrival.image, partial(self._reader.picture, arrival))
-            for labels in list(self._early_labels.values()):
-                self.supervise(labels)
+            self._supervise_early()
         return frame, is_keyframe
 
     def supervise(self, labels: Image) -> None:
         """Give labels to their keyframe. Most come later than their image; early ones wait until it enters."""
         stamp_ns = nanoseconds(labels.header.stamp)
-        slop_ns = round(self._context.settings.sync.slop * 1e9)
         self._early_labels.pop(stamp_ns, None)
         picture, held = self._reader.labels(labels), len(self._mapper.keyframes)
-        if self._mapper.supervise(stamp_ns, picture, slop_ns) is not None:
+        if self._mapper.supervise(stamp_ns, picture, self._slop_ns) is not None:
             self._context.health.labeled += 1
             if len(self._mapper.keyframes) != held:  # labels count towards model.memory_budget
                 self._publications.keyframes(self._mapper)
@@ -67,6 +68,19 @@ class Frames:
         self._early_labels[stamp_ns] = labels
         while len(self._early_labels) > EARLY_LABELS:
             self._early_labels.popitem(last=False)
+
+    def _supervise_early(self) -> None:
+        """Give early labels to the keyframe that has just entered. Most are of other pictures: those stay unread."""
+        for stamp_ns, labels in list(self._early_labels.items()):
+            if self._mapper.keyframes.awaiting_labels(stamp_ns, self._slop_ns) is not None:
+                try:
+                    self.supervise(labels)
+                except SrayError as error:  # of the labels: the keyframe itself is in
+                    self._context.report(error)
+
+    @property
+    def _slop_ns(self) -> int:
+        return round(self._context.settings.sync.slop * 1e9)
 
     def restart(self) -> None:
         """The keyframes are others now, or none: drop early labels; take the camera of the last keyframe."""

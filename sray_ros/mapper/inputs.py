@@ -16,6 +16,7 @@ from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynch
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from sray.errors import CalibrationError, SrayError, StaleError
 from sray_ros.common.conversions import nanoseconds
@@ -27,6 +28,8 @@ from sray_ros.mapper.pose_queue import PoseQueue, Waiting
 
 IMAGE, INFO = 0, 1
 """The two inputs that are matched."""
+DEPTH_STOPPED = 1.0
+"""Seconds without depth, and sync.queue_size images, after which images no longer wait for it."""
 JUMP_BACK_NS = 1_000_000_000
 """Stamps that go back by more than this are a bag that starts again, not images out of order."""
 
@@ -66,8 +69,8 @@ class Receiver(Protocol):
     def on_labels(self, image: Image) -> None:
         """A label image has come."""
 
-    def on_refused(self, stamp_ns: int, error: SrayError) -> None:
-        """The image of this stamp will never be complete."""
+    def on_refused(self, header: Header, error: SrayError) -> None:
+        """The image of this header will never be complete."""
 
     def on_jump_back(self, what: str, new_ns: int, jump_ns: int) -> None:
         """Time went back by `jump_ns` nanoseconds to `new_ns`. To be answered by `restart`."""
@@ -87,6 +90,8 @@ class CameraInputs:
         self._matching = threading.RLock()
         """Guards what is held and matched: a jump of the clock restarts it on another thread."""
         self._last_match = 0.0
+        self._matched_since_depth = 0
+        """Images."""
         self._last_stamps_ns: dict[TopicInput, int] = {}
         self.matched = 0
         """Images that found their camera_info."""
@@ -119,17 +124,18 @@ class CameraInputs:
 
         What has come of the new time is kept, as a jump may be told of more than once, and in the midst of a match.
         """
-        with self._matching, self._depths_lock:
+        with self._matching:
             held, self._held = self._held, deque()
             self._last_stamps_ns.clear()
-            self._depths.clear()
+            with self._depths_lock:
+                self._depths.clear()
             self._connect()
             for each in held:
                 if each.stamp_ns < new_ns + jump_ns // 2:
                     self._match(each.input_number, each.message)
                 elif each.input_number == IMAGE:
                     error = StaleError("time jumped back before its camera_info came")
-                    self._receiver.on_refused(each.stamp_ns, error)
+                    self._receiver.on_refused(each.message.header, error)
 
     def are_after(self, jump_ns: int, now_ns: int) -> bool:
         """Whether the stamps have already gone back as the clock has, by `jump_ns` to `now_ns`, and told of it.
@@ -192,7 +198,7 @@ class CameraInputs:
             error = CalibrationError(
                 what, "one of the same stamp", "Take the camera_info of the same driver, or raise sync.slop"
             )
-            self._receiver.on_refused(held.stamp_ns, error)
+            self._receiver.on_refused(held.message.header, error)
 
     def _watch_time(self, topic: TopicInput, stamp_ns: int) -> None:
         """Each topic by itself: whichever comes first after a jump tells of it, and what follows is new already."""
@@ -209,6 +215,7 @@ class CameraInputs:
         stamp_ns, newest_ns = nanoseconds(depth.header.stamp), self.image.last_stamp_ns
         if newest_ns is not None and stamp_ns - newest_ns > JUMP_BACK_NS:
             return  # from before a jump back in time: later images would take it for theirs
+        self._matched_since_depth = 0
         with self._depths_lock:
             self._depths[stamp_ns] = depth
             while len(self._depths) > self._parameters.now.sync.queue_size:
@@ -223,8 +230,7 @@ class CameraInputs:
         self._held = deque(each for each in self._held if each.stamp_ns > stamp_ns)
         for each in in_vain:
             self._give_up(each)
-        # Depth is optional. Where it has come before, an image waits for it as long as for its pose.
-        expects_depth = self.depth is not None and self.depth.received > 0
+        self._matched_since_depth += 1
 
         def deliver(map_from_camera: Matrix) -> None:
             depth, apart = self._depth_at(stamp_ns), None
@@ -237,10 +243,20 @@ class CameraInputs:
                 image.header.frame_id,
                 image.header.stamp,
                 deliver,
-                lambda error: self._receiver.on_refused(stamp_ns, error),
-                is_ready=lambda: not expects_depth or self._has_depth_for(stamp_ns),
+                lambda error: self._receiver.on_refused(image.header, error),
+                is_ready=lambda: not self._expects_depth() or self._has_depth_for(stamp_ns),
             )
         )
+
+    def _expects_depth(self) -> bool:
+        """Whether images should wait for depth, as long as for their poses. Depth is optional: not before it has come
+        once, nor after it has stopped.
+        """
+        if self.depth is None or not self.depth.received:
+            return False
+        if time.monotonic() - self.depth.last_arrival < DEPTH_STOPPED:
+            return True
+        return self._matched_since_depth <= self._parameters.now.sync.queue_size  # slow cameras have slow depth
 
     def _has_depth_for(self, stamp_ns: int) -> bool:
         """Whether the image's own depth has come, or a later one, after which its own will not come."""

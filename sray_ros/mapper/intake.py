@@ -6,14 +6,13 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sray.errors import PoseError, SrayError, StaleError
-from sray_ros.common.conversions import time_message
 from sray_ros.common.error_codes import with_code
 from sray_ros.common.refusals import bug
 from sray_ros.common.tf_thread import TfThread
 from sray_ros.mapper.context import MapperContext
 from sray_ros.mapper.inputs import Arrival, CameraInputs
 from sray_ros.mapper.jobs import AddImage, AddLabels
-from sray_ros.mapper.lanes import IMAGES, LABELS, RENDERS, VIEWPOINTS
+from sray_ros.mapper.lanes import IMAGES, RENDERS, VIEWPOINTS
 from sray_ros.mapper.pose_jumps import PoseJumps
 from sray_ros.mapper.pose_queue import PoseQueue
 from sray_ros.mapper.view_requests import ViewRequests
@@ -87,18 +86,18 @@ class Intake:
             return
         if jump := self._jumps.jump(arrival.stamp_ns, arrival.map_from_camera):
             self._on_pose_jump(jump)
-            self.on_refused(arrival.stamp_ns, PoseError(jump, remedy=JUMP_CAUSES))
+            self.on_refused(arrival.image.header, PoseError(jump, remedy=JUMP_CAUSES))
             return
         self._context.worker.put(AddImage(self._context, arrival))
 
     def on_labels(self, image: Image) -> None:
-        if not self._context.is_paused:
-            self._context.worker.put(AddLabels(image))
+        """Also during a pause: they may be of a keyframe from before it."""
+        self._context.worker.put(AddLabels(image))
 
-    def on_refused(self, stamp_ns: int, error: SrayError) -> None:
+    def on_refused(self, header: Header, error: SrayError) -> None:
         if self._context.health.refused(error):
             self._context.logger.warning(with_code(error))
-        self._context.handled(Header(stamp=time_message(stamp_ns)))
+        self._context.handled(header)
 
     def _on_bug(self, error: Exception) -> None:
         self._context.health.refused(bug(error, self._context.logger))
@@ -112,4 +111,5 @@ class Intake:
     def _drop_pending(self, error: SrayError) -> None:
         self._poses.refuse_all(error)
         self._requests.refuse_all(error)
-        self._context.worker.drop_waiting(error, IMAGES, LABELS, RENDERS, VIEWPOINTS)
+        # Not labels: they have no pose, and their keyframes stay.
+        self._context.worker.drop_waiting(error, IMAGES, RENDERS, VIEWPOINTS)

@@ -89,12 +89,20 @@ class PoseQueue:
         self._tf_began = (time.monotonic(), why)
 
     def put(self, waiting: Waiting) -> None:
-        """Deliver at once if the pose is there; else wait. A full queue gives up on its oldest."""
+        """Deliver at once if the pose is there; else wait. A full queue gives up on its oldest: if that has its pose,
+        on what else it waited for.
+        """
+        settled: list[tuple[Callable[[Any], None], Any]] = []
         with self._lock:
             self._queue.append(_Queued(waiting, time.monotonic()))
-            over = [self._queue.pop(0) for _ in range(len(self._queue) - self._capacity)]
-        for old in over:
-            old.waiting.refuse(self._on_overflow())
+            for _ in range(len(self._queue) - self._capacity):
+                oldest = self._queue.pop(0).waiting
+                try:
+                    settled.append((oldest.deliver, self._lookup(oldest)))
+                except Exception:  # whatever is wrong with its pose: it has waited behind too many
+                    settled.append((oldest.refuse, self._on_overflow()))
+        for settle, argument in settled:  # outside the lock: they may put something here
+            settle(argument)
         self.poll()
 
     def poll(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
@@ -32,6 +31,7 @@ from sray_ros.common.poses import matrix_of_pose, matrix_of_transform
 from sray_ros.common.tf_thread import TfThread
 from sray_ros.viewer import api
 from sray_ros.viewer.asking import Mapper
+from sray_ros.viewer.heard_pictures import HeardPictures
 from sray_ros.viewer.reading import camera_of, cloud_of_message, space_of_message, view_of_result
 from sray_ros.viewer.tuning import MapperTuning
 
@@ -40,7 +40,6 @@ ANSWERED = 20.0
 """Seconds after which a mapper that has not told its keyframes is taken to be gone."""
 SILENCE = 5.0
 """Seconds between two questions for the keyframes when nothing says that they have changed."""
-MOST_PICTURES = 512
 GUESSED_FOCAL = 0.8
 """Focal length over width, until the mapper has told its camera's."""
 PARAMETERS = ("render.quality", "render.max_latency", "render.min_confidence", "map.voxel_size")
@@ -66,8 +65,7 @@ class MapperSource:
         self._read: tuple[int, LabeledCloud] = (0, EMPTY)
         self._voxels = 0
         self._shown: tuple[ShownKeyframe, ...] = ()
-        self._pictures: OrderedDict[int, Image] = OrderedDict()
-        """By stamp: numbers begin anew with each mapper."""
+        self._pictures = HeardPictures()
         self._info: CameraInfo | None = None
         """Of the mapper's camera; None: not told yet."""
         self._handled: Header | None = None
@@ -112,9 +110,7 @@ class MapperSource:
         self._has_changed.set()
 
     def _on_keyframe_image(self, image: Image) -> None:
-        self._pictures[nanoseconds(image.header.stamp)] = image
-        while len(self._pictures) > MOST_PICTURES:
-            self._pictures.popitem(last=False)
+        self._pictures.add(nanoseconds(image.header.stamp), image, {keyframe.stamp_ns for keyframe in self._shown})
 
     def _on_handled(self, header: Header) -> None:
         self._handled = header

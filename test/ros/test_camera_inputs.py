@@ -20,7 +20,7 @@ from sray_ros.common.conversions import nanoseconds, time_message
 from sray_ros.common.error_codes import ErrorCode, NoPoseError
 from sray_ros.mapper.context import MapperContext
 from sray_ros.mapper.intake import Intake
-from sray_ros.mapper.lanes import IMAGES
+from sray_ros.mapper.lanes import IMAGES, LABELS
 from sray_ros.mapper.pose_queue import PoseQueue, Waiting
 
 pytestmark = pytest.mark.ros
@@ -139,6 +139,7 @@ def test_an_image_that_finds_no_camera_info_is_told_of_and_handled(bench: Bench)
     bench.hear(CameraInfo, NEW + 200_000_000)
     assert bench.arrived == [NEW + 200_000_000]
     assert [nanoseconds(header.stamp) for header in bench.handled] == [NEW, NEW + 100_000_000]
+    assert {header.frame_id for header in bench.handled} == {"camera"}
     assert bench.health.refusals[ErrorCode.BAD_CAMERA_INFO] == 2
     assert "found no /camera_info within sync.slop" in str(bench.health.last_refusal)
 
@@ -222,6 +223,57 @@ def test_depth_is_that_of_the_image_not_the_last_one(bench: Bench) -> None:
     hear_depth(NEW + period)
     bench.intake.poll()
     assert arrivals() == [(NEW + period, NEW + period)]
+
+
+@pytest.mark.fault("the depth camera stops", code="none", says="nothing: depth is optional",
+                   recovery="after a second images no longer wait for it, until it is back")  # fmt: skip
+def test_images_wait_for_depth_until_it_has_stopped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.pose()
+    depth = bench.intake.inputs.depth
+    assert depth is not None
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    depth._on_message(Image(header=Header(stamp=time_message(NEW), frame_id="camera")))
+    stamps = [NEW + number * 16_000_000 for number in range(1, 90)]
+    arrived = []
+    for stamp in stamps:
+        now += 0.016
+        for kind in (Image, CameraInfo):
+            bench.hear(kind, stamp)
+        arrived += bench.arrived
+    # None is refused for depth that does not come: when too many wait, the oldest goes on without it. After a second
+    # none waits any more: those that did arrive at once, one more than may wait for the worker.
+    assert len(arrived) == len(stamps) - 1 and arrived == sorted(arrived)
+    assert not bench.health.refusals[ErrorCode.NO_POSE]
+    depth._on_message(Image(header=Header(stamp=time_message(stamps[-1]), frame_id="camera")))
+    bench.hear(Image, stamps[-1] + 16_000_000)
+    bench.hear(CameraInfo, stamps[-1] + 16_000_000)
+    assert bench.arrived == [], "depth is back"
+
+
+def test_depth_of_a_slow_camera_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.pose()
+    depth = bench.intake.inputs.depth
+    assert depth is not None
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for number in range(3):
+        now += 5.0
+        stamp = NEW + number * 5_000_000_000
+        for kind in (Image, CameraInfo):
+            bench.hear(kind, stamp)
+        assert bench.arrived == ([] if number else [stamp])
+        depth._on_message(Image(header=Header(stamp=time_message(stamp), frame_id="camera")))
+        bench.intake.poll()
+        assert bench.arrived == ([stamp] if number else [])
+
+
+def test_labels_are_taken_during_a_pause_and_after_a_jump(bench: Bench) -> None:
+    bench.intake._context.is_paused = True
+    bench.intake.on_labels(Image(header=Header(stamp=time_message(NEW))))
+    bench.clock_jumps()
+    bench.intake._on_pose_jump("the camera's pose jumped")
+    assert [nanoseconds(job.image.header.stamp) for job in bench.inbox.drain(LABELS)] == [NEW]
 
 
 @pytest.mark.parametrize("topic", ["depth", "info"])

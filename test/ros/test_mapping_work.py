@@ -32,7 +32,7 @@ from sray_ros.common.error_codes import ErrorCode, InactiveError
 from sray_ros.common.worker import COMMANDS, Job
 from sray_ros.mapper.context import MapperContext
 from sray_ros.mapper.inputs import Arrival
-from sray_ros.mapper.jobs import AddImage, PublishMap, RenderRequest, Work
+from sray_ros.mapper.jobs import AddImage, AddLabels, PublishMap, RenderRequest, Work
 from sray_ros.mapper.lanes import REQUESTS
 from sray_ros.mapper.outputs import Publications
 from sray_ros.mapper.pacing import Effort
@@ -188,6 +188,31 @@ def test_a_bad_depth_image_costs_the_depth_not_the_frame(bench: Bench, frames: l
     assert len(bench.work.scene.mapper.keyframes) == 1
     assert bench.health.refusals[ErrorCode.BAD_ENCODING] == 1
     assert "a depth image" in str(bench.health.last_refusal)
+    assert bench.handled[-1].stamp.sec == 100
+
+
+def test_an_early_label_image_that_cannot_be_read_costs_no_other_and_no_keyframe(
+    bench: Bench, frames: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first picture nobody knows what shape labels should have."""
+
+    def hear(seconds: float, size: tuple[int, int], value: int = 0) -> None:
+        header = Header(stamp=time_of(seconds), frame_id=OPTICAL_FRAME)
+        bench.worker.put(AddLabels(image_message(header, np.full(size, value, np.uint8), "mono8")))
+        bench.turn()
+
+    hear(100.001, (7, 9))
+    hear(100.0, (36, 48), 2)
+    for number in range(5):  # of pictures that never become keyframes
+        hear(90.0 + number, (36, 48))
+    read = []
+    labels_of = bench.work.scene.frames._reader.labels
+    monkeypatch.setattr(bench.work.scene.frames._reader, "labels", lambda image: read.append(image) or labels_of(image))
+    bench.see(frames[0], 100)
+    assert len(read) == 2, "those of other pictures stay unread"
+    assert bench.health.refusals[ErrorCode.BAD_ENCODING] == 1
+    keyframe = bench.work.scene.mapper.keyframes[0]
+    assert keyframe.frame.labels is not None and bool((keyframe.frame.labels == 2).all())
     assert bench.handled[-1].stamp.sec == 100
 
 

@@ -86,3 +86,22 @@ def test_too_many_displace_the_oldest(queue: PoseQueue) -> None:
     for each in refused:
         queue.put(picture([], each))
     assert [len(each) for each in refused] == [1, 0, 0]
+
+
+def test_of_too_many_those_that_have_their_pose_go_on_without_what_else_they_wait_for(
+    clock: Clock, buffer: tf2_ros.Buffer, queue: PoseQueue
+) -> None:
+    hear(buffer)
+    delivered, refused = [], []
+
+    def put(frame: str) -> None:
+        queue.put(Waiting(frame, Time(sec=1), delivered.append, refused.append, is_ready=lambda: False))
+        clock.pass_by(0.05 * TIMEOUT)
+
+    for _ in range(5):  # the queue holds two
+        put("camera")
+    assert len(delivered) == 3 and not refused
+    for frame in ("unknown", "camera", "camera"):
+        put(frame)
+    assert len(delivered) == 5
+    assert [str(error) for error in refused] == ["too many"], "the one without a pose"

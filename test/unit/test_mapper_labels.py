@@ -32,6 +32,22 @@ def test_labels_that_come_late_go_to_the_keyframe_of_their_stamp() -> None:
     assert mapper.render(camera_at(1.1)).view.labels.shape == (30, 40)
 
 
+def test_labels_of_a_neighboring_picture_hold_until_nearer_ones_come() -> None:
+    mapper, slop = filled(make_mapper(), 1.0, 1.2), round(0.02e9)
+
+    def give(offset: float, value: int) -> int | None:
+        labels = torch.full((30, 40), value, dtype=torch.uint8)
+        mapper.supervise(round((1.2 + offset) * 1e9), labels, slop)
+        return int(mapper.keyframes[1].frame.labels[0, 0])
+
+    assert give(0.017, 1) == 1
+    assert give(-0.017, 2) == 2, "as near, and later"
+    assert give(0.0, 3) == 3
+    assert give(0.017, 4) == 3, "its own stay"
+    assert give(0.0, 0) == 0, "until its own come again"
+    assert mapper.keyframes[0].frame.labels is None
+
+
 def test_labels_of_no_keyframe_are_of_no_use() -> None:
     labels = torch.zeros(30, 40, dtype=torch.uint8)
     mapper = make_mapper()
