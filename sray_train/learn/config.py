@@ -72,6 +72,12 @@ class EncoderStage:
     frequency_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """How much of `balance` is for learning alone. A classifier that learned with rare classes weighing more also
     answers as if they were more frequent. 1 takes that back: it answers by how frequent they are."""
+    mixed_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Of the pictures of a step, those onto which half of the classes of another picture are pasted (ClassMix, Olsson
+    et al., WACV 2021, here with true labels)."""
+    hints: NonNegativeFloat = 0.0
+    """Weight of the loss that pulls features towards those of `start_from`'s encoder (FitNets, Romero et al., ICLR
+    2015): another backbone learns faster, and rays and stereo that were trained on those features read the new ones."""
 
 
 @dataclass(frozen=True, config=CHECKED)
@@ -159,7 +165,8 @@ class TrainConfig:
     joint: RayStage = field(default_factory=lambda: RayStage(steps=500, train_encoder=True, learning_rate=2e-4))
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     start_from: str = ""
-    """A checkpoint whose weights the run starts from; its classifiers only where it knows the same label space."""
+    """A checkpoint whose weights the run starts from; its classifiers only where it knows the same label space, its
+    encoder only where `model` has the same one."""
     encoder_from: str = ""
     """A checkpoint of any system whose encoder the run starts from, and whose classifier, where it knows the same label
     space. With `encoder.steps: 0` several systems share one pre-trained encoder."""
@@ -186,6 +193,8 @@ class TrainConfig:
             raise ValueError(f"encoder.steps is {self.encoder.steps}; expected 0, as {self.system} has no encoder")
         if self.start_from and self.encoder_from:
             raise ValueError("encoder_from is given beside start_from, which has an encoder; expected one of them")
+        if self.encoder.hints and not self.start_from:
+            raise ValueError(f"encoder.hints is {self.encoder.hints} without start_from, whose encoder gives them")
         if not any(asdict(self.loss).values()):
             raise ValueError("loss has only weights of 0; expected one above 0")
 

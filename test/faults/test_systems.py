@@ -84,6 +84,7 @@ def test_an_experiment_names_a_system_and_its_own_fields(tmp_path: Path) -> None
         ("system: neuray\nmodel: {planes: 1}\n", "model.planes: found 1; expected a value greater than or equal to 2"),
         ("model: {planes: 3}\n", "model: planes is not a field of SemanticRayOptions"),
         ("start_from: a\nencoder_from: b\n", "encoder_from is given beside start_from"),
+        ("encoder: {hints: 1.0}\n", "encoder.hints is 1.0 without start_from"),
     ):
         path.write_text(text)
         with pytest.raises(SrayError, match=complaint) as caught:

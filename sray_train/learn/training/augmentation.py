@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from sray.label_space import VOID
+
 ASPECT = 0.15
 """By which a crop's aspect may differ, as lens and pose change what is seen."""
 
@@ -31,6 +33,20 @@ def augment(
     cropped = labels[top : top + rows, left : left + columns]
     truth = F.interpolate(cropped[None, None].float(), (size[1], size[0]), mode="nearest-exact")[0, 0].to(torch.uint8)
     return _relit(picture[0], random[6:], generator), truth
+
+
+def pasted(
+    image: Float[Tensor, "3 height width"],
+    labels: UInt8[Tensor, "height width"],
+    other: Float[Tensor, "3 height width"],
+    other_labels: UInt8[Tensor, "height width"],
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "3 height width"], UInt8[Tensor, "height width"]]:
+    """A picture and its labels, covered where `other` shows a random half of its classes."""
+    shown = torch.bincount(other_labels.flatten(), minlength=VOID + 1)[:VOID].nonzero()[:, 0].to(torch.uint8)
+    half = torch.randperm(len(shown), generator=generator)[: (len(shown) + 1) // 2]
+    covered = torch.isin(other_labels, shown[half])
+    return torch.where(covered, other, image), torch.where(covered, other_labels, labels)
 
 
 def _crop(shape: torch.Size, size: tuple[int, int], smallest: float, random: Tensor) -> tuple[int, int, int, int]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -25,7 +26,7 @@ from sray.ray_model import RayModel
 from sray_train.data.scene import Scene
 from sray_train.learn.config import EncoderStage
 from sray_train.learn.pseudolabels.teaching import drawn
-from sray_train.learn.training.augmentation import augment
+from sray_train.learn.training.augmentation import augment, pasted
 
 BALANCE_FRAMES = 500
 """Frames that say how frequent classes are."""
@@ -58,12 +59,14 @@ class EncoderTraining:
         pictures: Sequence[Frame] = (),
         validation_pictures: Sequence[Frame] = (),
         pseudolabeled: Sequence[Scene] = (),
+        hinting: RayModel | None = None,
     ) -> None:
         """`pictures` and `pseudolabeled` recordings teach beside the scenes; `validation_pictures` are scored beside
-        the validation scenes.
+        the validation scenes. `hinting`: the model whose features `config.hints` pulls towards.
         """
         self.config = config
         self.model = model
+        self._hinting = hinting
         hold_first_layers(model.encoder)
         self._pictures = pictures
         self._validation_pictures = validation_pictures
@@ -104,18 +107,26 @@ class EncoderTraining:
         yield {"params": own, "lr": config.learning_rate, "weight_decay": config.weight_decay}
 
     def draw(self, generators: list[torch.Generator]) -> PictureBatch:
-        size = (self.config.width, self.config.height)
         images, pixels, labels = [], [], []
         for generator in generators:
-            frame = drawn(self._draw_frame(generator), generator)
-            truth = torch.full(frame.image.shape[:2], VOID, dtype=torch.uint8) if frame.labels is None else frame.labels
-            image, truth = augment(frame.image, truth, size, generator, self.config.smallest_crop)
+            image, truth = self._draw_picture(generator)
+            if self.config.mixed_share and float(torch.rand(1, generator=generator)) < self.config.mixed_share:
+                image, truth = pasted(image, truth, *self._draw_picture(generator), generator)
             height, width = truth.shape
             chosen = torch.randint(0, height * width, (self.config.pixels,), generator=generator)
             images.append(image)
             pixels.append(torch.stack([chosen % width, chosen // width], dim=-1).float())
             labels.append(truth.flatten()[chosen])
         return PictureBatch(torch.stack(images), torch.stack(pixels), torch.stack(labels))
+
+    def _draw_picture(
+        self, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "3 height width"], UInt8[Tensor, "height width"]]:
+        """Any picture, augmented, and its labels."""
+        frame = drawn(self._draw_frame(generator), generator)
+        truth = torch.full(frame.image.shape[:2], VOID, dtype=torch.uint8) if frame.labels is None else frame.labels
+        size = (self.config.width, self.config.height)
+        return augment(frame.image, truth, size, generator, self.config.smallest_crop)
 
     def _draw_frame(self, generator: torch.Generator) -> Frame:
         if self._pseudolabeled:
@@ -128,12 +139,16 @@ class EncoderTraining:
         return _any(self._frames, generator)
 
     def forward(self, batch: PictureBatch) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = pixel_logits(self.model, self.model.read(batch.images), batch.pixels).flatten(0, 1)
+        features = self.model.read(batch.images)
+        logits = pixel_logits(self.model, features, batch.pixels).flatten(0, 1)
         weights = self._class_weights.to(logits.device)
         logits = answering_by_frequency(logits, weights, self.config.frequency_share)
         # Over all pixels drawn: the mean over labeled ones would depend on how pictures are spread over processes.
         loss = summed_cross_entropy(logits, batch.labels.flatten(), weights) / batch.labels.numel()
-        return loss, {"semantic": loss.detach()}
+        if self._hinting is None:
+            return loss, {"semantic": loss.detach()}
+        hints = distance_to(self._hinting, features, batch.images)
+        return loss + self.config.hints * hints, {"semantic": loss.detach(), "hints": hints.detach()}
 
     def rank(self, scores: dict[str, float]) -> float:
         """By labels."""
@@ -171,6 +186,17 @@ class EncoderTraining:
         self.model.train()
         scores = matrix.strict()
         return {"strict_miou": scores.miou, "total_accuracy": scores.total_accuracy}
+
+
+def distance_to(
+    given: RayModel,
+    features: Float[Tensor, "pictures channels rows columns"],
+    images: Float[Tensor, "pictures 3 height width"],
+) -> Float[Tensor, ""]:
+    """Mean squared distance of features from a given model's of the same pictures, over the variance of those."""
+    with torch.no_grad():
+        wanted = given.read(images)
+    return F.mse_loss(features.float(), wanted.float()) / wanted.float().var()
 
 
 def _any(frames: Sequence[tuple[Scene, int]], generator: torch.Generator) -> Frame:

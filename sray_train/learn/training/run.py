@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 
 from sray.backbone import LiteUNet
 from sray.errors import ModelError, RequestError, TooFewViewsError
@@ -56,16 +57,27 @@ def make_trainer(
         train_rays = load_scenes(config.data, config.data.train_rays) if config.data.train_rays else None
     check_scenes(config, train, [*validation, *(train_rays or ())])
     model = config.new_model(space.classes)
-    if isinstance(model.encoder, LiteUNet) and not (config.start_from or config.encoder_from):
-        load_pretrained(model.encoder.backbone, model.config.encoder)
-    if config.start_from:
-        start_from(Path(config.start_from), model, space)
+    given = start_from(Path(config.start_from), model, space) if config.start_from else None
     if config.encoder_from:
         encoder_from(Path(config.encoder_from), model, space)
+    elif isinstance(model.encoder, LiteUNet) and (given is None or not same_encoder(model, given)):
+        load_pretrained(model.encoder.backbone, model.config.encoder)
     if config.stereo_from:
         stereo_from(Path(config.stereo_from), model)
+    hinting = given.to(fabric.device) if given is not None and config.encoder.hints else None
     trainer = Trainer(
-        config, model, space, train, validation, folder, max_seconds, fabric, pictures, train_rays, pseudolabeled
+        config,
+        model,
+        space,
+        train,
+        validation,
+        folder,
+        max_seconds,
+        fabric,
+        pictures,
+        train_rays,
+        pseudolabeled,
+        hinting,
     )
     if trainer.resume():
         fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
@@ -111,9 +123,10 @@ def check_views(scenes: Sequence[Scene]) -> None:
             )
 
 
-def start_from(path: Path, model: RayModel, space: LabelSpace) -> None:
-    """Give a new model a checkpoint's weights; its classifiers stay new if the checkpoint has another label space.
+def start_from(path: Path, model: RayModel, space: LabelSpace) -> RayModel:
+    """Give a new model a checkpoint's weights, and return the checkpoint's model.
 
+    Its classifiers stay new if the checkpoint has another label space, its encoder if the checkpoint has another one.
     The model may read more of who sees what than the checkpoint's (`model.visibility`): it starts by ignoring that.
     Raises ModelError if the networks differ otherwise.
     """
@@ -124,6 +137,8 @@ def start_from(path: Path, model: RayModel, space: LabelSpace) -> None:
     weights = given.state_dict()
     if checkpoint.label_space.names != space.names:
         weights = {name: tensor for name, tensor in weights.items() if ".classifier." not in name}
+    if not same_encoder(model, given):
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith("encoder.")}
     own = model.state_dict()
     for name, tensor in weights.items():
         if name not in own or own[name].shape != tensor.shape:
@@ -133,6 +148,16 @@ def start_from(path: Path, model: RayModel, space: LabelSpace) -> None:
                 "Set them as the checkpoint has them, or take its encoder alone (encoder_from)",
             )
     model.load_state_dict(weights, strict=False)
+    return checkpoint.model
+
+
+def same_encoder(model: RayModel, other: RayModel) -> bool:
+    """Whether the encoders of two models have the same layers."""
+    return _shapes(model.encoder) == _shapes(other.encoder)
+
+
+def _shapes(network: nn.Module) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in network.state_dict().items()}
 
 
 def stereo_from(path: Path, model: RayModel) -> None:
@@ -146,14 +171,13 @@ def encoder_from(path: Path, model: RayModel, space: LabelSpace) -> None:
     Raises ModelError if the model has another kind of encoder.
     """
     checkpoint = load_checkpoint(path)
-    given, own = checkpoint.model.encoder.state_dict(), model.encoder.state_dict()
-    if {name: tensor.shape for name, tensor in given.items()} != {name: tensor.shape for name, tensor in own.items()}:
+    if not same_encoder(model, checkpoint.model):
         raise ModelError(
             f"encoder_from: {path} has another encoder than {model.system}",
             "the same layers",
             "Take the checkpoint of a system that has them, or set encoder_from to nothing",
         )
-    model.encoder.load_state_dict(given)
+    model.encoder.load_state_dict(checkpoint.model.encoder.state_dict())
     if checkpoint.label_space.names == space.names:
         learned = checkpoint.model.picture_classifier.state_dict()
         for head in (model.coarse, model.fine):

@@ -70,9 +70,11 @@ class Trainer:
         pictures: tuple[Sequence[Frame], Sequence[Frame]] = ((), ()),
         train_rays: list[Scene] | None = None,
         pseudolabeled: Sequence[Scene] = (),
+        hinting: RayModel | None = None,
     ) -> None:
         """`pictures`: single labeled ones that teach the encoder, and those that it is scored on. `train_rays`: scenes
         for the stages on rays; None: those of `train`. `pseudolabeled` recordings teach encoder and rays beside them.
+        `hinting`: the model that gives `encoder.hints`.
         """
         self.config = config
         self.fabric = fabric or make_fabric(config.precision, accelerator="cpu", devices=1)
@@ -98,7 +100,7 @@ class Trainer:
             (
                 "encoder",
                 config.encoder.steps,
-                lambda: EncoderTraining(config.encoder, model, train, *pictures, pseudolabeled),
+                lambda: EncoderTraining(config.encoder, model, train, *pictures, pseudolabeled, hinting),
             ),
             ("stereo", config.stereo.steps, lambda: StereoTraining(config.stereo, model, train)),
             ("frozen", config.frozen.steps, lambda: on_targets("frozen", config.frozen)),
