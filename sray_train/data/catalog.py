@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from sray_train.data.config import DataConfig
 from sray_train.data.llff import LlffRecording
 from sray_train.data.named_splits import scene_names
 from sray_train.data.replica import SEQUENCES, ReplicaRecording
-from sray_train.data.rooms import FIRST_HELD_OUT_SEED, make_rooms, parse_seeds
+from sray_train.data.rooms import FIRST_HELD_OUT_SEED, make_rooms, parse_seeds, seed_of
 from sray_train.data.scannet import open_folder, open_scannet
 from sray_train.data.scene import FrameCache, Recording, Scene, fitting_size
 from sray_train.data.transforms import PARTS, open_blender, open_nerfstudio
@@ -62,13 +61,12 @@ def recordings(data: DataConfig, which: str) -> Iterator[Recording]:
 def refuse_leaks(data: DataConfig) -> None:
     """Raises RequestError if what is trained or chosen on is scored by `data.test`, unless learned by heart.
 
-    Train and test, and validation and test, may share no place; rooms of held-out seeds may be in test alone. Nothing
+    Train and test, and validation and test, may share no place; rooms of held-out seeds may be in test alone. No scene
     is read: names decide. Test scenes that nobody named (empty, or the default's rooms for recordings) are none.
     """
     if data.learn_by_heart:
         return
-    unnamed = not data.test.strip() or (data.dataset != "rooms" and data.test == DataConfig.test)
-    test = {} if unnamed else _places(data, "test")
+    test = _scored(data)
     for part in ("train", "train_rays", "validation"):
         places = _places(data, part)
         for place, name in places.items():
@@ -78,11 +76,33 @@ def refuse_leaks(data: DataConfig) -> None:
                     f"data.{part} ({getattr(data, part)}) holds {name}{other}, which data.test ({data.test}) scores",
                     f"no scene in both; name data.{part} without it: {_without(places, test)}",
                 )
-            if data.dataset == "rooms" and int(name) >= FIRST_HELD_OUT_SEED:
-                raise _leak(
-                    f"data.{part} ({getattr(data, part)}) holds room {name}",
-                    f"seeds below {FIRST_HELD_OUT_SEED}: those from there up are held out, for data.test alone",
-                )
+            _refuse_held_out(data, name, f"data.{part} ({getattr(data, part)}) holds")
+
+
+def refuse_scored(data: DataConfig, folder: Path, recorded: Path) -> None:
+    """The same for a recording, `recorded`, of which `folder` was made, and which teaches beside the scenes."""
+    seed = seed_of(recorded) if data.dataset == "rooms" else None
+    if data.learn_by_heart or (data.dataset == "rooms" and seed is None):
+        return
+    name = str(recorded) if seed is None else str(seed)
+    if scored := _scored(data).get(_place(data, name)):
+        found = f"{folder} was made of {recorded}, the place of {scored}, which data.test ({data.test}) scores"
+        raise _leak(found, "a recording of another place")
+    _refuse_held_out(data, name, f"{folder} was made of")
+
+
+def _refuse_held_out(data: DataConfig, name: str, found: str) -> None:
+    if data.dataset == "rooms" and int(name) >= FIRST_HELD_OUT_SEED:
+        raise _leak(
+            f"{found} room {name}",
+            f"seeds below {FIRST_HELD_OUT_SEED}: those from there up are held out, for data.test alone",
+        )
+
+
+def _scored(data: DataConfig) -> dict[str, str]:
+    """Place -> the scene of `data.test`, if somebody named some."""
+    unnamed = not data.test.strip() or (data.dataset != "rooms" and data.test == DataConfig.test)
+    return {} if unnamed else _places(data, "test")
 
 
 def _leak(found: str, expected: str) -> RequestError:
@@ -97,10 +117,7 @@ def _without(places: dict[str, str], test: dict[str, str]) -> str:
 
 
 def _places(data: DataConfig, part: str) -> dict[str, str]:
-    """Place -> the scene of this part that was recorded there.
-
-    ScanNet scanned rooms several times (scene0160_00, _01, ...), Replica has two sequences of each: one place.
-    """
+    """Place -> the scene of this part that was recorded there."""
     which = getattr(data, part)
     if part == "train_rays" and not which:
         return {}
@@ -110,15 +127,25 @@ def _places(data: DataConfig, part: str) -> dict[str, str]:
         raise error.of(f"data.{part}: ") from error
     places: dict[str, str] = {}
     for name in names:
-        place = posixpath.normpath(name)
-        if data.dataset == "scannet":
-            place = place.partition("_")[0]
-        elif data.dataset == "replica":
-            place = place.partition("/")[0]
-        elif data.dataset == "blender":
-            place = place if "/" in place else f"{place}/train"
-        places.setdefault(place, name)
+        places.setdefault(_place(data, name), name)
     return places
+
+
+def _place(data: DataConfig, name: str) -> str:
+    """Where a scene was recorded: the same for two scenes of one place. `name`: as in the config, or a whole path.
+
+    ScanNet scanned rooms several times (scene0160_00, _01, ...), Replica has two sequences of each: one place.
+    """
+    if data.dataset == "rooms":
+        return name
+    if data.dataset == "scannet":  # scans/ may stand before it
+        return Path(name).name.partition("_")[0]
+    path = Path(data.root).expanduser().resolve() / name
+    if data.dataset == "replica" and path.name in SEQUENCES:
+        path = path.parent
+    elif data.dataset == "blender" and len(Path(name).parts) == 1:
+        path /= "train"
+    return str(path.resolve())
 
 
 def _recordings_of(data: DataConfig, name: str) -> list[Recording]:

@@ -17,9 +17,10 @@ from dataset_fixtures.scannet import NYU40_IDS, RAW_IDS, TABLE, sens_frame, sens
 from sray.camera import Camera
 from sray.errors import FileError, RequestError, SrayError, TooFewViewsError
 from sray_train.cli.train import Train
-from sray_train.data.catalog import EXPECTED, OPEN, load_scenes, recordings, refuse_leaks
+from sray_train.data.catalog import EXPECTED, OPEN, load_scenes, recordings, refuse_leaks, refuse_scored
 from sray_train.data.config import DataConfig
 from sray_train.data.named_splits import load_splits, scene_names
+from sray_train.data.rooms import room_path
 from sray_train.data.scene import fitting_size
 from sray_train.learn.config import EncoderStage, TrainConfig, load_config
 from sray_train.learn.training.run import check_scenes
@@ -146,6 +147,13 @@ RELEASED = "released_scannet:"
             ["holds scene0211_00, which data.test (released_scannet:test)", "without it: scene0200_00, scene0226_00."],
         ),
         ("scannet", "scene0160_02", "scene0001_00", f"{RELEASED}test", ["(test has scene0160_00, of the same place)"]),
+        (
+            "scannet",
+            "scans/scene0160_00",
+            "scene0001_00",
+            "scene0160_00",
+            ["(test has scene0160_00, of the same place)"],
+        ),
         ("replica", "office_4/Sequence_2", "room_0", "office_4/Sequence_1", ["of the same place"]),
         ("replica", "office_0", "room_2", "gsnerf_replica:test", ["data.validation (room_2) holds room_2"]),
         ("blender", "lego", "chair/val", "lego/train", ["data.train (lego) holds lego"]),
@@ -168,6 +176,28 @@ def test_rooms_that_train_rays_are_not_scored_either() -> None:
     with pytest.raises(SrayError, match=r"data\.train_rays \(100 9000\) holds 9000, which data\.test"):
         refuse_leaks(data)
     refuse_leaks(replace(data, train_rays="100"))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "test", "recorded", "said"),
+    [
+        ("folder", "hall, ./office/", "office", "the place of ./office/"),
+        ("folder", "linked", "office", "the place of linked"),
+        ("scannet", f"{RELEASED}test", "scans/scene0160_00", "the place of scene0160_00"),
+        ("scannet", "scans/scene0160_00", "/elsewhere/scene0160_01", "the place of scans/scene0160_00"),
+        ("replica", "room_0", "room_0/Sequence_2", "the place of room_0"),
+        ("rooms", "5", str(room_path(5)), "the place of 5"),
+        ("rooms", "9000:9020", str(room_path(9500)), "made of room 9500"),
+    ],
+)
+def test_a_recording_of_a_scored_place_teaches_nothing(tmp_path: Path, dataset, test, recorded, said: str) -> None:
+    (tmp_path / "linked").symlink_to(tmp_path / "office")
+    data = DataConfig(dataset, str(tmp_path), "1", "2", test)
+    with pytest.raises(RequestError, match=said):
+        refuse_scored(data, Path("labeled"), tmp_path / recorded)
+    refuse_scored(replace(data, learn_by_heart=True), Path("labeled"), tmp_path / recorded)
+    for other in (room_path(7), tmp_path / "scene0001_00", tmp_path / "9500"):
+        refuse_scored(data, Path("labeled"), other)
 
 
 @pytest.mark.parametrize(

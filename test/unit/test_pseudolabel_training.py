@@ -155,5 +155,7 @@ def test_a_folder_that_cannot_teach_is_refused(data: DataConfig, tmp_path: Path,
 
 
 def test_a_place_that_is_scored_may_not_teach(data: DataConfig) -> None:
-    with pytest.raises(RequestError, match="data.test scores"):
-        load_pseudolabeled(replace(data, test="other"), ROOMS)
+    with pytest.raises(
+        RequestError, match=r"labeled was made of .*the place of other/, which data\.test \(wall, other/\) scores"
+    ):
+        load_pseudolabeled(replace(data, test="wall, other/"), ROOMS)

@@ -6,6 +6,7 @@ from sray_train.data.rooms.generate import (
     room_folder,
     room_frames,
     room_path,
+    seed_of,
 )
 from sray_train.data.rooms.seeds import FIRST_HELD_OUT_SEED, parse_seeds
 
@@ -17,4 +18,5 @@ __all__ = [
     "room_folder",
     "room_frames",
     "room_path",
+    "seed_of",
 ]

@@ -6,6 +6,7 @@ A room is written into a temporary folder that is renamed when complete, so an i
 from __future__ import annotations
 
 import multiprocessing
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -57,6 +58,12 @@ def room_frames(
 def room_path(seed: int, *, width: int = 320, height: int = 240, frames: int = 40, cache: Path | None = None) -> Path:
     """Where a room is, or would be, in the cache."""
     return (cache or cache_folder("rooms")) / f"v{GENERATOR_VERSION}_{width}x{height}_{frames}" / f"{seed:05d}"
+
+
+def seed_of(folder: Path) -> int | None:
+    """The seed of the room that a folder of the cache holds; None for any other folder."""
+    in_cache = re.fullmatch(r"v\d+_\d+x\d+_\d+", folder.parent.name) and folder.name.isdecimal()
+    return int(folder.name) if in_cache else None
 
 
 def room_folder(seed: int, *, width: int = 320, height: int = 240, frames: int = 40, cache: Path | None = None) -> Path:

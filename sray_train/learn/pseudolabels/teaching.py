@@ -16,10 +16,11 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from sray.errors import FileError, ModelError, RequestError
+from sray.errors import FileError, ModelError
 from sray.frames import Frame, at_size_of_image, nearest_exact
 from sray.label_space import VOID, LabelSpace
 from sray.sequence import Sequence
+from sray_train.data.catalog import refuse_scored
 from sray_train.data.config import DataConfig
 from sray_train.data.recording import read_picture
 from sray_train.data.scannet import open_folder
@@ -73,7 +74,7 @@ def load_pseudolabeled(data: DataConfig, space: LabelSpace) -> list[Scene]:
     """The scenes of `data.pseudolabelled`, at the config's width and their own aspect.
 
     Raises, naming the folder, FileError if it is none that `sray pseudolabel` made, ModelError if it was labeled in
-    another label space, RequestError if it shows a place that `data.test` scores.
+    another label space, RequestError if it shows a place that `data.test` scores (`refuse_scored`).
     """
     cache = FrameCache()
     return [
@@ -95,9 +96,7 @@ def _scene(folder: Path, data: DataConfig, space: LabelSpace, cache: FrameCache)
             f"{space.name}, as data.label_space",
             f"Label it with sray pseudolabel --label-space {space.name}, and another --output",
         )
-    tested = [] if data.dataset == "rooms" else [Path(data.root).expanduser() / name for name in data.test.split(",")]
-    if not data.learn_by_heart and recorded in [path.resolve() for path in tested]:
-        raise RequestError(f"{folder} shows the place of a scene that data.test scores", "another recording")
+    refuse_scored(data, folder, recorded)
     sequence = open_folder(folder, space, "nyu40")
     size = fitting_size(sequence, data.width, data.height)
     positions = evenly_spread(min(data.frames or len(sequence), len(sequence)), len(sequence))
