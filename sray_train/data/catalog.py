@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -38,24 +40,28 @@ EXPECTED = {
 def load_scenes(data: DataConfig, which: str) -> list[Scene]:
     """The scenes that `which` names (see `DataConfig.train`), at the config's width and their own aspect.
 
-    See `fitting_size`. Rooms are made if not cached yet.
+    See `fitting_size`. Rooms are made if not cached yet. Each is called what `which` calls it, so that no two have one
+    name; a scene of Replica is one for each of its sequences.
 
     Raises FileError naming the scene that is not there or cannot be read, and what was expected.
     """
     cache = FrameCache()
     return [
-        Scene.of(recording, fitting_size(recording, data.width, data.height), data.frames, cache)
-        for recording in recordings(data, which)
+        replace(Scene.of(recording, fitting_size(recording, data.width, data.height), data.frames, cache), name=name)
+        for name, recording in recordings(data, which)
     ]
 
 
-def recordings(data: DataConfig, which: str) -> Iterator[Recording]:
-    """The same as they are on disk. A scene of Replica gives a recording for each of its sequences."""
+def recordings(data: DataConfig, which: str) -> Iterator[tuple[str, Recording]]:
+    """Names of the scenes, and the recordings as they are on disk."""
     if data.dataset == "rooms":
-        yield from _rooms(data, which)
-    else:
-        for name in scene_names(which, data.dataset):
-            yield from _recordings_of(data, name)
+        yield from ((room.name, room) for room in _rooms(data, which))
+        return
+    for name in scene_names(which, data.dataset):
+        found = _recordings_of(data, name)
+        for recording in found:
+            part = "" if len(found) == 1 else recording.name.rpartition("/")[2]
+            yield posixpath.normpath(posixpath.join(name, part)), recording
 
 
 def refuse_leaks(data: DataConfig) -> None:
