@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,16 @@ def test_the_best_are_kept_and_no_more(tmp_path: Path) -> None:
         kept.offer(step, score, model, ROOMS, {"step": step}, best=step < 3)
     assert [path.stem for _, path in kept.kept()] == ["frozen_step000002_score0.5000", "frozen_step000005_score0.5000"]
     assert load_checkpoint(tmp_path / "best_frozen.safetensors").lineage == {"step": 2}
+
+
+def test_the_best_of_scores_below_zero_are_kept_and_no_more(tmp_path: Path) -> None:
+    """The stereo stage's: errors, turned around. A score that is NaN is none."""
+    model, kept = SemanticRay(SemanticRayConfig(ROOMS.classes)), BestCheckpoints(tmp_path, "stereo", keep=2)
+    for step, score in ((1, -0.3), (2, -0.074), (3, math.nan), (4, -0.12), (5, -0.4)):
+        kept.offer(step, score, model, ROOMS, {"step": step}, best=step < 3)
+    left = ["stereo_step000002_score-0.0740", "stereo_step000004_score-0.1200"]
+    assert [path.stem for _, path in kept.kept()] == left
+    assert sorted(path.stem for path in (tmp_path / "kept").iterdir()) == left
 
 
 def test_a_run_may_start_from_a_checkpoint_of_other_classes(tmp_path: Path) -> None:

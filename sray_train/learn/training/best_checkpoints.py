@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,14 @@ class BestCheckpoints:
     def offer(
         self, step: int, score: float, model: RayModel, label_space: LabelSpace, lineage: dict[str, Any], best: bool
     ) -> None:
-        """Keep the model if it is among the best (`best`: the very best). A worse one goes once this is written."""
+        """Keep the model if it is among the best (`best`: the very best). A worse one goes once this is written.
+
+        `score`: higher is better. NaN is none, and such a model is not kept.
+        """
         if best:
             save_checkpoint(self._best, model, label_space, lineage)
         kept = self.kept()
-        if len(kept) >= self._keep and score <= kept[-1][0]:
+        if math.isnan(score) or (len(kept) >= self._keep and score <= kept[-1][0]):
             return
         name = f"{self._stage}_step{step:06d}_score{score:.4f}.safetensors"
         save_checkpoint(self._folder / name, model, label_space, lineage)
@@ -36,7 +40,7 @@ class BestCheckpoints:
 
     def kept(self) -> list[tuple[float, Path]]:
         """Scores and files, best first; of equal ones the earlier step first."""
-        pattern = re.compile(rf"{re.escape(self._stage)}_step(\d+)_score([\d.]+)\.safetensors")
+        pattern = re.compile(rf"{re.escape(self._stage)}_step(\d+)_score(-?[\d.]+)\.safetensors")
         found = [(pattern.fullmatch(path.name), path) for path in self._folder.glob(f"{self._stage}_*.safetensors")]
         scored = [(float(match[2]), int(match[1]), path) for match, path in found if match]
         return [(score, path) for score, _, path in sorted(scored, key=lambda each: (-each[0], each[1]))]
