@@ -149,6 +149,16 @@ class Scene:
             recording.bounds,
         )
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether any frame has labels. Reads frames until one has."""
+        return any(frame.labels is not None for frame in self.frames)
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether any frame has depth. Reads frames until one has."""
+        return any(frame.depth is not None for frame in self.frames)
+
     def spread(self, most: int) -> list[int]:
         """At most so many frames, evenly over the scene."""
         return list(dict.fromkeys(evenly_spread(most, len(self.frames))))

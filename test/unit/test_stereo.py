@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from conftest import PlaneScene
 from reference.stereo_sweep import agreement
 
 from sray.camera import Camera, cell_pixels
-from sray.frames import SourceViews
+from sray.frames import Frame, SourceViews
 from sray.kernel import build
 from sray.kernel import sweep as kernel_sweep
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.stereo import StereoNetwork, select_partners
 from sray.stereo.partners import partner_cost
 from sray.stereo.sweep import plain_sweep, plane_depths, sweep
-from sray_train.learn.training.stereo_stage import log_probabilities, stereo_loss
+from sray_train.data.scene import Scene
+from sray_train.learn.config import StereoStage
+from sray_train.learn.training.stereo_stage import StereoTraining, log_probabilities, stereo_loss
 
 BOUNDS = (1.0, 4.0)
 
@@ -192,3 +196,25 @@ def test_context_lies_at_the_pixels_it_was_read_from() -> None:
         model.stereo_features(torch.rand(1, 3, 48, 64), camera, columns)
     expected = (1.5 * (4 * torch.arange(16) + 0.5) - 0.5) / 4
     torch.testing.assert_close(given[0], expected.expand(1, 32, 12, 16))
+
+
+def test_frames_without_known_depth_do_not_count_as_right(plane_scene: PlaneScene) -> None:
+    """In a validation: neither those that have none, nor those where no pixel is known."""
+    known = plane_scene.ring(4)
+    torch.manual_seed(3)
+    model = SemanticRay(SemanticRayConfig(3, stereo=True)).eval()
+    model.stereo = StereoNetwork(planes=8)
+
+    def scene(*frames: Frame) -> Scene:
+        return Scene("wall", frames, Camera.stack([frame.camera for frame in frames]))
+
+    first = scene(replace(known[0], depth=None), *known[1:])
+    stage = StereoTraining(StereoStage(steps=1), model, [first])
+    assert stage.draw([torch.Generator().manual_seed(seed) for seed in range(8)]), "frames without depth are drawn too"
+    unknown = [replace(frame, depth=torch.full_like(frame.depth, math.nan)) for frame in known]
+    scores = stage.validate([scene(*known)])
+    assert scores["depth_abs_rel"] > 0
+    assert stage.validate([scene(*known), scene(*unknown)]) == scores
+    for nothing in ([], [scene(*unknown)], [scene(*(replace(frame, depth=None) for frame in known))]):
+        assert math.isnan(stage.validate(nothing)["depth_abs_rel"])
+        assert math.isnan(stage.rank(stage.validate(nothing)))

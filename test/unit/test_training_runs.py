@@ -18,8 +18,8 @@ import torch
 from training_fixtures import command, curve, only, tiny_run, trainer, written
 
 from sray.checkpoint import load_checkpoint
-from sray.errors import DiskFullError, SrayError
-from sray_train.learn.config import TrainConfig
+from sray.errors import DiskFullError, RequestError, SrayError
+from sray_train.learn.config import StereoStage, TrainConfig
 from sray_train.learn.training.encoder_stage import EncoderTraining
 from sray_train.learn.training.processes import make_fabric
 from sray_train.learn.training.trainer import Trainer
@@ -182,3 +182,12 @@ def test_pictures_without_labels_teach_color_alone(config: TrainConfig, tmp_path
     assert torch.equal(run.model.fine.classifier.weight, classifier)
     assert {record["semantic"] for record in curve(tmp_path / "color")} == {0.0}
     assert run.progress.best["frozen"] > 5, "dB: nothing else can be scored"
+
+
+def test_a_stereo_stage_needs_depth_to_be_scored_by(config: TrainConfig, tmp_path: Path) -> None:
+    shutil.copytree(config.data.root, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "wall" / "depth")
+    data = replace(config.data, root=str(tmp_path / "data"))
+    bare = replace(only(config, "frozen"), data=data, stereo=StereoStage(steps=1))
+    with pytest.raises(RequestError, match=r"no validation scene has depth.*stereo\.steps 0"):
+        trainer(bare, tmp_path / "run")

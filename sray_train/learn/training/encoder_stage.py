@@ -70,7 +70,7 @@ class EncoderTraining:
         hold_first_layers(model.encoder)
         self._pictures = pictures
         self._validation_pictures = validation_pictures
-        labeled = [scene for scene in scenes if scene.frames[0].labels is not None]
+        labeled = [scene for scene in scenes if scene.has_labels]
         self._frames = [(scene, index) for scene in labeled for index in range(len(scene.frames))]
         self._pseudolabeled = [(scene, index) for scene in pseudolabeled for index in range(len(scene.frames))]
         if not self._frames and not pictures and not self._pseudolabeled:

@@ -18,6 +18,7 @@ from torch import Tensor
 from sray.camera import Camera
 from sray.errors import RequestError
 from sray.frames import SourceViews
+from sray.metrics import mean
 from sray.ray_model import RayModel
 from sray.sampling import Bounds
 from sray.stereo import StereoNetwork, select_partners
@@ -67,7 +68,7 @@ class StereoTraining:
         """Raises RequestError if the model has no stereo network, or no scene has depth."""
         self.config = config
         self._network = stereo_of(model)
-        self._scenes = [scene for scene in scenes if scene.frames[0].depth is not None]
+        self._scenes = [scene for scene in scenes if scene.has_depth]
         self._model = model
         if not self._scenes:
             raise RequestError("no training scene has depth", "some, or stereo.steps 0")
@@ -98,12 +99,12 @@ class StereoTraining:
         width, height = SIZES[pick(len(SIZES))]
         frames = [scene.frames[each] for each in (index, *(likely[place] for place in order))]
         views = SourceViews.from_frames([frame.resized(width, height) for frame in frames])
-        assert views.depth is not None
+        truth = torch.full((height, width), torch.nan) if views.depth is None else views.depth[0]
         low, high = torch.rand(2, generator=generator).tolist()
         bounds = (NEAR[0] + low * (NEAR[1] - NEAR[0]), FAR[0] + high * (FAR[1] - FAR[0]))
         images = torch.stack([_relit(image, generator) for image in views.images])
         camera = _shaken(views.camera, generator)
-        return StereoSample(SourceViews(images, camera), bounds, views.depth[0, ::2, ::2])
+        return StereoSample(SourceViews(images, camera), bounds, truth[::2, ::2])
 
     def forward(self, batch: StereoBatch) -> tuple[Tensor, dict[str, Tensor]]:
         losses, errors = [], []
@@ -116,7 +117,10 @@ class StereoTraining:
 
     @torch.inference_mode()
     def validate(self, scenes: list[Scene]) -> dict[str, float]:
-        """Mean absolute relative depth error, and share within 1.25, of a few frames of each scene with depth."""
+        """Mean absolute relative depth error, and share within 1.25, of a few frames of each scene with depth.
+
+        Frames without a known pixel, or without partners, do not count; NaN if none is left.
+        """
         self._network.eval()
         errors, within = [], []
         for scene in scenes:
@@ -125,18 +129,19 @@ class StereoTraining:
                 truth = scene.frames[index].depth
                 if truth is None or not partners:
                     continue
+                truth = truth[::2, ::2]
+                known = torch.isfinite(truth) & (truth > 0)
+                if not known.any():
+                    continue
                 views = SourceViews.from_frames([scene.frames[each] for each in (index, *partners)])
                 views = views.to(next(self._network.parameters()).device)
                 likelihood = log_probabilities(self._model, views, VALIDATION_BOUNDS)
                 found = self._network.read(likelihood, VALIDATION_BOUNDS).depth.cpu()
-                truth = truth[::2, ::2]
-                known = torch.isfinite(truth) & (truth > 0)
                 ratio = found[known] / truth[known]
                 errors.append(float((ratio - 1).abs().mean()))
                 within.append(float((torch.maximum(ratio, 1 / ratio) < 1.25).float().mean()))
         self._network.train()
-        count = max(1, len(errors))
-        return {"depth_abs_rel": sum(errors) / count, "depth_within_1_25": sum(within) / count}
+        return {"depth_abs_rel": mean(errors), "depth_within_1_25": mean(within)}
 
     def rank(self, scores: dict[str, float]) -> float:
         """Higher is better: the relative error, turned around."""

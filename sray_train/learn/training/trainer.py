@@ -86,10 +86,15 @@ class Trainer:
         self._deadline = time.monotonic() + max_seconds
         self._moments: dict[int, dict[str, torch.Tensor]] = {}
         check_shares(config, self.fabric.world_size)
-        if config.encoder.steps and all(scene.frames[0].labels is None for scene in validation):
+        if config.encoder.steps and not any(scene.has_labels for scene in validation):
             raise RequestError(
                 "no validation scene has labels, by which the encoder stage is scored",
                 "some in data.validation, or encoder.steps 0",
+            )
+        if config.stereo.steps and not any(scene.has_depth for scene in validation):
+            raise RequestError(
+                "no validation scene has depth, by which the stereo stage is scored",
+                "some in data.validation, or stereo.steps 0",
             )
         on_rays = train if train_rays is None else train_rays
 
