@@ -3,11 +3,13 @@
     color/N.jpg  depth/N.png (uint16 mm, 0 = none)  pose/N.txt (4x4 world_from_camera)
     label-filt/N.png (NYU40 ids, 0 = unlabeled)  intrinsic/intrinsic_color.txt, intrinsic_depth.txt (4x4)
 
-Depth and labels are optional. Depth or labels of another size than the color are resized to it, nearest-exact.
+Depth and labels are optional, of the whole recording and of each frame. Of another size than the color they are resized
+to it, nearest-exact.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +30,8 @@ from sray.origin import Origin
 from sray.pictures import Fits, decode_file
 from sray.recorded_bag import is_bag
 from sray.sampling import ROOM_BOUNDS, Bounds
+
+logger = logging.getLogger(__name__)
 
 FRAME_PERIOD_NS = 1_000_000_000 // 30
 """The layout holds no stamps: file number N is taken at 1 s + N / 30 s."""
@@ -59,7 +63,9 @@ class Sequence:
     poses: NDArray[np.float64]
     """world_from_camera (frames, 4, 4)."""
     has_depth: bool
+    """Of some frames at least. A frame without a file of it has none."""
     has_labels: bool
+    """The same of labels."""
     skipped: dict[str, list[int]] = field(default_factory=dict)
     """Reason -> file numbers left out."""
     nyu40_of: NDArray[np.uint8] | None = None
@@ -73,7 +79,7 @@ class Sequence:
         *,
         check_intrinsics: bool = True,
     ) -> Sequence:
-        """Look through a folder, reading one picture for its size.
+        """Look through a folder, reading one picture for its size. The log says how many frames lack depth or labels.
 
         `check_intrinsics`: whether K can be of these pictures; without, no picture is read, and the caller checks.
         Raises FileError, naming the path, if the folder, its intrinsics or every usable frame is missing, or
@@ -112,14 +118,16 @@ class Sequence:
         if not usable:
             reasons = ", ".join(f"{len(found)} frames: {reason}" for reason, found in skipped.items())
             raise FileError(f"{folder / 'pose'} leaves no usable frame ({reasons})", "4x4 poses with finite numbers")
+        with_depth = _count_beside(folder / "depth", "depth", usable)
+        with_labels = _count_beside(label_folder(folder), "label-filt", usable)
         sequence = Sequence(
             folder,
             label_space,
             tuple(usable),
             intrinsics,
             np.stack(poses),
-            has_depth=(folder / "depth").is_dir(),
-            has_labels=label_folder(folder).is_dir(),
+            has_depth=with_depth > 0,
+            has_labels=with_labels > 0,
             skipped=skipped,
             nyu40_of=nyu40_of,
         )
@@ -174,7 +182,10 @@ class Sequence:
         return len(self.indices)
 
     def __getitem__(self, position: int) -> Frame:
-        """Read one frame. Raises FileError, naming the file, if a picture is damaged or of another size."""
+        """Read one frame. Raises FileError, naming the file, if a picture is damaged or of another size.
+
+        Without a file of depth or labels the frame has none.
+        """
         number = self.indices[position]
         bgr = _read_image(self.file("color", number), cv2.IMREAD_COLOR, self._fits)
         image = torch.from_numpy(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
@@ -187,16 +198,14 @@ class Sequence:
                 "Export the sequence again",
             )
         depth = labels = None
-        if self.has_depth:
-            path = self.file("depth", number)
+        if self.has_depth and (path := self._files["depth"].get(number)):
             raw = _read_image(path, cv2.IMREAD_UNCHANGED)
             if raw.ndim != 2 or raw.dtype != np.uint16:
                 found = f"holds {raw.dtype} of shape {raw.shape}"
                 raise FileError(f"{path} {found}", "one channel of uint16 millimeters")
             meters = np.where(raw > 0, raw.astype(np.float32) / 1000, np.float32(np.nan))
             depth = torch.from_numpy(at_size_of_image(meters, width, height, "depth", path))
-        if self.has_labels:
-            path = self.file("label-filt", number)
+        if self.has_labels and (path := self._files["label-filt"].get(number)):
             ids = _read_image(path, cv2.IMREAD_UNCHANGED)
             if ids.ndim != 2:
                 raise FileError(f"{path} has shape {ids.shape}", "one channel of ids")
@@ -233,6 +242,14 @@ def numbered(folder: Path, kind: str) -> dict[int, Path]:
             if other := found.get(int(path.stem)):
                 raise FileError(f"{path} has the number of {other.name}", "one file a number", "Remove one of them")
             found[int(path.stem)] = path
+    return found
+
+
+def _count_beside(folder: Path, kind: str, numbers: list[int]) -> int:
+    """How many of these frames have a file in a folder; the log says if others of them have none."""
+    found = len(numbered(folder, kind).keys() & set(numbers))
+    if folder.is_dir() and found < len(numbers):
+        logger.warning("%s has no file of %d of %d frames: they have none", folder, len(numbers) - found, len(numbers))
     return found
 
 

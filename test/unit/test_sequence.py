@@ -87,6 +87,25 @@ def test_depth_and_labels_are_optional(recorded: tuple[Path, list[Frame]]) -> No
     assert frame.labels is None
 
 
+def test_a_frame_without_a_file_of_depth_or_labels_has_none(
+    recorded: tuple[Path, list[Frame]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others have theirs, and the log says how many lack some."""
+    folder, frames = recorded
+    (folder / "depth/0.png").unlink()
+    (folder / "label-filt/2.png").unlink()
+    sequence = Sequence.open(folder)
+    assert sequence.has_depth and sequence.has_labels
+    assert [sequence[each].depth is None for each in (0, 1)] == [True, False]
+    assert [sequence[each].labels is None for each in (0, 1)] == [False, True]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{folder / name} has no file of 1 of {len(frames)} frames: they have none" for name in ("depth", "label-filt")
+    ]
+    for path in (folder / "depth").iterdir():
+        path.unlink()
+    assert not Sequence.open(folder).has_depth
+
+
 def test_labels_are_read_in_the_space_that_was_asked_for(recorded: tuple[Path, list[Frame]]) -> None:
     """On disk are NYU40 ids, so another space can read them; floor stays floor."""
     folder, frames = recorded

@@ -184,6 +184,17 @@ def test_pictures_without_labels_teach_color_alone(config: TrainConfig, tmp_path
     assert run.progress.best["frozen"] > 5, "dB: nothing else can be scored"
 
 
+def test_a_recording_labeled_in_some_pictures_alone_teaches(config: TrainConfig, tmp_path: Path) -> None:
+    """Also if the first one has no labels and no depth."""
+    shutil.copytree(config.data.root, tmp_path / "data")
+    for kind in ("label-filt", "depth"):
+        for number in (0, 3):
+            (tmp_path / "data" / "wall" / kind / f"{number}.png").unlink()
+    partly = replace(config, data=replace(config.data, root=str(tmp_path / "data")))
+    run = trainer(only(partly, "encoder", "frozen", steps=2), tmp_path / "run")
+    assert run.run() and run.progress.best.keys() == {"encoder", "frozen"}
+
+
 def test_a_stereo_stage_needs_depth_to_be_scored_by(config: TrainConfig, tmp_path: Path) -> None:
     shutil.copytree(config.data.root, tmp_path / "data")
     shutil.rmtree(tmp_path / "data" / "wall" / "depth")

@@ -59,6 +59,8 @@ class _Confident:
 
     def __getitem__(self, position: int) -> Frame:
         frame, number = self.sequence[position], self.sequence.indices[position]
+        if frame.labels is None:
+            return frame
         path = confidence_file(self.sequence.folder, number)
         if not path.is_file():
             raise FileError(f"{path} does not exist", "the confidence of each label", "Label the recording anew")

@@ -115,17 +115,26 @@ def _is_whole(path: Path) -> bool:
 
 
 def _absent(kind: str, missing: list[int], cut: list[int], total: int) -> Iterator[Finding]:
-    for code, numbers, state in (("missing", missing, "are missing"), ("cut-short", cut, "are empty or cut short")):
-        if numbers:
-            yield Finding(
-                f"files-{code}",
-                "problem",
-                f"{_PARTS[kind].capitalize()} {state}.",
-                f"{kind}/: {len(numbers)} of {total}: {listed(numbers)}",
-                "The copy or the export was interrupted, or the disk was full.",
-                f"Copy or export {kind}/ again, or remove these frames with all their files.",
-                {"folder": kind, "frames": numbers},
-            )
+    if missing:
+        yield Finding(
+            "files-missing",
+            "warning",
+            f"{_PARTS[kind].capitalize()} are missing.",
+            f"{kind}/: {len(missing)} of {total}: {listed(missing)}",
+            "Only some frames have them, or the copy or the export was interrupted.",
+            f"Copy or export {kind}/ again. Frames without depth, or without labels, are used for what they have.",
+            {"folder": kind, "frames": missing},
+        )
+    if cut:
+        yield Finding(
+            "files-cut-short",
+            "problem",
+            f"{_PARTS[kind].capitalize()} are empty or cut short.",
+            f"{kind}/: {len(cut)} of {total}: {listed(cut)}",
+            "The copy or the export was interrupted, or the disk was full.",
+            f"Copy or export {kind}/ again, or remove these frames with all their files.",
+            {"folder": kind, "frames": cut},
+        )
 
 
 def _differing(kind: str, commonest: Size, others: dict[int, Size]) -> Iterator[Finding]:
