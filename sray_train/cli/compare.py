@@ -8,12 +8,13 @@ from typing import Any
 
 from rich.console import Console
 
+from sray_train.cli.options import no_sources
 from sray_train.cli.pictures_options import PicturesOptions
 from sray_train.learn.config import load_config
 from sray_train.learn.systems import load_checkpoint
 from sray_train.machine import use_threads
 from sray_train.paper.baselines.voxel_fusion import VoxelFusionConfig
-from sray_train.paper.levels.rivals import Shown, rivals, rivals_record, show
+from sray_train.paper.levels.rivals import Shown, rivals, rivals_record, show, sources_have_depth
 from sray_train.paper.levels.tables import pairs_table, scores_table
 from sray_train.records import refuse_existing, write_record
 from sray_train.score.evaluate import spread_queries
@@ -45,8 +46,11 @@ class Compare(PicturesOptions):
         scenes = self.scenes(self.data(config.data, space), space)
         queries = [query for scene in scenes for query in spread_queries(scene, self.targets, self.views, self.apart)]
         if not queries:
-            raise self.no_sources()
+            raise no_sources(scenes)
         contenders = rivals(checkpoint.model, config.evaluation.render_config, self.voxel_size)
+        if not all(map(sources_have_depth, queries)):
+            contenders = [each for each in contenders if not each.depth]
+            console.print("note: source views have no depth; what needs it is left out")
         facts = self.facts(checkpoint.sha256) | {
             "size": [scenes[0].cameras.width, scenes[0].cameras.height],
             "voxel_size": self.voxel_size,

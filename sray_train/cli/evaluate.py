@@ -14,7 +14,16 @@ from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.segmentation.between_spaces import projection, same_classes
-from sray_train.cli.options import CheckpointOptions, RecordOptions, RunOptions, SceneOptions, at_least, given
+from sray_train.cli.options import (
+    CheckpointOptions,
+    RecordOptions,
+    RunOptions,
+    SceneOptions,
+    at_least,
+    given,
+    need_depth,
+    no_sources,
+)
 from sray_train.data.config import DataConfig
 from sray_train.data.labeled_pictures import FX_OVER_WIDTH, LabeledPictures
 from sray_train.data.scene import Scene
@@ -31,7 +40,6 @@ from sray_train.score.scores import Evaluation, PictureScores, Scoreboard
 from sray_train.score.watch import Watch, say_result
 from sray_train.tools.report.evaluation_page import write_evaluation_page
 from sray_train.tools.report.evaluation_pictures import Gallery
-
 
 @dataclass
 class Evaluate(RecordOptions, RunOptions, SceneOptions, CheckpointOptions):
@@ -138,7 +146,11 @@ class Evaluate(RecordOptions, RunOptions, SceneOptions, CheckpointOptions):
         data, plan = self.settings(space)
         lpips, no_lpips = find_lpips(download=self.lpips)
         scenes = self.scenes(data, space)
+        if plan.depth:
+            need_depth(scenes, "--depth" if self.depth else "evaluation.depth")
         queries = [query for scene in scenes for query in spread_queries(scene, plan.targets, plan.views, plan.apart)]
+        if not queries:
+            raise no_sources(scenes)
         field = SemanticField(checkpoint.model, replace(plan.render_config, match_exposure=self.match_exposure), table)
         renderer: SemanticField | VoxelFusion = field
         if self.fuse_voxels is not None:

@@ -12,10 +12,18 @@ import torch
 from rich.console import Console
 
 from sray.checkpoint import Checkpoint, save_checkpoint
-from sray.errors import FileError
+from sray.errors import FileError, RequestError
 from sray.finetune_config import FineTuneConfig
 from sray.label_space import LABEL_SPACES, LabelSpace
-from sray_train.cli.options import DEFAULT_CHECKPOINT, RecordOptions, RunOptions, SceneOptions, at_least, given
+from sray_train.cli.options import (
+    DEFAULT_CHECKPOINT,
+    RecordOptions,
+    RunOptions,
+    SceneOptions,
+    at_least,
+    given,
+    need_depth,
+)
 from sray_train.data.config import DataConfig, LabelIds
 from sray_train.data.rooms import parse_seeds
 from sray_train.data.scene import Scene
@@ -145,6 +153,12 @@ class Finetune(RecordOptions, RunOptions, SceneOptions):
         space, plan, start_of = self.start()
         data = self.data(DataConfig(frames=RECORDING_FRAMES) if self.sequence else DataConfig(), space)
         scenes = self.scenes(data, space)
+        if len(scenes) > 1 and self.output is not None:
+            names = ", ".join(scene.name for scene in scenes)
+            remedy = "Name one of its folders as --sequence, or leave out --output"
+            raise RequestError(f"--output takes the model of one scene, but {self.sequence} has {names}", "one", remedy)
+        if self.depth or self.teach_depth:
+            need_depth(scenes, "--depth" if self.depth else "--teach-depth")
         splits = [self.frames_of(scene) for scene in scenes]  # all, before time is spent on one
         if self.truth is not None:
             truth = Truth(self.truth, space, self.truth_label_ids)

@@ -13,7 +13,8 @@ from sray.checkpoint import Checkpoint
 from sray.files import write_atomically
 from sray.finetune_config import FineTuneConfig
 from sray.ray_model import RayModel
-from sray_train.cli.options import at_least
+from sray.render_config import RenderConfig
+from sray_train.cli.options import at_least, no_sources
 from sray_train.cli.pictures_options import PicturesOptions
 from sray_train.data.scene import Scene
 from sray_train.data.view_split import spread_views
@@ -57,13 +58,15 @@ class Levels(PicturesOptions):
         facts = self.facts(checkpoint.sha256) | {"tune_steps": self.tune_steps}
         found: list[Measured] = []
         record: dict[str, Any] = {}
-        for one in self.measured(checkpoint):
+        config = load_config(self.config)
+        scenes = self.scenes(self.data(config.data, checkpoint.label_space), checkpoint.label_space)
+        for one in self.measured(checkpoint, scenes, config.evaluation.render_config):
             found.append(one)
             record = {"title": self.title} | levels_record(found) | facts
             write_record(self.json, record)  # a record of the pictures so far is left if this is interrupted
             console.print(f"{one.frame}: {len(found)} measured")
         if not found:
-            raise self.no_sources()
+            raise no_sources(scenes)
         console.print(levels_table(record, even=True), steps_table(record, even=True), sep="\n\n")
         if self.picture is not None:
             from sray_train.paper.levels.picture import waterfall  # matplotlib takes a second to load
@@ -71,15 +74,13 @@ class Levels(PicturesOptions):
             write_atomically(self.picture, waterfall(beside | {self.title: record}))
         console.print(f"see {self.json}{f' and {self.picture}' if self.picture else ''}")
 
-    def measured(self, checkpoint: Checkpoint[RayModel]) -> Iterator[Measured]:
+    def measured(self, checkpoint: Checkpoint[RayModel], scenes: list[Scene], how: RenderConfig) -> Iterator[Measured]:
         """Every target, when it is done."""
-        config = load_config(self.config)
-        plan = config.evaluation
-        for scene in self.scenes(self.data(config.data, checkpoint.label_space), checkpoint.label_space):
+        for scene in scenes:
             model, queries = checkpoint.model, spread_queries(scene, self.targets, self.views, self.apart)
             if self.tune_steps:
                 model, queries = self.tuned(checkpoint.model, scene)
-            reader = LevelReader(model, plan.render_config)
+            reader = LevelReader(model, how)
             for query in queries:
                 yield reader.measure(query)
 

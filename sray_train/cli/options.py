@@ -5,6 +5,7 @@ Their ValueErrors are shown as wrong arguments. A command may give an option ano
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from sray.encoder import LEAST_SIDE
+from sray.errors import FileError, TooFewViewsError
 from sray.label_space import LABEL_SPACES, LabelSpace
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig, LabelIds
@@ -33,6 +35,20 @@ def at_least(low: int, **options: int | None) -> None:
 def given(**options: Any) -> dict[str, Any]:
     """Those of the options that are not None: they replace what a config says."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def need_depth(scenes: Sequence[Scene], option: str) -> None:
+    """Raises FileError, naming it, for a scene without depth, which `option` asks for."""
+    for scene in scenes:
+        if not scene.has_depth:
+            raise FileError(f"{scene.name} has no depth", f"depth of some frames, for {option}", f"Leave out {option}")
+
+
+def no_sources(scenes: Sequence[Scene]) -> TooFewViewsError:
+    """The error where `--apart` finds no source views for any picture (`views_apart`)."""
+    names = ", ".join(scene.name for scene in scenes[:4]) + (", ..." if len(scenes) > 4 else "")
+    found = f"no frame of {names} sees a tenth of what another one sees"
+    return TooFewViewsError(found, "some that do, as source views for --apart", "Leave out --apart")
 
 
 class Options:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sray.errors import TooFewViewsError
 from sray_train.cli.options import CheckpointOptions, RecordOptions, SceneOptions, ThreadOptions, at_least
 from sray_train.paper.study.commit import present_commit
 
@@ -27,11 +26,6 @@ class PicturesOptions(RecordOptions, ThreadOptions, SceneOptions, CheckpointOpti
     def __post_init__(self) -> None:
         at_least(1, targets=self.targets, views=self.views)
         super().__post_init__()
-
-    @staticmethod
-    def no_sources() -> TooFewViewsError:
-        """The error where no picture of any scene can be measured."""
-        return TooFewViewsError("no picture has source views as asked for", "some", "Take another --apart, or none")
 
     def facts(self, sha256: str) -> dict[str, Any]:
         """What a record says of how it was measured. `sha256`: of the checkpoint."""

@@ -15,7 +15,7 @@ from sray.label_space import LabelSpace
 from sray.mapping.cloud import cloud_of_view, write_ply
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.render_config import RenderConfig
-from sray_train.cli.options import CheckpointOptions, RunOptions, SceneOptions, at_least
+from sray_train.cli.options import CheckpointOptions, RunOptions, SceneOptions, at_least, need_depth
 from sray_train.data.config import DataConfig
 from sray_train.data.scene import Scene
 from sray_train.learn.config import Quality
@@ -73,6 +73,8 @@ class Render(RunOptions, SceneOptions, CheckpointOptions):
         checkpoint = load_checkpoint(self.checkpoint)
         data = self.data(DataConfig(frames=0) if self.sequence else DataConfig(), checkpoint.label_space)
         scenes = self.scenes(data, checkpoint.label_space)
+        if self.depth:
+            need_depth(scenes, "--depth")
         device = chosen_device(self.device)
         field = SemanticField(checkpoint.model.to(device), RenderConfig.preset(self.quality))
         for scene in scenes:

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from dataset_fixtures.color_only import write_blender, write_llff
 from dataset_fixtures.relief import POSES, pinhole, render, views
 from dataset_fixtures.replica import write_sequence
 from dataset_fixtures.scannet import NYU40_IDS, sens_frame, sens_header, write_folder
 
+from sray.checkpoint import save_checkpoint
 from sray.errors import FileError, SrayError
-from sray.label_space import NYU40, VOID, LabelSpace
+from sray.label_space import NYU40, ROOMS, VOID, LabelSpace
+from sray.model import SemanticRay, SemanticRayConfig
+from sray_train.cli import main
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.config import DataConfig
 
@@ -57,6 +61,18 @@ def test_labels_of_replica_come_in_the_checkpoints_own_space(root: Path) -> None
     (scene,) = chosen_scenes(DATA, mine, sequence=root / "room_0" / "Sequence_1")
     labels = scene.frames[0].labels
     assert labels is not None and set(labels.unique().tolist()) <= {0, VOID}
+
+
+def test_what_cannot_be_tuned_as_asked_is_refused_before_a_step(root: Path, tmp_path: Path) -> None:
+    """A model of each of Replica's two sequences into one file, and depth that a recording has not."""
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path / "tiny.safetensors", SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS)
+    options = ["finetune", "--checkpoint", str(tmp_path / "tiny.safetensors"), "--json", str(tmp_path / "out.json")]
+    with pytest.raises(SystemExit, match=r"of one scene, but .*room_0 has room_0/Sequence_1, room_0/Sequence_2"):
+        main([*options, "--sequence", str(root / "room_0"), "--output", str(tmp_path / "tuned.safetensors")])
+    for option in ("--depth", "--teach-depth"):
+        with pytest.raises(SystemExit, match=f"lego has no depth.*Leave out {option}"):
+            main([*options, "--sequence", str(root / "lego"), "--color-only", option])
 
 
 def test_what_is_no_recording_is_named(root: Path) -> None:

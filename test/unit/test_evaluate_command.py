@@ -96,6 +96,21 @@ def test_depth_is_used_when_asked_for_and_said(run: Run, recording: Path, tmp_pa
     assert run("--sequence", str(recording), "--config", str(config))["input"] == "RGB-D"
 
 
+def test_depth_and_source_views_that_are_not_there_are_named(run: Run, recording: Path, tmp_path: Path) -> None:
+    for path in (recording / "depth").iterdir():
+        path.unlink()
+    with pytest.raises(SystemExit, match="recording has no depth.*Leave out --depth"):
+        run("--sequence", str(recording), "--depth")
+    config = tmp_path / "rgbd.yaml"
+    config.write_text("evaluation: {depth: true, targets: 1}\n")
+    with pytest.raises(SystemExit, match=r"recording has no depth.*Leave out evaluation\.depth"):
+        run("--sequence", str(recording), "--config", str(config))
+    for number in range(5):
+        (recording / "pose" / f"{number}.txt").write_text(f"1 0 0 {50 * number}\n0 1 0 0\n0 0 1 0\n0 0 0 1\n")
+    with pytest.raises(SystemExit, match="no frame of recording sees a tenth of what another one sees"):
+        run("--sequence", str(recording), "--apart", "0.5", "20")
+
+
 def test_raw_scannet_ids_score_as_the_nyu40_ids_they_stand_for(run: Run, recording: Path) -> None:
     before = run("--sequence", str(recording), "--label-ids", "nyu40", "--targets", "2")
     raw_of = np.array([0, 1100, 3, 57], np.uint16)  # by NYU40 id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from recorded_labels import RecordedLabels
 
 from sray.camera import Camera
 from sray.checkpoint import save_checkpoint
-from sray.errors import ModelError, NoViewsError, SrayError
+from sray.errors import FileError, ModelError, NoViewsError, SrayError
 from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
 from sray.guidance import PixelGrid, nearest_depth
@@ -140,7 +141,7 @@ def test_steps_add_up_and_their_intervals_are_paired(scene: Scene) -> None:
 
 def test_levels_need_truth(scene: Scene, frames: list[Frame]) -> None:
     blind = [dataclasses.replace(frame, depth=None) for frame in frames]
-    with pytest.raises(ValueError, match="frames lack labels or depth"):
+    with pytest.raises(FileError, match="of wall has no depth; expected labels and depth"):
         LevelReader(model_of(3, stereo=False), RenderConfig.preset("fast")).measure(
             Query(dataclasses.replace(scene, frames=blind), 0, (1, 2))
         )
@@ -253,3 +254,19 @@ def test_sray_compare_scores_all_and_refuses_a_checkpoint_without_stereo(recorde
     plain = [word.replace("stereo.safetensors", "plain.safetensors") for word in recorded]
     with pytest.raises(SystemExit, match="has no stereo network"):
         main(["compare", *plain, "--json", str(tmp_path / "none.json")])
+
+
+def test_a_recording_without_depth_or_labels_is_named_or_compared_from_rgb(recorded: list[str], tmp_path: Path) -> None:
+    wall = Path(recorded[recorded.index("--sequence") + 1])
+    copied = shutil.copytree(wall, tmp_path / "wall")
+    own = [str(copied) if word == str(wall) else word for word in recorded]
+    shutil.rmtree(copied / "depth")
+    with pytest.raises(SystemExit, match="wall has no depth; expected labels and depth of every frame"):
+        main(["levels", *own, "--json", str(tmp_path / "levels.json")])
+    main(["compare", *own, "--targets", "1", "--json", str(tmp_path / "rgb.json")])
+    assert {row["rival"] for row in json.loads((tmp_path / "rgb.json").read_text())["scores"]} == {
+        *("S-Ray, RGB", "one shot, RGB", "voxels, stereo depth", "2D labels of the picture")
+    }
+    shutil.rmtree(copied / "label-filt")
+    with pytest.raises(SystemExit, match=r"frame wall/\d has no labels"):
+        main(["compare", *own, "--json", str(tmp_path / "none.json")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -194,6 +195,12 @@ def test_it_renders_every_recorded_camera(command: Command) -> None:
     np.testing.assert_allclose(
         record["cameras"][1]["world_from_camera"], look((-0.1, 0.1, 0.0), 10.0).numpy(), atol=1e-6
     )
+
+
+def test_depth_that_is_not_there_is_named(command: Command, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "walk" / "depth")
+    with pytest.raises(SystemExit, match="walk has no depth.*Leave out --depth"):
+        command("--depth")
 
 
 def test_stopped_it_goes_on_with_what_is_missing(

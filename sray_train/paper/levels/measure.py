@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from sray.errors import FileError
 from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
 from sray.label_space import VOID
@@ -75,12 +76,14 @@ class LevelReader:
 
     @torch.inference_mode()
     def measure(self, query: Query) -> Measured:
-        """Raises ValueError for a target or source without labels or depth: without them there is no truth."""
+        """Raises FileError for a target or source without labels or depth: without them there is no truth."""
         scene, bounds = query.scene, query.scene.bounds
         truth = scene.frames[query.target]
         sources = [scene.frames[index] for index in query.sources]
-        if any(frame.labels is None or frame.depth is None for frame in (truth, *sources)):
-            raise ValueError(f"{scene.name}: frames lack labels or depth; expected both, to tell true levels by")
+        for frame in (truth, *sources):
+            if frame.labels is None or frame.depth is None:
+                found = f"frame {frame.name} of {scene.name} has no {'labels' if frame.labels is None else 'depth'}"
+                raise FileError(found, "labels and depth of every frame, to tell true levels by", "Take another scene")
         assert truth.labels is not None and truth.depth is not None
         known = SourceViews.from_frames(sources)
         bare = SourceViews(known.images, known.camera)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 
 from sray.camera import Camera
-from sray.errors import ModelError, NoViewsError
+from sray.errors import FileError, ModelError, NoViewsError
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
 from sray.label_space import VOID
@@ -126,10 +126,15 @@ class Shown:
     """Processor time of showing it the sources and of rendering."""
 
 
+def sources_have_depth(query: Query) -> bool:
+    """Whether any source view has a sensor's depth."""
+    return any(query.scene.frames[index].depth is not None for index in query.sources)
+
+
 def show(rivals: Sequence[Rival], queries: Sequence[Query], classes: int) -> Iterator[Shown]:
     """Every rival at the target of each query (a new viewpoint), and at its nearest source (a keyframe).
 
-    Raises ValueError for a frame without labels.
+    Raises FileError for a frame without labels.
     """
     for query in queries:
         frames = query.scene.frames
@@ -143,7 +148,8 @@ def show(rivals: Sequence[Rival], queries: Sequence[Query], classes: int) -> Ite
 
 def _shown(rival: Rival, where: Where, truth: Frame, views: SourceViews, bounds: Bounds, classes: int) -> Shown:
     if truth.labels is None:
-        raise ValueError(f"{truth.name} has no labels; expected some to score by")
+        found = f"frame {truth.name} has no labels"
+        raise FileError(found, "labels of every frame, to score by", "Take a recording that is labeled")
     began = time.process_time()
     rival.renderer.set_sources(views if rival.depth else replace(views, depth=None), bounds=bounds)
     view = rival.renderer.render(truth.camera)
