@@ -41,6 +41,13 @@ from sray_train.score.watch import Watch, say_result
 from sray_train.tools.report.evaluation_page import write_evaluation_page
 from sray_train.tools.report.evaluation_pictures import Gallery
 
+OF_RENDERED_VIEWS = (
+    "seeds", "sequence", "config", "height", "frames", "bounds", "targets", "views", "apart", "quality", "depth",
+    "fuse_voxels", "match_exposure", "lpips", "report",
+)  # fmt: skip
+"""Options that single pictures (--pictures) have no use for."""
+
+
 @dataclass
 class Evaluate(RecordOptions, RunOptions, SceneOptions, CheckpointOptions):
     """Score a checkpoint: strict and released-code mIoU, accuracies, PSNR, SSIM, depth, on what it never saw."""
@@ -74,11 +81,11 @@ class Evaluate(RecordOptions, RunOptions, SceneOptions, CheckpointOptions):
     """Where a page with pictures goes, one HTML file."""
 
     def __post_init__(self) -> None:
-        if self.pictures and (self.seeds or self.sequence):
-            other = "--seeds" if self.seeds else "--sequence"
-            raise ValueError(f"{other} and --pictures are given; expected one of them")
-        if self.pictures and (self.report or self.fuse_voxels or self.depth):
-            raise ValueError("--report, --fuse-voxels and --depth are of rendered views; expected none with --pictures")
+        changed = [name for name in OF_RENDERED_VIEWS if getattr(self, name) != getattr(type(self), name)]
+        if self.pictures and changed:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
+            options = options.replace("--match-exposure", "--no-match-exposure")
+            raise ValueError(f"{options} and --pictures are given; expected none that is of rendered views alone")
         if not 0.1 <= self.fx_over_width <= 10:
             raise ValueError(
                 f"fx_over_width is {self.fx_over_width}; expected 0.1 (a fisheye) to 10 (a telephoto lens)"

@@ -145,7 +145,11 @@ def test_what_is_missing_is_named(folder: Path) -> None:
     ("arguments", "words"),
     [
         (["--sequence", "x"], "--sequence and --pictures are given"),
-        (["--report", "x.html"], "of rendered views"),
+        (["--report", "x.html"], "--report and --pictures are given; expected none"),
+        (["--height", "48", "--targets", "2", "--apart", "0.5", "20"], "--height, --targets, --apart and --pictures"),
+        (["--config", "x.yaml", "--frames", "4", "--bounds", "1", "4"], "--config, --frames, --bounds and --pictures"),
+        (["--views", "3", "--quality", "fast", "--lpips"], "--views, --quality, --lpips and --pictures"),
+        (["--no-match-exposure"], "--no-match-exposure and --pictures"),
         (["--fx-over-width", "0"], "fx_over_width is 0.0"),
         (["--label-space", "cityscapes"], "expected one of rooms"),
     ],
