@@ -72,8 +72,8 @@ def nyu40_table(
     if table is None:
         raise FileError(
             f"{labels.path} holds raw ScanNet ids, and there is no {TABLE} in {', '.join(map(str, near))}",
-            "ScanNet's table of ids beside the scenes (it comes with the dataset), or data.label_ids nyu40 if they "
-            "are NYU40 ids",
+            "ScanNet's table of ids beside the scenes (it comes with the dataset), or --label-ids (of a config: "
+            "data.label_ids) nyu40 if they are NYU40 ids",
         )
     return read_table(table)
 
@@ -130,7 +130,7 @@ def _are_raw(labels: LabelPictures, table: Path | None) -> bool:
                 f"{labels.path / labels.members[number]} holds id {largest} in 8 bits",
                 "NYU40 ids of 0 to 40, or raw ScanNet ids in 16 bits",
                 "Export the labels again; if they are NYU40 ids and higher ones are to be ignored, set "
-                "data.label_ids nyu40",
+                "--label-ids (of a config: data.label_ids) nyu40",
             )
         if largest > LARGEST_NYU40:
             return True
@@ -138,7 +138,7 @@ def _are_raw(labels: LabelPictures, table: Path | None) -> bool:
     if wide and table is not None:
         raise FileError(
             f"{labels.path} holds 16-bit ids up to 40 only, which may be NYU40's or ScanNet's raw ones",
-            "data.label_ids nyu40 or scannet to say which",
+            "--label-ids (of a config: data.label_ids) nyu40 or scannet, to say which",
         )
     return False
 

@@ -49,6 +49,14 @@ def open_tum(folder: Path | str) -> FileRecording:
     posed = [(at, _nearest(stamps, float(stamp))) for at, (stamp, _) in enumerate(colors)]
     unposed = [at for at, nearest in posed if nearest is None]
     matched = [(at, nearest) for at, nearest in posed if nearest is not None]
+    if len(stamps) and not matched:
+        found = f"{folder / 'groundtruth.txt'} has no pose within {SLOP:g} s of any picture"
+        ours, theirs = f"{stamps[0]:.3f} to {stamps[-1]:.3f} s", f"{colors[0][0]:.3f} to {colors[-1][0]:.3f} s"
+        raise FileError(
+            f"{found} (its stamps are {ours}, those of rgb.txt {theirs})",
+            "stamps of one clock",
+            "Write both files by the same clock",
+        )
     kept, skipped = usable_poses(
         [at for at, _ in matched], poses[[nearest for _, nearest in matched]], folder / "groundtruth.txt"
     )

@@ -74,7 +74,7 @@ def test_a_damaged_checkpoint_is_a_bad_file_and_a_whole_one_loads_after_it(
 def test_a_missing_checkpoint_is_a_bad_file(tmp_path: Path) -> None:
     error = refused(tmp_path / "nowhere.safetensors")
     assert isinstance(error, FileError)
-    assert "does not exist" in str(error)
+    assert "does not exist" in str(error) and "--checkpoint of a command" in str(error)
 
 
 def test_a_folder_is_a_bad_file(tmp_path: Path) -> None:

@@ -242,14 +242,14 @@ def test_raw_ids_without_the_table_say_where_it_was_looked_for(exported: Path, l
     refused(
         lambda: open_folder(exported, NYU40, label_ids, exported.parent),
         f"no {TABLE} in {exported}, {exported.parent}",
-        "label_ids nyu40",
+        "--label-ids (of a config: data.label_ids) nyu40",
     )
 
 
 def test_auto_does_not_guess_where_both_readings_make_sense(exported: Path) -> None:
     """16 bits, small ids only, a table near: NYU40's written wide, or a room of ScanNet's commonest classes."""
     write_folder(exported.parent / "recorded", VIEWS, K, NYU40_IDS)
-    refused(lambda: open_folder(exported.parent / "recorded", NYU40), "recorded", "label_ids nyu40 or scannet")
+    refused(lambda: open_folder(exported.parent / "recorded", NYU40), "recorded", "--label-ids (", "nyu40 or scannet")
 
 
 def test_ids_that_are_neither_are_refused(exported: Path) -> None:

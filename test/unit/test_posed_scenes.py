@@ -173,6 +173,9 @@ def test_tum_is_read_by_stamps(tmp_path: Path) -> None:
     lines = (tmp_path / "desk" / "rgb.txt").read_text().replace("1305031104.175304 rgb", "1305031104.300000 rgb")
     (tmp_path / "desk" / "rgb.txt").write_text(lines)
     assert open_tum(tmp_path / "desk").skipped == {"no pose within 0.02 s": [2]}
+    truth = tmp_path / "desk" / "groundtruth.txt"
+    truth.write_text(truth.read_text().replace("1305031", "1405031"))
+    refused(lambda: open_tum(tmp_path / "desk"), "1405031102.180 to", "rgb.txt 1305031102.175 to", "one clock")
 
 
 def test_tum_without_a_calibration_is_refused_and_freiburgs_are_known(tmp_path: Path) -> None:
