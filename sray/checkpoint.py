@@ -96,7 +96,7 @@ def load_checkpoint(path: Path | str, systems: Sequence[type[RayModel]] = (Seman
             tensors = _single_precision(file, path)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except FileNotFoundError as error:
-        remedy = "Name one that is there: --checkpoint of a command, model of the node"
+        remedy = "Name one that is there: --checkpoint of a command, model.path of the node"
         raise FileError(f"{path} does not exist", "a .safetensors checkpoint", remedy) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise FileError(
