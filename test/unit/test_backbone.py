@@ -12,6 +12,7 @@ from torch import nn
 from sray.backbone import EfficientNetLite, InvertedBlock, LiteUNet, Stage, stages
 from sray.camera import Camera
 from sray.errors import SrayError
+from sray.half_precision import has_bfloat16
 from sray.model import SemanticRay, SemanticRayConfig
 from sray_train.data.scene import Scene
 from sray_train.learn import backbone_weights
@@ -122,6 +123,17 @@ def test_in_half_precision_filters_of_single_channels_still_learn_in_single() ->
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         block(picture)
     assert seen["dtype"].dtype == torch.bfloat16
+
+
+def test_where_nothing_learns_features_are_those_of_training_but_for_half_precision() -> None:
+    torch.manual_seed(0)
+    network, images = LiteUNet("efficientnet_lite0"), torch.rand(2, 3, 48, 64)
+    learned = network(images).detach()
+    with torch.inference_mode():
+        read = network(images)
+    assert read.dtype == torch.float32 and read.is_contiguous()
+    assert float((read - learned).std() / learned.std()) < 0.02
+    assert torch.equal(read, learned) != has_bfloat16()
 
 
 def test_the_first_stages_stay_as_imagenet_taught_them_and_cost_no_gradient() -> None:
