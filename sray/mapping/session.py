@@ -84,14 +84,14 @@ class Session:
                 "Give another name, or remove the file",
             )
         header = {
-            "model_id": self.model_id,
+            "model_id": _printable(self.model_id),
             "label_space": self.label_space.to_dict(),
-            "names": [frame.name for _, frame in self.keyframes],
+            "names": [_printable(frame.name) for _, frame in self.keyframes],
             "next_number": self.next_number,
             "voxel_size": float(self.map.voxel_size),
             "map_revision": self.map.revision,
             "map_origin": list(self.map.origin),
-            "frame": self.frame,
+            "frame": _printable(self.frame),
             "stereo_network": self.stereo_network,
         }
         with memory_errors("save a session", "fewer keyframes.capacity, or save more often"):
@@ -163,6 +163,11 @@ class Session:
             if isinstance(value, np.ndarray):
                 arrays[f"map.{part.name}"] = value
         return arrays
+
+
+def _printable(name: str) -> str:
+    """As the reader takes it: folders, and so frames, may have names with other spaces than one."""
+    return "".join(each if each.isprintable() else "?" for each in name)
 
 
 def _described(space: LabelSpace) -> str:

@@ -26,10 +26,12 @@ def agreed(own: StereoDepth, camera: Camera, others: Sequence[StereoDepth], came
 
     `others` (of the same size) are what the views at `cameras` see, in the frame of `camera`'s origin; a confidence of
     0 says nothing. The confidence is multiplied by support / (support + contradiction + DOUBT): the sums of the
-    confidences of the views that see the point there, and of those that look through it.
+    confidences of the views that see the point there, and of those that look through it. The cameras may be on another
+    device than the depths.
     """
     if not others:
         return own
+    camera, cameras = camera.to(own.depth.device), cameras.to(own.depth.device)
     own, others = own.float(), [other.float() for other in others]
     rows, columns = own.depth.shape
     depth = own.depth.reshape(-1)

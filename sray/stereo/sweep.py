@@ -35,13 +35,15 @@ def sweep(
     """Mean and best correlation over the partners that see a cell at a plane, and the share of partners that do.
 
     Cells are those of quarter-resolution features (cell i at pixel 4 i). Where no partner sees a cell all three are 0.
-    By the compiled kernel where there is one, at a fifth of the time.
+    By the compiled kernel where there is one, at a fifth of the time. The cameras may be on another device than the
+    features, as a mapper's are.
     """
     from sray.kernel import sweep as compiled  # the kernel's package imports the model, which imports this
 
     if compiled.serves(reference, partners, depths):
         return compiled.sweep(reference, partners, camera, partner_cameras, depths)
-    return plain_sweep(reference, partners, camera, partner_cameras, depths)
+    device = reference.device
+    return plain_sweep(reference, partners, camera.to(device), partner_cameras.to(device), depths)
 
 
 def plain_sweep(

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 
 from sray.camera import Camera
-from sray.errors import CanceledError, SrayError
+from sray.errors import CanceledError, InternalError, SrayError
 from sray.origin import WORLD, Origin
 from sray.viewing.source import Answer
 
@@ -152,6 +152,9 @@ class Painter:
                 self._complain(error)
             elif is_full:
                 self.canceled += 1
+            return False
+        except Exception as error:  # a bug, or a device: the next viewpoint is painted all the same
+            self._complain(InternalError(repr(error)))
             return False
         if not is_full:
             self._learn(pixels, time.monotonic() - begun)

@@ -261,3 +261,22 @@ def test_a_full_disk_is_named_and_the_older_session_is_kept(mapper: Mapper, save
 def test_a_label_space_that_is_not_the_mappers_is_not_saved(mapper: Mapper) -> None:
     with pytest.raises(ValueError, match="rooms has 16 classes, the map 3"):
         Session.of(mapper, "m", ROOMS)
+
+
+def test_whatever_was_mapped_can_be_loaded_again(make_mapper: Callable[..., Mapper], tmp_path: Path) -> None:
+    """A region of interest beside the picture's middle, a camera of another aspect, a folder with strange spaces."""
+    mapper = make_mapper()
+    for place, (width, height, middle) in enumerate([(64, 48, -0.5), (64, 48, -0.5), (48, 64, 31.5)]):
+        pose = torch.eye(4)
+        pose[0, 3] = float(place)
+        intrinsics = torch.tensor([[60.0, 0, width / 2], [0, 60.0, middle], [0, 0, 1]])
+        image = torch.randint(0, 256, (height, width, 3), dtype=torch.uint8)
+        frame = Frame(image, Camera(intrinsics, pose, width, height), stamp_ns=place, name=f"my\u200brooms/{place}")
+        assert mapper.add(frame).keyframe is not None
+    Session.of(mapper, "three\u00a0", SPACE, "map").save(tmp_path / "s.safetensors")
+    restored = make_mapper()
+    Session.load(tmp_path / "s.safetensors").restore(restored, SPACE)
+    for now, then in zip(restored.keyframes, mapper.keyframes, strict=True):
+        assert torch.equal(now.camera.intrinsics, then.camera.intrinsics)
+        assert torch.equal(now.frame.image, then.frame.image)
+    assert [keyframe.frame.name for keyframe in restored.keyframes] == ["my?rooms/0", "my?rooms/1", "my?rooms/2"]

@@ -16,7 +16,8 @@ from sray.frames import Frame, SourceViews
 from sray.kernel import build
 from sray.kernel import sweep as kernel_sweep
 from sray.model import SemanticRay, SemanticRayConfig
-from sray.stereo import StereoNetwork, select_partners
+from sray.stereo import StereoDepth, StereoNetwork, select_partners
+from sray.stereo.agreement import agreed
 from sray.stereo.partners import partner_cost
 from sray.stereo.sweep import plain_sweep, plane_depths, sweep
 from sray_train.data.scene import Scene
@@ -218,3 +219,13 @@ def test_frames_without_known_depth_do_not_count_as_right(plane_scene: PlaneScen
     for nothing in ([], [scene(*unknown)], [scene(*(replace(frame, depth=None) for frame in known))]):
         assert math.isnan(stage.validate(nothing)["depth_abs_rel"])
         assert math.isnan(stage.rank(stage.validate(nothing)))
+
+
+def test_cameras_may_be_on_another_device_than_what_is_swept() -> None:
+    """A mapper's are on the CPU, whatever renders. The device `meta` computes nothing, and mixes with no other."""
+    cameras = Camera.stack([camera_at(0.2 * place) for place in range(3)])
+    features, depths = torch.ones(3, 16, 12, 16, device="meta"), torch.ones(8, device="meta")
+    found = sweep(features[0], features[1:], cameras[0], cameras[[1, 2]], depths)
+    assert found.shape == (3, 8, 12, 16) and found.device.type == "meta"
+    depth = StereoDepth(*torch.ones(2, 24, 32, device="meta"))
+    assert agreed(depth, cameras[0], [depth], cameras[[1]]).depth.device.type == "meta"

@@ -12,7 +12,7 @@ import torch
 from waiting import until
 
 from sray.camera import Camera
-from sray.errors import CanceledError, SrayError, TooFewViewsError
+from sray.errors import CanceledError, InternalError, SrayError, TooFewViewsError
 from sray.field import RenderedView
 from sray.viewing.painter import LEAST_PREVIEW, PREVIEW_SECONDS, REST, Painter, Viewpoint
 from sray.viewing.source import Answer
@@ -34,7 +34,7 @@ class Canvas:
         self.sizes: list[tuple[int, int]] = []
         self.canceled: list[float] = []
         self.complaints: list[type[SrayError]] = []
-        self.refuses: type[SrayError] | None = None
+        self.refuses: type[Exception] | None = None
         self.painter = Painter(
             self.render, self.show, lambda error: self.complaints.append(type(error)), lambda: pixels
         )
@@ -113,6 +113,9 @@ def test_without_a_picture_the_browser_is_told_why_and_asked_again_when_it_moves
     assert until(lambda: here.complaints)
     time.sleep(2 * REST)
     assert here.complaints == [TooFewViewsError], "it is not asked over and over"
+    here.refuses = RuntimeError
+    here.painter.look(viewpoint(1.5))
+    assert until(lambda: here.complaints == [TooFewViewsError, InternalError]), "what nobody foresaw is told too"
     here.refuses = None
     here.painter.look(viewpoint(2.0))
     assert until(lambda: (2.0, True) in here.shown)
