@@ -2,8 +2,8 @@
 
     .venv/bin/python scripts/average_checkpoints.py first.safetensors second.safetensors --output mean.safetensors
 
-Encoders that were trained on from one checkpoint lie in one valley: their mean is often better than each of them, and a
-picture takes no longer. The rest of the network is the first one's.
+The mean of encoders that were trained on from one checkpoint is often better than each of them, and a picture takes no
+longer. The rest of the network is the first one's.
 
 Source: Wortsman et al., "Model soups", ICML 2022.
 """
@@ -47,13 +47,13 @@ class Average:
                     "checkpoints of one network",
                     "Leave it out",
                 )
-        weights = first.model.state_dict()
+        weights, *more = [checkpoint.model.state_dict() for checkpoint in (first, *others)]
         for name in (name for name in weights if name.startswith("encoder.") or ".classifier." in name):
-            weights[name] = sum((other.model.state_dict()[name] for other in others), weights[name]) / (1 + len(others))
+            weights[name] = sum((each[name] for each in more), weights[name]) / (1 + len(more))
         first.model.load_state_dict(weights)
         lineage = first.lineage | {"mean_of": [first.sha256, *(other.sha256 for other in others)]}
-        save_checkpoint(self.output, first.model, first.label_space, lineage)
-        print(f"the mean of {1 + len(others)} encoders: {self.output} ({load_checkpoint(self.output).sha256[:8]})")
+        digest = save_checkpoint(self.output, first.model, first.label_space, lineage)
+        print(f"the mean of {1 + len(others)} encoders: {self.output} ({digest[:8]})")
 
 
 if __name__ == "__main__":

@@ -253,10 +253,10 @@ class KeyframeBuffer:
     def replace_features(self, features: Sequence[Float[Tensor, "channels feature_height feature_width"]]) -> None:
         """Give every keyframe other features, in their order. Raises ValueError unless there is one for each."""
         pairs = zip(self._keyframes, features, strict=True)
-        self.take_back([replace(keyframe, features=each) for keyframe, each in pairs])
+        self.exchange([replace(keyframe, features=each) for keyframe, each in pairs])
 
-    def take_back(self, keyframes: Sequence[Keyframe]) -> None:
-        """Have the keyframes as they were before `update` changed them. Raises ValueError if these are others."""
+    def exchange(self, keyframes: Sequence[Keyframe]) -> None:
+        """Hold other versions of the same keyframes, in their order. Raises ValueError if they have other numbers."""
         if [each.number for each in keyframes] != [each.number for each in self]:
             raise ValueError("the keyframes have other numbers; expected those of the buffer, in its order")
         self.revision += any(now is not then for now, then in zip(self, keyframes, strict=True))

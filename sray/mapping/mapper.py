@@ -168,7 +168,7 @@ class Mapper:
         finally:
             if not is_taken:
                 self._field, self._stereo, self.exposure = old, stereo, exposure
-                self.keyframes.take_back(keyframes)
+                self.keyframes.exchange(keyframes)
         return is_taken
 
     def _take(self, field: SemanticField, canceled: Callable[[], bool] | None) -> None:

@@ -77,7 +77,7 @@ class EncoderStage:
     et al., WACV 2021, here with true labels)."""
     hints: NonNegativeFloat = 0.0
     """Weight of the loss that pulls features towards those of `start_from`'s encoder (FitNets, Romero et al., ICLR
-    2015): another backbone learns faster, and rays and stereo that were trained on those features read the new ones."""
+    2015): for another backbone, which learns faster so, with rays and stereo that were trained on those features."""
 
 
 @dataclass(frozen=True, config=CHECKED)

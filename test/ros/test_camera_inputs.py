@@ -45,6 +45,10 @@ class Bench:
         topic = {Image: self.intake.inputs.image, CameraInfo: self.intake.inputs.info}[message_type]
         topic._on_message(message_type(header=Header(stamp=time_message(stamp_ns), frame_id="camera")))
 
+    def hear_depth(self, stamp_ns: int) -> None:
+        assert self.intake.inputs.depth is not None
+        self.intake.inputs.depth._on_message(Image(header=Header(stamp=time_message(stamp_ns), frame_id="camera")))
+
     def pose(self) -> None:
         transform = TransformStamped(child_frame_id="camera", header=Header(frame_id="map"))
         transform.transform.rotation.w = 1.0
@@ -204,23 +208,18 @@ def test_one_item_that_cannot_be_looked_up_takes_no_other_with_it(bench: Bench) 
 
 def test_depth_is_that_of_the_image_not_the_last_one(bench: Bench) -> None:
     bench.pose()
-    depth = bench.intake.inputs.depth
-    assert depth is not None
-
-    def hear_depth(stamp_ns: int) -> None:
-        depth._on_message(Image(header=Header(stamp=time_message(stamp_ns), frame_id="camera")))
 
     def arrivals() -> list[tuple[int, int]]:
         waiting = [job.arrival for job in bench.inbox.drain(IMAGES)]
         return [(each.stamp_ns, nanoseconds(each.depth.header.stamp)) for each in waiting]
 
     period = 16_000_000  # shorter than the slop
-    hear_depth(NEW)
+    bench.hear_depth(NEW)
     for kind in (Image, CameraInfo):
         bench.hear(kind, NEW + period)
     bench.intake.poll()
     assert arrivals() == []  # the last frame's depth is near enough, and not this one's
-    hear_depth(NEW + period)
+    bench.hear_depth(NEW + period)
     bench.intake.poll()
     assert arrivals() == [(NEW + period, NEW + period)]
 
@@ -229,11 +228,9 @@ def test_depth_is_that_of_the_image_not_the_last_one(bench: Bench) -> None:
                    recovery="after a second images no longer wait for it, until it is back")  # fmt: skip
 def test_images_wait_for_depth_until_it_has_stopped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.pose()
-    depth = bench.intake.inputs.depth
-    assert depth is not None
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    depth._on_message(Image(header=Header(stamp=time_message(NEW), frame_id="camera")))
+    bench.hear_depth(NEW)
     stamps = [NEW + number * 16_000_000 for number in range(1, 90)]
     arrived = []
     for stamp in stamps:
@@ -245,7 +242,7 @@ def test_images_wait_for_depth_until_it_has_stopped(bench: Bench, monkeypatch: p
     # none waits any more: those that did arrive at once, one more than may wait for the worker.
     assert len(arrived) == len(stamps) - 1 and arrived == sorted(arrived)
     assert not bench.health.refusals[ErrorCode.NO_POSE]
-    depth._on_message(Image(header=Header(stamp=time_message(stamps[-1]), frame_id="camera")))
+    bench.hear_depth(stamps[-1])
     bench.hear(Image, stamps[-1] + 16_000_000)
     bench.hear(CameraInfo, stamps[-1] + 16_000_000)
     assert bench.arrived == [], "depth is back"
@@ -253,8 +250,6 @@ def test_images_wait_for_depth_until_it_has_stopped(bench: Bench, monkeypatch: p
 
 def test_depth_of_a_slow_camera_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.pose()
-    depth = bench.intake.inputs.depth
-    assert depth is not None
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     for number in range(3):
@@ -263,7 +258,7 @@ def test_depth_of_a_slow_camera_is_waited_for(bench: Bench, monkeypatch: pytest.
         for kind in (Image, CameraInfo):
             bench.hear(kind, stamp)
         assert bench.arrived == ([] if number else [stamp])
-        depth._on_message(Image(header=Header(stamp=time_message(stamp), frame_id="camera")))
+        bench.hear_depth(stamp)
         bench.intake.poll()
         assert bench.arrived == ([stamp] if number else [])
 

@@ -195,8 +195,8 @@ def distance_to(
 ) -> Float[Tensor, ""]:
     """Mean squared distance of features from a given model's of the same pictures, over the variance of those."""
     with torch.no_grad():
-        wanted = given.read(images)
-    return F.mse_loss(features.float(), wanted.float()) / wanted.float().var()
+        wanted = given.read(images).float()
+    return F.mse_loss(features.float(), wanted) / wanted.var()
 
 
 def _any(frames: Sequence[tuple[Scene, int]], generator: torch.Generator) -> Frame:
