@@ -36,6 +36,7 @@ from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_folder
 PARTS = {
     "features": (StereoNetwork, "features"),
     "sweep and network": (StereoNetwork, "forward"),
+    "refinement": (StereoNetwork, "refine"),
     "depth read": (StereoNetwork, "read"),
     "agreement": (StereoKeeper, "_agree"),
     "keyframe": (StereoKeeper, "entered"),

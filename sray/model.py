@@ -62,6 +62,8 @@ class SemanticRayConfig:
     paper). 0: none."""
     stereo: bool = False
     """A stereo network, which gives depth to source views that have none (not in the paper)."""
+    refined_stereo: bool = False
+    """Stereo depth is found once more, finely, around what a sweep of planes found (`sray.stereo.refinement`)."""
 
     def __post_init__(self) -> None:
         if self.classes < 1:
@@ -74,6 +76,8 @@ class SemanticRayConfig:
         ):
             if value not in known:
                 raise ValueError(f"{name} is {value!r}; expected one of {', '.join(known)}")
+        if self.refined_stereo and not self.stereo:
+            raise ValueError("refined_stereo is true without stereo; expected stereo, to refine")
         if not 0 <= self.reading_focal < 10_000:
             raise ValueError(f"reading_focal is {self.reading_focal}; expected pixels, below 10000, or 0")
         if not 0 <= self.smoothing <= 1:
@@ -120,6 +124,8 @@ class SemanticRayOptions:
     """Tolerance, in color units of 0..1, of the smoothing of features within surfaces; 0: none."""
     stereo: bool = False
     """A stereo network, which gives depth to source views that have none."""
+    refined_stereo: bool = False
+    """It finds depth once more, finely, around what its sweep of planes found."""
 
     def __post_init__(self) -> None:
         if self.preset not in get_args(Preset):
@@ -138,6 +144,7 @@ class SemanticRayOptions:
             reading_focal=self.reading_focal,
             smoothing=self.smoothing,
             stereo=self.stereo,
+            refined_stereo=self.refined_stereo,
         )
 
 
@@ -194,7 +201,7 @@ class SemanticRay(RayModel):
     def __init__(self, config: SemanticRayConfig) -> None:
         super().__init__(config)
         self.encoder = new_encoder(config.encoder)
-        self.stereo = StereoNetwork() if config.stereo else None
+        self.stereo = StereoNetwork(refines=config.refined_stereo) if config.stereo else None
         self.context = ContextBuilder(zero_directions=config.residual_attention, visibility=config.visibility)
         self.coarse: RayHead = RayHead(config)
         self.fine: RayHead = RayHead(config)

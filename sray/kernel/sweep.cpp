@@ -15,12 +15,15 @@ extern "C" {
 
 // Features are channels last, float32, `channels` a multiple of 16.
 struct Sweep {
-    int32_t views, planes, rows, columns, channels, width, height;  // width and height: of the partners' pictures
+    int32_t views, planes, rows, columns, channels;
+    int32_t stride;          // pixels from cell to cell
+    int32_t depths_a_plane;  // 1, or as many as cells
+    int32_t width, height;   // of the partners' pictures
     const float *reference;  // (cells, channels)
     const float *partners;   // (views, cells, channels)
     const float *slope;      // (views, 3, cells): homogeneous pixel of a cell's point = start + depth * slope
     const float *start;      // (views, 3)
-    const float *depths;     // (planes)
+    const float *depths;     // (planes, depths_a_plane)
     float *found;            // (3, planes, cells): mean and best correlation, share of the partners that see the cell
 };
 }
@@ -68,9 +71,10 @@ inline float correlation(const float *reference, const Place &there, int channel
 
 void sweep_cell(const Sweep &work, int cell) {
     const int cells = work.rows * work.columns;
+    const float cells_a_pixel = 1 / float(work.stride);
     const float *reference = work.reference + size_t(cell) * work.channels;
     for (int plane = 0; plane < work.planes; ++plane) {
-        const float depth = work.depths[plane];
+        const float depth = work.depths[size_t(plane) * work.depths_a_plane + (work.depths_a_plane > 1 ? cell : 0)];
         float total = 0, best = -1;
         int seen = 0;
         for (int view = 0; view < work.views; ++view) {
@@ -81,7 +85,7 @@ void sweep_cell(const Sweep &work, int cell) {
             const float u = (start[0] + depth * slope[0]) * scale, v = (start[1] + depth * slope[cells]) * scale;
             if (!(u >= -0.5f && u < float(work.width) - 0.5f && v >= -0.5f && v < float(work.height) - 0.5f)) continue;
             const float *map = work.partners + size_t(view) * cells * work.channels;
-            const Place there = place(map, work.rows, work.columns, work.channels, u / 4, v / 4);
+            const Place there = place(map, work.rows, work.columns, work.channels, u * cells_a_pixel, v * cells_a_pixel);
             const float similar = correlation(reference, there, work.channels);
             total += similar;
             best = std::max(best, similar);

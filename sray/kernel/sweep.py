@@ -19,7 +19,8 @@ _Floats = ctypes.POINTER(ctypes.c_float)
 
 class _Sweep(ctypes.Structure):
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("views", "planes", "rows", "columns", "channels", "width", "height")),
+        *((name, ctypes.c_int32) for name in ("views", "planes", "rows", "columns", "channels")),
+        *((name, ctypes.c_int32) for name in ("stride", "depths_a_plane", "width", "height")),
         *((name, _Floats) for name in ("reference", "partners", "slope", "start", "depths", "found")),
     ]
 
@@ -36,7 +37,8 @@ def sweep(
     partners: Float[Tensor, "views channels rows columns"],
     camera: Camera,
     partner_cameras: Camera,
-    depths: Float[Tensor, " planes"],
+    depths: Float[Tensor, " planes"] | Float[Tensor, "planes rows columns"],
+    stride: int,
 ) -> Float[Tensor, "3 planes rows columns"]:
     """As `sray.stereo.sweep.sweep`, for tensors that it `serves`."""
     kernel = library()
@@ -44,7 +46,7 @@ def sweep(
     channels, rows, columns = reference.shape
     views, planes, padding = partners.shape[0], depths.shape[0], -channels % _MULTIPLE
     matrix = partner_cameras.projection
-    directions = camera.ray_directions(cell_pixels(rows, columns, reference.device))
+    directions = camera.ray_directions(cell_pixels(rows, columns, reference.device, stride))
     found = torch.empty(3, planes, rows, columns)
     # Named here so that they live until the kernel returns.
     arrays = (
@@ -57,7 +59,7 @@ def sweep(
     )
     size = (partner_cameras.width, partner_cameras.height)
     work = _Sweep(
-        views, planes, rows, columns, channels + padding, *size,
+        views, planes, rows, columns, channels + padding, stride, depths[0].numel(), *size,
         *(ctypes.cast(each.data_ptr(), _Floats) for each in arrays),
     )  # fmt: skip
     if kernel.sray_sweep(ctypes.byref(work), ctypes.c_int32(torch.get_num_threads())):

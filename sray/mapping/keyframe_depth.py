@@ -17,7 +17,7 @@ from sray.sampling import Bounds
 from sray.stereo import StereoNetwork
 from sray.stereo.agreement import agreed
 from sray.stereo.found import FoundDepth, weights_digest
-from sray.stereo.network import StereoFeatures
+from sray.stereo.network import MatchingFeatures, StereoFeatures
 from sray.stereo.partners import PARTNERS, partner_cost, select_partners
 
 STEREO_BOUNDS: Bounds = (0.4, 8.0)
@@ -50,7 +50,7 @@ class StereoKeeper:
         if network is None:
             return keyframe
         known = None if found is None else found.to(self._field.device)
-        return replace(keyframe, matching=self._features(keyframe).matching[0], stereo=known)
+        return replace(keyframe, matching=self._features(keyframe).matching, stereo=known)
 
     @torch.inference_mode()
     def entered(self, buffer: KeyframeBuffer) -> None:
@@ -92,22 +92,21 @@ class StereoKeeper:
         """Make the matching features anew, with another encoder. Depth that was found stays."""
         if self._field.model.stereo is not None:
             for index in range(len(buffer)):
-                buffer.update(index, matching=self._features(buffer[index]).matching[0])
+                buffer.update(index, matching=self._features(buffer[index]).matching)
 
     def _sweep(self, buffer: KeyframeBuffer, index: int, network: StereoNetwork) -> None:
         keyframe = buffer[index]
         features = self._features(keyframe)
-        buffer.update(index, matching=features.matching[0])
+        buffer.update(index, matching=features.matching)
         candidates = [each for each in range(len(buffer)) if buffer[each].matching is not None]
         cameras = buffer.cameras[candidates]
         chosen = select_partners(keyframe.camera, cameras, bounds=self._bounds)
         if not chosen:
             return
-        partners = torch.stack([_matching(buffer[candidates[each]]) for each in chosen])
+        partners = MatchingFeatures.joined([_matching(buffer[candidates[each]]) for each in chosen])
         with half_precision(self._field.device):
-            likelihood = network(features, partners, keyframe.camera, cameras[chosen], self._bounds)
+            swept = network.find(features, partners, keyframe.camera, cameras[chosen], self._bounds).half()
         cost = float(_mean_cost(partner_cost(keyframe.camera, cameras, self._bounds)))
-        swept = network.read(likelihood, self._bounds).half()
         buffer.update(index, stereo=FoundDepth(swept, swept, cost))
 
     def _agree(self, buffer: KeyframeBuffer, index: int) -> None:
@@ -148,6 +147,6 @@ def _mean_cost(costs: Tensor) -> Tensor:
     return filled.sort().values[:PARTNERS].mean()
 
 
-def _matching(keyframe: Keyframe) -> Tensor:
+def _matching(keyframe: Keyframe) -> MatchingFeatures:
     assert keyframe.matching is not None
     return keyframe.matching

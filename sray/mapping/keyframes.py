@@ -25,6 +25,7 @@ from sray.frames import TRUSTED, Frame
 from sray.mapping.keyframe_poses import KeyframePoses, Rows
 from sray.stereo import StereoDepth
 from sray.stereo.found import FoundDepth
+from sray.stereo.network import MatchingFeatures
 from sray.stereo.surfaces import merged_cells, merged_depth
 
 MIB = 1 << 20
@@ -72,7 +73,7 @@ class Keyframe:
     frame: Frame
     features: Float[Tensor, "channels feature_height feature_width"]
     """Encoded once, on the model's device, kept until the keyframe leaves."""
-    matching: Float[Tensor, "matching_channels rows columns"] | None = None
+    matching: MatchingFeatures | None = None
     """What stereo matches with, for the sweeps of others; None without a stereo network."""
     stereo: FoundDepth | None = None
     """Depth from its partners; None until it had some."""

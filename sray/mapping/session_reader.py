@@ -22,8 +22,8 @@ from sray.mapping.refusals import check_pose
 from sray.mapping.voxel_map import VoxelMapState
 from sray.origin import SPACING, Origin
 from sray.stereo import StereoDepth
+from sray.stereo.depth import DEPTH_STRIDE
 from sray.stereo.found import FoundDepth
-from sray.stereo.network import DEPTH_STRIDE
 
 FORMAT = "sray-session-1"
 LARGEST_SIDE = 1 << 14

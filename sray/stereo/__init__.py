@@ -3,7 +3,8 @@
 partners.py  which neighbors help     sweep.py  how well they agree at each depth     network.py  depth and confidence
 """
 
-from sray.stereo.network import StereoDepth, StereoNetwork
+from sray.stereo.depth import StereoDepth
+from sray.stereo.network import StereoNetwork
 from sray.stereo.partners import select_partners
 
 __all__ = ["StereoDepth", "StereoNetwork", "select_partners"]

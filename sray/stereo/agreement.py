@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 
 from sray.camera import Camera, cell_pixels
-from sray.stereo.network import DEPTH_STRIDE, StereoDepth
+from sray.stereo.depth import DEPTH_STRIDE, StereoDepth
 from sray.stereo.sweep import looked_at
 
 AGREEING = 0.1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from sray.stereo.network import StereoDepth
+from sray.stereo.depth import StereoDepth
 
 
 @dataclass(frozen=True)

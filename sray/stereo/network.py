@@ -7,7 +7,8 @@ matches. Sources: DeepVideoMVS (Duzceker et al., CVPR 2021), SimpleRecon (Sayed 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -17,72 +18,40 @@ from torch import Tensor, nn
 from sray.camera import Camera
 from sray.encoder import FEATURE_CHANNELS, double
 from sray.sampling import Bounds
+from sray.stereo.depth import StereoDepth
+from sray.stereo.layers import Residual, convolution
+from sray.stereo.refinement import Refinement, refined
 from sray.stereo.sweep import plane_depths, sweep
 
 PLANES = 48
-DEPTH_STRIDE = 2
-"""Depth has half of the picture's resolution: cell i lies at pixel 2 i."""
 MATCHING_CHANNELS = 16
 WINDOW = 2
 """Planes on either side of the likeliest one that depth is read from: a second, distant peak must not pull it."""
 
 
-@dataclass(frozen=True)
-class StereoDepth:
-    """What a sweep found of one keyframe, at half of its resolution (cell i at pixel 2 i)."""
-
-    depth: Float[Tensor, "rows columns"]
-    """Camera z, meters."""
-    confidence: Float[Tensor, "rows columns"]
-    """Probability that the surface is within two planes of the depth: 0 to 1."""
-
-    @property
-    def nbytes(self) -> int:
-        return self.depth.nbytes + self.confidence.nbytes
-
-    def to(self, device: torch.device) -> StereoDepth:
-        return StereoDepth(self.depth.to(device), self.confidence.to(device))
-
-    def half(self) -> StereoDepth:
-        """In half precision, to be kept."""
-        return StereoDepth(self.depth.half(), self.confidence.half())
-
-    def float(self) -> StereoDepth:
-        """In single precision, to be reckoned with."""
-        return StereoDepth(self.depth.float(), self.confidence.float())
-
-    def at(self, camera: Camera) -> tuple[Float[Tensor, "height width"], Float[Tensor, "height width"]]:
-        """Depth and confidence at every pixel of the keyframe's camera: those of the nearest cell, never a mean.
-
-        Means across an edge would put points into the air between two surfaces.
-        """
-        rows = ((torch.arange(camera.height, device=self.depth.device) + 0.5) / DEPTH_STRIDE).floor().long()
-        columns = ((torch.arange(camera.width, device=self.depth.device) + 0.5) / DEPTH_STRIDE).floor().long()
-        rows, columns = rows.clamp_max(self.depth.shape[0] - 1), columns.clamp_max(self.depth.shape[1] - 1)
-        return self.depth[rows][:, columns], self.confidence[rows][:, columns]
-
-
 class StereoNetwork(nn.Module):
-    """Depth of keyframes from partners. `features` once a picture, `forward` once a keyframe."""
+    """Depth of keyframes from partners. `features` once a picture, `find` once a keyframe."""
 
-    def __init__(self, planes: int = PLANES) -> None:
+    def __init__(self, planes: int = PLANES, *, refines: bool = False) -> None:
+        """`refines`: whether depth is found once more, around what the sweep found (`sray.stereo.refinement`)."""
         super().__init__()
         self.planes = planes
-        self.to_half = nn.Sequential(_convolution(3, 24, 5, stride=2), nn.Conv2d(24, 24, 3, padding=1), nn.ReLU())
-        self.to_quarter = _convolution(24, 48, stride=2)
+        self.to_half = nn.Sequential(convolution(3, 24, 5, stride=2), nn.Conv2d(24, 24, 3, padding=1), nn.ReLU())
+        self.to_quarter = convolution(24, 48, stride=2)
         self.context = nn.Conv2d(FEATURE_CHANNELS, 48, 1)
         self.quarter = nn.Sequential(Residual(48), Residual(48))
-        self.to_eighth = nn.Sequential(_convolution(48, 64, stride=2), Residual(64), Residual(64))
-        self.matching = nn.Sequential(_convolution(112, 48), nn.Conv2d(48, MATCHING_CHANNELS, 1))
-        self.volume = nn.Sequential(_convolution(3 * planes + 48, 72, 1), Residual(72))
-        self.down_eighth = nn.Sequential(_convolution(72, 96, stride=2), Residual(96))
-        self.down_sixteenth = nn.Sequential(_convolution(96, 128, stride=2), Residual(128), Residual(128))
-        self.up_eighth = nn.Sequential(_convolution(128 + 96 + 64, 96, 1), Residual(96))
-        self.up_quarter = nn.Sequential(_convolution(96 + 72, 72, 1), Residual(72))
+        self.to_eighth = nn.Sequential(convolution(48, 64, stride=2), Residual(64), Residual(64))
+        self.matching = nn.Sequential(convolution(112, 48), nn.Conv2d(48, MATCHING_CHANNELS, 1))
+        self.volume = nn.Sequential(convolution(3 * planes + 48, 72, 1), Residual(72))
+        self.down_eighth = nn.Sequential(convolution(72, 96, stride=2), Residual(96))
+        self.down_sixteenth = nn.Sequential(convolution(96, 128, stride=2), Residual(128), Residual(128))
+        self.up_eighth = nn.Sequential(convolution(128 + 96 + 64, 96, 1), Residual(96))
+        self.up_quarter = nn.Sequential(convolution(96 + 72, 72, 1), Residual(72))
         self.carry_half = nn.Conv2d(72, 24, 1)
-        self.up_half = nn.Sequential(_convolution(24 + 24, 32))
+        self.up_half = nn.Sequential(convolution(24 + 24, 32))
         self.quarter_logits = nn.Conv2d(72, planes, 1)
         self.half_logits = nn.Conv2d(32, planes, 1)
+        self.refinement = Refinement(24) if refines else None
 
     def features(
         self,
@@ -97,23 +66,56 @@ class StereoNetwork(nn.Module):
         quarter = self.quarter(self.to_quarter(half) + self.context(context))
         eighth = self.to_eighth(quarter)
         matching = self.matching(torch.cat([quarter, double(eighth, quarter)], 1))
-        return StereoFeatures(F.normalize(matching.float(), dim=1), half, quarter, eighth)
+        fine = None if self.refinement is None else self.refinement.features(half)
+        kept = MatchingFeatures(F.normalize(matching.float(), dim=1), fine)
+        return StereoFeatures(kept, half, quarter, eighth)
+
+    def find(
+        self,
+        reference: StereoFeatures,
+        partners: MatchingFeatures,
+        camera: Camera,
+        partner_cameras: Camera,
+        bounds: Bounds,
+    ) -> StereoDepth:
+        """A keyframe's depth, refined where the network refines. Arguments as of `forward`."""
+        found = self.read(self(reference, partners, camera, partner_cameras, bounds), bounds)
+        if self.refinement is None:
+            return found
+        moved = self.refine(reference, partners, camera, partner_cameras, found)
+        return replace(found, depth=refined(found.depth, moved))
+
+    def refine(
+        self,
+        reference: StereoFeatures,
+        partners: MatchingFeatures,
+        camera: Camera,
+        partner_cameras: Camera,
+        found: StereoDepth,
+    ) -> Float[Tensor, "offsets half_rows half_columns"]:
+        """Log-probabilities of offsets from what a sweep found. Raises ValueError without a refinement."""
+        own, theirs = reference.matching.half, partners.half
+        if self.refinement is None or own is None or theirs is None:
+            raise ValueError("this stereo network has no refinement")
+        likelihood: Tensor = self.refinement(reference.half, own[0], theirs, camera, partner_cameras, found)
+        return likelihood
 
     def forward(
         self,
         reference: StereoFeatures,
-        partners: Float[Tensor, "views channels rows columns"],
+        partners: MatchingFeatures,
         camera: Camera,
         partner_cameras: Camera,
         bounds: Bounds,
     ) -> Float[Tensor, "planes half_rows half_columns"]:
         """Log-probabilities of the planes at half resolution.
 
-        `reference`: of the keyframe alone. `partners`: the partners' matching features. `bounds`: meters.
+        `reference`: of the keyframe alone. `partners`: what was kept of the partners. `bounds`: meters.
         """
-        depths = plane_depths(*bounds, self.planes, device=partners.device)
-        with torch.autocast(partners.device.type, enabled=False):
-            agreed = sweep(reference.matching[0].float(), partners.float(), camera, partner_cameras, depths)
+        depths = plane_depths(*bounds, self.planes, device=partners.quarter.device)
+        with torch.autocast(depths.device.type, enabled=False):
+            own, theirs = reference.matching.quarter[0].float(), partners.quarter.float()
+            agreed = sweep(own, theirs, camera, partner_cameras, depths)
         quarter = self.volume(torch.cat([agreed.flatten(0, 1)[None], reference.quarter], 1))
         eighth = self.down_eighth(quarter)
         sixteenth = self.down_sixteenth(eighth)
@@ -138,11 +140,34 @@ class StereoNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
+class MatchingFeatures:
+    """What is kept of pictures for the sweeps of others: unit vectors."""
+
+    quarter: Float[Tensor, "views channels rows columns"]
+    """At quarter resolution."""
+    half: Float[Tensor, "views fine_channels half_rows half_columns"] | None
+    """At half resolution, for the refinement; None: the network has none."""
+
+    def __getitem__(self, views: list[int] | slice) -> MatchingFeatures:
+        """Of some of the pictures."""
+        return MatchingFeatures(self.quarter[views], None if self.half is None else self.half[views])
+
+    @staticmethod
+    def joined(parts: Sequence[MatchingFeatures]) -> MatchingFeatures:
+        """As one batch. All of one network."""
+        fine = [part.half for part in parts if part.half is not None]
+        return MatchingFeatures(torch.cat([part.quarter for part in parts]), torch.cat(fine) if fine else None)
+
+    @property
+    def nbytes(self) -> int:
+        return self.quarter.nbytes + (0 if self.half is None else self.half.nbytes)
+
+
+@dataclass(frozen=True)
 class StereoFeatures:
     """Of one or more pictures: what sweeps match, and what the network reads of the keyframe itself."""
 
-    matching: Float[Tensor, "views channels rows columns"]
-    """Unit vectors at quarter resolution."""
+    matching: MatchingFeatures
     half: Float[Tensor, "views half_channels half_rows half_columns"]
     quarter: Float[Tensor, "views quarter_channels rows columns"]
     eighth: Float[Tensor, "views eighth_channels eighth_rows eighth_columns"]
@@ -151,23 +176,6 @@ class StereoFeatures:
         """Of one picture, as a batch of one."""
         one = slice(view, view + 1)
         return StereoFeatures(self.matching[one], self.half[one], self.quarter[one], self.eighth[one])
-
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(_convolution(channels, channels), nn.Conv2d(channels, channels, 3, padding=1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.body(x))
-
-
-def _convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride, padding=size // 2), nn.GroupNorm(8, outputs), nn.ReLU()
-    )
 
 
 def _standardized(images: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from sray.camera import Camera
 from sray.frames import SourceViews
 from sray.sampling import Bounds
 from sray.stereo.agreement import agreed
-from sray.stereo.network import DEPTH_STRIDE, StereoDepth, StereoFeatures, StereoNetwork
+from sray.stereo.depth import DEPTH_STRIDE, StereoDepth
+from sray.stereo.network import StereoFeatures, StereoNetwork
 from sray.stereo.partners import select_partners
 
 LEAST_CONFIDENCE = 0.3
@@ -60,8 +61,8 @@ def with_stereo(network: StereoNetwork, features: StereoFeatures, views: SourceV
         camera = views.camera[index]
         partners = select_partners(camera, views.camera, bounds=bounds)
         if partners:
-            likelihood = network(features[index], features.matching[partners], camera, views.camera[partners], bounds)
-            found[index] = network.read(likelihood, bounds)
+            matching = features.matching[partners]
+            found[index] = network.find(features[index], matching, camera, views.camera[partners], bounds)
     merged = []
     for index in range(views.count):
         camera, depth = views.camera[index], found.get(index)

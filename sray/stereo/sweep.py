@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from sray.camera import Camera, cell_pixels, feature_grid
+from sray.camera import FEATURE_STRIDE, Camera, cell_pixels, image_grid
 
 
 def plane_depths(
@@ -30,20 +30,22 @@ def sweep(
     partners: Float[Tensor, "views channels rows columns"],
     camera: Camera,
     partner_cameras: Camera,
-    depths: Float[Tensor, " planes"],
+    depths: Float[Tensor, " planes"] | Float[Tensor, "planes rows columns"],
+    stride: int = FEATURE_STRIDE,
 ) -> Float[Tensor, "3 planes rows columns"]:
     """Mean and best correlation over the partners that see a cell at a plane, and the share of partners that do.
 
-    Cells are those of quarter-resolution features (cell i at pixel 4 i). Where no partner sees a cell all three are 0.
+    Cell i lies at pixel `stride` i. `depths`: of planes, or of every cell by itself. Where no partner sees a cell all
+    three are 0.
     By the compiled kernel where there is one, at a fifth of the time. The cameras may be on another device than the
     features, as a mapper's are.
     """
     from sray.kernel import sweep as compiled  # the kernel's package imports the model, which imports this
 
     if compiled.serves(reference, partners, depths):
-        return compiled.sweep(reference, partners, camera, partner_cameras, depths)
+        return compiled.sweep(reference, partners, camera, partner_cameras, depths, stride)
     device = reference.device
-    return plain_sweep(reference, partners, camera.to(device), partner_cameras.to(device), depths)
+    return plain_sweep(reference, partners, camera.to(device), partner_cameras.to(device), depths, stride)
 
 
 def plain_sweep(
@@ -51,20 +53,21 @@ def plain_sweep(
     partners: Float[Tensor, "views channels rows columns"],
     camera: Camera,
     partner_cameras: Camera,
-    depths: Float[Tensor, " planes"],
+    depths: Float[Tensor, " planes"] | Float[Tensor, "planes rows columns"],
+    stride: int = FEATURE_STRIDE,
 ) -> Float[Tensor, "3 planes rows columns"]:
     """`sweep` in PyTorch: on any device, with gradients."""
     channels, rows, columns = reference.shape
     planes = depths.shape[0]
-    cells = cell_pixels(rows, columns, reference.device).to(reference)
+    cells = cell_pixels(rows, columns, reference.device, stride).to(reference)
     directions = camera.ray_directions(cells)
     total = reference.new_zeros(planes, rows * columns)
     best = reference.new_full((planes, rows * columns), -1.0)
     seen_by = reference.new_zeros(planes, rows * columns)
-    flat = reference.reshape(channels, 1, -1)
+    flat, depths = reference.reshape(channels, 1, -1), depths.reshape(planes, -1)
     for view in range(partners.shape[0]):
-        u, v, _, sees = looked_at(camera, partner_cameras[[view]], directions, depths[:, None])
-        grid, seen = feature_grid(torch.stack([u, v], dim=-1), columns, rows), sees[0]
+        u, v, _, sees = looked_at(camera, partner_cameras[[view]], directions, depths)
+        grid, seen = image_grid(torch.stack([u, v], dim=-1) / stride, columns, rows), sees[0]
         warped = F.grid_sample(partners[view : view + 1], grid, padding_mode="border", align_corners=False)[0]
         correlation = (warped * flat).sum(0)
         total = total + correlation * seen

@@ -87,6 +87,8 @@ class StereoStage:
     steps: NonNegativeInt = 0
     batch: PositiveInt = 4
     """Frames a step, each with its partners."""
+    refinement_only: bool = False
+    """Whether the refinement of depth alone learns (`model.refined_stereo`), after a sweep that has learned."""
     learning_rate: PositiveFloat = 1e-3
     final_learning_rate: PositiveFloat = 5e-5
     weight_decay: NonNegativeFloat = 1e-3

@@ -22,7 +22,7 @@ from sray.stereo.partners import partner_cost
 from sray.stereo.sweep import plain_sweep, plane_depths, sweep
 from sray_train.data.scene import Scene
 from sray_train.learn.config import StereoStage
-from sray_train.learn.training.stereo_stage import StereoTraining, log_probabilities, stereo_loss
+from sray_train.learn.training.stereo_stage import StereoTraining, matched, stereo_loss
 
 BOUNDS = (1.0, 4.0)
 
@@ -131,7 +131,7 @@ def test_every_size_and_any_number_of_partners_is_read(size: tuple[int, int]) ->
         cameras = Camera.stack([camera_at(0.1 * x, 0, width, height) for x in range(partners + 1)])
         views = SourceViews(torch.rand(partners + 1, 3, height, width), cameras)
         with torch.inference_mode():
-            likely = log_probabilities(model, views, BOUNDS)
+            likely = model.stereo(*matched(model, views), BOUNDS)
         assert likely.shape == (8, -(-height // 2), -(-width // 2))
         torch.testing.assert_close(likely.exp().sum(0), torch.ones(likely.shape[1:]))
 
@@ -142,8 +142,8 @@ def test_exposure_and_white_balance_of_a_view_change_its_matching_features_littl
     image = torch.rand(1, 3, 48, 64)
     with torch.inference_mode():
         context = torch.zeros(1, 32, 12, 16)  # the encoder's is another matter
-        first = network.features(image, context).matching
-        second = network.features(image * torch.tensor([0.5, 0.6, 0.7])[:, None, None] + 0.1, context).matching
+        first = network.features(image, context).matching.quarter
+        second = network.features(image * torch.tensor([0.5, 0.6, 0.7])[:, None, None] + 0.1, context).matching.quarter
     assert float((first * second).sum(1).mean()) > 0.98
 
 

@@ -22,7 +22,9 @@ from sray.metrics import mean
 from sray.ray_model import RayModel
 from sray.sampling import Bounds
 from sray.stereo import StereoNetwork, select_partners
+from sray.stereo.network import MatchingFeatures, StereoFeatures
 from sray.stereo.partners import PARTNERS
+from sray.stereo.refinement import OFFSETS, REACH, offsets
 from sray.stereo.sweep import plane_depths
 from sray_train.data.scene import Scene
 from sray_train.learn.config import StereoStage
@@ -72,6 +74,14 @@ class StereoTraining:
         self._model = model
         if not self._scenes:
             raise RequestError("no training scene has depth", "some, or stereo.steps 0")
+        if config.refinement_only:
+            if self._network.refinement is None:
+                raise RequestError(
+                    "stereo.refinement_only is set, and the network has no refinement",
+                    remedy="Set model.refined_stereo, or leave stereo.refinement_only out",
+                )
+            self._network.requires_grad_(False)
+            self._network.refinement.requires_grad_(True)
 
     @property
     def shares(self) -> int:
@@ -79,7 +89,7 @@ class StereoTraining:
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         yield {
-            "params": list(self._network.parameters()),
+            "params": [weights for weights in self._network.parameters() if weights.requires_grad],
             "lr": self.config.learning_rate,
             "weight_decay": self.config.weight_decay,
         }
@@ -109,11 +119,21 @@ class StereoTraining:
     def forward(self, batch: StereoBatch) -> tuple[Tensor, dict[str, Tensor]]:
         losses, errors = [], []
         for sample in batch.samples:
-            likelihood = log_probabilities(self._model, sample.views, sample.bounds)
-            loss, error = stereo_loss(likelihood, sample.truth, sample.bounds)
+            loss, error = self._loss(sample)
             losses.append(loss)
             errors.append(error)
         return torch.stack(losses).mean(), {"depth_log_error": torch.stack(errors).mean().detach()}
+
+    def _loss(self, sample: StereoSample) -> tuple[Tensor, Tensor]:
+        """Of the sweep, of the refinement, or of both; and the error of the depth in the end."""
+        network, pair = self._network, matched(self._model, sample.views)
+        likelihood = network(*pair, sample.bounds)
+        loss, error = stereo_loss(likelihood, sample.truth, sample.bounds)
+        if network.refinement is None:
+            return loss, error
+        found = network.read(likelihood.detach(), sample.bounds)
+        fine, error = refinement_loss(network.refine(*pair, found), found.depth, sample.truth)
+        return fine if self.config.refinement_only else loss + fine, error
 
     @torch.inference_mode()
     def validate(self, scenes: list[Scene]) -> dict[str, float]:
@@ -135,8 +155,7 @@ class StereoTraining:
                     continue
                 views = SourceViews.from_frames([scene.frames[each] for each in (index, *partners)])
                 views = views.to(next(self._network.parameters()).device)
-                likelihood = log_probabilities(self._model, views, VALIDATION_BOUNDS)
-                found = self._network.read(likelihood, VALIDATION_BOUNDS).depth.cpu()
+                found = self._network.find(*matched(self._model, views), VALIDATION_BOUNDS).depth.cpu()
                 ratio = found[known] / truth[known]
                 errors.append(float((ratio - 1).abs().mean()))
                 within.append(float((torch.maximum(ratio, 1 / ratio) < 1.25).float().mean()))
@@ -148,7 +167,8 @@ class StereoTraining:
         return -scores["depth_abs_rel"]
 
     def finish(self) -> None:
-        """Nothing to hand on: the network is part of the model."""
+        """The network is part of the model: nothing to hand on, but all of it may learn again."""
+        self._network.requires_grad_(True)
 
 
 def stereo_of(model: RayModel) -> StereoNetwork:
@@ -161,16 +181,16 @@ def stereo_of(model: RayModel) -> StereoNetwork:
     return network
 
 
-def log_probabilities(model: RayModel, views: SourceViews, bounds: Bounds) -> Float[Tensor, "planes rows columns"]:
-    """Of the planes, for view 0 with all other views as partners. `bounds`: meters. The encoder does not learn."""
+def matched(model: RayModel, views: SourceViews) -> tuple[StereoFeatures, MatchingFeatures, Camera, Camera]:
+    """What a stereo network is given to find the depth of view 0 with all other views as partners.
+
+    The encoder does not learn.
+    """
     with torch.no_grad():
         context = model.picture_features(views.images, views.camera)
     features = model.stereo_features(views.images, views.camera, context)
     partners = list(range(1, views.count))
-    found: Tensor = stereo_of(model)(
-        features[0], features.matching[1:], views.camera[0], views.camera[partners], bounds
-    )
-    return found
+    return features[0], features.matching[partners], views.camera[0], views.camera[partners]
 
 
 def stereo_loss(
@@ -198,6 +218,31 @@ def stereo_loss(
     expected = (likely.exp() * log_depths[:, None]).sum(0)
     error = F.l1_loss(expected, truth[known].log())
     return entropy + 4 * error, error
+
+
+def refinement_loss(
+    likelihood: Float[Tensor, "offsets rows columns"],
+    depth: Float[Tensor, "rows columns"],
+    truth: Float[Tensor, "rows columns"],
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Cross-entropy on the two offsets around the true depth, where they reach it, plus the L1 error of the mean one.
+
+    And the error of the refined log depth. `depth`: what was found before; `truth`: meters, NaN where unknown.
+    """
+    missing = (truth / depth).log()
+    known = torch.isfinite(missing)
+    if not known.any():
+        zero = likelihood.sum() * 0
+        return zero, zero
+    missing, likely = missing[known], likelihood[:, known]
+    place = ((missing / REACH + 1) / 2 * (OFFSETS - 1)).clamp(0, OFFSETS - 1)
+    below = place.floor().long().clamp_max(OFFSETS - 2)
+    share, columns = place - below, torch.arange(len(below), device=below.device)
+    entropy = -((1 - share) * likely[below, columns] + share * likely[below + 1, columns])
+    moved = (likely.exp() * offsets(likely.device)[:, None]).sum(0)
+    within = (missing.abs() < REACH).float()
+    loss = (entropy * within).mean() + 20 * F.l1_loss(moved, missing.clamp(-REACH, REACH))
+    return loss, F.l1_loss(moved, missing).detach()
 
 
 def _relit(image: Float[Tensor, "3 height width"], generator: torch.Generator) -> Float[Tensor, "3 height width"]:

@@ -61,6 +61,8 @@ class NeuRayOptions(EncoderOptions):
     """S-Ray's attention on what semantics are read from: `full` is what the released code of Semantic-Ray is."""
     stereo: bool = False
     """A stereo network gives depth to source views that have none, and visibility is made from it (not the paper's)."""
+    refined_stereo: bool = False
+    """It finds depth once more, finely, around what its sweep of planes found."""
     spacing: Spacing = "log"
     """Even samples in log depth, or in inverse depth."""
 
@@ -96,7 +98,7 @@ class NeuRay(RayModel):
     def __init__(self, config: NeuRayConfig) -> None:
         super().__init__(config)
         self.encoder = new_encoder(config.encoder)
-        self.stereo = StereoNetwork() if config.stereo else None
+        self.stereo = StereoNetwork(refines=config.refined_stereo) if config.stereo else None
         self.context = ContextBuilder(zero_directions=False)
         scores = config.planes if config.visibility == "cost_volume" else 0
         self.visibility_network = nn.Sequential(
