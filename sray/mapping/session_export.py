@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from sray.calibration import why_implausible
 from sray.errors import FileError
 from sray.files import failure
 from sray.frames import Frame
@@ -26,7 +27,7 @@ def export_sequence(session: Session, folder: Path) -> int:
     If any keyframe has depth (or labels), those without get a picture that knows none: a reader wants one for each.
     Pictures become JPEG, depth whole millimeters up to 65.5 m, labels NYU40 ids; stamps and names are lost.
     Raises FileError if the folder exists, there is nothing to write, or the layout cannot hold it (several
-    cameras, ids beyond 255), and DiskFullError.
+    cameras, pictures cut out of larger ones, ids beyond 255), and DiskFullError.
     """
     if folder.exists() or folder.is_symlink():
         raise FileError(f"{folder} exists", "a free name")
@@ -50,7 +51,14 @@ def export_sequence(session: Session, folder: Path) -> int:
 def _refuse_what_does_not_fit(session: Session) -> None:
     if not session.keyframes:
         raise FileError("the session holds no keyframes", "some to export")
-    first = session.keyframes[0][1].camera.intrinsics
+    camera = session.keyframes[0][1].camera
+    first = camera.intrinsics
+    if why := why_implausible(first.double().numpy(), camera.width, camera.height):
+        raise FileError(
+            f"the session's keyframes have {why.found}",
+            f"{why.expected}, as readers of the layout do",
+            "The layout cannot say that pictures are cut out of larger ones: map the whole pictures",
+        )
     for number, frame in session.keyframes:
         if not torch.allclose(first, frame.camera.intrinsics):
             raise FileError(

@@ -171,6 +171,17 @@ def test_keyframes_of_two_cameras_are_refused_before_anything_is_written(session
     assert list(tmp_path.iterdir()) == []
 
 
+def test_pictures_cut_out_of_larger_ones_are_not_exported(session: Session, tmp_path: Path) -> None:
+    """A region of interest: the layout has K alone, and whoever reads it would take K for a mistake."""
+    number, frame = session.keyframes[0]
+    intrinsics = frame.camera.intrinsics.clone()
+    intrinsics[0, 2] += 0.4 * frame.camera.width
+    cut = replace(frame, camera=replace(frame.camera, intrinsics=intrinsics))
+    with pytest.raises(FileError, match="principal point .*map the whole pictures"):
+        export_sequence(replace(session, keyframes=((number, cut),)), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_export_that_fails_leaves_nothing(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "imwrite", lambda *_: False)
     with pytest.raises(SrayError) as caught:
