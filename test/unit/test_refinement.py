@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from conftest import PlaneScene
 from reference.stereo_sweep import agreement
 
 from sray.camera import Camera
-from sray.errors import RequestError
+from sray.checkpoint import save_checkpoint
+from sray.errors import ModelError, RequestError
 from sray.kernel import build
 from sray.kernel import sweep as kernel_sweep
+from sray.label_space import ROOMS
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.stereo import StereoDepth, StereoNetwork
 from sray.stereo.network import MatchingFeatures
@@ -22,6 +25,7 @@ from sray.stereo.refinement import OFFSETS, REACH, offsets, refined
 from sray.stereo.sweep import plain_sweep, sweep
 from sray_train.data.scene import Scene
 from sray_train.learn.config import StereoStage
+from sray_train.learn.training.run import stereo_from
 from sray_train.learn.training.stereo_stage import StereoTraining, matched, refinement_loss
 
 SCENE = PlaneScene(width=64, height=48)
@@ -163,3 +167,17 @@ def test_a_network_without_refinement_says_so() -> None:
     found = StereoDepth(torch.ones(24, 32), torch.ones(24, 32))
     with pytest.raises(ValueError, match="no refinement"):
         network.refine(picture, picture.matching, cameras(1)[0], cameras(1), found)
+
+
+def test_a_checkpoint_gives_its_stereo_network_to_one_that_is_alike(tmp_path: Path) -> None:
+    given = SemanticRay(SemanticRayConfig(ROOMS.classes, stereo=True, refined_stereo=True))
+    save_checkpoint(tmp_path / "m.safetensors", given, ROOMS)
+    assert given.stereo is not None
+    torch.manual_seed(1)
+    alike = SemanticRay(SemanticRayConfig(ROOMS.classes, stereo=True, refined_stereo=True))
+    stereo_from(tmp_path / "m.safetensors", alike)
+    assert alike.stereo is not None
+    for name, weights in alike.stereo.state_dict().items():
+        assert torch.equal(weights, given.stereo.state_dict()[name]), name
+    with pytest.raises(ModelError, match=r"which refines depth.*Set model\.refined_stereo to true"):
+        stereo_from(tmp_path / "m.safetensors", SemanticRay(SemanticRayConfig(ROOMS.classes, stereo=True)))

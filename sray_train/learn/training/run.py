@@ -162,7 +162,15 @@ def _shapes(network: nn.Module) -> dict[str, torch.Size]:
 
 def stereo_from(path: Path, model: RayModel) -> None:
     """Give a new model the stereo network of a checkpoint. Raises SrayError if either has none, or they differ."""
-    stereo_of(model).load_state_dict(stereo_of(load_checkpoint(path).model).state_dict())
+    own, given = stereo_of(model), stereo_of(load_checkpoint(path).model)
+    if _shapes(own) != _shapes(given):
+        refines = given.refinement is not None
+        raise ModelError(
+            f"stereo_from: {path} has another stereo network, which {'refines' if refines else 'does not refine'} depth",
+            "the same layers",
+            f"Set model.refined_stereo to {str(refines).lower()}",
+        )
+    own.load_state_dict(given.state_dict())
 
 
 def encoder_from(path: Path, model: RayModel, space: LabelSpace) -> None:
