@@ -165,11 +165,9 @@ def stereo_from(path: Path, model: RayModel) -> None:
     own, given = stereo_of(model), stereo_of(load_checkpoint(path).model)
     if _shapes(own) != _shapes(given):
         refines = given.refinement is not None
-        raise ModelError(
-            f"stereo_from: {path} has another stereo network, which {'refines' if refines else 'does not refine'} depth",
-            "the same layers",
-            f"Set model.refined_stereo to {str(refines).lower()}",
-        )
+        found = "which refines depth" if refines else "which does not refine depth"
+        remedy = f"Set model.refined_stereo to {str(refines).lower()}"
+        raise ModelError(f"stereo_from: {path} has another stereo network, {found}", "the same layers", remedy)
     own.load_state_dict(given.state_dict())
 
 
