@@ -17,7 +17,7 @@ from typing import Annotated
 
 import tyro
 
-from sray.checkpoint import save_checkpoint
+from sray.checkpoint import inherited_terms, save_checkpoint
 from sray.errors import ModelError, RequestError, SrayError
 from sray_train.learn.systems import load_checkpoint
 from sray_train.learn.training.run import same_encoder
@@ -51,7 +51,9 @@ class Average:
         for name in (name for name in weights if name.startswith("encoder.") or ".classifier." in name):
             weights[name] = sum((each[name] for each in more), weights[name]) / (1 + len(more))
         first.model.load_state_dict(weights)
-        lineage = first.lineage | {"mean_of": [first.sha256, *(other.sha256 for other in others)]}
+        parents = [first, *others]
+        lineage = first.lineage | {"mean_of": [each.sha256 for each in parents]}
+        lineage |= inherited_terms(*(each.terms for each in parents))
         digest = save_checkpoint(self.output, first.model, first.label_space, lineage)
         print(f"the mean of {1 + len(others)} encoders: {self.output} ({digest[:8]})")
 

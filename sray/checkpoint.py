@@ -52,6 +52,12 @@ class Checkpoint(Generic[M]):
         return terms if isinstance(terms, str) and terms.isprintable() else ""
 
 
+def inherited_terms(*terms: str) -> dict[str, str]:
+    """The entry of a lineage for what the data of its parents, or its own, asks; none where that is nothing."""
+    asked = "; ".join(dict.fromkeys(each for each in terms if each))
+    return {"terms": asked} if asked else {}
+
+
 def save_checkpoint(
     path: Path | str, model: RayModel, label_space: LabelSpace, lineage: dict[str, Any] | None = None
 ) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from sray.checkpoint import Checkpoint, save_checkpoint
+from sray.checkpoint import Checkpoint, inherited_terms, save_checkpoint
 from sray.errors import TooFewViewsError
 from sray.field import SemanticField
 from sray.finetune import FineTuner, FineTuneResult
@@ -139,6 +139,7 @@ class Outcome:
             "steps": self.result.best_step,
             "steps_tried": self.result.steps,
             "config": asdict(self.config),
+            **inherited_terms(self.parent.terms),
             **{when: None if score is None else score.record() for when, score in scores.items()},
         }
         return save_checkpoint(path, self.result.model, self.parent.label_space, lineage)

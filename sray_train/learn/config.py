@@ -174,6 +174,9 @@ class TrainConfig:
     space. With `encoder.steps: 0` several systems share one pre-trained encoder."""
     stereo_from: str = ""
     """A checkpoint whose stereo network the run starts from."""
+    terms: str = ""
+    """What the data asks of whoever uses the model, in a sentence that the node's log shows. Checkpoints that the run
+    starts from add theirs."""
     seed: NonNegativeInt = 0
     precision: Precision = "32-true"
     """`bf16-mixed`: the networks' products in bfloat16, two thirds of the time on a CPU that has them."""

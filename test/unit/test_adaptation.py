@@ -30,7 +30,7 @@ BOUNDS = (0.5, 4.0)
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "parent.safetensors"
-    save_checkpoint(path, SemanticRay(SemanticRayConfig(3)), STRIPES, {"seeds": "0:8"})
+    save_checkpoint(path, SemanticRay(SemanticRayConfig(3)), STRIPES, {"seeds": "0:8", "terms": "research use"})
     return load_checkpoint(path)
 
 
@@ -173,9 +173,11 @@ def test_the_new_checkpoint_names_its_parent_and_the_same_job_gives_the_same_fil
 ) -> None:
     first = outcome(checkpoint).save(tmp_path / "a.safetensors")
     assert outcome(checkpoint, seconds=99.0).save(tmp_path / "b.safetensors") == first
-    lineage = load_checkpoint(tmp_path / "a.safetensors").lineage
+    saved = load_checkpoint(tmp_path / "a.safetensors")
+    lineage = saved.lineage
     assert lineage["parent"] == checkpoint.sha256
-    assert lineage["parent_lineage"] == {"seeds": "0:8"}
+    assert lineage["parent_lineage"] == checkpoint.lineage
+    assert saved.terms == "research use", "what the parent's data asks, the child asks too"
     assert lineage["data"] == {"keyframes": [1, 2, 4], "held_out": [3], "stamps_ns": [7, 8, 9, 10]}
     assert (lineage["steps"], lineage["steps_tried"], lineage["supervision"]) == (40, 60, "labels")
     assert lineage["before"] == {"strict_miou": 0.5, "psnr": 20.0}

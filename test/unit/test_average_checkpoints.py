@@ -20,7 +20,9 @@ def saved(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / f"{number}.safetensors" for number in range(3)]
     for number, path in enumerate(paths):
         torch.manual_seed(number)
-        save_checkpoint(path, SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS, {"run": number})
+        save_checkpoint(
+            path, SemanticRay(SemanticRayConfig(ROOMS.classes)), ROOMS, {"run": number, "terms": f"terms {number % 2}"}
+        )
     return paths
 
 
@@ -36,6 +38,7 @@ def test_encoders_and_classifiers_are_averaged_and_the_rest_is_the_first_ones(
         else:
             assert torch.equal(tensor, weights[0][name]), name
     assert found.lineage["run"] == 0 and found.lineage["mean_of"] == [each.sha256 for each in given]
+    assert found.terms == "terms 0; terms 1"
 
 
 @pytest.mark.parametrize(("config", "space"), [("efficientnet_lite0", ROOMS), ("resunet", SCANNET20)])

@@ -95,6 +95,13 @@ def test_anyone_can_read_what_it_is(tmp_path: Path) -> None:
     assert header["lineage"] == {"parent": "none"}
 
 
+def test_the_shipped_ones_say_what_their_data_asks() -> None:
+    """The node's log shows it; a checkpoint put together of others must not lose it."""
+    models = Path(__file__).parents[2] / "models"
+    assert "NYU Depth v2" in load_checkpoint(models / "sray_indoor.safetensors").terms
+    assert load_checkpoint(models / "sray_rooms.safetensors").terms == ""
+
+
 def test_equal_models_have_equal_hashes(tmp_path: Path) -> None:
     """A model's hash is its identity: writing it again must not change it."""
     model = model_of(SemanticRayConfig(16))

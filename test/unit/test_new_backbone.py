@@ -52,7 +52,7 @@ def test_a_model_with_another_backbone_takes_all_but_the_encoder(tmp_path: Path)
     given, model = new_model("efficientnet_lite0", 0), new_model("efficientnet_lite1", 1)
     save_checkpoint(tmp_path / "given.safetensors", given, ROOMS)
     before = {name: tensor.clone() for name, tensor in model.encoder.state_dict().items()}
-    returned = start_from(tmp_path / "given.safetensors", model, ROOMS)
+    returned = start_from(tmp_path / "given.safetensors", model, ROOMS).model
     assert same_encoder(returned, given) and not same_encoder(model, given)
     old, new = given.state_dict(), model.state_dict()
     assert all(torch.equal(new[name], old[name]) for name in old if not name.startswith("encoder."))

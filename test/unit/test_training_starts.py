@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from training_fixtures import tiny_run
 
 from sray.checkpoint import load_checkpoint, save_checkpoint
 from sray.errors import ModelError, SrayError
 from sray.label_space import ROOMS, SCANNET20
-from sray.model import SemanticRay, SemanticRayConfig
+from sray.model import SemanticRay, SemanticRayConfig, SemanticRayOptions
 from sray_train.learn.config import load_config
 from sray_train.learn.training.best_checkpoints import BestCheckpoints
-from sray_train.learn.training.run import start_from
+from sray_train.learn.training.run import make_trainer, start_from
 
 
 def test_the_best_are_kept_and_no_more(tmp_path: Path) -> None:
@@ -61,3 +63,21 @@ def test_a_run_may_start_from_a_checkpoint_of_other_classes(tmp_path: Path) -> N
 def test_the_shipped_experiments_read(name: str) -> None:
     config = load_config(Path(__file__).parents[2] / "config" / "experiments" / f"{name}.yaml")
     assert config.evaluation.views == 8
+
+
+def test_a_run_keeps_what_the_data_of_its_parents_asks(tmp_path: Path) -> None:
+    """Beside what its own asks; each once."""
+    for name, terms in (("whole", "research use"), ("stereo", "name the authors")):
+        given = SemanticRay(SemanticRayConfig(ROOMS.classes, stereo=True))
+        save_checkpoint(tmp_path / f"{name}.safetensors", given, ROOMS, {"terms": terms})
+    tiny = tiny_run(tmp_path)
+    whole, stereo = str(tmp_path / "whole.safetensors"), str(tmp_path / "stereo.safetensors")
+    model = SemanticRayOptions(stereo=True)
+    config = replace(tiny, model=model, start_from=whole, stereo_from=stereo, terms="research use")
+    lineage = make_trainer(config, tmp_path / "run").lineage
+    assert lineage["terms"] == "research use; name the authors"
+    assert lineage["parents"] == {
+        "start_from": load_checkpoint(whole).sha256,
+        "stereo_from": load_checkpoint(stereo).sha256,
+    }
+    assert "terms" not in make_trainer(tiny, tmp_path / "other").lineage

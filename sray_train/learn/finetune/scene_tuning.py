@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sray.checkpoint import Checkpoint
+from sray.checkpoint import Checkpoint, inherited_terms
 from sray.errors import FileError
 from sray.field import SemanticField
 from sray.finetune import FineTuner, FineTuneResult, FineTuneStep
@@ -239,4 +239,5 @@ def tuned_lineage(tuned: TunedScene, checkpoint: Checkpoint, plan: TuningPlan) -
         "seed": plan.config.seed,
         "seconds": tuned.result.seconds,
         "plan": asdict(plan),
+        **inherited_terms(checkpoint.terms),
     } | scores

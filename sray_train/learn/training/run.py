@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from sray.backbone import LiteUNet
+from sray.checkpoint import Checkpoint
 from sray.errors import ModelError, RequestError, TooFewViewsError
 from sray.frames import Frame
 from sray.label_space import LABEL_SPACES, LabelSpace
@@ -57,13 +58,16 @@ def make_trainer(
         train_rays = load_scenes(config.data, config.data.train_rays) if config.data.train_rays else None
     check_scenes(config, train, [*validation, *(train_rays or ())])
     model = config.new_model(space.classes)
-    given = start_from(Path(config.start_from), model, space) if config.start_from else None
+    parents: dict[str, Checkpoint[RayModel]] = {}
+    if config.start_from:
+        parents["start_from"] = start_from(Path(config.start_from), model, space)
+    given = parents["start_from"].model if parents else None
     if config.encoder_from:
-        encoder_from(Path(config.encoder_from), model, space)
+        parents["encoder_from"] = encoder_from(Path(config.encoder_from), model, space)
     elif isinstance(model.encoder, LiteUNet) and (given is None or not same_encoder(model, given)):
         load_pretrained(model.encoder.backbone, model.config.encoder)
     if config.stereo_from:
-        stereo_from(Path(config.stereo_from), model)
+        parents["stereo_from"] = stereo_from(Path(config.stereo_from), model)
     hinting = given.to(fabric.device) if given is not None and config.encoder.hints else None
     trainer = Trainer(
         config,
@@ -78,6 +82,7 @@ def make_trainer(
         train_rays,
         pseudolabeled,
         hinting,
+        parents,
     )
     if trainer.resume():
         fabric.print(f"going on after {trainer.progress.seconds / 60:.0f} minutes of training", flush=True)
@@ -123,11 +128,12 @@ def check_views(scenes: Sequence[Scene]) -> None:
             )
 
 
-def start_from(path: Path, model: RayModel, space: LabelSpace) -> RayModel:
-    """Give a new model a checkpoint's weights, and return the checkpoint's model.
+def start_from(path: Path, model: RayModel, space: LabelSpace) -> Checkpoint[RayModel]:
+    """Give a new model a checkpoint's weights, and return the checkpoint.
 
     Its classifiers stay new if the checkpoint has another label space, its encoder if the checkpoint has another one.
-    The model may read more of who sees what than the checkpoint's (`model.visibility`): it starts by ignoring that.
+    The model may read more of who sees what than the checkpoint's (`model.visibility`): it starts by ignoring that. Its
+    stereo may refine depth where the checkpoint's does not (`model.refined_stereo`): the refinement is new.
     Raises ModelError if the networks differ otherwise.
     """
     checkpoint = load_checkpoint(path)
@@ -148,7 +154,7 @@ def start_from(path: Path, model: RayModel, space: LabelSpace) -> RayModel:
                 "Set them as the checkpoint has them, or take its encoder alone (encoder_from)",
             )
     model.load_state_dict(weights, strict=False)
-    return checkpoint.model
+    return checkpoint
 
 
 def same_encoder(model: RayModel, other: RayModel) -> bool:
@@ -160,19 +166,26 @@ def _shapes(network: nn.Module) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in network.state_dict().items()}
 
 
-def stereo_from(path: Path, model: RayModel) -> None:
-    """Give a new model the stereo network of a checkpoint. Raises SrayError if either has none, or they differ."""
-    own, given = stereo_of(model), stereo_of(load_checkpoint(path).model)
+def stereo_from(path: Path, model: RayModel) -> Checkpoint[RayModel]:
+    """Give a new model the stereo network of a checkpoint, and return the checkpoint.
+
+    Raises SrayError if either has none, or they differ.
+    """
+    checkpoint = load_checkpoint(path)
+    own, given = stereo_of(model), stereo_of(checkpoint.model)
     if _shapes(own) != _shapes(given):
         refines = given.refinement is not None
         found = "which refines depth" if refines else "which does not refine depth"
         remedy = f"Set model.refined_stereo to {str(refines).lower()}"
         raise ModelError(f"stereo_from: {path} has another stereo network, {found}", "the same layers", remedy)
     own.load_state_dict(given.state_dict())
+    return checkpoint
 
 
-def encoder_from(path: Path, model: RayModel, space: LabelSpace) -> None:
+def encoder_from(path: Path, model: RayModel, space: LabelSpace) -> Checkpoint[RayModel]:
     """Give a new model the encoder of a checkpoint of any system, and its picture classifier for the same label space.
+
+    Returns the checkpoint.
 
     Raises ModelError if the model has another kind of encoder.
     """
@@ -188,3 +201,4 @@ def encoder_from(path: Path, model: RayModel, space: LabelSpace) -> None:
         learned = checkpoint.model.picture_classifier.state_dict()
         for head in (model.coarse, model.fine):
             head.classifier.load_state_dict(learned)
+    return checkpoint

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
+from sray.checkpoint import Checkpoint, inherited_terms
 from sray.errors import FileError, InternalError, ModelError, RequestError
 from sray.frames import Frame
 from sray.label_space import LabelSpace
@@ -71,10 +73,12 @@ class Trainer:
         train_rays: list[Scene] | None = None,
         pseudolabeled: Sequence[Scene] = (),
         hinting: RayModel | None = None,
+        parents: Mapping[str, Checkpoint[RayModel]] = MappingProxyType({}),
     ) -> None:
         """`pictures`: single labeled ones that teach the encoder, and those that it is scored on. `train_rays`: scenes
         for the stages on rays; None: those of `train`. `pseudolabeled` recordings teach encoder and rays beside them.
-        `hinting`: the model that gives `encoder.hints`.
+        `hinting`: the model that gives `encoder.hints`. `parents`: the checkpoints that the run starts from, by the
+        settings that name them.
         """
         self.config = config
         self.fabric = fabric or make_fabric(config.precision, accelerator="cpu", devices=1)
@@ -83,6 +87,8 @@ class Trainer:
         self.validation = validation
         self.folder = folder
         self.progress = Progress()
+        self._parents = {name: parent.sha256 for name, parent in parents.items()}
+        self._terms = inherited_terms(config.terms, *(parent.terms for parent in parents.values()))
         self._deadline = time.monotonic() + max_seconds
         self._moments: dict[int, dict[str, torch.Tensor]] = {}
         check_shares(config, self.fabric.world_size)
@@ -217,11 +223,11 @@ class Trainer:
             if logbook is not None and now - saved > self.config.save_every_seconds:
                 self.progress.seconds += now - started
                 started = saved = now
-                save_state(self.state_file, self.model, optimization.optimizer, self.lineage)
+                save_state(self.state_file, self.model, optimization.optimizer, self._state)
         # Not where an error passes by: the last state saved is whole, the present one may be half a step.
         self.progress.seconds += time.monotonic() - started
         if logbook is not None:
-            save_state(self.state_file, self.model, optimization.optimizer, self.lineage)
+            save_state(self.state_file, self.model, optimization.optimizer, self._state)
         return self.progress.step == total
 
     def _count(self, *, finite: bool) -> None:
@@ -252,10 +258,15 @@ class Trainer:
     @property
     def lineage(self) -> dict[str, Any]:
         """What a checkpoint of this run says of itself."""
+        return {**self._state, "parents": self._parents, **self._terms}
+
+    @property
+    def _state(self) -> dict[str, Any]:
+        """What a resumed run is told."""
         return {"config": asdict(self.config), **asdict(self.progress)}
 
 
-WORKING_CONDITIONS = ("threads", "loader_workers", "validate_every", "keep_best", "save_every_seconds")
+WORKING_CONDITIONS = ("terms", "threads", "loader_workers", "validate_every", "keep_best", "save_every_seconds")
 """Settings that do not change what is learned; a resumed run may have others."""
 ELSEWHERE = ("data.root", "data.test", "start_from", "encoder_from")
 """The same of where data lies, what only `sray evaluate` reads, and what was read when the run began."""
