@@ -159,7 +159,7 @@ class Demo:
             raise RequestError(
                 f"seed {self.seed} may have been in training", f"{FIRST_HELD_OUT_SEED} or more, held-out rooms"
             )
-        folder = room_folder(self.seed, width=160, height=120, frames=self.frames)
+        folder = room_folder(self.seed, width=320, height=240, frames=self.frames)
         return Sequence.open(folder, space), f"Generated room {self.seed}, never in training"
 
     def _map(self, frames: list[Frame], deadline: float, console: Console) -> tuple[int, bool]:

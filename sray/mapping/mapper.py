@@ -259,9 +259,18 @@ class Mapper:
         return Rendering(view, tuple(chosen), bounds)
 
     def cloud_of(self, view: RenderedView) -> LabeledCloud:
-        """The view's labeled cloud, in the map's frame if there is a map; `map.integrate` fuses it."""
+        """The view's labeled cloud, in the map's frame if there is a map; `fuse` takes it."""
         cloud = cloud_of_view(view, self.config.cloud.stride, self.config.cloud.min_confidence)
         return cloud.relative_to(self.map.origin) if len(self.map) else cloud
+
+    def fuse(self, view: RenderedView, cloud: LabeledCloud) -> int:
+        """Take a view and its cloud (`cloud_of`) into the map; returns how many voxels have a point of it.
+
+        Where it sees past what the map holds, that counts against the map.
+        """
+        touched = self.map.integrate(cloud)
+        self.map.carve(view.camera, view.depth_with_void)
+        return touched
 
     def bounds(self, camera: Camera) -> Bounds:
         """Near and far, meters, along the rays of a camera.

@@ -253,6 +253,7 @@ def _map(arrays: _Arrays, header: dict[str, Any], classes: int) -> VoxelMapState
         arrays.take("map.evidence", "F32", count, classes),
         arrays.take("map.sightings", "I64", count),
         arrays.take("map.last_seen", "I64", count),
+        _looked_through(arrays, count),
         _origin(header.get("map_origin", [0.0, 0.0, 0.0])),
     )
     for name, is_sound in (
@@ -261,11 +262,18 @@ def _map(arrays: _Arrays, header: dict[str, Any], classes: int) -> VoxelMapState
         ("rgb", ((state.rgb >= 0) & (state.rgb <= 255)).all()),
         ("evidence", (np.isfinite(state.evidence) & (state.evidence >= 0)).all()),
         ("sightings", (state.sightings >= 1).all()),
+        ("looked_through", (state.looked_through >= 0).all()),
         ("last_seen", ((state.last_seen >= 0) & (state.last_seen <= revision)).all()),
     ):
         if not is_sound:
             raise _Damaged(f"has a map whose {name} cannot be", "what a map saves")
     return state
+
+
+def _looked_through(arrays: _Arrays, count: int) -> NDArray[Any]:
+    """0 in files of before free space was carved."""
+    is_there = "map.looked_through" in arrays
+    return arrays.take("map.looked_through", "I64", count) if is_there else np.zeros(count, np.int64)
 
 
 def _origin(value: Any) -> Origin:

@@ -4,7 +4,8 @@ Each cloud is one sighting: a voxel takes the mean of the points that fall into 
 counts no more than a far one. Per class the map sums the confidence of every sighting; the fused class is the one with
 the most, and its confidence is that sum over the number of sightings, so a voxel of doubtful sightings stays doubtful.
 
-What few views saw, and islands, may be left out of what the map tells; they are held, as later views may support them.
+What few views saw, what others look through, and islands may be left out of what the map tells; they are held, as later
+views may support them.
 
 When there are too many voxels, the longest unseen leave first, and among those the ones seen least often.
 Reference twin: test/reference/voxel_fusion.py.
@@ -12,12 +13,17 @@ Reference twin: test/reference/voxel_fusion.py.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float32, Int64
 from numpy.typing import NDArray
+from torch import Tensor
 
+from sray.camera import Camera
 from sray.label_space import VOID
 from sray.mapping.cloud import LabeledCloud
 from sray.mapping.voxel_keys import HALF, MOST_NEIGHBORS, neighbors, pack
@@ -37,6 +43,9 @@ class VoxelMapConfig:
     """Voxels with fewer are held, but not told of: with 2, what no second view confirms stays out of the cloud."""
     min_neighbors: int = 0
     """A voxel is shown if so many of the 26 around it are seen often enough too; 0: islands are shown."""
+    max_looked_through: float = math.inf
+    """Views that look through a voxel, for each that sees it, up to which it is shown; infinite: free space is not
+    carved."""
 
     def __post_init__(self) -> None:
         if not 0 < self.voxel_size < float("inf"):
@@ -45,6 +54,8 @@ class VoxelMapConfig:
             raise ValueError(f"map.max_voxels is {self.max_voxels}; expected at least 1")
         if self.min_sightings < 1:
             raise ValueError(f"map.min_sightings is {self.min_sightings}; expected at least 1")
+        if not self.max_looked_through >= 0:
+            raise ValueError(f"map.max_looked_through is {self.max_looked_through}; expected 0 or more")
         if not 0 <= self.min_neighbors <= MOST_NEIGHBORS:
             raise ValueError(f"map.min_neighbors is {self.min_neighbors}; expected 0 to {MOST_NEIGHBORS}")
 
@@ -67,12 +78,17 @@ class VoxelMapState:
     """How many there were: at least 1."""
     last_seen: Int64[np.ndarray, " voxels"]
     """The map's revision at the last sighting."""
+    looked_through: Int64[np.ndarray, " voxels"]
+    """Views that saw what lies behind."""
     origin: Origin = WORLD
     """Of the frame that keys and xyz are in."""
 
 
-CONFIRMED = VoxelMapConfig(min_sightings=2, min_neighbors=3)
-"""Of a map that grows while a camera moves: what one view alone says, and islands, are mostly errors of its depth."""
+CONFIRMED = VoxelMapConfig(min_sightings=2, min_neighbors=3, max_looked_through=0.25)
+"""Of a map that grows while a camera moves: what one view alone says, what others look through, and islands are mostly
+errors of depth, or things that have moved."""
+CLEARANCE = 0.03
+"""Of the depth, and a voxel's edge on top: what lies so far before the surface that a view sees is looked through."""
 
 
 class VoxelMap:
@@ -96,7 +112,7 @@ class VoxelMap:
 
     @config.setter
     def config(self, config: VoxelMapConfig) -> None:
-        """Choose anew what the map tells of its voxels: by `min_sightings` and `min_neighbors`, at once.
+        """Choose anew what the map tells of its voxels: by `min_sightings`, `min_neighbors`, `max_looked_through`.
 
         Raises ValueError for another size or number of voxels: what was fused cannot be fused anew.
         """
@@ -132,6 +148,7 @@ class VoxelMap:
             storage.evidence.take(slots, axis=0),
             storage.sightings.take(slots),
             storage.rank.take(slots) >> SIGHTING_BITS,
+            storage.looked_through.take(slots),
             self.origin,
         )
 
@@ -148,7 +165,7 @@ class VoxelMap:
         slots = restored._slots_of(state.keys)
         storage = restored._storage
         storage.xyz[slots], storage.rgb[slots] = state.xyz, state.rgb
-        storage.sightings[slots] = state.sightings
+        storage.sightings[slots], storage.looked_through[slots] = state.sightings, state.looked_through
         storage.rank[slots] = ranked(state.last_seen, state.sightings)
         restored._show(slots, state.evidence, state.sightings)
         restored._evict()
@@ -192,9 +209,27 @@ class VoxelMap:
         self._evict()
         return len(keys)
 
+    def carve(self, camera: Camera, depth: Float[Tensor, "height width"]) -> int:
+        """Count a view against the voxels that it looks through; returns how many.
+
+        `depth`: what it sees, camera z in meters; not finite, or 0, where nothing is known, and there it looks through
+        nothing. At an edge the nearer surface counts.
+        """
+        shift = torch.from_numpy(self.origin.offset_from(camera.origin)).float()
+        seen = camera.project(torch.from_numpy(self._storage.xyz.take(self._slots, axis=0)) + shift)
+        known = torch.where(torch.isfinite(depth), depth, 0.0)
+        nearest = -F.max_pool2d(-known[None], 3, 1, 1)[0]
+        columns, rows = seen.pixels[seen.seen].round().long().unbind(-1)
+        rows, columns = rows.clamp(0, camera.height - 1), columns.clamp(0, camera.width - 1)
+        free = (1 - CLEARANCE) * nearest[rows, columns] - self.config.voxel_size
+        passed = self._slots[seen.seen.numpy()][(seen.depth[seen.seen] < free).numpy()]
+        self._storage.looked_through[passed] += 1
+        self.revision += bool(len(passed))
+        return len(passed)
+
     def to_cloud(self) -> LabeledCloud:
-        """One point per voxel that enough views and neighbors support; in a fixed order, a copy that later changes do
-        not touch.
+        """One point per voxel that enough views and neighbors support and few views look through; in a fixed order, a
+        copy that later changes do not touch.
         """
         storage, slots = self._storage, self._supported()
         return LabeledCloud(
@@ -208,8 +243,11 @@ class VoxelMap:
     def _supported(self) -> Int64[np.ndarray, " voxels"]:
         """Slots of the voxels that are shown, in the order of their keys."""
         keys, slots = self._keys, self._slots
-        if self.config.min_sightings > 1:
-            enough = self._storage.sightings[slots] >= self.config.min_sightings
+        config, storage = self.config, self._storage
+        if config.min_sightings > 1 or config.max_looked_through < math.inf:
+            sightings = storage.sightings[slots]
+            is_solid = storage.looked_through[slots] <= config.max_looked_through * sightings
+            enough = is_solid & (sightings >= config.min_sightings)
             keys, slots = keys[enough], slots[enough]
         if self.config.min_neighbors:
             slots = slots[neighbors(keys) >= self.config.min_neighbors]

@@ -28,6 +28,8 @@ class VoxelStorage:
     """0-255, mean over sightings."""
     evidence: NDArray[np.float32] = field(init=False)
     sightings: NDArray[np.int64] = field(init=False)
+    looked_through: NDArray[np.int64] = field(init=False)
+    """Views that see what lies behind the voxel."""
     rank: NDArray[np.int64] = field(init=False)
     """Last sighting, then their number, as one number: the lowest leave first."""
     shown_rgb: NDArray[np.uint8] = field(init=False)
@@ -41,6 +43,7 @@ class VoxelStorage:
         self.rgb = np.zeros((0, 3), np.float32)
         self.evidence = np.zeros((0, self.classes), np.float32)
         self.sightings = np.zeros(0, np.int64)
+        self.looked_through = np.zeros(0, np.int64)
         self.rank = np.zeros(0, np.int64)
         self.shown_rgb = np.zeros((0, 3), np.uint8)
         self.shown_label = np.zeros(0, np.uint8)
@@ -57,7 +60,7 @@ class VoxelStorage:
         self.rank[size:] = FREE
 
     def empty(self, slots: Int64[np.ndarray, " voxels"]) -> None:
-        for sums in (self.xyz, self.rgb, self.evidence, self.sightings):
+        for sums in (self.xyz, self.rgb, self.evidence, self.sightings, self.looked_through):
             sums[slots] = 0
         self.rank[slots] = FREE
 

@@ -126,7 +126,7 @@ class LocalSource:
                         stamp_ns=frame.stamp_ns,
                         canceled=lambda: bool(self._visitors) or not self._is_open,
                     )
-                    self._mapper.map.integrate(self._mapper.cloud_of(rendering.view))
+                    self._mapper.fuse(rendering.view, self._mapper.cloud_of(rendering.view))
                 return
             except TooFewViewsError:
                 return

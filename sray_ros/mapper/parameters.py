@@ -147,6 +147,11 @@ class MapSettings:
         "shown voxels, of the 26 around, without which a voxel is an island and left out of ~/map; 0: islands stay",
         (0, MOST_NEIGHBORS),
     )
+    max_looked_through: float = parameter(
+        CONFIRMED.max_looked_through,
+        "rendered views that look through a voxel, for each with a point in it, above which ~/map leaves it out",
+        (0.0, 1e6),
+    )
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class Views:
         self._publications.view(target.header, rendering.view, lambda: cloud)
         self._context.health.published(time.monotonic() - target.since)
         # After the view: whoever waits for it need not wait for the map.
-        if not mapper.map.integrate(cloud) and len(cloud):
+        if not mapper.fuse(rendering.view, cloud) and len(cloud):
             self._context.report(beyond_the_map(mapper.map, cloud))
         self._publications.frustums(rendering)
 

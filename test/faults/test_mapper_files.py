@@ -22,7 +22,7 @@ from sray_ros.common.error_codes import ErrorCode
 pytestmark = pytest.mark.ros
 SETTINGS: dict[str, Any] = {
     "keyframes.min_sharpness": 0.0, "render.min_opacity": 0.0, "render.quality": "fast", "cloud.stride": 1,
-    "near": 0.5, "far": 4.0, "map.min_sightings": 1, "map.min_neighbors": 0,
+    "near": 0.5, "far": 4.0, "map.min_sightings": 1, "map.min_neighbors": 0, "map.max_looked_through": 1e6,
 }  # fmt: skip
 SERVICES = {"save_session": SaveSession, "load_session": LoadSession, "load_model": LoadModel, "save_map": SaveMap}
 

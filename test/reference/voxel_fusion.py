@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from reference.projection import project
+
 
 def fuse(clouds, voxel_size, max_voxels):
     """Fuse clouds, each a list of (xyz, rgb, label, confidence); label 255 is void.
@@ -43,6 +45,28 @@ def supported(fused, least_sightings, least_neighbors):
         return len(near) - 1  # itself
 
     return {key: voxel for key, voxel in confirmed.items() if neighbors(key) >= least_neighbors}
+
+
+def looked_through(points, intrinsics, world_from_camera, depth, clearance, voxel_size):
+    """Which points lie well before the nearest of the 3 x 3 depths around their pixel, all of which are known.
+
+    `depth`: rows of meters, 0 where unknown.
+    """
+    height, width = len(depth), len(depth[0])
+    passed = []
+    for point in points:
+        u, v, z, seen = project(point, intrinsics, world_from_camera, width, height)
+        if not seen:
+            passed.append(False)
+            continue
+        column, row = round(u), round(v)
+        around = [
+            depth[y][x]
+            for y in range(max(0, row - 1), min(height, row + 2))
+            for x in range(max(0, column - 1), min(width, column + 2))
+        ]
+        passed.append(z < (1 - clearance) * min(around) - voxel_size)
+    return passed
 
 
 def mean(vectors):

@@ -37,6 +37,7 @@ SETTINGS: dict[str, Any] = {
     "cloud.stride": 1,
     "map.min_sightings": 1,
     "map.min_neighbors": 0,
+    "map.max_looked_through": 1e6,
     "near": 0.5,
     "far": 4.0,
 }

@@ -217,6 +217,24 @@ def test_the_map_leaves_out_what_few_views_saw_and_islands(process: MapperProces
     assert counts[0] > counts[1] > counts[2] > 0 and counts[3] == counts[0]
 
 
+@pytest.mark.shows("map.max_looked_through")
+def test_the_map_leaves_out_what_views_look_through(process: MapperProcess, frames: list[Frame]) -> None:
+    """At once and both ways. The stricter, the fewer; what is shown is among what there is."""
+    process.start_over()
+    maps = process.hear(PointCloud2, "/semantic_mapper/map", LATCHED)
+    views = process.hear(PointCloud2, "/semantic_mapper/points", 10)
+    process.send_in_lockstep(frames)
+    assert process.listener.until(lambda: len(views) == 3 and bool(maps))
+    shown = []
+    for limit in (1e6, 0.0, 1e6):
+        assert process.set(map__max_looked_through=limit) == ""
+        saved = process.service(SaveMap, "save_map", SaveMap.Request(file="map"))
+        assert process.listener.until(lambda saved=saved: maps[-1].width == saved.points)
+        xyz, *_ = points_of(maps[-1])
+        shown.append({tuple(point) for point in xyz.tolist()})
+    assert shown[1] < shown[0] == shown[2]
+
+
 @pytest.mark.shows("/diagnostics")
 def test_diagnostics_count_what_was_done(process: MapperProcess, frames: list[Frame]) -> None:
     process.start_over()
