@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, UInt8
+import torch.nn.functional as F
+from jaxtyping import Float, Float32, Float64, UInt8
 from torch import Tensor
 
 from sray.field import RenderedView
@@ -59,14 +61,22 @@ class LabeledCloud:
         return len(self.points)
 
 
-def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0.0) -> LabeledCloud:
+def cloud_of_view(
+    view: RenderedView, stride: int = 1, min_confidence: float = 0.0, max_jump: float = math.inf
+) -> LabeledCloud:
     """The labeled pixels of a rendered view as points of its camera's origin, every `stride`-th row and column.
 
-    Pixels that are void, have no depth, or are less confident than `min_confidence` give no point. Colors have the one
-    exposure of all source views, not the view's own.
+    Pixels that are void, have no depth, or are less confident than `min_confidence` give no point; nor do those at an
+    edge where depth jumps by more than the share `max_jump`: they mix both sides, and lie between them. Colors have
+    the one exposure of all source views, not the view's own.
     """
-    labels, depth, confidence = (part[::stride, ::stride] for part in (view.labels, view.depth, view.confidence))
-    kept = (labels != VOID) & torch.isfinite(depth) & (depth > 0) & (confidence >= min_confidence)
+    is_known = (view.labels != VOID) & torch.isfinite(view.depth) & (view.depth > 0)
+    kept = is_known & (view.confidence >= min_confidence)
+    if max_jump < math.inf:
+        nearest = -_largest_around(torch.where(is_known, -view.depth, -torch.inf))
+        farthest = _largest_around(torch.where(is_known, view.depth, 0.0))
+        kept &= farthest <= (1 + max_jump) * nearest
+    kept = kept[::stride, ::stride]
     rows, columns = (stride * torch.nonzero(kept)).unbind(-1)
     pixels = torch.stack([columns, rows], dim=-1).float()
     index = rows * view.camera.width + columns
@@ -80,6 +90,12 @@ def cloud_of_view(view: RenderedView, stride: int = 1, min_confidence: float = 0
     return LabeledCloud(
         points.numpy(), rgb.numpy(), at(view.labels).numpy(), at(view.confidence).numpy(), view.camera.origin
     )
+
+
+def _largest_around(values: Float[Tensor, "height width"]) -> Float[Tensor, "height width"]:
+    """Of each pixel and the eight around it."""
+    largest: Tensor = F.max_pool2d(values[None], 3, 1, 1)[0]
+    return largest
 
 
 def write_ply(path: Path, cloud: LabeledCloud, label_space: LabelSpace, frame: str = "world") -> None:

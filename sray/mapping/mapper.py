@@ -7,7 +7,7 @@ it leaves. Not thread-safe: one thread owns a mapper.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from jaxtyping import Float, UInt8
@@ -260,7 +260,7 @@ class Mapper:
 
     def cloud_of(self, view: RenderedView) -> LabeledCloud:
         """The view's labeled cloud, in the map's frame if there is a map; `fuse` takes it."""
-        cloud = cloud_of_view(view, self.config.cloud.stride, self.config.cloud.min_confidence)
+        cloud = cloud_of_view(view, **asdict(self.config.cloud))
         return cloud.relative_to(self.map.origin) if len(self.map) else cloud
 
     def fuse(self, view: RenderedView, cloud: LabeledCloud) -> int:

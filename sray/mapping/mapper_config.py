@@ -40,6 +40,8 @@ class CloudConfig:
     """Every how many rows and columns."""
     min_confidence: float = 0.0
     """Least probability of the class."""
+    max_jump: float = 0.2
+    """Largest difference of depth between neighboring pixels, as a share: at an edge they mix both sides."""
 
 
 @dataclass(frozen=True)

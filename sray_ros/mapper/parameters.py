@@ -127,6 +127,11 @@ class CloudSettings:
     min_confidence: float = parameter(
         CloudConfig.min_confidence, "points whose class is less probable are left out", (0.0, 1.0)
     )
+    max_jump: float = parameter(
+        CloudConfig.max_jump,
+        "points at an edge where depth jumps by more than this share are left out: they lie between both sides",
+        (0.0, 1e6),
+    )
 
 
 @dataclass(frozen=True)

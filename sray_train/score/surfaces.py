@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 from sray.field import RenderedView
 from sray.frames import Frame
 from sray.mapping.cloud import LabeledCloud, cloud_of_view
+from sray.mapping.mapper_config import CloudConfig
 from sray.mapping.voxel_map import VoxelMap
 
 WITHIN = 0.05
@@ -83,7 +84,7 @@ class RenderedMap:
 
     def add(self, view: RenderedView, truth: Frame) -> None:
         """A rendering of the frame's own camera; the frame has depth."""
-        self._map.integrate(cloud_of_view(view))
+        self._map.integrate(cloud_of_view(view, max_jump=CloudConfig.max_jump))
         self._truth.append(true_points([truth]))
 
     def scores(self) -> SurfaceScores:

@@ -35,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "render.quality": "fast",
     "depth.use": False,  # it guides the samples, and whether the first picture meets its depth in time varies
     "cloud.stride": 1,
+    "cloud.max_jump": 1e6,
     "map.min_sightings": 1,
     "map.min_neighbors": 0,
     "map.max_looked_through": 1e6,

@@ -32,6 +32,7 @@ SETTINGS: dict[str, Any] = {
     "render.min_opacity": 0.0,
     "render.quality": "fast",
     "cloud.stride": 1,
+    "cloud.max_jump": 1e6,
     "near": 0.5,
     "far": 4.0,
 }

@@ -18,7 +18,7 @@ from sray.errors import (
     SrayError,
     TooFewViewsError,
 )
-from sray.field import SemanticField
+from sray.field import RenderedView, SemanticField
 from sray.frames import SourceViews
 from sray.label_space import VOID
 from sray.mapping.cloud import cloud_of_view
@@ -134,7 +134,7 @@ def test_canceling_is_an_error_of_its_own_and_the_next_render_works() -> None:
 
 
 def test_the_cloud_reprojects_onto_the_label_image() -> None:
-    mapper = filled(make_mapper(cloud=CloudConfig(stride=3)), 1.0, 1.2)
+    mapper = filled(make_mapper(cloud=CloudConfig(stride=3, max_jump=1e6)), 1.0, 1.2)
     target = camera_at(1.1, degrees=7)
     view = mapper.render(target).view
     cloud = mapper.cloud_of(view)
@@ -155,6 +155,21 @@ def test_points_below_the_asked_confidence_are_left_out() -> None:
     cloud = cloud_of_view(view, 1, median)
     assert 0 < len(cloud) < len(cloud_of_view(view))
     assert cloud.confidence.min() >= median
+
+
+def test_points_between_two_surfaces_are_left_out() -> None:
+    """A wall at 1 m before one at 3 m, a column of pixels between them; next to void, which is no edge."""
+    camera = camera_at(0.0)
+    view = RenderedView.blank(camera)
+    depth = torch.full((camera.height, camera.width), 3.0)
+    depth[:, :10], depth[:, 10] = 1.0, 2.0
+    labels = torch.zeros_like(view.labels)
+    labels[:, 30:] = VOID
+    view = replace(view, depth=depth, labels=labels, confidence=torch.ones_like(depth))
+    for jump, columns in ((math.inf, 30), (0.2, 27), (2.5, 30)):
+        cloud = cloud_of_view(view, max_jump=jump)
+        assert len(cloud) == columns * camera.height
+        assert set(np.round(cloud.points[:, 2], 2).tolist()) == ({1.0, 2.0, 3.0} if columns == 30 else {1.0, 3.0})
 
 
 def test_clearing_forgets_and_starts_over() -> None:
