@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from sray.camera import Camera
 from sray.errors import CanceledError, DiskFullError, FileError, ModelError, NoMemoryError, SrayError
@@ -63,7 +64,7 @@ def drive(mapper: Mapper, frames: list[Frame]) -> list[Any]:
         mapper.add(frame)
         if len(mapper.keyframes) > 2:
             views.append(mapper.render(frame.camera, stamp_ns=frame.stamp_ns, scale=0.5).view)
-            mapper.map.integrate(mapper.cloud_of(views[-1]))
+            mapper.fuse(views[-1], mapper.cloud_of(views[-1]))
     return views
 
 
@@ -280,3 +281,17 @@ def test_whatever_was_mapped_can_be_loaded_again(make_mapper: Callable[..., Mapp
         assert torch.equal(now.camera.intrinsics, then.camera.intrinsics)
         assert torch.equal(now.frame.image, then.frame.image)
     assert [keyframe.frame.name for keyframe in restored.keyframes] == ["my?rooms/0", "my?rooms/1", "my?rooms/2"]
+
+
+def test_a_session_of_before_free_space_was_carved_is_read(mapper: Mapper, tmp_path: Path) -> None:
+    """It has no counts of views that looked through its voxels: none did."""
+    camera = mapper.keyframes[0].camera
+    assert mapper.map.carve(camera, torch.full((camera.height, camera.width), 50.0)) > 0
+    saved, older = tmp_path / "saved.safetensors", tmp_path / "older.safetensors"
+    Session.of(mapper, "three-0123", SPACE).save(saved)
+    with safe_open(saved, framework="np") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys() if name != "map.looked_through"}  # noqa: SIM118
+        save_file(arrays, older, file.metadata())
+    read = Session.load(older).map
+    assert len(read.keys) == len(mapper.map) and not read.looked_through.any()
+    assert np.array_equal(Session.load(saved).map.looked_through, mapper.map.state().looked_through)
