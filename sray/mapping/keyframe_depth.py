@@ -50,7 +50,7 @@ class StereoKeeper:
         if network is None:
             return keyframe
         known = None if found is None else found.to(self._field.device)
-        return replace(keyframe, matching=self._features(keyframe).matching, stereo=known)
+        return replace(keyframe, matching=self._features(keyframe).matching.compact(), stereo=known)
 
     @torch.inference_mode()
     def entered(self, buffer: KeyframeBuffer) -> None:
@@ -92,12 +92,12 @@ class StereoKeeper:
         """Make the matching features anew, with another encoder. Depth that was found stays."""
         if self._field.model.stereo is not None:
             for index in range(len(buffer)):
-                buffer.update(index, matching=self._features(buffer[index]).matching)
+                buffer.update(index, matching=self._features(buffer[index]).matching.compact())
 
     def _sweep(self, buffer: KeyframeBuffer, index: int, network: StereoNetwork) -> None:
         keyframe = buffer[index]
         features = self._features(keyframe)
-        buffer.update(index, matching=features.matching)
+        buffer.update(index, matching=features.matching.compact())
         candidates = [each for each in range(len(buffer)) if buffer[each].matching is not None]
         cameras = buffer.cameras[candidates]
         chosen = select_partners(keyframe.camera, cameras, bounds=self._bounds)

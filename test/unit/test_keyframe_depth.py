@@ -216,8 +216,8 @@ def test_what_stereo_finds_is_in_the_memory_budget(trained: SemanticRay) -> None
 
     (many, small), (few, large) = held(stereo=False), held()
     assert many > few > 1
-    # Matching features at a quarter, twice depth and confidence at half resolution, in half precision.
-    assert large - small == 4 * 16 * 80 * 60 + 2 * 2 * 2 * 160 * 120
+    # Matching features at a quarter, twice depth and confidence at half resolution, all in half precision.
+    assert large - small == 2 * 16 * 80 * 60 + 2 * 2 * 2 * 160 * 120
 
 
 def test_a_sensor_is_believed_and_stereo_fills_its_holes() -> None:

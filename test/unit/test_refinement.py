@@ -157,7 +157,9 @@ def test_what_is_kept_of_pictures_can_be_joined_and_counted() -> None:
     joined = MatchingFeatures.joined([fine, fine[[1]]])
     assert joined.quarter.shape[0] == 3 and joined.half is not None and joined.half.shape[0] == 3
     assert joined.nbytes == 4 * 3 * (16 * 12 + 8 * 48)
-    coarse = MatchingFeatures(torch.ones(1, 16, 3, 4), None)
+    compact = joined.compact()
+    assert compact.nbytes == joined.nbytes / 2 and compact.quarter.dtype == torch.float16
+    coarse = MatchingFeatures(torch.ones(1, 16, 3, 4), None).compact()
     assert MatchingFeatures.joined([coarse, coarse]).half is None
 
 
