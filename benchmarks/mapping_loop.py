@@ -33,7 +33,7 @@ from sray.label_space import ROOMS
 from sray.mapping.cloud import cloud_of_view
 from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig, Verdict
 from sray.mapping.mapper import Mapper
-from sray.mapping.mapper_config import MapperConfig, ViewsConfig
+from sray.mapping.mapper_config import CloudConfig, MapperConfig, ViewsConfig
 from sray.mapping.sources import choose_sources
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.rectification import Rectifier
@@ -147,9 +147,10 @@ def map_steps() -> Steps:
         publications.map(mapper)
 
     return {
-        "render: cloud of the view": lambda: cloud_of_view(rendered, STRIDE),
+        "render: cloud of the view": lambda: cloud_of_view(rendered, STRIDE, max_jump=CloudConfig.max_jump),
         "render: fused, at a known place": lambda: voxel_map.integrate(known),
         "render: fused, at a new place": lambda: voxel_map.integrate(next(new)),
+        "render: free space carved": lambda: voxel_map.carve(rendered.camera, rendered.depth),
         "render: all images and the cloud published": lambda: publications.view(Header(), rendered, lambda: known),
         "second: the whole map published": publish_map,
     }
