@@ -54,7 +54,7 @@ class Checkpoint(Generic[M]):
 
 def inherited_terms(*terms: str) -> dict[str, str]:
     """The entry of a lineage for what the data of its parents, or its own, asks; none where that is nothing."""
-    asked = "; ".join(dict.fromkeys(each for each in terms if each))
+    asked = "; ".join(dict.fromkeys(each for several in terms if several for each in several.split("; ")))
     return {"terms": asked} if asked else {}
 
 

@@ -181,7 +181,10 @@ class Mapper:
                 _go_on(canceled)
                 features.append(_encode(field, keyframe.frame, self.keyframes[0].camera))
             self.keyframes.replace_features(features)
+        is_matched_anew = is_encoded_anew or not _same_weights(field.model.stereo, old.model.stereo)
         if not self.config.stereo:
+            for index in range(len(self.keyframes) if is_matched_anew else 0):
+                self.keyframes.update(index, matching=None, stereo=None)  # of before it was switched off
             return
         if not _same_weights(field.model.stereo, old.model.stereo):
             self._stereo.renew(self.keyframes, lambda: _go_on(canceled))
@@ -266,10 +269,10 @@ class Mapper:
     def fuse(self, view: RenderedView, cloud: LabeledCloud) -> int:
         """Take a view and its cloud (`cloud_of`) into the map; returns how many voxels have a point of it.
 
-        Where it sees past what the map holds, that counts against the map.
+        Where it sees past what the map holds, that counts against the map; where it is void it sees nothing.
         """
         touched = self.map.integrate(cloud)
-        self.map.carve(view.camera, view.depth_with_void)
+        self.map.carve(view.camera, view.depth)
         return touched
 
     def bounds(self, camera: Camera) -> Bounds:

@@ -56,8 +56,8 @@ def _refuse_what_does_not_fit(session: Session) -> None:
     if why := why_implausible(first.double().numpy(), camera.width, camera.height):
         raise FileError(
             f"the session's keyframes have {why.found}",
-            f"{why.expected}, as readers of the layout do",
-            "The layout cannot say that pictures are cut out of larger ones: map the whole pictures",
+            f"{why.expected}, or nobody can read the recording",
+            "The layout has K alone; of pictures cut out of larger ones or squeezed, map the whole ones",
         )
     for number, frame in session.keyframes:
         if not torch.allclose(first, frame.camera.intrinsics):

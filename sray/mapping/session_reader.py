@@ -262,7 +262,7 @@ def _map(arrays: _Arrays, header: dict[str, Any], classes: int) -> VoxelMapState
         ("rgb", ((state.rgb >= 0) & (state.rgb <= 255)).all()),
         ("evidence", (np.isfinite(state.evidence) & (state.evidence >= 0)).all()),
         ("sightings", (state.sightings >= 1).all()),
-        ("looked_through", (state.looked_through >= 0).all()),
+        ("looked_through", ((state.looked_through >= 0) & (state.looked_through < _LARGEST_COUNT)).all()),
         ("last_seen", ((state.last_seen >= 0) & (state.last_seen <= revision)).all()),
     ):
         if not is_sound:

@@ -158,8 +158,10 @@ class MatchingFeatures:
 
     @staticmethod
     def joined(parts: Sequence[MatchingFeatures]) -> MatchingFeatures:
-        """As one batch. All of one network."""
+        """As one batch. Raises ValueError for parts of different networks: some with fine features, some without."""
         fine = [part.half for part in parts if part.half is not None]
+        if 0 < len(fine) < len(parts):
+            raise ValueError(f"{len(fine)} of {len(parts)} pictures have fine features; expected those of one network")
         return MatchingFeatures(torch.cat([part.quarter for part in parts]), torch.cat(fine) if fine else None)
 
     @property

@@ -129,7 +129,7 @@ class CloudSettings:
     )
     max_jump: float = parameter(
         CloudConfig.max_jump,
-        "points at an edge where depth jumps by more than this share are left out: they lie between both sides",
+        "points where depth differs by more than this share from that of a pixel around are left out: edges",
         (0.0, 1e6),
     )
 

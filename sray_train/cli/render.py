@@ -13,6 +13,7 @@ from sray.checkpoint import Checkpoint
 from sray.field import SemanticField
 from sray.label_space import LabelSpace
 from sray.mapping.cloud import cloud_of_view, write_ply
+from sray.mapping.mapper_config import CloudConfig
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.render_config import RenderConfig
 from sray_train.cli.options import CheckpointOptions, RunOptions, SceneOptions, at_least, need_depth
@@ -132,7 +133,8 @@ def _write_cloud(folder: RenderFolder, stops: list[Stop], scale: float, voxel_si
     fused = VoxelMap(space.classes, VoxelMapConfig(voxel_size=voxel_size))
     for number, stop in enumerate(stops):
         size = (max(1, round(stop.camera.width * scale)), max(1, round(stop.camera.height * scale)))
-        fused.integrate(cloud_of_view(folder.read(number, stop.camera.resized(*size))))
+        view = folder.read(number, stop.camera.resized(*size))
+        fused.integrate(cloud_of_view(view, max_jump=CloudConfig.max_jump))
     cloud = fused.to_cloud()
     write_ply(folder.path / "cloud.ply", cloud, space)
     return len(cloud)

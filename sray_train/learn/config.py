@@ -196,6 +196,10 @@ class TrainConfig:
             raise ValueError(f"model is {self.model}; expected the fields of {options.__name__}")
         if self.encoder.steps and not self.system_class.feature_channels:
             raise ValueError(f"encoder.steps is {self.encoder.steps}; expected 0, as {self.system} has no encoder")
+        if self.stereo.refinement_only and not getattr(self.model, "refined_stereo", False):
+            raise ValueError("stereo.refinement_only is true without model.refined_stereo; expected both, or neither")
+        if not self.terms.isprintable() or self.terms != self.terms.strip():
+            raise ValueError(f"terms is {self.terms!r}; expected one line, without blanks around it")
         if self.start_from and self.encoder_from:
             raise ValueError("encoder_from is given beside start_from, which has an encoder; expected one of them")
         if self.encoder.hints and not self.start_from:

@@ -76,7 +76,11 @@ def thinned(points: NDArray[np.floating], spacing: float = SPACING) -> NDArray[n
 
 
 class RenderedMap:
-    """Rendered pictures of one scene fused into voxels of 5 cm, as the node does, beside the surfaces they show."""
+    """Rendered pictures of one scene fused into voxels of 5 cm, beside the surfaces they show.
+
+    Points are left out as the node does. Of few pictures nothing is left out that one alone shows, or another looks
+    through.
+    """
 
     def __init__(self, classes: int) -> None:
         self._map = VoxelMap(classes)

@@ -79,6 +79,24 @@ def test_after_a_change_of_the_encoder_keyframes_are_matched_by_its_features(mod
         assert keyframe.stereo is depth
 
 
+def test_a_change_of_the_model_while_stereo_is_off_forgets_what_the_old_one_matched(model: SemanticRay) -> None:
+    """Features of two networks are never compared: switched on again, keyframes are matched anew as they come."""
+    config = MapperConfig(KeyframeConfig(min_sharpness=0.0))
+    mapper = Mapper(SemanticField(model), 3, config)
+    for place in range(3):
+        mapper.add(frame_at(0.2 * place, place))
+    other = deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.stereo.parameters():  # type: ignore[union-attr]
+            parameter += 0.1
+    mapper.config = replace(mapper.config, stereo=False)
+    mapper.change_model(SemanticField(other))
+    assert all(keyframe.matching is None and keyframe.stereo is None for keyframe in mapper.keyframes)
+    mapper.config = replace(mapper.config, stereo=True)
+    mapper.add(frame_at(0.6, 3))
+    assert mapper.keyframes[3].matching is not None
+
+
 def frame_at(x: float, stamp: int = 0) -> Frame:
     return replace(SCENE.frame((x, 0.0, 0.0)), depth=None, stamp_ns=stamp)
 

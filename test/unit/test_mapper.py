@@ -21,7 +21,7 @@ from sray.errors import (
 from sray.field import RenderedView, SemanticField
 from sray.frames import SourceViews
 from sray.label_space import VOID
-from sray.mapping.cloud import cloud_of_view
+from sray.mapping.cloud import LabeledCloud, cloud_of_view
 from sray.mapping.keyframes import KeyframeConfig, Verdict
 from sray.mapping.mapper_config import CloudConfig, MapperConfig, ViewsConfig
 from sray.mapping.refusals import memory_errors
@@ -170,6 +170,25 @@ def test_points_between_two_surfaces_are_left_out() -> None:
         cloud = cloud_of_view(view, max_jump=jump)
         assert len(cloud) == columns * camera.height
         assert set(np.round(cloud.points[:, 2], 2).tolist()) == ({1.0, 2.0, 3.0} if columns == 30 else {1.0, 3.0})
+
+
+def test_a_view_carves_where_it_sees_and_not_where_it_is_void() -> None:
+    mapper, camera = make_mapper(), camera_at(0.0)
+    point = np.array([[0.01, 0.01, 1.5]], np.float32)
+    cloud = LabeledCloud(point, np.zeros((1, 3), np.uint8), np.zeros(1, np.uint8), np.ones(1, np.float32))
+    empty = cloud_of_view(RenderedView.blank(camera))
+    far = torch.full((camera.height, camera.width), 4.0)
+    mapper.fuse(RenderedView.blank(camera), cloud)
+    mapper.fuse(replace(RenderedView.blank(camera), depth=torch.full_like(far, math.nan), depth_with_void=far), empty)
+    assert not mapper.map.state().looked_through.any()
+    mapper.fuse(replace(RenderedView.blank(camera), depth=far, depth_with_void=far), empty)
+    assert mapper.map.state().looked_through.tolist() == [1]
+
+
+@pytest.mark.parametrize("value", [-0.1, math.nan])
+def test_a_jump_that_cannot_be_is_refused_by_name(value: float) -> None:
+    with pytest.raises(ValueError, match=r"cloud\.max_jump is"):
+        CloudConfig(max_jump=value)
 
 
 def test_clearing_forgets_and_starts_over() -> None:

@@ -14,7 +14,7 @@ from reference.stereo_sweep import agreement
 
 from sray.camera import Camera
 from sray.checkpoint import save_checkpoint
-from sray.errors import ModelError, RequestError
+from sray.errors import ModelError
 from sray.kernel import build
 from sray.kernel import sweep as kernel_sweep
 from sray.label_space import ROOMS
@@ -24,7 +24,7 @@ from sray.stereo.network import MatchingFeatures
 from sray.stereo.refinement import OFFSETS, REACH, offsets, refined
 from sray.stereo.sweep import plain_sweep, sweep
 from sray_train.data.scene import Scene
-from sray_train.learn.config import StereoStage
+from sray_train.learn.config import StereoStage, TrainConfig
 from sray_train.learn.training.run import stereo_from
 from sray_train.learn.training.stereo_stage import StereoTraining, matched, refinement_loss
 
@@ -144,10 +144,8 @@ def test_alone_it_learns_and_nothing_else_does() -> None:
 
 
 def test_what_has_no_refinement_cannot_learn_one() -> None:
-    torch.manual_seed(0)
-    plain = SemanticRay(SemanticRayConfig(3, stereo=True))
-    with pytest.raises(RequestError, match=r"Set model\.refined_stereo"):
-        StereoTraining(StereoStage(steps=1, refinement_only=True), plain, [walk()])
+    with pytest.raises(ValueError, match=r"refinement_only is true without model\.refined_stereo"):
+        TrainConfig(stereo=StereoStage(steps=1, refinement_only=True))
     with pytest.raises(ValueError, match="refined_stereo is true without stereo"):
         SemanticRayConfig(3, refined_stereo=True)
 
@@ -161,6 +159,8 @@ def test_what_is_kept_of_pictures_can_be_joined_and_counted() -> None:
     assert compact.nbytes == joined.nbytes / 2 and compact.quarter.dtype == torch.float16
     coarse = MatchingFeatures(torch.ones(1, 16, 3, 4), None).compact()
     assert MatchingFeatures.joined([coarse, coarse]).half is None
+    with pytest.raises(ValueError, match="1 of 2 pictures have fine features"):
+        MatchingFeatures.joined([coarse, fine[[0]]])
 
 
 def test_a_network_without_refinement_says_so() -> None:

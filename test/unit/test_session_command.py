@@ -177,7 +177,7 @@ def test_pictures_cut_out_of_larger_ones_are_not_exported(session: Session, tmp_
     intrinsics = frame.camera.intrinsics.clone()
     intrinsics[0, 2] += 0.4 * frame.camera.width
     cut = replace(frame, camera=replace(frame.camera, intrinsics=intrinsics))
-    with pytest.raises(FileError, match="principal point .*map the whole pictures"):
+    with pytest.raises(FileError, match="principal point .*map the whole ones"):
         export_sequence(replace(session, keyframes=((number, cut),)), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -17,6 +17,7 @@ from sray.model import SemanticRay, SemanticRayConfig, SemanticRayOptions
 from sray_train.learn.config import load_config
 from sray_train.learn.training.best_checkpoints import BestCheckpoints
 from sray_train.learn.training.run import make_trainer, start_from
+from sray_train.paper.study.plan import load_study
 
 
 def test_the_best_are_kept_and_no_more(tmp_path: Path) -> None:
@@ -59,10 +60,18 @@ def test_a_run_may_start_from_a_checkpoint_of_other_classes(tmp_path: Path) -> N
     assert isinstance(refused.value, ModelError)
 
 
-@pytest.mark.parametrize("name", ["rooms", "overfit"])
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (CONFIG / "experiments").glob("*.yaml")))
 def test_the_shipped_experiments_read(name: str) -> None:
-    config = load_config(Path(__file__).parents[2] / "config" / "experiments" / f"{name}.yaml")
-    assert config.evaluation.views == 8
+    assert load_config(CONFIG / "experiments" / name).evaluation.views == 8
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (CONFIG / "studies").glob("*.yaml")))
+def test_the_shipped_studies_read(name: str) -> None:
+    root = "" if name.startswith("rooms") else "scans"
+    assert load_study(CONFIG / "studies" / name, root).variants
 
 
 def test_a_run_keeps_what_the_data_of_its_parents_asks(tmp_path: Path) -> None:

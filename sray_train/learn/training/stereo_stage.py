@@ -74,12 +74,7 @@ class StereoTraining:
         self._model = model
         if not self._scenes:
             raise RequestError("no training scene has depth", "some, or stereo.steps 0")
-        if config.refinement_only:
-            if self._network.refinement is None:
-                raise RequestError(
-                    "stereo.refinement_only is set, and the network has no refinement",
-                    remedy="Set model.refined_stereo, or leave stereo.refinement_only out",
-                )
+        if config.refinement_only and self._network.refinement is not None:
             self._network.requires_grad_(False)
             self._network.refinement.requires_grad_(True)
 
@@ -128,12 +123,13 @@ class StereoTraining:
         """Of the sweep, of the refinement, or of both; and the error of the depth in the end."""
         network, pair = self._network, matched(self._model, sample.views)
         likelihood = network(*pair, sample.bounds)
-        loss, error = stereo_loss(likelihood, sample.truth, sample.bounds)
         if network.refinement is None:
-            return loss, error
+            return stereo_loss(likelihood, sample.truth, sample.bounds)
         found = network.read(likelihood.detach(), sample.bounds)
         fine, error = refinement_loss(network.refine(*pair, found), found.depth, sample.truth)
-        return fine if self.config.refinement_only else loss + fine, error
+        if self.config.refinement_only:
+            return fine, error
+        return stereo_loss(likelihood, sample.truth, sample.bounds)[0] + fine, error
 
     @torch.inference_mode()
     def validate(self, scenes: list[Scene]) -> dict[str, float]:

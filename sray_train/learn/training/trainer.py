@@ -146,6 +146,9 @@ class Trainer:
                 f"{self.folder} holds a run with {name} {before.get(name)}, this one has {now.get(name)}",
                 remedy="Set it back, or give this run another --run-folder",
             )
+        # What the run started from when it began: those files may be others by now.
+        self._parents = raw.pop("parents", self._parents)
+        self._terms = inherited_terms(raw.pop("terms", ""), *self._terms.values())
         self.progress = Progress(**raw)
         return True
 
@@ -223,11 +226,11 @@ class Trainer:
             if logbook is not None and now - saved > self.config.save_every_seconds:
                 self.progress.seconds += now - started
                 started = saved = now
-                save_state(self.state_file, self.model, optimization.optimizer, self._state)
+                save_state(self.state_file, self.model, optimization.optimizer, self.lineage)
         # Not where an error passes by: the last state saved is whole, the present one may be half a step.
         self.progress.seconds += time.monotonic() - started
         if logbook is not None:
-            save_state(self.state_file, self.model, optimization.optimizer, self._state)
+            save_state(self.state_file, self.model, optimization.optimizer, self.lineage)
         return self.progress.step == total
 
     def _count(self, *, finite: bool) -> None:
@@ -257,13 +260,8 @@ class Trainer:
 
     @property
     def lineage(self) -> dict[str, Any]:
-        """What a checkpoint of this run says of itself."""
-        return {**self._state, "parents": self._parents, **self._terms}
-
-    @property
-    def _state(self) -> dict[str, Any]:
-        """What a resumed run is told."""
-        return {"config": asdict(self.config), **asdict(self.progress)}
+        """What a checkpoint of this run says of itself, and a resumed run is told."""
+        return {"config": asdict(self.config), **asdict(self.progress), "parents": self._parents, **self._terms}
 
 
 WORKING_CONDITIONS = ("terms", "threads", "loader_workers", "validate_every", "keep_best", "save_every_seconds")

@@ -67,6 +67,8 @@ class NeuRayOptions(EncoderOptions):
     """Even samples in log depth, or in inverse depth."""
 
     def __post_init__(self) -> None:
+        if self.refined_stereo and not self.stereo:
+            raise ValueError("refined_stereo is true without stereo; expected stereo, to refine")
         if self.stereo and self.visibility != "depth":
             raise ValueError(f"visibility is {self.visibility!r} beside stereo; expected 'depth', to read it")
 
