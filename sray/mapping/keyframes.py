@@ -91,8 +91,7 @@ class Keyframe:
     @property
     def bytes(self) -> int:
         """Of picture, depth, labels, features and what stereo keeps."""
-        frame = self.frame
-        parts = (frame.image, frame.depth, frame.labels, self.features, self.matching, self.stereo)
+        parts = (self.frame.image, self.frame.depth, self.frame.labels, self.features, self.matching, self.stereo)
         return sum(part.nbytes for part in parts if part is not None)
 
     @property

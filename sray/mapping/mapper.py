@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from sray.camera import Camera
-from sray.errors import CanceledError, ModelError, NoMemoryError, PictureError
+from sray.errors import ModelError, NoMemoryError, PictureError
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, nearest_exact
 from sray.label_space import VOID
@@ -23,11 +23,11 @@ from sray.mapping.keyframe_depth import StereoKeeper
 from sray.mapping.keyframe_exposure import ExposureKeeper, ExposureState
 from sray.mapping.keyframes import Keyframe, KeyframeBuffer, Verdict
 from sray.mapping.mapper_config import MapperConfig
-from sray.mapping.refusals import check_pose, memory_errors
+from sray.mapping.refusals import check_pose, go_on, memory_errors
 from sray.mapping.sources import choose_sources, depths_seen_from, source_views
 from sray.mapping.voxel_map import VoxelMap, VoxelMapState
 from sray.sampling import ROOM_BOUNDS, Bounds, scene_bounds
-from sray.stereo.found import FoundDepth
+from sray.stereo.found import FoundDepth, same_weights
 
 
 @dataclass(frozen=True)
@@ -174,20 +174,20 @@ class Mapper:
     def _take(self, field: SemanticField, canceled: Callable[[], bool] | None) -> None:
         """Bring the keyframes to another model, as far as it differs from the present one."""
         old, self._field, self._stereo = self._field, field, StereoKeeper(field)
-        is_encoded_anew = not _same_weights(field.model.encoder, old.model.encoder)
+        is_encoded_anew = not same_weights(field.model.encoder, old.model.encoder)
         if is_encoded_anew:
             features = []
             for keyframe in self.keyframes:
-                _go_on(canceled)
+                go_on(canceled)
                 features.append(_encode(field, keyframe.frame, self.keyframes[0].camera))
             self.keyframes.replace_features(features)
-        is_matched_anew = is_encoded_anew or not _same_weights(field.model.stereo, old.model.stereo)
+        is_matched_anew = is_encoded_anew or not same_weights(field.model.stereo, old.model.stereo)
         if not self.config.stereo:
             for index in range(len(self.keyframes) if is_matched_anew else 0):
                 self.keyframes.update(index, matching=None, stereo=None)  # of before it was switched off
             return
-        if not _same_weights(field.model.stereo, old.model.stereo):
-            self._stereo.renew(self.keyframes, lambda: _go_on(canceled))
+        if not same_weights(field.model.stereo, old.model.stereo):
+            self._stereo.renew(self.keyframes, lambda: go_on(canceled))
             if field.config.match_exposure:
                 self.exposure = ExposureKeeper()
                 self.exposure.renew(self.keyframes)
@@ -213,14 +213,14 @@ class Mapper:
         buffer = KeyframeBuffer(self.config.keyframes)
         with memory_errors("hold the saved keyframes", "a lower keyframes.capacity, or depth.stereo false"):
             for number, frame in keyframes:
-                _go_on(canceled)
+                go_on(canceled)
                 camera = buffer[0].camera if len(buffer) else frame.camera
                 keyframe = Keyframe(number, frame, _encode(self._field, frame, camera))
                 if self.config.stereo and stereo is not None:
                     keyframe = self._stereo.recalled(keyframe, stereo.get(number))
                 buffer.enter(keyframe)
             if self.config.stereo and stereo is None:
-                self._stereo.renew(buffer, lambda: _go_on(canceled))
+                self._stereo.renew(buffer, lambda: go_on(canceled))
                 buffer.thin()
         buffer.next_number = max(next_number, buffer.next_number)
         buffer.revision = max(self.keyframes.revision, buffer.revision) + 1
@@ -292,18 +292,6 @@ class Mapper:
         """Forget keyframes and map."""
         self.keyframes.clear()
         self.map.clear()
-
-
-def _go_on(canceled: Callable[[], bool] | None) -> None:
-    if canceled is not None and canceled():
-        raise CanceledError("canceled before all keyframes were ready; nothing has changed")
-
-
-def _same_weights(one: nn.Module | None, other: nn.Module | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    mine, theirs = one.state_dict(), other.state_dict()
-    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
 def _encode(field: SemanticField, frame: Frame, camera: Camera) -> Float[Tensor, "channels rows columns"]:

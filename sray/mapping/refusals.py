@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 
 from sray.camera import Camera
-from sray.errors import NoMemoryError, PoseError
+from sray.errors import CanceledError, NoMemoryError, PoseError
 
 _ALLOCATION_FAILED = (
     "DefaultCPUAllocator",
@@ -49,3 +49,9 @@ def memory_errors(what: str, remedy: str) -> Iterator[None]:
             raise
         reason = (str(error).splitlines() or ["no more could be had"])[0]
         raise NoMemoryError(f"there was not enough memory to {what} ({reason})", remedy=f"Try {remedy}") from error
+
+
+def go_on(canceled: Callable[[], bool] | None) -> None:
+    """Raises CanceledError if the work on keyframes has been canceled."""
+    if canceled is not None and canceled():
+        raise CanceledError("canceled before all keyframes were ready; nothing has changed")

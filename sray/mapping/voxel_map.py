@@ -4,8 +4,7 @@ Each cloud is one sighting: a voxel takes the mean of the points that fall into 
 counts no more than a far one. Per class the map sums the confidence of every sighting; the fused class is the one with
 the most, and its confidence is that sum over the number of sightings, so a voxel of doubtful sightings stays doubtful.
 
-What few views saw, what others look through, and islands may be left out of what the map tells; they are held, as later
-views may support them.
+What few views saw, others look through, and islands may be left out of what is told; they are held for later views.
 
 When there are too many voxels, the longest unseen leave first, and among those the ones seen least often.
 Reference twin: test/reference/voxel_fusion.py.
@@ -44,8 +43,7 @@ class VoxelMapConfig:
     min_neighbors: int = 0
     """A voxel is shown if so many of the 26 around it are seen often enough too; 0: islands are shown."""
     max_looked_through: float = math.inf
-    """Views that look through a voxel, for each that sees it, up to which it is shown; infinite: free space is not
-    carved."""
+    """Views that look through a voxel, for each that sees it, up to which it is shown; infinite: nothing is carved."""
 
     def __post_init__(self) -> None:
         if not 0 < self.voxel_size < float("inf"):
@@ -85,8 +83,7 @@ class VoxelMapState:
 
 
 CONFIRMED = VoxelMapConfig(min_sightings=2, min_neighbors=3, max_looked_through=0.25)
-"""Of a map that grows while a camera moves: what one view alone says, what others look through, and islands are mostly
-errors of depth, or things that have moved."""
+"""Of a map that grows while a camera moves: what is left out is mostly errors of depth, or what has moved."""
 CLEARANCE = 0.03
 """Of the depth, and a voxel's edge on top: what lies so far before the surface that a view sees is looked through."""
 
@@ -212,19 +209,17 @@ class VoxelMap:
     def carve(self, camera: Camera, depth: Float[Tensor, "height width"]) -> int:
         """Count a view against the voxels that it looks through; returns how many.
 
-        `depth`: what it sees, camera z in meters; not finite, or 0, where nothing is known, and there it looks through
-        nothing. At an edge the nearer surface counts.
+        `depth`: camera z, meters; not finite, or 0, where nothing is known and carved. At edges the nearer side counts.
         """
         shift = torch.from_numpy(self.origin.offset_from(camera.origin)).float()
         seen = camera.project(torch.from_numpy(self._storage.xyz.take(self._slots, axis=0)) + shift)
-        known = torch.where(torch.isfinite(depth), depth, 0.0)
-        nearest = -F.max_pool2d(-known[None], 3, 1, 1)[0]
+        nearest = -F.max_pool2d(-torch.where(torch.isfinite(depth), depth, 0.0)[None], 3, 1, 1)[0]
         columns, rows = seen.pixels[seen.seen].round().long().unbind(-1)
         rows, columns = rows.clamp(0, camera.height - 1), columns.clamp(0, camera.width - 1)
         free = (1 - CLEARANCE) * nearest[rows, columns] - self.config.voxel_size
         passed = self._slots[seen.seen.numpy()][(seen.depth[seen.seen] < free).numpy()]
         self._storage.looked_through[passed] += 1
-        self.revision += bool(len(passed))
+        self.revision += len(passed) > 0
         return len(passed)
 
     def to_cloud(self) -> LabeledCloud:
@@ -246,8 +241,8 @@ class VoxelMap:
         config, storage = self.config, self._storage
         if config.min_sightings > 1 or config.max_looked_through < math.inf:
             sightings = storage.sightings[slots]
-            is_solid = storage.looked_through[slots] <= config.max_looked_through * sightings
-            enough = is_solid & (sightings >= config.min_sightings)
+            enough = storage.looked_through[slots] <= config.max_looked_through * sightings
+            enough &= sightings >= config.min_sightings
             keys, slots = keys[enough], slots[enough]
         if self.config.min_neighbors:
             slots = slots[neighbors(keys) >= self.config.min_neighbors]

@@ -37,3 +37,11 @@ def weights_digest(network: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(weights.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:12]
+
+
+def same_weights(one: nn.Module | None, other: nn.Module | None) -> bool:
+    """Whether two networks are one: there is none, or all their weights are equal."""
+    if one is None or other is None:
+        return one is other
+    mine, theirs = one.state_dict(), other.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)

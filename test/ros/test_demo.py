@@ -87,7 +87,9 @@ def test_a_run_leaves_a_report_that_its_pictures_confirm_and_no_process(
     assert 3 < report["psnr_color"] < 60
     assert report["seconds_per_render_median"] > 0
     assert report["depth_abs_rel"] > 0 and 0 <= report["depth_within_1_25"] <= 1
-    assert 0 <= report["map_f_score_5cm"] <= 1 and (out / "pictures" / "map_truth.png").is_file()
+    # Of a network that was never trained carving may leave no map, and then there is no picture of it.
+    has_map = report["map_points"] > 0
+    assert 0 <= report["map_f_score_5cm"] <= 1 and (out / "pictures" / "map_truth.png").is_file() == has_map
 
     header, _, body = (out / "map.ply").read_bytes().partition(b"end_header\n")
     assert f"element vertex {report['map_points']}\n".encode() in header
