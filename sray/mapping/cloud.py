@@ -73,8 +73,8 @@ def cloud_of_view(
     is_known = (view.labels != VOID) & torch.isfinite(view.depth) & (view.depth > 0)
     kept = is_known & (view.confidence >= min_confidence)
     if max_jump < math.inf:
-        nearest = -_largest_around(torch.where(is_known, -view.depth, -torch.inf))
-        farthest = _largest_around(torch.where(is_known, view.depth, 0.0))
+        nearest = -largest_around(torch.where(is_known, -view.depth, -torch.inf))
+        farthest = largest_around(torch.where(is_known, view.depth, 0.0))
         kept &= farthest <= (1 + max_jump) * nearest
     kept = kept[::stride, ::stride]
     rows, columns = (stride * torch.nonzero(kept)).unbind(-1)
@@ -92,7 +92,7 @@ def cloud_of_view(
     )
 
 
-def _largest_around(values: Float[Tensor, "height width"]) -> Float[Tensor, "height width"]:
+def largest_around(values: Float[Tensor, "height width"]) -> Float[Tensor, "height width"]:
     """Of each pixel and the eight around it."""
     largest: Tensor = F.max_pool2d(values[None], 3, 1, 1)[0]
     return largest

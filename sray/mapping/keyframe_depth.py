@@ -77,8 +77,7 @@ class StereoKeeper:
         """
         network = self._field.model.stereo
         if network is None:
-            for index in range(len(buffer)):
-                buffer.update(index, matching=None, stereo=None)
+            self.forget(buffer)
             return
         self.match_anew(buffer)
         for index in range(len(buffer)):
@@ -86,6 +85,11 @@ class StereoKeeper:
             self._sweep(buffer, index, network)
         for index in range(len(buffer)):
             self._agree(buffer, index)
+
+    def forget(self, buffer: KeyframeBuffer) -> None:
+        """Drop what was matched and found of every keyframe."""
+        for index in range(len(buffer)):
+            buffer.update(index, matching=None, stereo=None)
 
     @torch.inference_mode()
     def match_anew(self, buffer: KeyframeBuffer) -> None:

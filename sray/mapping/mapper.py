@@ -181,12 +181,12 @@ class Mapper:
                 go_on(canceled)
                 features.append(_encode(field, keyframe.frame, self.keyframes[0].camera))
             self.keyframes.replace_features(features)
-        is_matched_anew = is_encoded_anew or not same_weights(field.model.stereo, old.model.stereo)
+        has_other_stereo = not same_weights(field.model.stereo, old.model.stereo)
         if not self.config.stereo:
-            for index in range(len(self.keyframes) if is_matched_anew else 0):
-                self.keyframes.update(index, matching=None, stereo=None)  # of before it was switched off
+            if is_encoded_anew or has_other_stereo:
+                self._stereo.forget(self.keyframes)  # what was matched before it was switched off
             return
-        if not same_weights(field.model.stereo, old.model.stereo):
+        if has_other_stereo:
             self._stereo.renew(self.keyframes, lambda: go_on(canceled))
             if field.config.match_exposure:
                 self.exposure = ExposureKeeper()

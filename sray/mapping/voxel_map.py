@@ -17,14 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Float32, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
 from sray.camera import Camera
 from sray.label_space import VOID
-from sray.mapping.cloud import LabeledCloud
+from sray.mapping.cloud import LabeledCloud, largest_around
 from sray.mapping.voxel_keys import HALF, MOST_NEIGHBORS, neighbors, pack
 from sray.mapping.voxel_storage import SIGHTING_BITS, VoxelStorage, ranked
 from sray.origin import WORLD, Origin
@@ -213,7 +212,7 @@ class VoxelMap:
         """
         shift = torch.from_numpy(self.origin.offset_from(camera.origin)).float()
         seen = camera.project(torch.from_numpy(self._storage.xyz.take(self._slots, axis=0)) + shift)
-        nearest = -F.max_pool2d(-torch.where(torch.isfinite(depth), depth, 0.0)[None], 3, 1, 1)[0]
+        nearest = -largest_around(-torch.where(torch.isfinite(depth), depth, 0.0))
         columns, rows = seen.pixels[seen.seen].round().long().unbind(-1)
         rows, columns = rows.clamp(0, camera.height - 1), columns.clamp(0, camera.width - 1)
         free = (1 - CLEARANCE) * nearest[rows, columns] - self.config.voxel_size

@@ -78,8 +78,13 @@ def refined(
     depth: Float[Tensor, "rows columns"], log_probabilities: Float[Tensor, "offsets rows columns"]
 ) -> Float[Tensor, "rows columns"]:
     """The depth moved by the mean offset."""
-    moved = (log_probabilities.exp() * offsets(depth.device)[:, None, None]).sum(0)
-    return depth * moved.exp()
+    return depth * mean_offset(log_probabilities).exp()
+
+
+def mean_offset(log_probabilities: Float[Tensor, "offsets *cells"]) -> Float[Tensor, "*cells"]:
+    """In log depth."""
+    along = offsets(log_probabilities.device).reshape(-1, *(1,) * (log_probabilities.ndim - 1))
+    return (log_probabilities.exp() * along).sum(0)
 
 
 def _mean_around(values: Float[Tensor, "rows columns"], window: int) -> Float[Tensor, "rows columns"]:

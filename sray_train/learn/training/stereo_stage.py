@@ -24,7 +24,7 @@ from sray.sampling import Bounds
 from sray.stereo import StereoNetwork, select_partners
 from sray.stereo.network import MatchingFeatures, StereoFeatures
 from sray.stereo.partners import PARTNERS
-from sray.stereo.refinement import OFFSETS, REACH, offsets
+from sray.stereo.refinement import OFFSETS, REACH, mean_offset
 from sray.stereo.sweep import plane_depths
 from sray_train.data.scene import Scene
 from sray_train.learn.config import StereoStage
@@ -206,14 +206,18 @@ def stereo_loss(
         zero = likelihood.sum() * 0
         return zero, zero
     place, likely = place[known], likelihood[:, known]
-    below = place.floor().long().clamp_max(planes - 2)
-    share = place - below
-    columns = torch.arange(len(below), device=below.device)
-    entropy = -((1 - share) * likely[below, columns] + share * likely[below + 1, columns]).mean()
+    entropy = entropy_around(likely, place).mean()
     log_depths = plane_depths(near, far, planes, device=likely.device).log()
     expected = (likely.exp() * log_depths[:, None]).sum(0)
     error = F.l1_loss(expected, truth[known].log())
     return entropy + 4 * error, error
+
+
+def entropy_around(likely: Float[Tensor, "bins pixels"], place: Float[Tensor, " pixels"]) -> Float[Tensor, " pixels"]:
+    """Cross-entropy of log-probabilities on the two bins around a place, which is measured in bins."""
+    below = place.floor().long().clamp_max(len(likely) - 2)
+    share, columns = place - below, torch.arange(len(below), device=below.device)
+    return -((1 - share) * likely[below, columns] + share * likely[below + 1, columns])
 
 
 def refinement_loss(
@@ -232,10 +236,7 @@ def refinement_loss(
         return zero, zero
     missing, likely = missing[known], likelihood[:, known]
     place = ((missing / REACH + 1) / 2 * (OFFSETS - 1)).clamp(0, OFFSETS - 1)
-    below = place.floor().long().clamp_max(OFFSETS - 2)
-    share, columns = place - below, torch.arange(len(below), device=below.device)
-    entropy = -((1 - share) * likely[below, columns] + share * likely[below + 1, columns])
-    moved = (likely.exp() * offsets(likely.device)[:, None]).sum(0)
+    entropy, moved = entropy_around(likely, place), mean_offset(likely)
     within = (missing.abs() < REACH).float()
     loss = (entropy * within).mean() + 20 * F.l1_loss(moved, missing.clamp(-REACH, REACH))
     return loss, F.l1_loss(moved, missing).detach()
