@@ -66,11 +66,14 @@ def double(coarse: Tensor, like: Tensor) -> Tensor:
     Sizes need not be even: `like` has 2 n or 2 n - 1 cells where `coarse` has n.
     """
     for dimension in (2, 3):
-        following = torch.cat(
-            [coarse.narrow(dimension, 1, coarse.shape[dimension] - 1), coarse.narrow(dimension, -1, 1)], dimension
-        )
-        interleaved = torch.stack([coarse, (coarse + following) / 2], dimension + 1)
-        coarse = interleaved.flatten(dimension, dimension + 1).narrow(dimension, 0, like.shape[dimension])
+        count, size = coarse.shape[dimension], like.shape[dimension]
+        fine = coarse.new_empty([*coarse.shape[:dimension], size, *coarse.shape[dimension + 1 :]])
+        here, there = coarse.movedim(dimension, 0), fine.movedim(dimension, 0)
+        there[::2] = here
+        there[1 : 2 * count - 1 : 2] = (here[:-1] + here[1:]) / 2
+        if size == 2 * count:
+            there[-1] = here[-1]
+        coarse = fine
     return coarse
 
 

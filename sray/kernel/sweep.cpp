@@ -1,7 +1,7 @@
 // The plane sweep of sray/stereo/sweep.py: how well partners agree with a keyframe at each of several depths.
 //
-// The plain version warps all features of a partner to every plane before it compares them; here a cell's features stay
-// in registers, and what is read of a partner is used at once.
+// The plain version warps all features of a partner to every plane before it compares them; here what is read of a
+// partner is used at once. Where cells look is found for LANES cells together, and so are their correlations' sums.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 extern "C" {
 
-// Features are channels last, float32, `channels` a multiple of 16.
+// Features are channels last, float32; `channels` a multiple of 16, or 8. There are two rows and columns at least.
 struct Sweep {
     int32_t views, planes, rows, columns, channels;
     int32_t stride;          // pixels from cell to cell
@@ -31,71 +31,105 @@ struct Sweep {
 namespace sray {
 namespace {
 
-// Where the bilinear neighbors of one place lie, and how much each counts.
-struct Place {
-    const float *corner[4];
-    float weight[4];
-};
-
-inline Place place(const float *map, int rows, int columns, int channels, float x, float y) {
-    x = std::min(std::max(x, 0.0f), float(columns - 1));
-    y = std::min(std::max(y, 0.0f), float(rows - 1));
-    const int left = std::min(int(x), std::max(columns - 2, 0)), top = std::min(int(y), std::max(rows - 2, 0));
-    const float right_share = x - float(left), low_share = y - float(top);
-    const int right = columns > 1 ? channels : 0, low = rows > 1 ? columns * channels : 0;
-    const float *first = map + (size_t(top) * columns + left) * channels;
-    return {{first, first + right, first + low, first + low + right},
-            {(1 - right_share) * (1 - low_share), right_share * (1 - low_share), (1 - right_share) * low_share,
-             right_share * low_share}};
-}
-
 inline Lanes load(const float *from) {
     Lanes value;
     std::memcpy(&value, from, sizeof value);
     return value;
 }
 
-inline float correlation(const float *reference, const Place &there, int channels) {
-    Lanes sum = all(0);
-    for (int c = 0; c < channels; c += LANES) {
-        Lanes read = load(there.corner[0] + c) * there.weight[0];
-        read += load(there.corner[1] + c) * there.weight[1];
-        read += load(there.corner[2] + c) * there.weight[2];
-        read += load(there.corner[3] + c) * there.weight[3];
-        sum += read * load(reference + c);
-    }
-    float total = 0;
-    for (int lane = 0; lane < LANES; ++lane) total += sum[lane];
-    return total;
+// Of `count` cells; the other lanes are 0.
+inline Lanes load(const float *from, int count) {
+    Lanes value = all(0);
+    std::memcpy(&value, from, sizeof(float) * size_t(count));
+    return value;
 }
 
-void sweep_cell(const Sweep &work, int cell) {
-    const int cells = work.rows * work.columns;
+inline void store(float *to, Lanes value, int count) { std::memcpy(to, &value, sizeof(float) * size_t(count)); }
+
+// Where LANES cells look in a partner's map: its cell up and to the left of each, and the way from there, in cells.
+struct Places {
+    Mask cell;
+    Lanes right, low;
+};
+
+inline Places places(const Sweep &work, Lanes x, Lanes y) {
+    x = clamp(x, 0, float(work.columns - 1));
+    y = clamp(y, 0, float(work.rows - 1));
+    // The last column and row are looked at from the ones before them: there is always a neighbor.
+    const Mask left = integer(clamp(x, 0, float(work.columns - 2))), top = integer(clamp(y, 0, float(work.rows - 2)));
+    return {top * work.columns + left, x - real(left), y - real(top)};
+}
+
+// A cell's features, twice where a register holds two cells.
+struct Own {
+    const float *features;
+    Lanes twice;
+};
+
+inline Own own_features(const Sweep &work, int cell) {
+    const float *features = work.reference + size_t(cell) * work.channels;
+    Lanes twice = all(0);
+    if (2 * work.channels == LANES)
+        for (int lane = 0; lane < LANES; ++lane) twice[lane] = features[lane % (LANES / 2)];
+    return {features, twice};
+}
+
+// The products of a cell's features with those between four cells of `map`, to be summed over the lanes.
+template <bool PAIRS>
+inline Lanes products(const Sweep &work, const Own &own, const float *map, float right, float low) {
+    const float *below = map + size_t(work.columns) * work.channels;
+    if (PAIRS) {  // a register holds two cells: a left one and its right neighbor
+        Lanes is_right;
+        for (int lane = 0; lane < LANES; ++lane) is_right[lane] = lane < LANES / 2 ? 0 : 1;
+        const Lanes above = load(map), both = above + (load(below) - above) * low;
+        return both * own.twice * ((1 - right) + (2 * right - 1) * is_right);
+    }
+    Lanes sum = all(0);
+    for (int c = 0; c < work.channels; c += LANES) {
+        const float *beside = map + work.channels + c, *opposite = below + work.channels + c;
+        const Lanes upper = load(map + c) * (1 - right) + load(beside) * right;
+        const Lanes lower = load(below + c) * (1 - right) + load(opposite) * right;
+        sum += (upper * (1 - low) + lower * low) * load(own.features + c);
+    }
+    return sum;
+}
+
+// Cells `first` to `first + count`, LANES at most.
+template <bool PAIRS>
+void sweep_cells(const Sweep &work, int first, int count) {
+    const size_t cells = size_t(work.rows) * work.columns, kind = cells * work.planes;
     const float cells_a_pixel = 1 / float(work.stride);
-    const float *reference = work.reference + size_t(cell) * work.channels;
+    Own own[LANES];
+    for (int lane = 0; lane < LANES; ++lane) own[lane] = own_features(work, first + std::min(lane, count - 1));
     for (int plane = 0; plane < work.planes; ++plane) {
-        const float depth = work.depths[size_t(plane) * work.depths_a_plane + (work.depths_a_plane > 1 ? cell : 0)];
-        float total = 0, best = -1;
-        int seen = 0;
+        const float *depths = work.depths + size_t(plane) * work.depths_a_plane;
+        const Lanes depth = work.depths_a_plane > 1 ? load(depths + first, count) : all(depths[0]);
+        Lanes total = all(0), best = all(-1), seen = all(0);
         for (int view = 0; view < work.views; ++view) {
-            const float *slope = work.slope + size_t(view) * 3 * cells + cell, *start = work.start + 3 * view;
-            const float z = start[2] + depth * slope[2 * cells];
-            if (!(z > 1e-3f)) continue;
-            const float scale = 1 / z;
-            const float u = (start[0] + depth * slope[0]) * scale, v = (start[1] + depth * slope[cells]) * scale;
-            if (!(u >= -0.5f && u < float(work.width) - 0.5f && v >= -0.5f && v < float(work.height) - 0.5f)) continue;
+            const float *slope = work.slope + size_t(view) * 3 * cells + first, *start = work.start + 3 * view;
+            const Lanes z = start[2] + depth * load(slope + 2 * cells, count), scale = 1 / z;
+            const Lanes u = (start[0] + depth * load(slope, count)) * scale;
+            const Lanes v = (start[1] + depth * load(slope + cells, count)) * scale;
+            const Mask sees = (z > all(1e-3f)) & (u >= all(-0.5f)) & (u < all(float(work.width) - 0.5f)) &
+                              (v >= all(-0.5f)) & (v < all(float(work.height) - 0.5f));
+            if (!some(sees)) continue;
             const float *map = work.partners + size_t(view) * cells * work.channels;
-            const Place there = place(map, work.rows, work.columns, work.channels, u * cells_a_pixel, v * cells_a_pixel);
-            const float similar = correlation(reference, there, work.channels);
-            total += similar;
-            best = std::max(best, similar);
-            ++seen;
+            const Places there = places(work, u * cells_a_pixel, v * cells_a_pixel);
+            Lanes similar[LANES];
+            for (int lane = 0; lane < LANES; ++lane) {
+                const float *at = map + size_t(there.cell[lane]) * work.channels;
+                similar[lane] = products<PAIRS>(work, own[lane], at, there.right[lane], there.low[lane]);
+            }
+            const Lanes correlation = row_sums(similar);
+            total += sees ? correlation : all(0);
+            best = sees ? max(best, correlation) : best;
+            seen += sees ? all(1) : all(0);
         }
-        float *found = work.found + size_t(plane) * cells + cell;
-        const size_t kind = size_t(work.planes) * cells;
-        found[0] = seen ? total / float(seen) : 0;
-        found[kind] = seen ? best : 0;
-        found[2 * kind] = float(seen) / float(std::max(1, work.views));
+        const Mask any = seen > all(0);
+        float *found = work.found + size_t(plane) * cells + first;
+        store(found, any ? total / seen : all(0), count);
+        store(found + kind, any ? best : all(0), count);
+        store(found + 2 * kind, seen / float(std::max(1, work.views)), count);
     }
 }
 
@@ -103,13 +137,16 @@ void sweep_cell(const Sweep &work, int cell) {
 }  // namespace sray
 
 extern "C" int32_t sray_sweep(const Sweep *work, int32_t threads) {
-    if (work->channels % 16 || work->channels % sray::LANES) return 1;
-    constexpr int TOGETHER = 64;  // cells that a thread takes at a time
+    if (work->channels != 8 && work->channels % 16) return 1;
+    if (work->rows < 2 || work->columns < 2) return 1;
+    const auto sweep_cells = 2 * work->channels == sray::LANES ? sray::sweep_cells<true> : sray::sweep_cells<false>;
+    constexpr int TOGETHER = 4 * sray::LANES;  // cells that a thread takes at a time
     const int cells = work->rows * work->columns;
     std::atomic<int> next{0};
     auto some = [&] {
         for (int first; (first = next.fetch_add(TOGETHER)) < cells;)
-            for (int cell = first; cell < std::min(cells, first + TOGETHER); ++cell) sray::sweep_cell(*work, cell);
+            for (int cell = first; cell < std::min(cells, first + TOGETHER); cell += sray::LANES)
+                sweep_cells(*work, cell, std::min(sray::LANES, cells - cell));
     };
     std::vector<std::thread> helpers;
     try {

@@ -13,7 +13,7 @@ from sray.camera import Camera, cell_pixels
 from sray.kernel.build import library
 
 _MULTIPLE = 16
-"""Channels are padded with zeros to a multiple of it: of what a register holds."""
+"""Channels are padded with zeros to a multiple of it, of what a register holds; 8 stay 8."""
 _Floats = ctypes.POINTER(ctypes.c_float)
 
 
@@ -25,11 +25,16 @@ class _Sweep(ctypes.Structure):
     ]
 
 
-def serves(*tensors: Tensor) -> bool:
-    """Whether there is a kernel, and it can read these: float32 on the CPU, without gradients."""
+def serves(reference: Tensor, *others: Tensor) -> bool:
+    """Whether there is a kernel, and it can read these: float32 on the CPU, without gradients.
+
+    `reference`: features that are swept, of two rows and columns at least.
+    """
+    tensors = (reference, *others)
     readable = all(each.device.type == "cpu" and each.dtype == torch.float32 for each in tensors)
     wants_gradients = torch.is_grad_enabled() and any(each.requires_grad for each in tensors)
-    return readable and not wants_gradients and isinstance(library(), ctypes.CDLL)
+    large = min(reference.shape[-2:]) > 1
+    return large and readable and not wants_gradients and isinstance(library(), ctypes.CDLL)
 
 
 def sweep(
@@ -44,7 +49,8 @@ def sweep(
     kernel = library()
     assert isinstance(kernel, ctypes.CDLL)
     channels, rows, columns = reference.shape
-    views, planes, padding = partners.shape[0], depths.shape[0], -channels % _MULTIPLE
+    views, planes = partners.shape[0], depths.shape[0]
+    padding = 0 if channels == 8 else -channels % _MULTIPLE
     matrix = partner_cameras.projection
     directions = camera.ray_directions(cell_pixels(rows, columns, reference.device, stride))
     found = torch.empty(3, planes, rows, columns)

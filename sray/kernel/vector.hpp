@@ -136,4 +136,24 @@ inline void transpose(Lanes *rows) {
 #endif
 }
 
+// The sum of row i in lane i. Overwrites the rows.
+inline Lanes row_sums(Lanes *rows) {
+#if defined(__clang__)
+    transpose(rows);
+    for (int i = 1; i < LANES; ++i) rows[0] += rows[i];
+#else
+    // Two rows become one, in which each has half of the lanes: half of what a transpose moves.
+    for (int half = LANES / 2; half >= 1; half /= 2) {
+        Mask upper, lower;
+        for (int j = 0; j < LANES; ++j) {
+            upper[j] = (j & half) ? LANES + j - half : j;
+            lower[j] = (j & half) ? LANES + j : j + half;
+        }
+        for (int i = 0; i < half; ++i)
+            rows[i] = __builtin_shuffle(rows[i], rows[i + half], upper) + __builtin_shuffle(rows[i], rows[i + half], lower);
+    }
+#endif
+    return rows[0];
+}
+
 }  // namespace sray

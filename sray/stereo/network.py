@@ -116,7 +116,8 @@ class StereoNetwork(nn.Module):
         with torch.autocast(depths.device.type, enabled=False):
             own, theirs = reference.matching.quarter[0].float(), partners.quarter.float()
             agreed = sweep(own, theirs, camera, partner_cameras, depths)
-        quarter = self.volume(torch.cat([agreed.flatten(0, 1)[None], reference.quarter], 1))
+        volume = agreed.flatten(0, 1)[None].to(reference.quarter)  # of its type first: both as float32 takes twice as long
+        quarter = self.volume(torch.cat([volume, reference.quarter], 1))
         eighth = self.down_eighth(quarter)
         sixteenth = self.down_sixteenth(eighth)
         eighth = self.up_eighth(torch.cat([double(sixteenth, eighth), eighth, reference.eighth], 1))
@@ -130,7 +131,7 @@ class StereoNetwork(nn.Module):
         probabilities = F.pad(log_probabilities.exp(), (0, 0, 0, 0, WINDOW, WINDOW))
         # The likeliest group of planes, not the likeliest plane: a surface between two planes shares itself.
         before, here, after = (probabilities[WINDOW + step : WINDOW + step + self.planes] for step in (-1, 0, 1))
-        peak = (before + here + after).argmax(0)
+        peak = (before + here + after).max(0).indices  # argmax takes twice as long
         around = peak + torch.arange(2 * WINDOW + 1, device=peak.device)[:, None, None]
         window = probabilities.gather(0, around)
         mass = window.sum(0)
@@ -186,5 +187,6 @@ class StereoFeatures:
 
 def _standardized(images: Tensor) -> Tensor:
     """Each picture by its own mean and spread: exposure and white balance differ between the views."""
-    mean, spread = images.mean((2, 3), keepdim=True), images.std((2, 3), keepdim=True)
-    return (images - mean) / (spread + 0.05)
+    centered = images - images.mean((2, 3), keepdim=True)
+    spread = centered.square().mean((2, 3), keepdim=True).sqrt()  # a tenth of the time of `std`
+    return centered / (spread + 0.05)

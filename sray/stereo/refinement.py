@@ -62,9 +62,9 @@ class Refinement(nn.Module):
         tried = (log_depth + offsets(device)[:, None, None]).exp()
         with torch.autocast(device.type, enabled=False):
             agreed = sweep(fine.float(), partners.float(), camera, partner_cameras, tried, DEPTH_STRIDE)
-        shape = [(log_depth - _mean_around(log_depth, window)) / REACH for window in WINDOWS]
-        read = torch.cat([agreed.flatten(0, 1), torch.stack([*shape, found.confidence])])
-        near = self.first(torch.cat([read[None], half], 1))
+            shape = [(log_depth - _mean_around(log_depth, window)) / REACH for window in WINDOWS]
+        read = [agreed.flatten(0, 1), torch.stack([*shape, found.confidence])]
+        near = self.first(torch.cat([*(each[None].to(half) for each in read), half], 1))
         logits = self.last(torch.cat([near, double(self.around(near), near)], 1))
         return F.log_softmax(logits[0].float(), 0)
 
@@ -88,8 +88,8 @@ def mean_offset(log_probabilities: Float[Tensor, "offsets *cells"]) -> Float[Ten
 
 
 def _mean_around(values: Float[Tensor, "rows columns"], window: int) -> Float[Tensor, "rows columns"]:
-    # Rows, then columns: a square of 27 cells at once takes 13 times the sums.
+    # Rows, then columns: a square of 27 cells at once takes 13 times the sums. Convolutions, as pooling takes longer.
+    sums = torch.stack([values, torch.ones_like(values)])[:, None]
     for size in ((window, 1), (1, window)):
-        margin = (size[0] // 2, size[1] // 2)
-        values = F.avg_pool2d(values[None, None], size, 1, margin, count_include_pad=False)[0, 0]
-    return values
+        sums = F.conv2d(sums, sums.new_ones(1, 1, *size), padding=(size[0] // 2, size[1] // 2))
+    return sums[0, 0] / sums[1, 0]

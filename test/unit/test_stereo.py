@@ -62,10 +62,10 @@ needs_kernel = pytest.mark.skipif(
 
 
 @needs_kernel
-@pytest.mark.parametrize(("width", "height"), [(64, 48), (33, 47), (20, 4)])
-@pytest.mark.parametrize("channels", [3, 16, 20])
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (33, 47), (20, 8), (12, 12)])
+@pytest.mark.parametrize("channels", [3, 8, 16, 20, 48])
 def test_the_compiled_sweep_finds_what_the_plain_one_finds(width: int, height: int, channels: int) -> None:
-    """Also of a partner that looks away, on one row of cells, with channels that fill no register."""
+    """Also of a partner that looks away, on fewer cells than lanes, with channels that fill half a register."""
     torch.manual_seed(1)
     places = ((0, 0), (0.4, 0.1), (-0.3, -0.2), (0, math.pi))
     cameras = Camera.stack([camera_at(x, yaw, width, height) for x, yaw in places])
@@ -77,6 +77,7 @@ def test_the_compiled_sweep_finds_what_the_plain_one_finds(width: int, height: i
     # Single precision on either side: a place is off by about 1e-5 cells, and from cell to cell features differ by 2.
     torch.testing.assert_close(compiled, plain, rtol=0, atol=1e-4)
     assert not kernel_sweep.serves(maps.double()) and not kernel_sweep.serves(maps.requires_grad_())
+    assert not kernel_sweep.serves(maps[..., :1, :]) and not kernel_sweep.serves(maps[..., :1])
 
 
 def test_partners_agree_best_at_the_true_depth() -> None:
