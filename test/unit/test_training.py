@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,9 @@ def test_another_config_does_not_mix_with_a_run(scene: Scene, tmp_path: Path) ->
     other = replace(TINY, encoder=replace(TINY.encoder, batch=3))
     with pytest.raises(SrayError, match=r"encoder.batch 2, this one has 3"):
         trainer(scene, tmp_path, other).resume()
+    larger = replace(TINY, model=replace(TINY.model, stereo=True))
+    with pytest.raises(SrayError, match=r"model.stereo False, this one has True"):
+        trainer(scene, tmp_path, larger).resume()
     assert trainer(scene, tmp_path, replace(TINY, threads=1)).resume()
 
 
@@ -194,10 +198,12 @@ def test_a_run_from_before_there_was_a_setting_goes_on(
     trainer(scene, tmp_path, seconds=0).run()
     as_saved = training_loop.load_state
 
-    def older(*arguments: Any) -> Any:
-        raw, moments = as_saved(*arguments)
-        del raw["config"]["data"]["pseudolabelled"], raw["config"]["frozen"]["pseudolabel_share"]
-        return raw, moments
+    def older(path: Path, model: torch.nn.Module, check: Callable[[dict[str, Any]], None]) -> Any:
+        def checked(raw: dict[str, Any]) -> None:
+            del raw["config"]["data"]["pseudolabelled"], raw["config"]["frozen"]["pseudolabel_share"]
+            check(raw)
+
+        return as_saved(path, model, checked)
 
     monkeypatch.setattr(training_loop, "load_state", older)
     assert trainer(scene, tmp_path).resume()

@@ -77,18 +77,20 @@ class SegmenterTrainer:
         sample = range(0, len(pictures), max(1, len(pictures) // BALANCE_PICTURES))
         self._class_weights = balanced_weights([pictures[index] for index in sample], ROOMS.classes, config.balance)
         if self.state_file.exists():
-            progress, moments = load_state(self.state_file, self.model)
-            if progress["config"] != asdict(config):
-                raise ModelError(
-                    f"{folder} holds a run with {progress['config']}, this one has {asdict(config)}",
-                    remedy="Set it back, or give this run another --run-folder",
-                )
+            progress, moments = load_state(self.state_file, self.model, self._refuse_another_run)
             restore_optimizer(self._optimizer, moments)
             self.step, self.seconds = progress["step"], progress["seconds"]
 
     @property
     def state_file(self) -> Path:
         return self.folder / "state.safetensors"
+
+    def _refuse_another_run(self, progress: dict[str, Any]) -> None:
+        if progress["config"] != asdict(self.config):
+            raise ModelError(
+                f"{self.folder} holds a run with {progress['config']}, this one has {asdict(self.config)}",
+                remedy="Set it back, or give this run another --run-folder",
+            )
 
     def run(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,14 @@ def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, p
     write_atomically(path, save(tensors, {"progress": json.dumps(progress)}))
 
 
-def load_state(path: Path, model: nn.Module) -> tuple[dict[str, Any], dict[int, dict[str, torch.Tensor]]]:
+def load_state(
+    path: Path, model: nn.Module, check: Callable[[dict[str, Any]], None]
+) -> tuple[dict[str, Any], dict[int, dict[str, torch.Tensor]]]:
     """Restore the model in place; returns the progress and the optimizer's moments for `restore_optimizer`.
 
-    Raises FileError if the file cannot be read, ModelError if it is another network's.
+    `check` gets the progress before the model is touched, and raises where it is that of another run: which setting
+    differs says more than that the network does. Raises FileError if the file cannot be read, ModelError if it is
+    another network's.
     """
     weights: dict[str, torch.Tensor] = {}
     moments: dict[int, dict[str, torch.Tensor]] = {}
@@ -42,6 +47,7 @@ def load_state(path: Path, model: nn.Module) -> tuple[dict[str, Any], dict[int, 
                     moments.setdefault(int(index), {})[moment] = file.get_tensor(key)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path} cannot be resumed from ({error})", remedy="Remove it to start again") from error
+    check(progress)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

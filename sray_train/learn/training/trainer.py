@@ -136,8 +136,16 @@ class Trainer:
                     remedy="Move the checkpoints away, or give this run another --run-folder",
                 )
             return False
-        raw, self._moments = load_state(self.state_file, self.model)
-        before, now = _settings(raw.pop("config")), _settings(json.loads(json.dumps(asdict(self.config))))
+        raw, self._moments = load_state(self.state_file, self.model, self._refuse_another_run)
+        raw.pop("config")
+        # What the run started from when it began: those files may be others by now.
+        self._parents = raw.pop("parents", self._parents)
+        self._terms = inherited_terms(raw.pop("terms", ""), *self._terms.values())
+        self.progress = Progress(**raw)
+        return True
+
+    def _refuse_another_run(self, progress: dict[str, Any]) -> None:
+        before, now = _settings(progress["config"]), _settings(json.loads(json.dumps(asdict(self.config))))
         # A run from before there was a setting ran as its default says.
         names, before = before.keys() | now.keys(), _settings(json.loads(json.dumps(asdict(TrainConfig())))) | before
         if changed := sorted(name for name in names if before.get(name) != now.get(name)):
@@ -146,11 +154,6 @@ class Trainer:
                 f"{self.folder} holds a run with {name} {before.get(name)}, this one has {now.get(name)}",
                 remedy="Set it back, or give this run another --run-folder",
             )
-        # What the run started from when it began: those files may be others by now.
-        self._parents = raw.pop("parents", self._parents)
-        self._terms = inherited_terms(raw.pop("terms", ""), *self._terms.values())
-        self.progress = Progress(**raw)
-        return True
 
     def run(self) -> bool:
         """Train until done (True), or until the time is up (False). Saved either way.
