@@ -116,7 +116,9 @@ class StereoNetwork(nn.Module):
         with torch.autocast(depths.device.type, enabled=False):
             own, theirs = reference.matching.quarter[0].float(), partners.quarter.float()
             agreed = sweep(own, theirs, camera, partner_cameras, depths)
-        volume = agreed.flatten(0, 1)[None].to(reference.quarter)  # of its type first: both as float32 takes twice as long
+        volume = agreed.flatten(0, 1)[None].to(
+            reference.quarter
+        )  # of its type first: both as float32 takes twice as long
         quarter = self.volume(torch.cat([volume, reference.quarter], 1))
         eighth = self.down_eighth(quarter)
         sixteenth = self.down_sixteenth(eighth)

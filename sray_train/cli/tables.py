@@ -12,14 +12,15 @@ from sray_train.paper.study.record import read_records
 
 @dataclass
 class Tables:
-    """Build the paper's tables from recorded results, ours beside the paper's, and keep the page of results current."""
+    """Build the tables of the pages of results from recorded results, ours beside the paper's."""
 
     results: Path = Path("benchmarks/results")
     """A file of records, or a folder of them. Records of `sray levels` and `sray compare` are in `levels` beside it."""
-    page: Path = Path("docs/results.md")
-    """The page whose blocks are rewritten; made if it is not there. Pictures go to images/results beside it."""
+    pages: tuple[Path, ...] = (Path("docs/results.md"), Path("docs/paper_tables.md"))
+    """Pages whose blocks are rewritten; where none is there the first is made, with all. Pictures go to images/results
+    beside the first."""
     check: bool = False
-    """Write nothing; exit with 1 if the page is not what the records give."""
+    """Write nothing; exit with 1 if a page is not what the records give."""
 
     def main(self) -> None:
         from sray_train.paper.levels.picture import waterfall
@@ -35,32 +36,42 @@ class Tables:
         if not self.results.exists():
             raise FileError(f"{self.results} is not there", "a file or folder of records")
         results = Results(read_records(self.results))
-        folder, levels = self.page.parent / "images" / "results", self.results.parent / "levels"
+        folder, levels = self.pages[0].parent / "images" / "results", self.results.parent / "levels"
         blocks = results.blocks("images/results") | page_blocks(levels, "images/results")
         stale = [name for name, (_, shown) in results.pictures.items() if not is_current(folder / name, shown)]
-        page = self._read_page()
+        pages = self._read_pages()
         if self.check:
-            old = outdated(page, blocks, str(self.page)) if page else ["the whole page"]
+            old = outdated(pages, blocks) if pages else ["the whole page"]
             if old or stale:
                 raise FileError(
-                    f"{self.page} is not what {self.results} gives: {', '.join([*old, *stale])}",
+                    f"{self._names} is not what {self.results} gives: {', '.join([*old, *stale])}",
                     remedy="Run `sray tables`",
                 )
-            print(f"{self.page} is what {self.results} gives")
+            print(f"{self._names} is what {self.results} gives")
             return
         print(results.terminal())
-        text = rewritten(page, blocks, str(self.page)) if page else new_page(blocks, results.titles | TITLES)
+        first = str(self.pages[0])
+        texts = rewritten(pages, blocks) if pages else {first: new_page(blocks, results.titles | TITLES)}
         for name in stale:
             write_atomically(folder / name, draw(*results.pictures[name]))
-        if "levels" in blocks and (text != page or not (folder / PICTURE).exists()):
+        if "levels" in blocks and (texts != pages or not (folder / PICTURE).exists()):
             write_atomically(folder / PICTURE, waterfall(levels_of(levels)))
-        if text != page:
-            write_atomically(self.page, text.encode())
-        print(f"\nsee {self.page}")
+        for name, text in texts.items():
+            if text != pages.get(name):
+                write_atomically(Path(name), text.encode())
+        print(f"\nsee {self._names}")
 
-    def _read_page(self) -> str:
-        """Empty if there is none."""
-        try:
-            return self.page.read_text(encoding="utf-8") if self.page.exists() else ""
-        except (OSError, ValueError) as error:
-            raise FileError(f"{self.page}: {error}", "a page of text") from error
+    @property
+    def _names(self) -> str:
+        return ", ".join(map(str, self.pages))
+
+    def _read_pages(self) -> dict[str, str]:
+        """Those that are there."""
+        return {str(path): _text_of(path) for path in self.pages if path.exists()}
+
+
+def _text_of(page: Path) -> str:
+    try:
+        return page.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise FileError(f"{page}: {error}", "a page of text") from error

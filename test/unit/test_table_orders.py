@@ -76,5 +76,11 @@ def test_verdicts_of_claims(pairs: list[str], said: str) -> None:
 
 def test_the_orders_name_variants_that_the_tables_have() -> None:
     known = {row.records["variant"] for each in load_tables() for row in each.rows if row.records}
-    asked = {side.records["variant"] for order in load_orders() for pair in order.pairs for side in pair}
+    asked = {
+        side.records["variant"]
+        for orders in load_orders().values()
+        for order in orders
+        for pair in order.pairs
+        for side in pair
+    }
     assert asked <= known

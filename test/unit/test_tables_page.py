@@ -20,29 +20,33 @@ PAGE = "# Mine\n\nprose\n\n<!-- a -->\nold\n<!-- end of a -->\n\nmore \\1 prose\
 
 
 def test_blocks_are_rewritten_and_prose_is_not() -> None:
-    page = rewritten(PAGE, {"a": "new \\1", "b": "B"}, "page.md")
-    assert page == PAGE.replace("\nold\n", "\n\nnew \\1\n\n").replace("b -->\n<", "b -->\n\nB\n\n<")
-    assert outdated(page, {"a": "new \\1", "b": "B"}, "page.md") == []
-    assert outdated(page, {"a": "newer", "b": "B"}, "page.md") == ["a"]
-    assert rewritten(page, {"b": "B"}, "page.md") == page
+    """Of two pages each keeps its own blocks."""
+    other = "<!-- c -->\n<!-- end of c -->\n"
+    pages = rewritten({"page.md": PAGE, "other.md": other}, {"a": "new \\1", "b": "B", "c": "C"})
+    assert pages["page.md"] == PAGE.replace("\nold\n", "\n\nnew \\1\n\n").replace("b -->\n<", "b -->\n\nB\n\n<")
+    assert pages["other.md"] == "<!-- c -->\n\nC\n\n<!-- end of c -->\n"
+    assert outdated(pages, {"a": "new \\1", "b": "B", "c": "C"}) == []
+    assert outdated(pages, {"a": "newer", "b": "B", "c": "D"}) == ["a", "c"]
+    assert rewritten(pages, {"b": "B"}) == pages
 
 
 @pytest.mark.parametrize(
     ("page", "said"),
     [
         (PAGE.replace("<!-- end of b -->", ""), "page.md has <!-- end of b --> 0 times"),
-        (PAGE.replace("<!-- b -->", "<!-- B -->"), "page.md has <!-- b --> 0 times"),
+        (PAGE.replace("<!-- b -->", "<!-- B -->"), "<!-- b --> is 0 times on page.md, other.md"),
+        (PAGE.replace("<!-- a -->", "<!-- c -->"), "<!-- c --> is 2 times on page.md, other.md"),
         (PAGE + "<!-- b -->", "page.md has <!-- b --> 2 times"),
         ("<!-- end of b --> <!-- b -->", "end of b --> above"),
     ],
 )
 def test_a_page_with_broken_markers_is_refused(page: str, said: str) -> None:
     with pytest.raises(SrayError, match=said):
-        rewritten(page, {"b": "B"}, "page.md")
+        rewritten({"page.md": page, "other.md": "<!-- c -->\n<!-- end of c -->\n"}, {"b": "B", "c": "C"})
 
 
 def tables(results: Path, page: Path, *options: str) -> None:
-    main(["tables", "--results", str(results), "--page", str(page), *options])
+    main(["tables", "--results", str(results), "--pages", str(page), *options])
 
 
 def test_the_page_is_made_kept_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,7 +83,7 @@ def test_without_records_everything_is_not_measured(tmp_path: Path, capsys: pyte
     results.mkdir()
     tables(results, page)
     text = page.read_text()
-    assert text.count("<!-- end of table ") == 13 and "not measured" in text and "needs LLFF's scenes" in text
+    assert text.count("<!-- end of ") == 16 and "not measured" in text and "needs LLFF's scenes" in text
     assert "**holds**" not in text and ".png" not in text and not (tmp_path / "images").exists()
     tables(results, page, "--check")
 

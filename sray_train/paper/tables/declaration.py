@@ -74,9 +74,8 @@ class Picture:
 
 @dataclass(frozen=True, config=DECLARED)
 class Table:
-    """One table of the paper, and ours beside it."""
+    """One table of the paper, and ours beside it; or one of ours alone."""
 
-    number: int
     title: str
     caption: str
     head: tuple[str, ...]
@@ -86,6 +85,8 @@ class Table:
     """Datasets of ours."""
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    number: int | None = None
+    """The paper's; None: the paper has no such table."""
     notes: tuple[str, ...] = ()
     needs: dict[str, str] = field(default_factory=dict)
     """Dataset -> what has to be run for this table, where it is not what the dataset says."""
@@ -104,6 +105,15 @@ class Table:
                         f"row {row.label} has {len(figures)} figures of {dataset}; expected "
                         f"{len(self.paper_columns)} of one of {', '.join(self.paper)}"
                     )
+
+    @property
+    def heading(self) -> str:
+        return self.title if self.number is None else f"Table {self.number}: {self.title}"
+
+    @property
+    def block(self) -> str:
+        """Of the page: the name in its markers."""
+        return self.title.lower() if self.number is None else f"table {self.number}"
 
     @property
     def paper_columns(self) -> list[Column]:
@@ -131,8 +141,9 @@ class Order:
 
 
 def load_tables() -> list[Table]:
-    """All tables by number. Raises ValueError naming the file if one is not as declared here."""
-    return [_read(path, Table) for path in sorted(FOLDER.glob("table_*.yaml"))]
+    """Ours, then the paper's by number. Raises ValueError naming the file if one is not as declared here."""
+    files = [*FOLDER.glob("equal_terms.yaml"), *sorted(FOLDER.glob("table_*.yaml"))]
+    return [_read(path, Table) for path in files]
 
 
 def load_datasets() -> dict[str, DataSet]:
@@ -140,10 +151,15 @@ def load_datasets() -> dict[str, DataSet]:
     return found
 
 
-def load_orders() -> list[Order]:
+def load_orders() -> dict[str, list[Order]]:
+    """By the page's block that shows them: orders of the studies on equal terms, and of the earlier ones."""
+    return {name: _orders(raw) for name, raw in _read(FOLDER / "orders.yaml", dict[str, list[dict[str, Any]]]).items()}
+
+
+def _orders(found: list[dict[str, Any]]) -> list[Order]:
     return [
         Order(raw["claim"], tuple((_side(pair["better"], raw), _side(pair["worse"], raw)) for pair in raw["pairs"]))
-        for raw in _read(FOLDER / "orders.yaml", list[dict[str, Any]])
+        for raw in found
     ]
 
 

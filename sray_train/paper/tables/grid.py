@@ -38,7 +38,7 @@ def lay_out(table: Table, datasets: dict[str, DataSet], records: Sequence[Record
     """The table with what the records hold."""
     rows = [row for declared in table.rows for row in _expand(declared, table, records)]
     cells = {dataset: _cells_of(rows, dataset, table, records) for dataset in table.ours}
-    head, columns = list(table.head), [list(texts) for texts in zip(*(_label(row) for row in rows), strict=True)]
+    head, columns = list(table.head), [list(texts) for texts in zip(*(_label(row, table) for row in rows), strict=True)]
     for dataset in table.paper:
         for number, column in enumerate(table.paper_columns):
             head.append(f"paper, {datasets[dataset].name}: {column.name}")
@@ -52,7 +52,7 @@ def lay_out(table: Table, datasets: dict[str, DataSet], records: Sequence[Record
     if table.transposed:
         whole = [head, *lines]
         head, *lines = [[line[number] for line in whole] for number in range(len(head))]
-    added = ["†: not in the paper."] if any(_is_added(row) for row in rows) else []
+    added = ["†: not in the paper."] if table.paper and any(_is_added(row) for row in rows) else []
     notes = [*added, *table.notes, *_measured_on(table, rows, cells, datasets)]
     return Grid(table, head, lines, notes, [each for of_dataset in cells.values() for each in of_dataset])
 
@@ -80,8 +80,8 @@ def _is_added(row: Row) -> bool:
     return not row.paper and not row.each
 
 
-def _label(row: Row) -> tuple[str, ...]:
-    return (f"{row.label[0]} †", *row.label[1:]) if _is_added(row) else row.label
+def _label(row: Row, table: Table) -> tuple[str, ...]:
+    return (f"{row.label[0]} †", *row.label[1:]) if table.paper and _is_added(row) else row.label
 
 
 def _cells_of(rows: Sequence[Row], dataset: str, table: Table, records: Sequence[Record]) -> list[Measured]:
@@ -109,7 +109,7 @@ def _our_columns(
     text = {(id(each.row), id(each.column)): each.cell.text for each in cells}
     heads, columns = [], []
     for column in table.our_columns:
-        heads.append(f"ours, {dataset.name}: {column.name}")
+        heads.append(f"ours, {dataset.name}: {column.name}" if table.paper else column.name)
         absent = [NOT_APPLICABLE if row.records is not None else "" for row in rows]
         columns.append([text.get((id(row), id(column)), absent[number]) for number, row in enumerate(rows)])
     return heads, columns

@@ -17,7 +17,7 @@ def markdown(grid: Grid, picture: str = "") -> str:
 
 def terminal(grid: Grid) -> str:
     """The same to be read as it is."""
-    lines = [f"Table {grid.table.number}: {grid.table.title}", "", as_table(grid.head, grid.rows, even=True), ""]
+    lines = [grid.table.heading, "", as_table(grid.head, grid.rows, even=True), ""]
     return "\n".join([*lines, *(f"  {note}" for note in grid.notes), ""])
 
 

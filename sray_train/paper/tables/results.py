@@ -1,8 +1,8 @@
-"""All tables of a set of records: what the terminal prints, and the blocks and pictures of the page of results.
+"""All tables of a set of records: what the terminal prints, and the blocks and pictures of the pages of results.
 
-Blocks between markers come from the records, all else on the page is written by people and left alone. A block begins
-with `<!-- table 3 -->` and ends with `<!-- end of table 3 -->`. A page that lacks one is refused: where a table belongs
-among the prose is for its author to say, and a mistyped marker must not make a second copy at the end.
+Blocks between markers come from the records, all else on the pages is written by people and left alone. A block begins
+with `<!-- table 3 -->` and ends with `<!-- end of table 3 -->`, on one of the pages. One that is on none is refused:
+where a table belongs among the prose is for its author to say, and a mistyped marker must not make a second copy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from sray_train.paper.tables.markdown import markdown, terminal
 from sray_train.paper.tables.orders import RULE, summary
 from sray_train.paper.tables.pictures import Point, points
 
-ORDERS = "orders"
+ORDERS = {"equal orders": "Who is ahead on equal terms?", "orders": "Do the paper's orders hold?"}
+"""Block of orders -> its heading on a new page."""
+Pages = dict[str, str]
+"""Name of a page -> its text."""
 
 
 @dataclass(frozen=True)
@@ -42,38 +45,33 @@ class Results:
 
     def blocks(self, folder: str) -> dict[str, str]:
         """Name -> Markdown. `folder`: of the pictures, as the page names it."""
-        blocks = {ORDERS: self.orders()}
+        blocks = {name: self.orders(name) for name in ORDERS}
         for grid in self.grids:
             picture = grid.table.picture.file if grid.table.picture else ""
-            blocks[_name(grid)] = markdown(grid, f"{folder}/{picture}" if picture in self.pictures else "")
+            blocks[grid.table.block] = markdown(grid, f"{folder}/{picture}" if picture in self.pictures else "")
         return blocks
 
     @property
     def titles(self) -> dict[str, str]:
         """Name of a block -> its heading on a new page."""
-        titles = {_name(grid): f"Table {grid.table.number}: {grid.table.title}" for grid in self.grids}
-        return {ORDERS: "Do the paper's orders hold?"} | titles
+        return ORDERS | {grid.table.block: grid.table.heading for grid in self.grids}
 
-    def orders(self, *, even: bool = False) -> str:
+    def orders(self, block: str, *, even: bool = False) -> str:
         """Of rooms, and of every other dataset with records of a study."""
         parts = [RULE]
         for name, dataset in load_datasets().items():
             if name == "rooms" or any(record.data.startswith(name) for record in self.records):
-                parts.append(f"On {dataset.name}:\n\n{summary(load_orders(), self.records, name, even=even)}")
+                parts.append(f"On {dataset.name}:\n\n{summary(load_orders()[block], self.records, name, even=even)}")
         return "\n\n".join(parts)
 
     def terminal(self) -> str:
-        parts = [*(terminal(grid) for grid in self.grids), self.orders(even=True)]
+        parts = [*(terminal(grid) for grid in self.grids), *(self.orders(name, even=True) for name in ORDERS)]
         shown = (record for grid in self.grids for each in grid.measured for record in each.cell.records)
         others = unused(self.records, shown)
         if others:
             counts = ", ".join(f"{variant} ({count})" for variant, count in sorted(others.items()))
             parts.append(f"\nVariants with records that no table shows: {counts}")
         return "\n".join(parts)
-
-
-def _name(grid: Grid) -> str:
-    return f"table {grid.table.number}"
 
 
 PROSE = """# Results: the paper's tables, and ours
@@ -99,17 +97,20 @@ def end(name: str) -> str:
     return f"<!-- end of {name} -->"
 
 
-def rewritten(page: str, blocks: dict[str, str], where: str) -> str:
-    """The page with the blocks' new texts. Raises FileError for a marker that is missing or there twice."""
+def rewritten(pages: Pages, blocks: dict[str, str]) -> Pages:
+    """The pages with the blocks' new texts. Raises FileError for a marker that is missing or there twice."""
+    pages = dict(pages)
     for name, text in blocks.items():
-        begins, ends = _span(page, name, where)
-        page = page[:begins] + _whole(name, text) + page[ends:]
-    return page
+        where = _home(pages, name)
+        begins, ends = _span(pages[where], name, where)
+        pages[where] = pages[where][:begins] + _whole(name, text) + pages[where][ends:]
+    return pages
 
 
-def outdated(page: str, blocks: dict[str, str], where: str) -> list[str]:
+def outdated(pages: Pages, blocks: dict[str, str]) -> list[str]:
     """Names of the blocks whose text is not what the records give. Raises SrayError as `rewritten`."""
-    return [name for name, text in blocks.items() if page[slice(*_span(page, name, where))] != _whole(name, text)]
+    now = rewritten(pages, blocks)
+    return [name for name, text in blocks.items() if _whole(name, text) not in pages[_home(now, name)]]
 
 
 def new_page(blocks: dict[str, str], titles: dict[str, str]) -> str:
@@ -122,15 +123,23 @@ def _whole(name: str, text: str) -> str:
     return f"{begin(name)}\n\n{text}\n\n{end(name)}"
 
 
+def _home(pages: Pages, name: str) -> str:
+    """The page with a block."""
+    found = [where for where, page in pages.items() if begin(name) in page]
+    if len(found) != 1:
+        raise FileError(
+            f"{begin(name)} is {len(found)} times on {', '.join(pages)}",
+            "it once",
+            f"Put it and {end(name)} where the block belongs, or move the page away to have a new one made",
+        )
+    return found[0]
+
+
 def _span(page: str, name: str, where: str) -> tuple[int, int]:
     """Where a block begins and ends, markers and all."""
     for marker in (begin(name), end(name)):
         if (count := page.count(marker)) != 1:
-            raise FileError(
-                f"{where} has {marker} {count} times",
-                f"once, and {begin(name)} above {end(name)}",
-                "Put both where the block belongs, or move the page away to have a new one made",
-            )
+            raise FileError(f"{where} has {marker} {count} times", f"once, and {begin(name)} above {end(name)}")
     begins, ends = page.index(begin(name)), page.index(end(name))
     if begins > ends:
         raise FileError(f"{where} has {end(name)} above {begin(name)}", "it below")
