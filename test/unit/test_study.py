@@ -54,6 +54,7 @@ def plan(root: Path) -> dict[str, Any]:
             "semantic_ray": {"fine_tune": True},
             "ibrnet": {"train": {"system": "ibrnet"}, "seeds": [0]},
             "fused": {"fuse": "semantic_ray", "seeds": [0]},
+            "from_fewer": {"rescore": "semantic_ray", "seeds": [0], "train": {"evaluation": {"views": 2}}},
             "by_rays": {"rays_only": "semantic_ray", "seeds": [0]},
             "nerf": {"train": {"system": "nerf", "model": {"layers": 2, "width": 8}}, "seeds": [0], "scratch": rays},
         },
@@ -86,6 +87,7 @@ def test_every_job_leaves_its_records(ran: list[Record]) -> None:
         ("semantic_ray", "semantic_ray", "generalization", "folder wall", 1, 3),
         ("ibrnet", "ibrnet", "generalization", "folder wall", 0, 3),
         ("fused", "voxel_fusion", "generalization", "folder wall", 0, 3),
+        ("from_fewer", "semantic_ray", "generalization", "folder wall", 0, 3),
         *(("semantic_ray", "semantic_ray", "finetuned", "folder wall", n, step) for n in (0, 1) for step in (0, 1, 2)),
         *(("by_rays", "semantic_ray", "finetuned", "folder wall", 0, step) for step in (0, 1, 2)),
         *(("nerf", "nerf", "scratch", "folder wall", 0, step) for step in (0, 1, 2, 3)),
@@ -97,6 +99,10 @@ def test_every_job_leaves_its_records(ran: list[Record]) -> None:
         assert record.teacher == ("colour alone" if record.system == "nerf" else "ground truth")
     options = {r.variant: r.options for r in ran}
     assert options["by_rays"] == {"rays_only": "semantic_ray"}
+    assert options["from_fewer"] == {"rescore": "semantic_ray", "evaluation.views": 2}
+    assert {r.variant: r.views for r in ran if r.setting == "generalization"} == {
+        "semantic_ray": 3, "ibrnet": 3, "fused": 3, "from_fewer": 2,
+    }  # fmt: skip
     whole, rays = (
         next(r.metrics for r in ran if (r.variant, r.setting, r.seed, r.steps) == (name, "finetuned", 0, step))
         for name, step in (("semantic_ray", 0), ("by_rays", 0))
@@ -208,13 +214,13 @@ def test_a_job_that_fails_does_not_keep_the_others(wall: Path, tmp_path: Path) -
 def test_jobs_come_seed_by_seed_with_the_scenes_after_the_first_and_again_at_the_end(study: Path) -> None:
     planned = list(jobs(load_study(study), Path("runs"), CPU))
     assert [(job.variant.name, job.seed) for job in planned if isinstance(job, Generalization)] == [
-        ("semantic_ray", 0), ("ibrnet", 0), ("fused", 0), ("semantic_ray", 1),
+        ("semantic_ray", 0), ("ibrnet", 0), ("fused", 0), ("from_fewer", 0), ("semantic_ray", 1),
     ]  # fmt: skip
     assert [(job.variant.name, job.setting, job.seed) for job in planned if isinstance(job, SceneJob)] == [
         ("semantic_ray", "finetuned", 0), ("by_rays", "finetuned", 0), ("nerf", "scratch", 0),
         ("semantic_ray", "finetuned", 1),
     ]  # fmt: skip
-    assert [job.seed for job in planned] == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert [job.seed for job in planned] == [0, 0, 0, 0, 0, 0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -222,6 +228,7 @@ def test_jobs_come_seed_by_seed_with_the_scenes_after_the_first_and_again_at_the
     [
         ({"variants": None}, "variants is missing"),
         ({"variants": {"a": {"fuse": "nobody"}}}, "variants.a.fuse is 'nobody'; expected a variant that is trained"),
+        ({"variants": {"a": {"rescore": "b"}}}, "variants.a.rescore is 'b'; expected a variant that is trained"),
         ({"variants": {"a": {"rays_only": "a"}}}, "variants.a.rays_only is 'a'; expected a variant that is trained"),
         ({"variants": {"a": {"train": {"frozen": {"steps": "many"}}}}}, "variants.a.train.frozen.steps: found 'many'"),
         (

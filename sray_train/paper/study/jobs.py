@@ -13,7 +13,7 @@ from sray_train.paper.study.job import Job
 from sray_train.paper.study.plan import Study
 from sray_train.paper.study.record import Record
 from sray_train.paper.study.single_scenes import SceneJob
-from sray_train.paper.study.unseen_scenes import Fusion, Generalization
+from sray_train.paper.study.unseen_scenes import Fusion, Generalization, Rescoring
 
 
 def jobs(study: Study, folder: Path, device: torch.device) -> Iterator[Job]:
@@ -24,8 +24,8 @@ def jobs(study: Study, folder: Path, device: torch.device) -> Iterator[Job]:
     rounds = range(max(len(variant.seeds) for variant in variants))
     for round_number in rounds:
         for variant in variants:
-            if len(variant.seeds) > round_number and (variant.fuse or variant.is_trained):
-                kind = Fusion if variant.fuse else Generalization
+            if len(variant.seeds) > round_number and (variant.fuse or variant.rescore or variant.is_trained):
+                kind = Fusion if variant.fuse else Rescoring if variant.rescore else Generalization
                 yield kind(study, folder, variant, variant.seeds[round_number], device)
         if round_number == 0:
             yield from _scene_jobs(study, folder, first, 0, device)

@@ -40,6 +40,9 @@ class VariantSection:
     rays_only: str = ""
     """A variant that is fine-tuned once more from its training, by rays alone as in the paper: no single picture
     teaches. Nothing else is trained."""
+    rescore: str = ""
+    """A variant that is scored once more, by this one's `train.evaluation` (source views farther away): nothing is
+    trained."""
     fuse: str = ""
     """A variant whose 2D labels are fused into voxels instead of rendering: nothing is trained."""
     depth: bool = False
@@ -60,7 +63,7 @@ class Variant(VariantSection):
     @property
     def is_trained(self) -> bool:
         """Whether it is trained on many scenes, for scenes it never saw."""
-        return not (self.fuse or self.rays_only) and self.config.system_class.generalizes
+        return not (self.fuse or self.rays_only or self.rescore) and self.config.system_class.generalizes
 
     def run(self, seed: int, encoder: Path | None) -> TrainConfig:
         """The config of one training. `encoder`: the checkpoint whose encoder it starts from."""
@@ -119,12 +122,17 @@ def _study(path: Path, raw: dict[str, Any], root: str) -> Study:
     config_of(train, "train")  # raises ValueError for what is wrong there, not in a variant
     variants = {name: _variant(name, section or {}, train, common) for name, section in parts["variants"].items()}
     for variant in variants.values():
-        for name, of in (("fuse", variant.fuse), ("rays_only", variant.rays_only)):
+        for name in ("fuse", "rays_only", "rescore"):
+            of = getattr(variant, name)
             if of and not (of in variants and variants[of].is_trained):
                 raise ValueError(f"variants.{variant.name}.{name} is {of!r}; expected a variant that is trained")
         if of := variant.rays_only:
             options = variants[of].options | {"rays_only": of}
             variants[variant.name] = replace(variant, config=variants[of].config, options=options)
+        if of := variant.rescore:
+            config = replace(variants[of].config, evaluation=variant.config.evaluation)
+            options = variants[of].options | variant.options | {"rescore": of}
+            variants[variant.name] = replace(variant, config=config, options=options)
     return Study(path, encoder, encoder_file, common.scene, variants)
 
 

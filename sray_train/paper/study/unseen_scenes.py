@@ -1,4 +1,5 @@
-"""Generalization: a training on many scenes, and its scores on scenes it never saw; the same fused into voxels."""
+"""Generalization: a training on many scenes, and its scores on scenes it never saw, of other views too, or fused into
+voxels."""
 
 from __future__ import annotations
 
@@ -87,6 +88,24 @@ class Generalization(Job):
             size=(scenes[0].cameras.width, scenes[0].cameras.height),
             per_scene={each["scene"]: metrics_of(each, self.is_labeled) for each in result["per_scene"]},
         )
+
+
+@dataclass(frozen=True)
+class Rescoring(Generalization):
+    """A trained variant, scored once more in another way: from views farther away, or more of them."""
+
+    @property
+    def needs(self) -> str:
+        return self.variant.rescore
+
+    @property
+    def gives(self) -> str:
+        return ""
+
+    def run(self, seconds: float) -> Iterator[Record]:
+        checkpoint = load_checkpoint(self.needed_checkpoint)
+        field = SemanticField(checkpoint.model.to(self.device), self.render_config)
+        yield self.scored(field, float(checkpoint.lineage["seconds"]))
 
 
 @dataclass(frozen=True)
