@@ -63,10 +63,12 @@ def double(coarse: Tensor, like: Tensor) -> Tensor:
     """Bilinear upsampling onto the grid of `like`, whose cell j is centered at cell j / 2 of `coarse`.
 
     Not `interpolate`, which would treat both as resized images and shift by a fraction of a cell.
-    Sizes need not be even: `like` has 2 n or 2 n - 1 cells where `coarse` has n.
+    Sizes need not be even: `like` has 2 n or 2 n - 1 cells where `coarse` has n. Raises ValueError otherwise.
     """
     for dimension in (2, 3):
         count, size = coarse.shape[dimension], like.shape[dimension]
+        if size not in (2 * count, 2 * count - 1):
+            raise ValueError(f"{count} cells cannot be doubled to {size}; expected {2 * count - 1} or {2 * count}")
         fine = coarse.new_empty([*coarse.shape[:dimension], size, *coarse.shape[dimension + 1 :]])
         here, there = coarse.movedim(dimension, 0), fine.movedim(dimension, 0)
         there[::2] = here

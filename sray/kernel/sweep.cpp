@@ -60,29 +60,29 @@ inline Places places(const Sweep &work, Lanes x, Lanes y) {
     return {top * work.columns + left, x - real(left), y - real(top)};
 }
 
-// A cell's features, twice where a register holds two cells.
+// A cell's features; twice where PAIRS: where a register holds two cells.
 struct Own {
     const float *features;
     Lanes twice;
 };
 
+template <bool PAIRS>
 inline Own own_features(const Sweep &work, int cell) {
-    const float *features = work.reference + size_t(cell) * work.channels;
-    Lanes twice = all(0);
-    if (2 * work.channels == LANES)
-        for (int lane = 0; lane < LANES; ++lane) twice[lane] = features[lane % (LANES / 2)];
-    return {features, twice};
+    Own own{work.reference + size_t(cell) * work.channels, all(0)};
+    if constexpr (PAIRS)
+        for (int lane = 0; lane < LANES; ++lane) own.twice[lane] = own.features[lane % (LANES / 2)];
+    return own;
 }
 
 // The products of a cell's features with those between four cells of `map`, to be summed over the lanes.
 template <bool PAIRS>
 inline Lanes products(const Sweep &work, const Own &own, const float *map, float right, float low) {
     const float *below = map + size_t(work.columns) * work.channels;
-    if (PAIRS) {  // a register holds two cells: a left one and its right neighbor
-        Lanes is_right;
-        for (int lane = 0; lane < LANES; ++lane) is_right[lane] = lane < LANES / 2 ? 0 : 1;
+    if constexpr (PAIRS) {  // a left cell and its right neighbor
+        Mask is_right;
+        for (int lane = 0; lane < LANES; ++lane) is_right[lane] = lane < LANES / 2 ? 0 : -1;
         const Lanes above = load(map), both = above + (load(below) - above) * low;
-        return both * own.twice * ((1 - right) + (2 * right - 1) * is_right);
+        return both * own.twice * (is_right ? all(right) : all(1 - right));
     }
     Lanes sum = all(0);
     for (int c = 0; c < work.channels; c += LANES) {
@@ -100,7 +100,7 @@ void sweep_cells(const Sweep &work, int first, int count) {
     const size_t cells = size_t(work.rows) * work.columns, kind = cells * work.planes;
     const float cells_a_pixel = 1 / float(work.stride);
     Own own[LANES];
-    for (int lane = 0; lane < LANES; ++lane) own[lane] = own_features(work, first + std::min(lane, count - 1));
+    for (int lane = 0; lane < LANES; ++lane) own[lane] = own_features<PAIRS>(work, first + std::min(lane, count - 1));
     for (int plane = 0; plane < work.planes; ++plane) {
         const float *depths = work.depths + size_t(plane) * work.depths_a_plane;
         const Lanes depth = work.depths_a_plane > 1 ? load(depths + first, count) : all(depths[0]);

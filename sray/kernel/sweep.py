@@ -33,8 +33,8 @@ def serves(reference: Tensor, *others: Tensor) -> bool:
     tensors = (reference, *others)
     readable = all(each.device.type == "cpu" and each.dtype == torch.float32 for each in tensors)
     wants_gradients = torch.is_grad_enabled() and any(each.requires_grad for each in tensors)
-    large = min(reference.shape[-2:]) > 1
-    return large and readable and not wants_gradients and isinstance(library(), ctypes.CDLL)
+    has_neighbors = min(reference.shape[-2:]) > 1
+    return has_neighbors and readable and not wants_gradients and isinstance(library(), ctypes.CDLL)
 
 
 def sweep(
@@ -69,5 +69,5 @@ def sweep(
         *(ctypes.cast(each.data_ptr(), _Floats) for each in arrays),
     )  # fmt: skip
     if kernel.sray_sweep(ctypes.byref(work), ctypes.c_int32(torch.get_num_threads())):
-        raise ValueError(f"the kernel refused features of {channels + padding} channels")
+        raise ValueError(f"the kernel refused {channels + padding} channels of {rows} x {columns} cells")
     return found

@@ -112,6 +112,20 @@ inline Lanes elu(Lanes x) { return x > all(0) ? x : exp(x) - 1.0f; }
 inline Lanes relu(Lanes x) { return max(x, all(0)); }
 inline Lanes sigmoid(Lanes x) { return 1.0f / (1.0f + exp(-x)); }
 
+// Which elements of two rows make a new one: every `half` of the first beside the same of the second, or the rest.
+struct Halves {
+    Mask upper, lower;
+};
+
+inline Halves halves(int half) {
+    Halves taken;
+    for (int j = 0; j < LANES; ++j) {
+        taken.upper[j] = (j & half) ? LANES + j - half : j;
+        taken.lower[j] = (j & half) ? LANES + j : j + half;
+    }
+    return taken;
+}
+
 // Rows become columns, in place.
 inline void transpose(Lanes *rows) {
 #if defined(__clang__)
@@ -121,16 +135,12 @@ inline void transpose(Lanes *rows) {
         for (int j = 0; j < LANES; ++j) rows[i][j] = from[j][i];
 #else
     for (int half = LANES / 2; half >= 1; half /= 2) {
-        Mask upper, lower;  // which element of the pair (a, b) goes where
-        for (int j = 0; j < LANES; ++j) {
-            upper[j] = (j & half) ? LANES + j - half : j;
-            lower[j] = (j & half) ? LANES + j : j + half;
-        }
+        const Halves taken = halves(half);
         for (int i = 0; i < LANES; ++i) {
             if (i & half) continue;
             const Lanes a = rows[i], b = rows[i + half];
-            rows[i] = __builtin_shuffle(a, b, upper);
-            rows[i + half] = __builtin_shuffle(a, b, lower);
+            rows[i] = __builtin_shuffle(a, b, taken.upper);
+            rows[i + half] = __builtin_shuffle(a, b, taken.lower);
         }
     }
 #endif
@@ -144,13 +154,11 @@ inline Lanes row_sums(Lanes *rows) {
 #else
     // Two rows become one, in which each has half of the lanes: half of what a transpose moves.
     for (int half = LANES / 2; half >= 1; half /= 2) {
-        Mask upper, lower;
-        for (int j = 0; j < LANES; ++j) {
-            upper[j] = (j & half) ? LANES + j - half : j;
-            lower[j] = (j & half) ? LANES + j : j + half;
+        const Halves taken = halves(half);
+        for (int i = 0; i < half; ++i) {
+            const Lanes a = rows[i], b = rows[i + half];
+            rows[i] = __builtin_shuffle(a, b, taken.upper) + __builtin_shuffle(a, b, taken.lower);
         }
-        for (int i = 0; i < half; ++i)
-            rows[i] = __builtin_shuffle(rows[i], rows[i + half], upper) + __builtin_shuffle(rows[i], rows[i + half], lower);
     }
 #endif
     return rows[0];

@@ -116,9 +116,8 @@ class StereoNetwork(nn.Module):
         with torch.autocast(depths.device.type, enabled=False):
             own, theirs = reference.matching.quarter[0].float(), partners.quarter.float()
             agreed = sweep(own, theirs, camera, partner_cameras, depths)
-        volume = agreed.flatten(0, 1)[None].to(
-            reference.quarter
-        )  # of its type first: both as float32 takes twice as long
+        # Of the features' type before they are joined: joined in float32, all is converted.
+        volume = agreed.flatten(0, 1)[None].to(reference.quarter)
         quarter = self.volume(torch.cat([volume, reference.quarter], 1))
         eighth = self.down_eighth(quarter)
         sixteenth = self.down_sixteenth(eighth)

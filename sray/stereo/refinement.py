@@ -88,8 +88,13 @@ def mean_offset(log_probabilities: Float[Tensor, "offsets *cells"]) -> Float[Ten
 
 
 def _mean_around(values: Float[Tensor, "rows columns"], window: int) -> Float[Tensor, "rows columns"]:
-    # Rows, then columns: a square of 27 cells at once takes 13 times the sums. Convolutions, as pooling takes longer.
-    sums = torch.stack([values, torch.ones_like(values)])[:, None]
-    for size in ((window, 1), (1, window)):
-        sums = F.conv2d(sums, sums.new_ones(1, 1, *size), padding=(size[0] // 2, size[1] // 2))
-    return sums[0, 0] / sums[1, 0]
+    """Over the part of the square that lies within the picture."""
+    rows, columns = (_means(size, window, values.device) for size in values.shape)
+    return rows @ values @ columns.T  # a tenth of the time of pooling
+
+
+def _means(size: int, window: int, device: torch.device) -> Float[Tensor, "size size"]:
+    """Times a column of values: their means over a window around each."""
+    place = torch.arange(size, device=device)
+    near = ((place[:, None] - place).abs() <= window // 2).float()
+    return near / near.sum(1, keepdim=True)

@@ -41,13 +41,13 @@ class Tables:
         stale = [name for name, (_, shown) in results.pictures.items() if not is_current(folder / name, shown)]
         pages = self._read_pages()
         if self.check:
-            old = outdated(pages, blocks) if pages else ["the whole page"]
+            old = outdated(pages, blocks) if pages else ["all of it"]
             if old or stale:
                 raise FileError(
-                    f"{self._names} is not what {self.results} gives: {', '.join([*old, *stale])}",
+                    f"not what {self.results} gives, in {self._names}: {', '.join([*old, *stale])}",
                     remedy="Run `sray tables`",
                 )
-            print(f"{self._names} is what {self.results} gives")
+            print(f"what {self.results} gives: {self._names}")
             return
         print(results.terminal())
         first = str(self.pages[0])
@@ -66,8 +66,12 @@ class Tables:
         return ", ".join(map(str, self.pages))
 
     def _read_pages(self) -> dict[str, str]:
-        """Those that are there."""
-        return {str(path): _text_of(path) for path in self.pages if path.exists()}
+        """None of them, or all. Raises FileError if only some are there."""
+        there = [path for path in self.pages if path.exists()]
+        if there and len(there) < len(self.pages):
+            missing = next(path for path in self.pages if path not in there)
+            raise FileError(f"{missing} is not there, {there[0]} is", "all pages, or none")
+        return {str(path): _text_of(path) for path in there}
 
 
 def _text_of(page: Path) -> str:

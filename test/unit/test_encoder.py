@@ -106,6 +106,15 @@ def test_double_reads_the_coarse_map_at_j_half(width: int, height: int) -> None:
                     )
 
 
+@pytest.mark.parametrize("rows", [3, 4])
+def test_double_has_its_own_gradients_and_refuses_other_sizes(rows: int) -> None:
+    coarse = torch.rand(1, 1, 2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda map_: double(map_, torch.zeros(1, 1, rows, 5)), coarse)
+    for size in (rows, 4), (rows, 7), (5, 6):
+        with pytest.raises(ValueError, match="cells cannot be doubled"):
+            double(coarse, torch.zeros(1, 1, *size))
+
+
 @pytest.mark.parametrize(("width", "height"), [(160, 120), (360, 240), (161, 121), (35, 50)])
 def test_sizes_that_do_not_divide_by_16_run(width: int, height: int) -> None:
     with torch.no_grad():

@@ -21,7 +21,7 @@ from sray.label_space import ROOMS
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.stereo import StereoDepth, StereoNetwork
 from sray.stereo.network import MatchingFeatures
-from sray.stereo.refinement import OFFSETS, REACH, offsets, refined
+from sray.stereo.refinement import OFFSETS, REACH, WINDOWS, _mean_around, offsets, refined
 from sray.stereo.sweep import plain_sweep, sweep
 from sray_train.data.scene import Scene
 from sray_train.learn.config import StereoStage, TrainConfig
@@ -68,6 +68,15 @@ def test_the_compiled_sweep_does_the_same_at_half_resolution(width: int, height:
     assert 0 < (plain[2] > 0).float().mean() < 1
     # Neighboring cells differ by up to 2, and a place is off by 1e-5 cells.
     torch.testing.assert_close(compiled, plain, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (12, 5)])
+def test_means_around_are_those_of_pooling_within_the_picture(shape: tuple[int, int]) -> None:
+    """Also in pictures smaller than the window."""
+    values = torch.rand(shape, generator=torch.Generator().manual_seed(2))
+    for window in WINDOWS:
+        pooled = torch.nn.functional.avg_pool2d(values[None, None], window, 1, window // 2, count_include_pad=False)
+        torch.testing.assert_close(_mean_around(values, window), pooled[0, 0], rtol=1e-5, atol=1e-6)
 
 
 def test_depth_moves_by_the_mean_offset() -> None:

@@ -8,6 +8,7 @@ from table_fixtures import record
 from sray_train.paper.study.record import Record
 from sray_train.paper.tables.declaration import Order, Side, load_orders, load_tables
 from sray_train.paper.tables.orders import Difference, differences, interval, scene_scores, verdict
+from sray_train.paper.tables.results import ORDERS
 
 ORDER = Order("a above b", ((Side("a", {"variant": "a"}), Side("b", {"variant": "b"})),))
 
@@ -72,6 +73,10 @@ def test_verdicts_of_claims(pairs: list[str], said: str) -> None:
         found.append(Difference("a", "b", {(0, str(number)): score for number, score in enumerate(scores)}))
     assert [each.verdict for each in found] == pairs
     assert verdict(found) == said
+
+
+def test_every_block_of_orders_is_declared_and_shown() -> None:
+    assert load_orders().keys() == ORDERS.keys()
 
 
 def test_the_orders_name_variants_that_the_tables_have() -> None:

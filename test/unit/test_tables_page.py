@@ -74,7 +74,7 @@ def test_the_page_is_made_kept_and_checked(tmp_path: Path, capsys: pytest.Captur
     assert "| 40.0 |" in page.read_text() and "What I think." in page.read_text()
 
     picture.write_bytes(b"no picture")
-    with pytest.raises(SystemExit, match=r"gives: systems.png. Run `sray tables`"):
+    with pytest.raises(SystemExit, match=r"systems.png. Run `sray tables`"):
         tables(results, page, "--check")
 
 
@@ -88,6 +88,22 @@ def test_without_records_everything_is_not_measured(tmp_path: Path, capsys: pyte
     tables(results, page, "--check")
 
 
+def test_a_page_of_several_that_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    tables(tmp_path / "results", tmp_path / "a.md")
+    with pytest.raises(SystemExit, match=r"b.md is not there, .*a.md is; expected all pages, or none"):
+        main(
+            [
+                "tables",
+                "--results",
+                str(tmp_path / "results"),
+                "--pages",
+                str(tmp_path / "a.md"),
+                str(tmp_path / "b.md"),
+            ]
+        )
+
+
 def test_a_file_that_is_no_list_of_records_is_named(tmp_path: Path) -> None:
     results = tmp_path / "results"
     results.mkdir()
@@ -97,7 +113,7 @@ def test_a_file_that_is_no_list_of_records_is_named(tmp_path: Path) -> None:
         tables(results, tmp_path / "page.md")
     with pytest.raises(SystemExit, match=r"nowhere is not there"):
         tables(tmp_path / "nowhere", tmp_path / "page.md")
-    with pytest.raises(SystemExit, match=r"the whole page"):
+    with pytest.raises(SystemExit, match=r"all of it"):
         tables(results / "a.json", tmp_path / "page.md", "--check")
     assert not (tmp_path / "page.md").exists()
 

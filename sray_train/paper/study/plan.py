@@ -120,7 +120,8 @@ def _study(path: Path, raw: dict[str, Any], root: str) -> Study:
     encoder = config_of(overlaid(stages, _at(parts["encoder"], root)), "encoder")
     train = overlaid({"encoder": {"steps": 0}}, _at(parts["train"], root))
     config_of(train, "train")  # raises ValueError for what is wrong there, not in a variant
-    variants = {name: _variant(name, section or {}, train, common) for name, section in parts["variants"].items()}
+    sections = {name: _rescored(name, section or {}, parts["variants"]) for name, section in parts["variants"].items()}
+    variants = {name: _variant(name, section, train, common) for name, section in sections.items()}
     for variant in variants.values():
         for name in ("fuse", "rays_only", "rescore"):
             of = getattr(variant, name)
@@ -129,11 +130,22 @@ def _study(path: Path, raw: dict[str, Any], root: str) -> Study:
         if of := variant.rays_only:
             options = variants[of].options | {"rays_only": of}
             variants[variant.name] = replace(variant, config=variants[of].config, options=options)
-        if of := variant.rescore:
-            config = replace(variants[of].config, evaluation=variant.config.evaluation)
-            options = variants[of].options | variant.options | {"rescore": of}
-            variants[variant.name] = replace(variant, config=config, options=options)
     return Study(path, encoder, encoder_file, common.scene, variants)
+
+
+def _rescored(name: str, section: Any, sections: dict[str, Any]) -> Any:
+    """A section that scores another variant once more: with all that is trained of that one."""
+    if not isinstance(section, dict) or not (of := section.get("rescore")):
+        return section
+    other = sections.get(of)
+    strange = [
+        *(section.keys() - {"rescore", "seeds", "train"}),
+        *((section.get("train") or {}).keys() - {"evaluation"}),
+    ]
+    if strange:
+        raise ValueError(f"variants.{name} has {strange[0]} beside rescore; expected seeds and train.evaluation alone")
+    trained = other.get("train") if isinstance(other, dict) else None
+    return section | {"train": overlaid(trained or {}, section.get("train") or {})}
 
 
 def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: _File) -> Variant:
@@ -149,6 +161,8 @@ def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: 
     plan = merged(VariantSection(), section, where)
     stage = None if scratch is None else merged(config.frozen, scratch, f"{where}.scratch")
     fused = {"fuse": plan.fuse, "depth": plan.depth} if plan.fuse else {}
+    if plan.rescore:
+        fused = {"rescore": plan.rescore}
     settled = {"seeds": plan.seeds or common.seeds, "depth": plan.depth or config.evaluation.depth}
     return Variant(**asdict(plan) | settled, name=name, config=config, options=_flat(own) | fused, scratch=stage)
 

@@ -96,34 +96,29 @@ class Rescoring(Generalization):
 
     @property
     def needs(self) -> str:
-        return self.variant.rescore
+        return self.variant.rescore or self.variant.fuse
 
     @property
     def gives(self) -> str:
         return ""
 
     def run(self, seconds: float) -> Iterator[Record]:
+        field, trained = self.trained()
+        yield self.scored(field, trained)
+
+    def trained(self) -> tuple[SemanticField, float]:
+        """What it needs, and the seconds that its training took."""
         checkpoint = load_checkpoint(self.needed_checkpoint)
         field = SemanticField(checkpoint.model.to(self.device), self.render_config)
-        yield self.scored(field, float(checkpoint.lineage["seconds"]))
+        return field, float(checkpoint.lineage["seconds"])
 
 
 @dataclass(frozen=True)
-class Fusion(Generalization):
+class Fusion(Rescoring):
     """2D labels of a trained variant, fused into voxels: what one would do without a radiance field."""
 
-    @property
-    def needs(self) -> str:
-        return self.variant.fuse
-
-    @property
-    def gives(self) -> str:
-        return ""
-
     def run(self, seconds: float) -> Iterator[Record]:
-        checkpoint = load_checkpoint(self.needed_checkpoint)
-        field = SemanticField(checkpoint.model.to(self.device), self.render_config)
-        trained = float(checkpoint.lineage["seconds"])
+        field, trained = self.trained()
         # What was learned of pictures alone, where there is such a checkpoint: rays have changed the classifier since.
         encoder = shared_encoder(self.study, self.folder)
         labels = load_checkpoint(encoder).model if encoder else field.model

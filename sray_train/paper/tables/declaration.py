@@ -142,8 +142,7 @@ class Order:
 
 def load_tables() -> list[Table]:
     """Ours, then the paper's by number. Raises ValueError naming the file if one is not as declared here."""
-    files = [*FOLDER.glob("equal_terms.yaml"), *sorted(FOLDER.glob("table_*.yaml"))]
-    return [_read(path, Table) for path in files]
+    return [_read(path, Table) for path in sorted(FOLDER.glob("table_*.yaml"))]
 
 
 def load_datasets() -> dict[str, DataSet]:

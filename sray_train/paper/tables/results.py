@@ -24,6 +24,7 @@ ORDERS = {"equal orders": "Who is ahead on equal terms?", "orders": "Do the pape
 """Block of orders -> its heading on a new page."""
 Pages = dict[str, str]
 """Name of a page -> its text."""
+_REMEDY = "Put {} and {} where the block belongs, or move the pages away to have a new one made"
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _home(pages: Pages, name: str) -> str:
         raise FileError(
             f"{begin(name)} is {len(found)} times on {', '.join(pages)}",
             "it once",
-            f"Put it and {end(name)} where the block belongs, or move the page away to have a new one made",
+            _REMEDY.format(begin(name), end(name)),
         )
     return found[0]
 
@@ -139,7 +140,11 @@ def _span(page: str, name: str, where: str) -> tuple[int, int]:
     """Where a block begins and ends, markers and all."""
     for marker in (begin(name), end(name)):
         if (count := page.count(marker)) != 1:
-            raise FileError(f"{where} has {marker} {count} times", f"once, and {begin(name)} above {end(name)}")
+            raise FileError(
+                f"{where} has {marker} {count} times",
+                f"once, and {begin(name)} above {end(name)}",
+                _REMEDY.format(begin(name), end(name)),
+            )
     begins, ends = page.index(begin(name)), page.index(end(name))
     if begins > ends:
         raise FileError(f"{where} has {end(name)} above {begin(name)}", "it below")
