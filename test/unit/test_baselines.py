@@ -25,7 +25,7 @@ from sray_train.paper.baselines.mvsnerf import MVSNeRF, MVSNeRFOptions
 from sray_train.paper.baselines.neuray import NeuRay, NeuRayOptions
 from sray_train.paper.baselines.picture_encoder import cell_features
 from sray_train.paper.baselines.plane_sweep import central_view, matched, matched_maps
-from sray_train.paper.baselines.visibility import INTERVAL, HitDecoder, HitDistribution
+from sray_train.paper.baselines.visibility import INTERVAL, REACH, HitDecoder, HitDistribution
 
 BOUNDS = (1.0, 4.0)
 EACH: dict[str, tuple[type[RayModel], Any]] = {name: (kind, kind.options_type()) for name, kind in SYSTEMS.items()} | {
@@ -145,6 +145,18 @@ def test_a_new_decoder_takes_the_surface_where_the_estimate_is() -> None:
     hits = HitDecoder(8)(torch.randn(5, 8), torch.linspace(0.1, 0.9, 5))
     torch.testing.assert_close((hits.location * hits.share).sum(-1), torch.linspace(0.1, 0.9, 5))
     assert (hits.hit_before(torch.linspace(0.1, 0.9, 5) - 0.3) < 0.02).all()
+
+
+def test_no_weights_drive_the_surface_away_from_the_estimate() -> None:
+    """Beyond what is seen nothing would be hit, and no gradient would lead back."""
+    torch.manual_seed(0)
+    decoder, estimate = HitDecoder(8), torch.linspace(0.1, 0.9, 5)
+    last = decoder.mlp[-1]
+    assert isinstance(last, torch.nn.Linear)
+    with torch.no_grad():
+        last.weight.normal_(0, 100)
+    location = decoder(torch.randn(5, 8), estimate).location
+    assert ((location - estimate[:, None]).abs() < REACH + 0.02).all()
 
 
 @pytest.mark.parametrize("name", ["neuray", "neuray from depth"])

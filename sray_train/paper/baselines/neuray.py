@@ -5,9 +5,9 @@ view has a map of visibility features, made from its depth picture or from a cos
 how visible a point is from the view, and weigh its features, its color and its semantics in IBRNet's aggregation
 (view_aggregation.py). Deviations: this project's encoder; the cost volume is smoothed by the 2D network that makes the
 visibility features, not by a 3D one; a sample stands for a fixed stretch of a source's ray; the visibility maps start
-at the depth they were made from; a view counts by the decoded visibility itself, where NeuRay learns a gate on its
-features; the semantic head shares the classifier of the views' features; and the loss that binds the visibility to the
-rendered weights, which NeuRay refines a scene with, is left out: all systems have the same losses.
+at the depth they were made from and stay near it; a view counts by the decoded visibility itself, where NeuRay learns
+a gate on its features; the semantic head shares the classifier of the views' features; and the loss that binds the
+visibility to the rendered weights, which NeuRay refines a scene with, is left out: all systems have the same losses.
 
 With `attention` S-Ray's Cross-Reprojection Attention refines the features that semantics are read from: what the
 released code of Semantic-Ray is, a NeuRay with attention on top. Visibility weighs the refined features.
@@ -35,6 +35,7 @@ from sray.frames import SourceViews
 from sray.ray_model import RayModel
 from sray.sampling import ROOM_BOUNDS, Bounds, DepthRange, Spacing, uniform_samples
 from sray.stereo import StereoNetwork
+from sray.stereo.layers import convolution
 from sray.view_selection import nearest_views
 from sray_train.configuration import CHECKED
 from sray_train.paper.baselines.picture_encoder import EncoderOptions, cell_features
@@ -103,12 +104,11 @@ class NeuRay(RayModel):
         self.stereo = StereoNetwork(refines=config.refined_stereo) if config.stereo else None
         self.context = ContextBuilder(zero_directions=False)
         scores = config.planes if config.visibility == "cost_volume" else 0
+        # Normalized, to its last layer: features that grow would flatten every hit distribution.
         self.visibility_network = nn.Sequential(
-            nn.Conv2d(FEATURE_CHANNELS + ESTIMATE_CHANNELS + scores, 32, 3, padding=1),
-            nn.ELU(),
-            nn.Conv2d(32, 32, 3, padding=1),
-            nn.ELU(),
-            nn.Conv2d(32, FEATURE_CHANNELS, 3, padding=1),
+            convolution(FEATURE_CHANNELS + ESTIMATE_CHANNELS + scores, 32),
+            convolution(32, 32),
+            convolution(32, FEATURE_CHANNELS),
         )
         if config.visibility == "cost_volume":
             self.match = nn.Linear(MATCHED_CHANNELS, 1)
