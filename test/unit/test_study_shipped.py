@@ -18,9 +18,12 @@ def test_the_shipped_studies_differ_in_what_they_name_alone(path: Path) -> None:
     study = load_study(path, root="" if path.stem.startswith("rooms") else "scans")
     common = next(iter(study.variants.values())).config
     for variant in study.variants.values():
-        frozen = replace(variant.config.frozen, learning_rate=common.frozen.learning_rate)  # each has its own
-        assert (variant.config.data, frozen, variant.config.joint, variant.config.encoder) == (
-            common.data, common.frozen, common.joint, common.encoder,
+        steps = 3 * common.frozen.steps if "_longer_" in variant.name else common.frozen.steps
+        assert variant.config.frozen.steps == steps
+        # Each has its own learning rate.
+        frozen = replace(common.frozen, steps=steps, learning_rate=variant.config.frozen.learning_rate)
+        assert (variant.config.data, variant.config.frozen, variant.config.joint, variant.config.encoder) == (
+            common.data, frozen, common.joint, common.encoder,
         )  # fmt: skip
         assert variant.config.loss == common.loss or variant.name.startswith("loss_")
 

@@ -85,7 +85,7 @@ def draw(grid: Grid, found: Sequence[Point]) -> bytes:
     picture = grid.table.picture
     assert picture is not None
     bars = picture.kind == "bars"
-    size = (7, 1 + 0.28 * len(found)) if bars else (6, 3.6)
+    size = (7, 1.4 + 0.28 * len(found)) if bars else (6, 4.4)
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     (_bars if bars else _curves)(axes, found)
     if bars:
@@ -94,7 +94,7 @@ def draw(grid: Grid, found: Sequence[Point]) -> bytes:
         axes.set_ylabel(SCORE)
         axes.set_xlabel(AXES[picture.over])
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(fontsize="small", loc="outside upper center", ncols=2)  # beside the figures, not over them
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
