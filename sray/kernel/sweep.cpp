@@ -39,6 +39,7 @@ inline Lanes load(const float *from) {
 
 // Of `count` cells; the other lanes are 0.
 inline Lanes load(const float *from, int count) {
+    if (count == LANES) return load(from);  // all but the last cells: a copy of unknown size is a call
     Lanes value = all(0);
     std::memcpy(&value, from, sizeof(float) * size_t(count));
     return value;

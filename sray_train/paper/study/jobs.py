@@ -10,7 +10,7 @@ import torch
 from sray_train.data.named_splits import scene_names
 from sray_train.data.rooms import parse_seeds
 from sray_train.paper.study.job import Job
-from sray_train.paper.study.plan import Study
+from sray_train.paper.study.plan import Study, Variant
 from sray_train.paper.study.record import Record
 from sray_train.paper.study.single_scenes import SceneJob
 from sray_train.paper.study.unseen_scenes import Fusion, Generalization, Rescoring
@@ -24,8 +24,8 @@ def jobs(study: Study, folder: Path, device: torch.device) -> Iterator[Job]:
     rounds = range(max(len(variant.seeds) for variant in variants))
     for round_number in rounds:
         for variant in variants:
-            if len(variant.seeds) > round_number and (variant.fuse or variant.rescore or variant.is_trained):
-                kind = Fusion if variant.fuse else Rescoring if variant.rescore else Generalization
+            kind = _unseen(variant)
+            if kind and len(variant.seeds) > round_number:
                 yield kind(study, folder, variant, variant.seeds[round_number], device)
         if round_number == 0:
             yield from _scene_jobs(study, folder, first, 0, device)
@@ -34,6 +34,15 @@ def jobs(study: Study, folder: Path, device: torch.device) -> Iterator[Job]:
     for round_number in rounds[1:]:
         for scene in scenes:
             yield from _scene_jobs(study, folder, scene, round_number, device)
+
+
+def _unseen(variant: Variant) -> type[Generalization] | None:
+    """The job that scores a variant on scenes never seen; None: it learns each scene by itself."""
+    if variant.fuse:
+        return Fusion
+    if variant.rescore:
+        return Rescoring
+    return Generalization if variant.is_trained else None
 
 
 def left(planned: Sequence[Job], done: Sequence[Record], failed: Container[str] = ()) -> list[Job]:

@@ -160,11 +160,10 @@ def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: 
     config = config_of(overlaid(train, own), f"{where}.train")
     plan = merged(VariantSection(), section, where)
     stage = None if scratch is None else merged(config.frozen, scratch, f"{where}.scratch")
-    fused = {"fuse": plan.fuse, "depth": plan.depth} if plan.fuse else {}
-    if plan.rescore:
-        fused = {"rescore": plan.rescore}
+    untrained: dict[str, Any] = {"fuse": plan.fuse, "depth": plan.depth} if plan.fuse else {}
+    untrained |= {"rescore": plan.rescore} if plan.rescore else {}
     settled = {"seeds": plan.seeds or common.seeds, "depth": plan.depth or config.evaluation.depth}
-    return Variant(**asdict(plan) | settled, name=name, config=config, options=_flat(own) | fused, scratch=stage)
+    return Variant(**asdict(plan) | settled, name=name, config=config, options=_flat(own) | untrained, scratch=stage)
 
 
 def _at(section: dict[str, Any], root: str) -> dict[str, Any]:
