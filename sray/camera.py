@@ -136,17 +136,16 @@ class Camera:
         )
         return torch.stack([columns, rows], dim=-1).reshape(-1, 2)
 
-    def ray_directions(self, pixels: Float[Tensor, "rays 2"]) -> Float[Tensor, "rays 3"]:
-        """World directions through pixels of a single camera, with camera z = 1.
+    def ray_directions(self, pixels: Float[Tensor, "rays 2"]) -> Float[Tensor, "*views rays 3"]:
+        """World directions through the pixels, with camera z = 1; of each view of a batch.
 
-        A point at parameter z of `center + z * direction` has depth z in this camera.
+        A point at parameter z of `center + z * direction` has depth z in its camera.
         """
-        fx, fy = self.intrinsics[0, 0], self.intrinsics[1, 1]
-        cx, cy, skew = self.intrinsics[0, 2], self.intrinsics[1, 2], self.intrinsics[0, 1]
-        y = (pixels[:, 1] - cy) / fy
-        x = (pixels[:, 0] - cx - skew * y) / fx
+        k = self.intrinsics[..., None, :, :]
+        y = (pixels[:, 1] - k[..., 1, 2]) / k[..., 1, 1]
+        x = (pixels[:, 0] - k[..., 0, 2] - k[..., 0, 1] * y) / k[..., 0, 0]
         directions = torch.stack([x, y, torch.ones_like(x)], dim=-1)
-        return directions @ self.world_from_camera[:3, :3].T
+        return directions @ self.world_from_camera[..., :3, :3].transpose(-1, -2)
 
     def project(self, points: Float[Tensor, "*points 3"]) -> Projection:
         """Project points (meters from `origin`) into this view, or into each of a batch (views first in the result).

@@ -33,23 +33,23 @@ _FIRST_LOOK = 32
 
 @dataclass(frozen=True)
 class PoseScores:
-    """How candidates compare with the target, one value per candidate."""
+    """How candidates compare with the target, one value per candidate; of each target of a batch."""
 
-    distance: Float[Tensor, " views"]
+    distance: Float[Tensor, "*targets views"]
     """Meters between the camera centers."""
-    angle: Float[Tensor, " views"]
+    angle: Float[Tensor, "*targets views"]
     """Radians between the optical axes."""
-    overlap: Float[Tensor, " views"]
+    overlap: Float[Tensor, "*targets views"]
     """Share of the target's frustum, between near and far, that the candidate sees: 0 to 1."""
 
     @property
-    def cost(self) -> Float[Tensor, " views"]:
+    def cost(self) -> Float[Tensor, "*targets views"]:
         """Lower is better. A meter counts as much as 45 degrees, or as half of the frustum out of sight."""
         return _pose_cost(self.distance, self.angle) + _overlap_cost(self.overlap)
 
 
 def pose_scores(target: Camera, candidates: Camera, bounds: Bounds = ROOM_BOUNDS) -> PoseScores:
-    """Compare a batch of candidate cameras with one target camera; near and far in meters."""
+    """Compare a batch of candidate cameras with a target camera, or each of a batch; near and far in meters."""
     overlap = _overlap(_frustum_points(target.relative_to(candidates.origin), bounds), candidates)
     return PoseScores(*_distance_and_angle(target, candidates), overlap)
 
@@ -108,27 +108,31 @@ def select_views(
         look *= 4  # few see the target's view: soon all are looked at, in few steps
 
 
-def _distance_and_angle(target: Camera, candidates: Camera) -> tuple[Float[Tensor, " views"], Float[Tensor, " views"]]:
+def _distance_and_angle(
+    target: Camera, candidates: Camera
+) -> tuple[Float[Tensor, "*targets views"], Float[Tensor, "*targets views"]]:
     target = target.relative_to(candidates.origin)
-    distance = (candidates.center - target.center).norm(dim=-1)
-    cosine = (candidates.forward * target.forward).sum(-1)
+    distance = (candidates.center - target.center[..., None, :]).norm(dim=-1)
+    cosine = (candidates.forward * target.forward[..., None, :]).sum(-1)
     return distance, torch.arccos(cosine.clamp(-1, 1))
 
 
-def _overlap(points: Float[Tensor, "points 3"], candidates: Camera) -> Float[Tensor, " views"]:
-    return candidates.project(points).seen.float().mean(dim=-1)
+def _overlap(points: Float[Tensor, "*targets points 3"], candidates: Camera) -> Float[Tensor, "*targets views"]:
+    return candidates.project(points).seen.float().mean(dim=-1).movedim(0, -1)
 
 
-def _pose_cost(distance: Float[Tensor, " views"], angle: Float[Tensor, " views"]) -> Float[Tensor, " views"]:
+def _pose_cost(
+    distance: Float[Tensor, "*targets views"], angle: Float[Tensor, "*targets views"]
+) -> Float[Tensor, "*targets views"]:
     return distance + angle / (torch.pi / 4)
 
 
-def _overlap_cost(overlap: Float[Tensor, " views"]) -> Float[Tensor, " views"]:
+def _overlap_cost(overlap: Float[Tensor, "*targets views"]) -> Float[Tensor, "*targets views"]:
     """Never below 0: this is what the search stands on."""
     return 2 * (1 - overlap)
 
 
-def _frustum_points(target: Camera, bounds: Bounds) -> Float[Tensor, "points 3"]:
+def _frustum_points(target: Camera, bounds: Bounds) -> Float[Tensor, "*targets points 3"]:
     device = target.intrinsics.device
     columns = (torch.arange(_GRID[0], device=device) + 0.5) / _GRID[0] * target.width - 0.5
     rows = (torch.arange(_GRID[1], device=device) + 0.5) / _GRID[1] * target.height - 0.5
@@ -137,7 +141,8 @@ def _frustum_points(target: Camera, bounds: Bounds) -> Float[Tensor, "points 3"]
     fractions = (torch.arange(_DEPTHS, device=device) + 0.5) / _DEPTHS
     depths = near * (far / near) ** fractions
     directions = target.ray_directions(pixels)
-    return (target.center + depths[:, None, None] * directions).reshape(-1, 3)
+    points = target.center[..., None, None, :] + depths[:, None, None] * directions[..., None, :, :]
+    return points.flatten(-3, -2)
 
 
 def evenly_spread(count: int, total: int) -> list[int]:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from sray.field import SemanticField
@@ -18,7 +20,7 @@ from sray.stereo import StereoNetwork
 from sray.stereo.agreement import agreed
 from sray.stereo.found import FoundDepth, weights_digest
 from sray.stereo.network import MatchingFeatures, StereoFeatures
-from sray.stereo.partners import PARTNERS, partner_cost, select_partners
+from sray.stereo.partners import PARTNERS, around, partner_cost, select_partners
 
 STEREO_BOUNDS: Bounds = (0.4, 8.0)
 """Near and far of a sweep, meters, where the scene's are not known."""
@@ -65,8 +67,8 @@ class StereoKeeper:
             self._sweep(buffer, index, network)
             swept.append(index)
         # What the new depth confirms or contradicts: that of the keyframes which look at the same place.
-        around = self._around(buffer, newest)
-        for index in dict.fromkeys([*swept, *around[:PARTNERS]]):
+        witnesses = self._witnesses(buffer, newest)
+        for index in dict.fromkeys([*swept, *witnesses[:PARTNERS]]):
             self._agree(buffer, index)
 
     @torch.inference_mode()
@@ -110,7 +112,7 @@ class StereoKeeper:
         partners = MatchingFeatures.joined([_matching(buffer[candidates[each]]) for each in chosen])
         with half_precision(self._field.device):
             swept = network.find(features, partners, keyframe.camera, cameras[chosen], self._bounds).half()
-        cost = float(_mean_cost(partner_cost(keyframe.camera, cameras, self._bounds)))
+        cost = float(_mean_cost(partner_cost(keyframe.camera, cameras[chosen], self._bounds)))
         buffer.update(index, stereo=FoundDepth(swept, swept, cost))
 
     def _agree(self, buffer: KeyframeBuffer, index: int) -> None:
@@ -118,12 +120,14 @@ class StereoKeeper:
         known = buffer[index].stereo
         if known is None:
             return
-        found = {each: depth for each in self._around(buffer, index) if (depth := buffer[each].seen_depth) is not None}
+        found = {
+            each: depth for each in self._witnesses(buffer, index) if (depth := buffer[each].seen_depth) is not None
+        }
         cameras = buffer.cameras
         depth = agreed(known.swept, cameras[index], list(found.values()), cameras[list(found)])
         buffer.update(index, stereo=replace(known, agreed=depth.half()))
 
-    def _around(self, buffer: KeyframeBuffer, index: int) -> list[int]:
+    def _witnesses(self, buffer: KeyframeBuffer, index: int) -> list[int]:
         """The keyframes that see most of what a keyframe sees from elsewhere, best first."""
         return select_partners(buffer[index].camera, buffer.cameras, WITNESSES, self._bounds)
 
@@ -134,21 +138,22 @@ class StereoKeeper:
 
     def _most_bettered(self, buffer: KeyframeBuffer, newest: int) -> int | None:
         """The keyframe around the newest one whose partners would be clearly better with it among them."""
+        near = around(buffer[newest].camera, buffer.cameras)
+        cameras = buffer.cameras[near]
+        serving = torch.isfinite(partner_cost(buffer[newest].camera, cameras, self._bounds))
+        now = _mean_cost(partner_cost(cameras[serving], cameras, self._bounds)).tolist()
         gains = []
-        cameras = buffer.cameras
-        around = partner_cost(buffer[newest].camera, cameras, self._bounds)
-        for index in torch.nonzero(torch.isfinite(around))[:, 0].tolist():
-            now = float(_mean_cost(partner_cost(buffer[index].camera, cameras, self._bounds)))
+        for index, cost in zip((near[place] for place in serving.nonzero()[:, 0].tolist()), now, strict=True):
             known = buffer[index].stereo
-            gains.append(((math.inf if known is None else known.cost) - now, index))
+            gains.append(((math.inf if known is None else known.cost) - cost, index))
         gain, index = max(gains, default=(0.0, 0))
         return index if gain > CLEARLY_BETTER else None
 
 
-def _mean_cost(costs: Tensor) -> Tensor:
+def _mean_cost(costs: Float[Tensor, "*keyframes views"]) -> Float[Tensor, "*keyframes"]:
     """Of the best partners; places without a keyframe cost `NO_PARTNER`."""
-    filled = torch.cat([costs.clamp_max(NO_PARTNER), costs.new_full((PARTNERS,), NO_PARTNER)])
-    return filled.sort().values[:PARTNERS].mean()
+    filled = F.pad(costs.clamp_max(NO_PARTNER), (0, PARTNERS), value=NO_PARTNER)
+    return filled.sort(-1).values[..., :PARTNERS].mean(-1)
 
 
 def _matching(keyframe: Keyframe) -> MatchingFeatures:

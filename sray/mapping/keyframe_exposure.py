@@ -117,13 +117,15 @@ class ExposureKeeper:
         return is_compared
 
     def _solve(self, buffer: KeyframeBuffer, chosen: Sequence[int]) -> None:
-        """Find the gains of the chosen keyframes; those of all others stay."""
-        numbers = [keyframe.number for keyframe in buffer]
+        """Find the gains of the chosen keyframes; those of all others stay. As large as these and their neighbors."""
+        free = {buffer[index].number for index in chosen}
+        pairs = {pair: found for pair, found in self._pairs.items() if not free.isdisjoint(pair)}
+        numbers = sorted(free.union(*pairs))
         places = {number: place for place, number in enumerate(numbers)}
-        pairs = [(places[one], places[other], found) for (one, other), found in self._pairs.items()]
-        known = torch.stack([self._log_gain(keyframe) for keyframe in buffer])
-        known[list(chosen)] = torch.nan
-        self._log_gains = dict(zip(numbers, solved(pairs, known), strict=True))
+        known = torch.stack([self._log_gains.get(number, torch.zeros(3)) for number in numbers])
+        known[[places[number] for number in free]] = torch.nan
+        gains = solved([(places[one], places[other], found) for (one, other), found in pairs.items()], known)
+        self._log_gains.update(zip(numbers, gains, strict=True))
 
 
 def _shot(keyframe: Keyframe, reference: Keyframe) -> Shot | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.sampling import ROOM_BOUNDS, Bounds
-from sray.view_selection import pose_scores
+from sray.view_selection import nearest_views, pose_scores
 
 PARTNERS = 4
 """Partners of a keyframe. More cost more time and add little."""
@@ -22,10 +22,17 @@ LEAST_BASELINE = 0.02
 """Meters, over the scene's middle depth: below it parallax is lost in pose noise."""
 LEAST_OVERLAP = 0.3
 """Of the keyframe's viewing volume that a partner must see."""
+LOOKED_AT = 64
+"""Candidates that are looked at, those nearest in place and direction: all that a usual mapper keeps, few of 10 000."""
 
 
-def partner_cost(keyframe: Camera, candidates: Camera, bounds: Bounds = ROOM_BOUNDS) -> Float[Tensor, " views"]:
-    """How badly each candidate suits as a partner: 0 at best, infinite if it cannot serve. `bounds`: meters."""
+def partner_cost(
+    keyframe: Camera, candidates: Camera, bounds: Bounds = ROOM_BOUNDS
+) -> Float[Tensor, "*keyframes views"]:
+    """How badly each candidate suits as a partner: 0 at best, infinite if it cannot serve. `bounds`: meters.
+
+    Of a batch of keyframes, for each of them.
+    """
     scores = pose_scores(keyframe, candidates, bounds)
     middle = (bounds[0] * bounds[1]) ** 0.5
     baseline = (scores.distance / middle).clamp_min(1e-6)
@@ -45,6 +52,12 @@ def select_partners(
 
     The keyframe itself may be among the candidates: without a baseline it cannot serve.
     """
-    cost = partner_cost(keyframe, candidates, bounds)
-    order = torch.argsort(cost, stable=True)[:count]
-    return [int(index) for index in order if torch.isfinite(cost[index])]
+    near = around(keyframe, candidates)
+    cost = partner_cost(keyframe, candidates[near], bounds)
+    order = torch.argsort(cost, stable=True)[:count].tolist()
+    return [near[place] for place in order if torch.isfinite(cost[place])]
+
+
+def around(keyframe: Camera, candidates: Camera) -> list[int]:
+    """Indices of the candidates that are worth a look, in ascending order."""
+    return sorted(nearest_views(keyframe, candidates, LOOKED_AT))

@@ -7,14 +7,17 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import PlaneScene
+from mapper_fixtures import frame_at
 from torch import Tensor
 
 from sray.exposure import LEAST_CELLS, Comparison, Shot, color_gains, compared, exposure_around, solved
 from sray.field import RenderedView, SemanticField
 from sray.frames import Frame, SourceViews
 from sray.label_space import VOID, LabelSpace
+from sray.mapping import keyframe_exposure
 from sray.mapping.cloud import cloud_of_view
-from sray.mapping.keyframes import KeyframeConfig
+from sray.mapping.keyframe_exposure import ExposureKeeper, ExposureState
+from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig
 from sray.mapping.mapper import Mapper
 from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.session import Session
@@ -81,6 +84,25 @@ def test_a_pair_that_contradicts_the_others_is_outvoted() -> None:
     torch.testing.assert_close(solved(right, UNKNOWN)[:, 0], expected, atol=2e-3, rtol=0)
     doubled = [*right, *right, wrong]
     torch.testing.assert_close(solved(doubled, UNKNOWN)[:, 0], expected, atol=0.02, rtol=0)
+
+
+def test_a_keyframe_of_a_large_map_is_solved_with_those_around_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gains of all keyframes at once would take the square of their number in memory, at every keyframe."""
+    buffer, keeper, sizes = KeyframeBuffer(KeyframeConfig(capacity=1000)), ExposureKeeper(), []
+    for place in range(400):
+        buffer.add(frame_at(100.0 + place, 2.0, (SCENE.width, SCENE.height)), torch.zeros(1, 1, 1))
+    pairs = torch.stack([torch.arange(399), torch.arange(1, 400)], 1)
+    ratios, cells = torch.full((399, 3), 0.01), torch.full((399,), 500)
+    gains = torch.linspace(-1, 1, 400)[:, None].expand(400, 3)
+    keeper.recall(buffer, ExposureState(gains.numpy(), pairs.numpy(), ratios.numpy(), cells.numpy()))
+    monkeypatch.setattr(
+        keyframe_exposure, "solved", lambda pairs, known: sizes.append(len(known)) or solved(pairs, known)
+    )
+    for frame in SCENE.ring(2):
+        buffer.add(frame, torch.zeros(1, 1, 1))
+        keeper.entered(buffer)
+    assert sizes and max(sizes) < 3 * keyframe_exposure.SOLVED
+    torch.testing.assert_close(keeper.gains([buffer[300]]).log()[0], gains[300])
 
 
 def test_known_gains_stay_and_pictures_without_a_pair_have_gain_1() -> None:

@@ -166,6 +166,15 @@ def test_partners_have_parallax_and_see_the_same() -> None:
     assert torch.isinf(partner_cost(keyframe, candidates)[[0, 1, 4]]).all()
 
 
+def test_partners_among_thousands_are_those_of_a_full_scan() -> None:
+    """A corridor with keyframes every 10 cm, in four directions: the nearest alone are looked at."""
+    candidates = Camera.stack([camera_at(0.1 * step, turn * math.pi / 6) for step in range(500) for turn in range(4)])
+    for index in (0, 700, 1999):
+        cost = partner_cost(candidates[index], candidates)
+        found = select_partners(candidates[index], candidates)
+        assert cost[found].tolist() == pytest.approx(cost.sort().values[:4].tolist())
+
+
 def test_the_loss_is_least_at_the_true_planes() -> None:
     """By hand: cross-entropy on two planes half and half is log 2 at the true shares, and the depth's error is 0."""
     depths = plane_depths(1.0, 4.0, 5)

@@ -111,6 +111,15 @@ def test_the_scores_are_meters_radians_and_the_share_of_the_frustum_seen() -> No
     assert scores.overlap[2:].tolist() == [0, 0]
 
 
+def test_targets_of_a_batch_are_scored_as_they_are_alone() -> None:
+    cameras = scattered(20, 12, 3.0, seed=3)
+    together = pose_scores(cameras[[0, 4, 9]], cameras)
+    for place, index in enumerate([0, 4, 9]):
+        alone = pose_scores(cameras[index], cameras)
+        for name in ("distance", "angle", "overlap", "cost"):
+            torch.testing.assert_close(getattr(together, name)[place], getattr(alone, name), atol=1e-5, rtol=0)
+
+
 def test_nearer_views_come_first() -> None:
     assert select_views(camera(), batch(camera(x=1.0), camera(x=0.2), camera(x=-0.5)), 3) == [1, 2, 0]
 
