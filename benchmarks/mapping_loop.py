@@ -31,12 +31,14 @@ from sray.field import RenderedView
 from sray.frames import Frame
 from sray.label_space import ROOMS
 from sray.mapping.cloud import cloud_of_view
+from sray.mapping.keyframe_depth import StereoKeeper
 from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig, Verdict
 from sray.mapping.mapper import Mapper
 from sray.mapping.mapper_config import CloudConfig, MapperConfig, ViewsConfig
 from sray.mapping.sources import choose_sources
 from sray.mapping.voxel_map import VoxelMap, VoxelMapConfig
 from sray.rectification import Rectifier
+from sray.stereo import select_partners
 from sray_ros.common.conversions import image_message, read_depth, read_image
 from sray_ros.mapper.outputs import Publications
 
@@ -102,6 +104,7 @@ def keyframe_steps(keyframes: int) -> Steps:
             picture, Camera(torch.from_numpy(K).float(), poses[index].clone(), WIDTH, HEIGHT), depth, None, index
         )
 
+    keeper = StereoKeeper(None)  # type: ignore[arg-type]  # partners are found from poses alone
     mapper = Mapper(None, ROOMS.classes, MapperConfig(KeyframeConfig(capacity=keyframes)))  # type: ignore[arg-type]
     buffer: KeyframeBuffer = mapper.keyframes
     for _ in range(keyframes):
@@ -123,6 +126,8 @@ def keyframe_steps(keyframes: int) -> Steps:
         f"frame: gate {of}, enters": lambda: judge(fresh, Verdict.ENTERS),
         f"keyframe: one {of} leaves for it": enter,
         f"keyframe: all {of} published": lambda: publications.keyframes(mapper),
+        f"keyframe: stereo partners {of}": lambda: select_partners(camera, buffer.cameras),
+        f"keyframe: which gains by it as a partner {of}": lambda: keeper._most_bettered(buffer, keyframes // 2),
         f"render: near and far {of}": lambda: mapper.bounds(camera),
         f"render: 8 sources {of}": lambda: choose_sources(camera, buffer, ViewsConfig(), keyframes // 2, (0.5, 8.0)),
     }
