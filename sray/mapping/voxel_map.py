@@ -211,12 +211,16 @@ class VoxelMap:
         `depth`: camera z, meters; not finite, or 0, where nothing is known and carved. At edges the nearer side counts.
         """
         shift = torch.from_numpy(self.origin.offset_from(camera.origin)).float()
-        seen = camera.project(torch.from_numpy(self._storage.xyz.take(self._slots, axis=0)) + shift)
         nearest = -largest_around(-torch.where(torch.isfinite(depth), depth, 0.0))
+        points = torch.from_numpy(self._storage.xyz.take(self._slots, axis=0))
+        # What is behind the camera or beyond all surfaces need not be projected: most of a large map.
+        ahead = points @ camera.forward + (shift - camera.center) @ camera.forward
+        before = torch.nonzero((ahead > 0) & (ahead < nearest.max()))[:, 0]
+        seen = camera.project(points[before] + shift)
         columns, rows = seen.pixels[seen.seen].round().long().unbind(-1)
         rows, columns = rows.clamp(0, camera.height - 1), columns.clamp(0, camera.width - 1)
         free = (1 - CLEARANCE) * nearest[rows, columns] - self.config.voxel_size
-        passed = self._slots[seen.seen.numpy()][(seen.depth[seen.seen] < free).numpy()]
+        passed = self._slots[before[seen.seen][seen.depth[seen.seen] < free].numpy()]
         self._storage.looked_through[passed] += 1
         self.revision += len(passed) > 0
         return len(passed)
