@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -230,4 +229,17 @@ def test_levels_see_depth_only_in_their_depth_variant(model: SemanticRay, scene:
     assert torch.equal(again.pixels, view.pixels)
     column, row = view.pixel_positions[0].tolist()
     assert row * 48 + column == int(view.pixels[0])
-    assert replace(view).encoded.count == 3
+
+
+def test_a_model_with_stereo_has_its_depth_before_and_is_read_at_its_own_scale(scene: Scene) -> None:
+    """The reference shows the labels of the level `reference`, whatever size the encoder reads pictures at."""
+    torch.manual_seed(0)
+    model = SemanticRay(SemanticRayConfig(3, reading_focal=45.0, stereo=True, visibility="full")).eval()
+    view = bench_views(SemanticField(model), [scene], targets=1, views=3, pixels=200, source_size=(48, 36))[0]
+    assert view.rgb.depth is not None and not torch.equal(view.rgb.depth, view.sources.depth)
+    assert model.encode(view.rgb, view.features).reading_scale != (1, 1)
+    found = bench_levels._reference_rays(ReferenceRenderer(model), view, CPU)
+    whole = bench_levels.render_level(model, RenderConfig.preset("reference"), view, view.truth.camera, depth=False)
+    labels = whole.labels.flatten()[view.pixels]
+    assert len(labels.unique()) > 1
+    assert (found.logits.argmax(-1) == labels)[labels != VOID].float().mean() > 0.97

@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from sray.camera import Camera
+from sray.context import EncodedViews
 from sray.field import RenderConfig, RenderedView, SemanticField
 from sray.label_space import VOID
 from sray.metrics import NO_DEPTH, depth_scores, psnr
@@ -97,7 +98,7 @@ class Comparison:
 def render_level(
     model: SemanticRay, config: RenderConfig, view: BenchView, camera: Camera, *, depth: bool
 ) -> RenderedView:
-    """What the node does for a request: show the encoded sources to the field, render."""
+    """What the node does for a request: show the sources to the field, encoded and with their depth, and render."""
     semantic_field = SemanticField(model, config)
     semantic_field.set_sources(view.source_views(depth=depth), view.features, ROOM_BOUNDS)
     return semantic_field.render(camera)
@@ -127,7 +128,7 @@ def compare(
         Measured(),
         [],
         reference.chunk_rays,
-        reference.flops(views[0].encoded, _rays(reference.model, views[0], device)[:16]),
+        reference.flops(_encoded(reference.model, views[0]), _rays(reference.model, views[0], device)[:16]),
         {name: Measured() for name in variants},
     )
     for done, view in enumerate(views, start=1):
@@ -181,7 +182,11 @@ def void_where_unsure(rays: RayOutput, config: RenderConfig) -> Tensor:
 
 
 def _reference_rays(reference: ReferenceRenderer, view: BenchView, device: torch.device) -> RayOutput:
-    return reference.render(view.encoded, _rays(reference.model, view, device))
+    return reference.render(_encoded(reference.model, view), _rays(reference.model, view, device))
+
+
+def _encoded(model: SemanticRay, view: BenchView) -> EncodedViews:
+    return model.encode(view.source_views(depth=False), view.features)
 
 
 def _rays(model: SemanticRay, view: BenchView, device: torch.device) -> RayBundle:
@@ -194,12 +199,12 @@ def _at(view: BenchView, image: Tensor) -> Tensor:
 
 def _fastest_chunk(reference: ReferenceRenderer, view: BenchView, device: torch.device) -> int:
     """The candidates are tried on all rays of a view, after a round that warms up."""
-    rays = _rays(reference.model, view, device)
+    rays, encoded = _rays(reference.model, view, device), _encoded(reference.model, view)
     seconds: dict[int, float] = {}
     for warm in (False, True):
         for chunk in GPU_CHUNKS if device.type == "cuda" else CHUNKS:
             reference.chunk_rays = chunk
-            spent, _ = timed(partial(reference.render, view.encoded, rays), device)
+            spent, _ = timed(partial(reference.render, encoded, rays), device)
             if warm:
                 seconds[chunk] = spent
     return min(seconds, key=lambda chunk: seconds[chunk])

@@ -49,7 +49,7 @@ def render_memory(
                 "render": level,
                 "depth": depth,
                 "checkpoint": checkpoint,
-                "sources": view.sources.to("cpu"),
+                "sources": view.source_views(depth=depth).to("cpu"),
                 "features": view.features.cpu(),
                 "target": view.truth.camera.resized(*size),
                 "chunk_rays": chunk_rays,
@@ -93,14 +93,16 @@ def _answer(request: dict[str, Any]) -> float | None:
     torch.set_num_threads(request["threads"])
     model = load_checkpoint(request["checkpoint"]).model.to(device)
     blank = Frame(torch.zeros(target.height, target.width, 3, dtype=torch.uint8), target)
-    view = BenchView("", blank, request["sources"].to(device), request["features"].to(device), torch.arange(0))
+    sources, features = request["sources"].to(device), request["features"].to(device)
+    view = BenchView("", blank, sources, sources, features, torch.arange(0))
     small = target.resized(32, 24)
     if request["render"] == "reference_form":
         reference = ReferenceRenderer(model, chunk_rays=request["chunk_rays"])
         pixels = target.pixel_grid().to(device)[: 4 * reference.chunk_rays]
         rays = model.rays(target.to(device), pixels, ROOM_BOUNDS)
-        reference.render(view.encoded, rays[:16])  # warm up
-        return peak_mb(lambda: reference.render(view.encoded, rays), device)
+        encoded = model.encode(sources, features)
+        reference.render(encoded, rays[:16])  # warm up
+        return peak_mb(lambda: reference.render(encoded, rays), device)
     config, depth = RenderConfig.preset(request["render"]), request["depth"]
     render_level(model, config, view, small, depth=depth)  # warm up
     return peak_mb(lambda: render_level(model, config, view, target, depth=depth), device)

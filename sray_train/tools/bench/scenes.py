@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sray.context import EncodedViews
 from sray.errors import FileError
 from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
+from sray.sampling import ROOM_BOUNDS
 from sray.view_selection import evenly_spread
 from sray_train.data.scene import Scene
 
@@ -26,18 +26,16 @@ class BenchView:
     name: str
     truth: Frame
     sources: SourceViews
-    """With depth."""
+    """With depth, as a sensor measures it."""
+    rgb: SourceViews
+    """The same without it; with depth from stereo where the model has stereo, found once as a node does."""
     features: Float[Tensor, "views channels rows columns"]
     """Of the sources, encoded once; no timing includes them."""
     pixels: Int64[Tensor, " pixels"]
     """Scored pixels, row by row."""
 
     def source_views(self, *, depth: bool) -> SourceViews:
-        return self.sources if depth else replace(self.sources, depth=None)
-
-    @property
-    def encoded(self) -> EncodedViews:
-        return EncodedViews(self.sources.images, self.sources.camera, self.features)
+        return self.sources if depth else self.rgb
 
     @property
     def pixel_positions(self) -> Float[Tensor, "pixels 2"]:
@@ -77,10 +75,7 @@ def bench_view(
     if sources.depth is None or truth.labels is None:
         raise FileError(f"{scene.name} has frames without depth or labels", "both, which the bench needs")
     chosen = torch.randperm(truth.camera.width * truth.camera.height, generator=generator)[:pixels]
-    return BenchView(
-        f"{scene.name}/{target}",
-        truth,
-        sources.to(field.device),
-        torch.stack([field.encode(frame.image, sources.camera) for frame in frames]),
-        chosen,
-    )
+    sources = sources.to(field.device)
+    features = torch.stack([field.encode(frame.image, sources.camera) for frame in frames])
+    rgb = field.model.with_stereo(replace(sources, depth=None), ROOM_BOUNDS, features)
+    return BenchView(f"{scene.name}/{target}", truth, sources, rgb.to(field.device), features, chosen)
