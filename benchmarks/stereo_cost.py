@@ -39,6 +39,7 @@ PARTS = {
     "refinement": (StereoNetwork, "refine"),
     "depth read": (StereoNetwork, "read"),
     "agreement": (StereoKeeper, "_agree"),
+    "which one is swept again": (StereoKeeper, "_most_bettered"),
     "keyframe": (StereoKeeper, "entered"),
 }
 """The last one is all of it."""

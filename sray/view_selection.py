@@ -11,11 +11,12 @@ Reference twin: test/reference/view_selection.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from sray.camera import Camera
@@ -51,12 +52,22 @@ class PoseScores:
 def pose_scores(target: Camera, candidates: Camera, bounds: Bounds = ROOM_BOUNDS) -> PoseScores:
     """Compare a batch of candidate cameras with a target camera, or each of a batch; near and far in meters."""
     overlap = _overlap(_frustum_points(target.relative_to(candidates.origin), bounds), candidates)
-    return PoseScores(*_distance_and_angle(target, candidates), overlap)
+    return PoseScores(*pose_distances(target, candidates), overlap)
+
+
+def pose_distances(
+    target: Camera, candidates: Camera
+) -> tuple[Float[Tensor, "*targets views"], Float[Tensor, "*targets views"]]:
+    """Meters between the camera centers, and radians between the optical axes; of each target of a batch."""
+    target = target.relative_to(candidates.origin)
+    distance = (candidates.center - target.center[..., None, :]).norm(dim=-1)
+    cosine = (candidates.forward * target.forward[..., None, :]).sum(-1)
+    return distance, torch.arccos(cosine.clamp(-1, 1))
 
 
 def pose_costs(target: Camera, candidates: Camera) -> Float[Tensor, " views"]:
     """How far candidates are from the target by distance and angle alone. A meter counts as much as 45 degrees."""
-    return _pose_cost(*_distance_and_angle(target, candidates))
+    return _pose_cost(*pose_distances(target, candidates))
 
 
 def nearest_views(target: Camera, candidates: Camera, count: int) -> list[int]:
@@ -83,38 +94,47 @@ def select_views(
     """
     if count < 1:
         raise ValueError(f"count is {count}; expected at least 1 source view")
-    least_cost = pose_costs(target, candidates)
-    waiting = least_cost.clone()
-    if excluded is not None:
-        waiting[excluded.to(waiting.device)] = torch.inf
+    pose_cost = pose_costs(target, candidates)
+    least = pose_cost if excluded is None else pose_cost.masked_fill(excluded.to(pose_cost.device), torch.inf)
     points = _frustum_points(target.relative_to(candidates.origin), bounds)
+
+    def cost(indices: Int64[Tensor, " some"]) -> Float[Tensor, " some"]:
+        overlap = _overlap(points, candidates[indices])
+        found = pose_cost[indices]
+        if selection == "pose_score":
+            found = found + _overlap_cost(overlap)
+        return torch.where(overlap >= min_overlap, found, torch.inf)
+
+    return cheapest(least, cost, count)
+
+
+def cheapest(
+    least: Float[Tensor, " views"],
+    cost: Callable[[Int64[Tensor, " some"]], Float[Tensor, " some"]],
+    count: int,
+) -> list[int]:
+    """Indices of the `count` views of the lowest cost, cheapest first; the lower index among equals. Infinite: never.
+
+    `least`: what a view costs at least. `cost`: what the views of some indices do cost, which is asked for few.
+    """
+    waiting = least.clone()
     best: list[tuple[float, int]] = []
     look = _FIRST_LOOK
     while True:
         # One that would cost just as much may still win by its lower index.
-        promising = waiting <= best[-1][0] if len(best) == count else waiting < torch.inf
+        promising = waiting < torch.inf
+        if len(best) == count:
+            promising &= waiting <= best[-1][0]
         indices = torch.nonzero(promising)[:, 0]
         if not len(indices):
             return [index for _, index in best]
         if len(indices) > look:
             indices = indices[waiting[indices].topk(look, largest=False).indices]
-        overlap = _overlap(points, candidates[indices])
-        cost = least_cost[indices]
-        if selection == "pose_score":
-            cost = cost + _overlap_cost(overlap)
-        seeing = overlap >= min_overlap
-        best = sorted(best + list(zip(cost[seeing].tolist(), indices[seeing].tolist(), strict=True)))[:count]
+        found = cost(indices)
+        serves = torch.isfinite(found)
+        best = sorted(best + list(zip(found[serves].tolist(), indices[serves].tolist(), strict=True)))[:count]
         waiting[indices] = torch.inf
         look *= 4  # few see the target's view: soon all are looked at, in few steps
-
-
-def _distance_and_angle(
-    target: Camera, candidates: Camera
-) -> tuple[Float[Tensor, "*targets views"], Float[Tensor, "*targets views"]]:
-    target = target.relative_to(candidates.origin)
-    distance = (candidates.center - target.center[..., None, :]).norm(dim=-1)
-    cosine = (candidates.forward * target.forward[..., None, :]).sum(-1)
-    return distance, torch.arccos(cosine.clamp(-1, 1))
 
 
 def _overlap(points: Float[Tensor, "*targets points 3"], candidates: Camera) -> Float[Tensor, "*targets views"]:

@@ -20,7 +20,7 @@ from sray.stereo import StereoNetwork
 from sray.stereo.agreement import agreed
 from sray.stereo.found import FoundDepth, weights_digest
 from sray.stereo.network import MatchingFeatures, StereoFeatures
-from sray.stereo.partners import PARTNERS, around, partner_cost, select_partners
+from sray.stereo.partners import PARTNERS, least_partner_cost, partner_cost, select_partners
 
 STEREO_BOUNDS: Bounds = (0.4, 8.0)
 """Near and far of a sweep, meters, where the scene's are not known."""
@@ -28,6 +28,8 @@ CLEARLY_BETTER = 0.5
 """By how much the mean cost of its partners must fall for a keyframe to be swept again."""
 NO_PARTNER = 6.0
 """Cost of a partner that is missing: any that can serve is better."""
+AROUND = 32
+"""Keyframes, those that would suit the newest one best by their poses, that may be swept again for it."""
 WITNESSES = 8
 """Keyframes that are asked what they see of a keyframe's surface, at most."""
 
@@ -104,12 +106,12 @@ class StereoKeeper:
         keyframe = buffer[index]
         features = self._features(keyframe)
         buffer.update(index, matching=features.matching.compact())
-        candidates = [each for each in range(len(buffer)) if buffer[each].matching is not None]
-        cameras = buffer.cameras[candidates]
+        known = [(each, found) for each in range(len(buffer)) if (found := buffer[each].matching) is not None]
+        cameras = buffer.cameras[[each for each, _ in known]]
         chosen = select_partners(keyframe.camera, cameras, bounds=self._bounds)
         if not chosen:
             return
-        partners = MatchingFeatures.joined([_matching(buffer[candidates[each]]) for each in chosen])
+        partners = MatchingFeatures.joined([known[each][1] for each in chosen])
         with half_precision(self._field.device):
             swept = network.find(features, partners, keyframe.camera, cameras[chosen], self._bounds).half()
         cost = float(_mean_cost(partner_cost(keyframe.camera, cameras[chosen], self._bounds)))
@@ -137,13 +139,17 @@ class StereoKeeper:
             return self._field.model.stereo_features(image, keyframe.camera, keyframe.features[None])
 
     def _most_bettered(self, buffer: KeyframeBuffer, newest: int) -> int | None:
-        """The keyframe around the newest one whose partners would be clearly better with it among them."""
-        near = around(buffer[newest].camera, buffer.cameras)
-        cameras = buffer.cameras[near]
-        serving = torch.isfinite(partner_cost(buffer[newest].camera, cameras, self._bounds))
-        now = _mean_cost(partner_cost(cameras[serving], cameras, self._bounds)).tolist()
+        """The keyframe around the newest one whose partners would be clearly better with it among them.
+
+        Of many keyframes, partners are sought among those around the newest one, too: some gains look smaller so.
+        """
+        least = least_partner_cost(buffer[newest].camera, buffer.cameras, self._bounds)
+        near = least.topk(min(AROUND, len(least)), largest=False).indices
+        cameras = buffer.cameras[torch.cat([near, torch.tensor([newest])])]
+        costs = partner_cost(cameras, cameras, self._bounds)[:-1]
+        serves = torch.isfinite(costs[:, -1])
         gains = []
-        for index, cost in zip((near[place] for place in serving.nonzero()[:, 0].tolist()), now, strict=True):
+        for index, cost in zip(near[serves].tolist(), _mean_cost(costs[serves]).tolist(), strict=True):
             known = buffer[index].stereo
             gains.append(((math.inf if known is None else known.cost) - cost, index))
         gain, index = max(gains, default=(0.0, 0))
@@ -154,8 +160,3 @@ def _mean_cost(costs: Float[Tensor, "*keyframes views"]) -> Float[Tensor, "*keyf
     """Of the best partners; places without a keyframe cost `NO_PARTNER`."""
     filled = F.pad(costs.clamp_max(NO_PARTNER), (0, PARTNERS), value=NO_PARTNER)
     return filled.sort(-1).values[..., :PARTNERS].mean(-1)
-
-
-def _matching(keyframe: Keyframe) -> MatchingFeatures:
-    assert keyframe.matching is not None
-    return keyframe.matching

@@ -117,7 +117,7 @@ class ExposureKeeper:
         return is_compared
 
     def _solve(self, buffer: KeyframeBuffer, chosen: Sequence[int]) -> None:
-        """Find the gains of the chosen keyframes; those of all others stay. As large as these and their neighbors."""
+        """Find the gains of the chosen keyframes; those of all others stay."""
         free = {buffer[index].number for index in chosen}
         pairs = {pair: found for pair, found in self._pairs.items() if not free.isdisjoint(pair)}
         numbers = sorted(free.union(*pairs))

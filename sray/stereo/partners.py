@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sray.camera import Camera
 from sray.sampling import ROOM_BOUNDS, Bounds
-from sray.view_selection import nearest_views, pose_scores
+from sray.view_selection import cheapest, pose_distances, pose_scores
 
 PARTNERS = 4
 """Partners of a keyframe. More cost more time and add little."""
@@ -22,8 +22,6 @@ LEAST_BASELINE = 0.02
 """Meters, over the scene's middle depth: below it parallax is lost in pose noise."""
 LEAST_OVERLAP = 0.3
 """Of the keyframe's viewing volume that a partner must see."""
-LOOKED_AT = 64
-"""Candidates that are looked at, those nearest in place and direction: all that a usual mapper keeps, few of 10 000."""
 
 
 def partner_cost(
@@ -34,12 +32,8 @@ def partner_cost(
     Of a batch of keyframes, for each of them.
     """
     scores = pose_scores(keyframe, candidates, bounds)
-    middle = (bounds[0] * bounds[1]) ** 0.5
-    baseline = (scores.distance / middle).clamp_min(1e-6)
-    # Twice the wanted baseline costs as much as half of it: less makes depth uncertain, more hides surfaces.
-    cost = torch.log2(baseline / BASELINE).abs() + 2 * (1 - scores.overlap) + scores.angle
-    useless = (baseline < LEAST_BASELINE) | (scores.overlap < LEAST_OVERLAP)
-    return torch.where(useless, torch.inf, cost)
+    cost = _pose_cost(scores.distance, scores.angle, bounds) + 2 * (1 - scores.overlap)
+    return torch.where(scores.overlap < LEAST_OVERLAP, torch.inf, cost)
 
 
 def select_partners(
@@ -52,12 +46,21 @@ def select_partners(
 
     The keyframe itself may be among the candidates: without a baseline it cannot serve.
     """
-    near = around(keyframe, candidates)
-    cost = partner_cost(keyframe, candidates[near], bounds)
-    order = torch.argsort(cost, stable=True)[:count].tolist()
-    return [near[place] for place in order if torch.isfinite(cost[place])]
+    least = least_partner_cost(keyframe, candidates, bounds)
+    return cheapest(least, lambda indices: partner_cost(keyframe, candidates[indices], bounds), count)
 
 
-def around(keyframe: Camera, candidates: Camera) -> list[int]:
-    """Indices of the candidates that are worth a look, in ascending order."""
-    return sorted(nearest_views(keyframe, candidates, LOOKED_AT))
+def least_partner_cost(
+    keyframe: Camera, candidates: Camera, bounds: Bounds = ROOM_BOUNDS
+) -> Float[Tensor, "*keyframes views"]:
+    """The same if each saw all that the other sees: known from the poses alone, and alike both ways."""
+    return _pose_cost(*pose_distances(keyframe, candidates), bounds)
+
+
+def _pose_cost(
+    distance: Float[Tensor, "*keyframes views"], angle: Float[Tensor, "*keyframes views"], bounds: Bounds
+) -> Float[Tensor, "*keyframes views"]:
+    baseline = (distance / (bounds[0] * bounds[1]) ** 0.5).clamp_min(1e-6)
+    # Twice the wanted baseline costs as much as half of it: less makes depth uncertain, more hides surfaces.
+    cost = torch.log2(baseline / BASELINE).abs() + angle
+    return torch.where(baseline < LEAST_BASELINE, torch.inf, cost)

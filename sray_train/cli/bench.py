@@ -31,9 +31,9 @@ class Bench(RecordOptions, RunOptions, CheckpointOptions):
     """Scored pixels a picture, the same for every renderer."""
     views: int = 8
     """Source views a picture."""
-    source_width: int = 160
-    """Source views are resized to this before encoding: the size the model was trained at."""
-    source_height: int = 120
+    source_width: int = 320
+    """Source views are resized to this before encoding: the size that a mapper keeps pictures at."""
+    source_height: int = 240
     frames: int = 24
     """Frames a room."""
     memory: bool = True

@@ -10,7 +10,7 @@ import torch
 from reference.voxel_fusion import looked_through
 
 from sray.camera import Camera
-from sray.mapping.cloud import LabeledCloud
+from sray.mapping.cloud import LabeledCloud, largest_around
 from sray.mapping.voxel_map import CLEARANCE, VoxelMap, VoxelMapConfig
 from sray.origin import Origin
 
@@ -123,3 +123,9 @@ def test_it_is_part_of_the_state_and_leaves_with_its_voxel() -> None:
 def test_a_limit_that_cannot_be_is_refused_by_name(value: float) -> None:
     with pytest.raises(ValueError, match=r"map\.max_looked_through is .*; expected 0 or more"):
         VoxelMapConfig(max_looked_through=value)
+
+
+def test_the_largest_around_is_that_of_torchs_pooling_at_the_border_too() -> None:
+    values = torch.randn(7, 9, generator=torch.Generator().manual_seed(0))
+    values[:3, :3] = -torch.inf
+    assert torch.equal(largest_around(values), torch.nn.functional.max_pool2d(values[None], 3, 1, 1)[0])

@@ -19,12 +19,15 @@ from sray.errors import FileError, SrayError
 from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
 from sray.label_space import LabelSpace
-from sray.mapping.keyframes import KeyframeConfig
+from sray.mapping.keyframe_depth import CLEARLY_BETTER, NO_PARTNER, STEREO_BOUNDS, StereoKeeper
+from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig
 from sray.mapping.mapper import Mapper
 from sray.mapping.mapper_config import MapperConfig
 from sray.mapping.session import Session
 from sray.model import SemanticRay, SemanticRayConfig
 from sray.stereo import StereoDepth, StereoNetwork
+from sray.stereo.found import FoundDepth
+from sray.stereo.partners import PARTNERS, partner_cost
 from sray.stereo.surfaces import LEAST_CONFIDENCE, merged_depth
 
 SCENE = PlaneScene(width=64, height=48)
@@ -123,6 +126,26 @@ def test_a_keyframe_gets_depth_once_it_has_partners_and_again_when_better_ones_c
     counted = sum(keyframe.bytes for keyframe in mapper.keyframes)
     assert mapper.keyframes.bytes == counted  # sweeps are in the memory budget
     assert mapper.keyframes[0].bytes > mapper.keyframes[2].bytes
+
+
+def test_of_hundreds_one_is_swept_again_that_a_full_scan_finds_bettered(model: SemanticRay) -> None:
+    generator, depth = torch.Generator().manual_seed(0), StereoDepth(torch.ones(1, 1), torch.ones(1, 1))
+    buffer = KeyframeBuffer(KeyframeConfig(capacity=1000))
+    for index in range(300):
+        x, z = (8 * torch.rand(2, generator=generator)).tolist()
+        buffer.add(replace(SCENE.frame((x, 0.0, z)), depth=None, stamp_ns=index), torch.zeros(1, 1, 1))
+    costs = partner_cost(buffer.cameras, buffer.cameras, STEREO_BOUNDS)
+    first, now = (each.clamp_max(NO_PARTNER).sort(-1).values[:, :PARTNERS].mean(-1) for each in (costs[:, :60], costs))
+    for index in range(299):
+        buffer.update(index, stereo=FoundDepth(depth, depth, float(first[index])))
+    for newest in (299, 7, 100):
+        gains = torch.where(torch.isfinite(costs[:, newest]), first - now, 0.0)
+        gains[299] = 0.0
+        chosen = StereoKeeper(SemanticField(model))._most_bettered(buffer, newest)
+        assert chosen is not None and gains[chosen] > CLEARLY_BETTER
+    for index in range(299):
+        buffer.update(index, stereo=FoundDepth(depth, depth, float(now[index])))
+    assert StereoKeeper(SemanticField(model))._most_bettered(buffer, 299) is None
 
 
 def test_stereo_can_be_left_out(model: SemanticRay) -> None:

@@ -167,12 +167,14 @@ def test_partners_have_parallax_and_see_the_same() -> None:
 
 
 def test_partners_among_thousands_are_those_of_a_full_scan() -> None:
-    """A corridor with keyframes every 10 cm, in four directions: the nearest alone are looked at."""
-    candidates = Camera.stack([camera_at(0.1 * step, turn * math.pi / 6) for step in range(500) for turn in range(4)])
-    for index in (0, 700, 1999):
-        cost = partner_cost(candidates[index], candidates)
-        found = select_partners(candidates[index], candidates)
-        assert cost[found].tolist() == pytest.approx(cost.sort().values[:4].tolist())
+    """In a corridor with keyframes every 2 cm, in four directions; and of a camera that stood still for a while."""
+    corridor = [camera_at(0.02 * step, turn * math.pi / 6) for step in range(500) for turn in range(4)]
+    stood = [*(camera_at(0.0001 * step) for step in range(80)), *(camera_at(x) for x in (-0.3, 0.2, 0.25, 0.3))]
+    for candidates in (Camera.stack(corridor), Camera.stack(stood)):
+        for index in (0, 40, len(candidates.intrinsics) - 1):
+            cost = partner_cost(candidates[index], candidates)
+            found = select_partners(candidates[index], candidates)
+            assert len(found) == 4 and found == cost.argsort(stable=True)[:4].tolist()
 
 
 def test_the_loss_is_least_at_the_true_planes() -> None:

@@ -44,8 +44,8 @@ def _trade_off(record: dict[str, Any], path: Path) -> Path:
             name.removesuffix("_depth"), (seconds, points), xytext=(6, 3), textcoords="offset points", color=color
         )
     axes.axhline(0, color=OTHER, linewidth=0.8, linestyle=":")
-    axes.set_xlim(left=0)
     axes.margins(x=0.15)
+    axes.set_xlim(left=0, right=axes.get_xlim()[1])
     axes.set_xlabel(f"seconds an image; the reference takes {reference['seconds']:.0f}")
     axes.set_ylabel("strict mIoU, points above the reference; bar: 95 %")
     for name, color in (("RGB", RGB), ("RGB-D", RGBD)):

@@ -106,8 +106,8 @@ def table(record: dict[str, Any]) -> str:
         *(_line(name, level) for name, level in record["levels"].items()),
         "",
         f"seconds: a 320x240 image from {record['views']} source views of "
-        f"{record['source_size'][0]}x{record['source_size'][1]}, their features encoded before; on {record['device']}, "
-        f"{record['threads']} threads",
+        f"{record['source_size'][0]}x{record['source_size'][1]}, their features and stereo depth found before; on "
+        f"{record['device']}, {record['threads']} threads",
         f"reference: {reference['flops_per_ray'] / 1e6:.1f} MFLOP a ray, {reference['matmul_share']:.3f} of "
         f"the {reference['matmul_gflops_per_second']:.0f} GFLOP/s that 2048x2048 products reach here",
         f"reference PSNR, colors divided by opacity as the levels' are: {reference['psnr_undarkened']:.2f} dB",

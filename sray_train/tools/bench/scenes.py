@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sray.errors import FileError
+from sray.exposure import color_gains
 from sray.field import SemanticField
 from sray.frames import Frame, SourceViews
 from sray.sampling import ROOM_BOUNDS
@@ -28,7 +29,7 @@ class BenchView:
     sources: SourceViews
     """With depth, as a sensor measures it."""
     rgb: SourceViews
-    """The same without it; with depth from stereo where the model has stereo, found once as a node does."""
+    """The same without it; with depth from stereo between them, where the model has stereo, found before any render."""
     features: Float[Tensor, "views channels rows columns"]
     """Of the sources, encoded once; no timing includes them."""
     pixels: Int64[Tensor, " pixels"]
@@ -77,5 +78,6 @@ def bench_view(
     chosen = torch.randperm(truth.camera.width * truth.camera.height, generator=generator)[:pixels]
     sources = sources.to(field.device)
     features = torch.stack([field.encode(frame.image, sources.camera) for frame in frames])
-    rgb = field.model.with_stereo(replace(sources, depth=None), ROOM_BOUNDS, features)
-    return BenchView(f"{scene.name}/{target}", truth, sources, rgb.to(field.device), features, chosen)
+    rgb = field.model.with_stereo(replace(sources, depth=None), ROOM_BOUNDS, features).to(field.device)
+    sources, rgb = (replace(views, gains=color_gains(views)) for views in (sources, rgb))
+    return BenchView(f"{scene.name}/{target}", truth, sources, rgb, features, chosen)
