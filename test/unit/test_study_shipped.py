@@ -19,9 +19,11 @@ def test_the_shipped_studies_differ_in_what_they_name_alone(path: Path) -> None:
     common = next(iter(study.variants.values())).config
     for variant in study.variants.values():
         steps = 3 * common.frozen.steps if "_longer_" in variant.name else common.frozen.steps
-        assert variant.config.frozen.steps == steps
+        whole = 0 if "_surface_" in variant.name else common.frozen.whole_ray_samples
+        assert variant.config.evaluation.whole_ray_samples == whole
         # Each has its own learning rate.
-        frozen = replace(common.frozen, steps=steps, learning_rate=variant.config.frozen.learning_rate)
+        rate = variant.config.frozen.learning_rate
+        frozen = replace(common.frozen, steps=steps, learning_rate=rate, whole_ray_samples=whole)
         assert (variant.config.data, variant.config.frozen, variant.config.joint, variant.config.encoder) == (
             common.data, frozen, common.joint, common.encoder,
         )  # fmt: skip
