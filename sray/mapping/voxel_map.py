@@ -218,7 +218,6 @@ class VoxelMap:
         before = torch.nonzero((ahead > 0) & (ahead < nearest.max()))[:, 0]
         seen = camera.project(points[before] + shift)
         columns, rows = seen.pixels[seen.seen].round().long().unbind(-1)
-        rows, columns = rows.clamp(0, camera.height - 1), columns.clamp(0, camera.width - 1)
         free = (1 - CLEARANCE) * nearest[rows, columns] - self.config.voxel_size
         passed = self._slots[before[seen.seen][seen.depth[seen.seen] < free].numpy()]
         self._storage.looked_through[passed] += 1
@@ -227,8 +226,7 @@ class VoxelMap:
 
     def to_cloud(self) -> LabeledCloud:
         """One point per voxel that enough views and neighbors support and few views look through; in a fixed order, a
-        copy that later changes do not touch.
-        """
+        copy that later changes do not touch."""
         storage, slots = self._storage, self._supported()
         return LabeledCloud(
             storage.xyz.take(slots, axis=0),
@@ -240,8 +238,7 @@ class VoxelMap:
 
     def _supported(self) -> Int64[np.ndarray, " voxels"]:
         """Slots of the voxels that are shown, in the order of their keys."""
-        keys, slots = self._keys, self._slots
-        config, storage = self.config, self._storage
+        keys, slots, config, storage = self._keys, self._slots, self.config, self._storage
         if config.min_sightings > 1 or config.max_looked_through < math.inf:
             sightings = storage.sightings[slots]
             enough = storage.looked_through[slots] <= config.max_looked_through * sightings
