@@ -50,10 +50,10 @@ class ExposureKeeper:
 
     def gains(self, keyframes: Sequence[Keyframe]) -> Float[Tensor, "views 3"]:
         """What the colors of each are multiplied by, per channel (RGB)."""
-        return torch.stack([self._log_gain(each) for each in keyframes]).exp()
+        return torch.stack([self._log_gain(each.number) for each in keyframes]).exp()
 
-    def _log_gain(self, keyframe: Keyframe) -> Float[Tensor, "3"]:
-        return self._log_gains.get(keyframe.number, torch.zeros(3))
+    def _log_gain(self, number: int) -> Float[Tensor, "3"]:
+        return self._log_gains.get(number, torch.zeros(3))
 
     @torch.inference_mode()
     def entered(self, buffer: KeyframeBuffer) -> None:
@@ -77,7 +77,7 @@ class ExposureKeeper:
         self._forget_those_that_left(buffer)
         found = self._pairs.values()
         return ExposureState(
-            np.array([self._log_gain(each).numpy() for each in buffer], np.float32).reshape(-1, 3),
+            np.array([self._log_gain(each.number).numpy() for each in buffer], np.float32).reshape(-1, 3),
             np.array(list(self._pairs), np.int64).reshape(-1, 2),
             np.array([each.log_ratio.numpy() for each in found], np.float32).reshape(-1, 3),
             np.array([each.cells for each in found], np.int64),
@@ -122,7 +122,7 @@ class ExposureKeeper:
         pairs = {pair: found for pair, found in self._pairs.items() if not free.isdisjoint(pair)}
         numbers = sorted(free.union(*pairs))
         places = {number: place for place, number in enumerate(numbers)}
-        known = torch.stack([self._log_gains.get(number, torch.zeros(3)) for number in numbers])
+        known = torch.stack([self._log_gain(number) for number in numbers])
         known[[places[number] for number in free]] = torch.nan
         gains = solved([(places[one], places[other], found) for (one, other), found in pairs.items()], known)
         self._log_gains.update(zip(numbers, gains, strict=True))

@@ -53,7 +53,7 @@ def select_partners(
 def least_partner_cost(
     keyframe: Camera, candidates: Camera, bounds: Bounds = ROOM_BOUNDS
 ) -> Float[Tensor, "*keyframes views"]:
-    """The same if each saw all that the other sees: known from the poses alone, and alike both ways."""
+    """`partner_cost` of cameras that see all of each other's view: known from poses alone, the same both ways."""
     return _pose_cost(*pose_distances(keyframe, candidates), bounds)
 
 
