@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 # Files with nodes wait for them most of the time and come in turn with those that compute (test/conftest.py).
 WORKERS ?= 3
 
+# Many containers set it. Each process would compile the thousand files of torch anew, which is half of the time that a
+# node takes to start.
+unexport PYTHONDONTWRITEBYTECODE
+
 # ROS 2 comes from .venv: nothing of another install may reach what is started here.
 ROS_ENV := env -u PYTHONPATH -u LD_LIBRARY_PATH -u _ROS_WHEELS_BOOTSTRAP_COMPLETE AMENT_PREFIX_PATH=$(VENV) \
 	PATH="$(BIN):$$PATH" \

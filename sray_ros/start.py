@@ -10,6 +10,7 @@ import gc
 import os
 import signal
 from importlib import import_module
+from types import ModuleType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -39,7 +40,7 @@ def _run(module: str) -> int:
     for number in SIGNALS:
         signal.signal(number, lambda *_: os._exit(0))  # nothing is begun yet
     try:
-        status = int(import_module(module).main())
+        status = int(_imported(module).main())
     finally:
         for number in SIGNALS:  # everything is done
             signal.signal(number, signal.SIG_IGN)
@@ -47,3 +48,16 @@ def _run(module: str) -> int:
 
     gc.collect()  # the node, which reference circles hold, and with it the memory that DDS shares
     end_at_once(status)
+
+
+def _imported(module: str) -> ModuleType:
+    """The module, with all that imports made left out of garbage collections.
+
+    Imports make some 200 000 objects that live as long as the process. Each full collection would walk through them,
+    and the node would stand still for it: 80 ms. Collecting while importing costs a sixth of the time.
+    """
+    gc.disable()
+    imported = import_module(module)
+    gc.freeze()
+    gc.enable()
+    return imported
