@@ -107,14 +107,15 @@ class StereoKeeper:
         features = self._features(keyframe)
         buffer.update(index, matching=features.matching.compact())
         known = [(each, found) for each in range(len(buffer)) if (found := buffer[each].matching) is not None]
-        cameras = buffer.cameras[[each for each, _ in known]]
-        chosen = select_partners(keyframe.camera, cameras, bounds=self._bounds)
+        # All from one origin: an older keyframe's own may be another one.
+        camera, cameras = buffer.cameras[index], buffer.cameras[[each for each, _ in known]]
+        chosen = select_partners(camera, cameras, bounds=self._bounds)
         if not chosen:
             return
         partners = MatchingFeatures.joined([known[each][1] for each in chosen])
         with half_precision(self._field.device):
-            swept = network.find(features, partners, keyframe.camera, cameras[chosen], self._bounds).half()
-        cost = float(_mean_cost(partner_cost(keyframe.camera, cameras[chosen], self._bounds)))
+            swept = network.find(features, partners, camera, cameras[chosen], self._bounds).half()
+        cost = float(_mean_cost(partner_cost(camera, cameras[chosen], self._bounds)))
         buffer.update(index, stereo=FoundDepth(swept, swept, cost))
 
     def _agree(self, buffer: KeyframeBuffer, index: int) -> None:

@@ -186,6 +186,25 @@ def test_depth_of_keyframes_around_gives_the_same_bounds(model: SemanticRay, fra
     assert there.bounds(scene[1].camera) == pytest.approx(home.bounds(frames[1].camera), rel=1e-3)
 
 
+def test_stereo_finds_the_same_depth_on_both_sides_of_two_origins(frames: list[Frame]) -> None:
+    """Older keyframes are swept again with newer ones as partners; both may have origins of their own."""
+    torch.manual_seed(0)
+    stereo = SemanticRay(SemanticRayConfig(SPACE.classes, stereo=True)).eval()
+    scene = [moved(frame, (1_499.9, 0.0, 0.0)) for frame in frames]
+    assert len({frame.camera.origin for frame in scene}) == 2
+    home, there = mapper_of(stereo, frames), mapper_of(stereo, scene)
+    swept = 0
+    for one, other in zip(home.keyframes, there.keyframes, strict=True):
+        assert (one.stereo is None) == (other.stereo is None)
+        if one.stereo is not None and other.stereo is not None:
+            # Single pixels may take another plane: poses differ in the last bit of their float32.
+            ratio = other.stereo.swept.depth.float() / one.stereo.swept.depth.float()
+            assert ((ratio - 1).abs() > 0.01).float().mean() < 0.03
+            assert other.stereo.cost == pytest.approx(one.stereo.cost, abs=1e-3)
+            swept += 1
+    assert swept >= 3
+
+
 def test_an_origin_is_a_round_place_nearby() -> None:
     assert Origin.near((499.9, -499.9, 0.0)) == Origin() == Origin.near((0.0, -0.0, 0.0))
     assert Origin.near(PLACES["UTM, 4000 km"]) == Origin(500_000, 4_000_000, 0)
