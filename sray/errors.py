@@ -32,6 +32,10 @@ class SrayError(Exception):
         """The same error, whose text begins with what it is about, such as a parameter or a file."""
         return type(self)(f"{what}{self.found}", self.expected, self.remedy)
 
+    def afresh(self: Error) -> Error:
+        """The same error without a traceback. One that is kept, or raised again, keeps all that its frames hold."""
+        return type(self)(self.found, self.expected, self.remedy)
+
 
 class FileError(SrayError):
     """A file or a folder is missing, damaged, in the way, or holds something else."""

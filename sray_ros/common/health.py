@@ -98,8 +98,7 @@ class Health:
         `is_hindrance`: whether it may be why nothing comes out.
         """
         now = time.monotonic()
-        # A copy: the raised error has a traceback, which keeps pictures and models alive.
-        error = type(error)(*error.args)
+        error = error.afresh()
         if is_hindrance:
             self.last_hindrance = now, error
         last, last_at = self.last_refusal, self.last_refusal_at

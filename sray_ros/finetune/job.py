@@ -112,7 +112,7 @@ class FinetuneJob:
                 self._host.health.refused(error, is_hindrance=False)
                 self._host.logger.warning(f"fine-tuning {status.job_id}: {with_code(error)}")
             if not self.begun.done():  # refused: no client has its id, and no status is published
-                self.begun.set_result(error)
+                self.begun.set_result(error.afresh())
                 self._publish = lambda status: None
         status.seconds_left = 0.0
         result.job_id, result.seconds, result.steps = status.job_id, self._seconds(), status.step
@@ -233,7 +233,7 @@ class FinetuneJob:
     def _check(self) -> None:
         """Raises SrayError if it is to stop."""
         if self._stop_for is not None:
-            raise self._stop_for
+            raise self._stop_for.afresh()
         if self._request.canceled():
             raise canceled()
 

@@ -70,7 +70,7 @@ class SegmentingWork:
         if (space := self._space()) is None:
             return None
         if isinstance(segmenter := self._segmenters[space.name], SrayError):
-            raise segmenter
+            raise segmenter.afresh()
         return segmenter
 
     def label(self, message: Image | CompressedImage) -> Segmentation:
@@ -119,7 +119,7 @@ def _or_error(make: Callable[..., Made], *arguments: Any) -> Made | SrayError:
     try:
         return make(*arguments)
     except SrayError as error:
-        return error
+        return error.afresh()
 
 
 def _need_one(made: Sequence[Any]) -> None:

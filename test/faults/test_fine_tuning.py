@@ -21,7 +21,7 @@ from ros_processes import is_running
 from small_disk import mounted
 from std_srvs.srv import Trigger
 
-from sray.errors import NoViewsError
+from sray.errors import CanceledError, NoViewsError
 from sray.frames import Frame
 from sray.mapping.adaptation import AdaptationConfig
 from sray_interfaces.msg import FineTuneStatus
@@ -253,6 +253,13 @@ def test_a_job_whose_last_word_cannot_be_told_still_ends(tmp_path: Path) -> None
     job = FinetuneJob(request, host, publish)  # type: ignore[arg-type]
     job.start()
     assert job.done.result(5).error_code == ErrorCode.NO_KEYFRAMES
+    # The job outlives its end: an error with a traceback would keep all keyframes alive.
+    told, stop = job.begun.result(0), CanceledError("stopped")
+    assert isinstance(told, NoViewsError) and told.__traceback__ is None
+    job.stop(stop)
+    with pytest.raises(CanceledError):
+        job._check()
+    assert stop.__traceback__ is None
 
 
 def test_what_a_killed_mapper_left_is_cleared_away_and_what_is_in_use_is_not(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import shutil
 import signal
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +124,12 @@ def test_what_cannot_be_loaded_is_named_by_its_parameter(folder: Path, tmp_path:
         with pytest.raises(SrayError) as error:
             _ = work.segmenter
         assert words in str(error.value)
+        depths = []
+        for _ in range(2):  # it is asked ten times a second: what is raised again must not grow
+            with pytest.raises(SrayError) as error:
+                _ = work.segmenter
+            depths.append(len(traceback.extract_tb(error.value.__traceback__)))
+        assert depths[0] == depths[1]
         work.hear(ROOMS.names)
         assert work.segmenter is not None and work.segmenter.label_space == ROOMS
 
