@@ -61,6 +61,11 @@ class LabeledCloud:
         return len(self.points)
 
 
+NO_POINTS = LabeledCloud(
+    np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.float32)
+)
+
+
 def cloud_of_view(
     view: RenderedView, stride: int = 1, min_confidence: float = 0.0, max_jump: float = math.inf
 ) -> LabeledCloud:

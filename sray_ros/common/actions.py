@@ -1,15 +1,16 @@
-"""Action servers: made the same way for every action, with results that expire on steady time."""
+"""Actions: servers made the same way for every action, with results that expire on steady time, and goals for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from rclpy.action import ActionServer, CancelResponse
+from rclpy.action import ActionClient, ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.task import Future
 
 from sray_ros.common.error_codes import ErrorCode
 from sray_ros.common.topics import CALLS, Call
@@ -45,6 +46,26 @@ def action_server(
         cancel_service_qos_profile=CALLS,
         result_timeout=result_seconds,
     )
+
+
+def send_goal(node: Node, client: ActionClient, goal: Any) -> Future:
+    """A future of the goal's handle. Any thread may call it; the thread that spins the node sends the goal.
+
+    rclpy 9.1 makes two futures for a goal, one after the other. An answer that comes between the two is lost, unless
+    the thread that sends is the one that would take it, and the first one stays with the client for ever.
+    """
+
+    async def send() -> Any:
+        sent = client.send_goal_async(goal)
+        with client._lock:
+            pending = (client._pending_goal_requests, client._pending_cancel_requests, client._pending_result_requests)
+            awaited = {id(future) for of_kind in pending for future in of_kind.values()}
+            for left in [future for future in client._futures if id(future) not in awaited]:
+                client.remove_future(left)
+        return await sent
+
+    assert node.executor is not None, "a node that is spun"
+    return node.executor.create_task(send)
 
 
 def settle(goal: ServerGoalHandle, error_code: int) -> None:

@@ -20,6 +20,7 @@ from sray.camera import Camera
 from sray.errors import CanceledError, RequestError, SrayError, StaleError
 from sray_interfaces.action import FineTune, RenderView
 from sray_interfaces.srv import ListKeyframes, LoadModel, SaveMap, SaveSession
+from sray_ros.common.actions import send_goal
 from sray_ros.common.conversions import camera_info_message, time_message
 from sray_ros.common.error_codes import error_of
 from sray_ros.common.poses import pose_of_matrix
@@ -37,8 +38,9 @@ class Mapper:
 
     def __init__(self, node: Node, name: str) -> None:
         self.name = name
+        self._node = node
         self._render_view = ActionClient(node, RenderView, f"{name}/render_view")
-        self.fine_tuning = ActionClient(node, FineTune, f"{name}/fine_tune")
+        self._fine_tune = ActionClient(node, FineTune, f"{name}/fine_tune")
         services = {
             "list_keyframes": ListKeyframes, "save_session": SaveSession, "save_map": SaveMap, "load_model": LoadModel,
             "fine_tune_cancel": Trigger, "get_parameters": GetParameters,
@@ -98,13 +100,19 @@ class Mapper:
     def _view(self, goal: RenderView.Goal, canceled: Callable[[], bool]) -> RenderView.Result:
         if not self._render_view.server_is_ready():
             raise self.away()
-        sent = self._render_view.send_goal_async(goal)
+        sent = send_goal(self._node, self._render_view, goal)
         try:
             answer = self._await(sent, ACCEPTED, canceled).get_result_async()
             return self._await(answer, PATIENCE, canceled).result
         except SrayError:
             sent.add_done_callback(lambda done: done.result().cancel_goal_async())
             raise
+
+    def fine_tune(self, goal: FineTune.Goal) -> Future:
+        """A future of the goal's handle. Raises StaleError without a mapper."""
+        if not self._fine_tune.server_is_ready():
+            raise self.away()
+        return send_goal(self._node, self._fine_tune, goal)
 
     def away(self) -> SrayError:
         """That there is no mapper."""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
 import tf2_ros
 import torch
 from geometry_msgs.msg import PoseArray
@@ -22,7 +21,7 @@ from vision_msgs.msg import LabelInfo
 from sray.camera import Camera
 from sray.errors import SrayError, StaleError
 from sray.label_space import LABEL_SPACES, LabelSpace
-from sray.mapping.cloud import LabeledCloud
+from sray.mapping.cloud import NO_POINTS, LabeledCloud
 from sray.viewing.source import Answer, Settings, ShownKeyframe, Status, Tuning
 from sray_interfaces.srv import ListKeyframes, SaveMap, SaveSession
 from sray_ros.common.conversions import nanoseconds, read_image
@@ -43,9 +42,6 @@ SILENCE = 5.0
 GUESSED_FOCAL = 0.8
 """Focal length over width, until the mapper has told its camera's."""
 PARAMETERS = ("render.quality", "render.max_latency", "render.min_confidence", "map.voxel_size")
-EMPTY = LabeledCloud(
-    np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.float32)
-)
 
 
 class MapperSource:
@@ -61,9 +57,8 @@ class MapperSource:
         self._space: LabelSpace = LABEL_SPACES["rooms"]
         self._map_frame = ""
         self._cloud: PointCloud2 | None = None
-        self._clouds = 0
-        self._read: tuple[int, LabeledCloud] = (0, EMPTY)
-        self._voxels = 0
+        self._clouds = self._voxels = 0
+        self._read: tuple[int, LabeledCloud] = (0, NO_POINTS)
         self._shown: tuple[ShownKeyframe, ...] = ()
         self._pictures = HeardPictures()
         self._info: CameraInfo | None = None
@@ -75,16 +70,15 @@ class MapperSource:
         self._model_id = ""
         self._is_alive = False
         self._revision = 0
-        self._has_changed = threading.Event()
-        self._ending = threading.Event()
+        self._has_changed, self._ending = threading.Event(), threading.Event()
         for topic, callback in (
             (api.LABEL_INFO, self._on_label_info),
-            (api.MAP, self._on_map),
             (api.KEYFRAMES, self._on_keyframes),
             (api.KEYFRAME_IMAGE, self._on_keyframe_image),
             (api.HANDLED, self._on_handled),
         ):
             node.create_subscription(topic.type, topic.name.replace("~", mapper, 1), callback, topic.qos)
+        self._hear_map()
         self._tf = tf2_ros.Buffer()
         self._tf_thread = TfThread(
             self._tf, node, lambda error: node.get_logger().warning(f"TF: {error}"), self._frames_asked_for
@@ -99,6 +93,11 @@ class MapperSource:
         self._tf_thread.close()
 
     # --- what is heard
+
+    def _hear_map(self) -> None:
+        """From now on, and the last one of a mapper that is there."""
+        name = api.MAP.name.replace("~", self._mapper.name, 1)
+        self._map = self._node.create_subscription(api.MAP.type, name, self._on_map, api.MAP.qos)
 
     def _on_label_info(self, info: LabelInfo) -> None:
         self._space = space_of_message(info)
@@ -134,6 +133,7 @@ class MapperSource:
                 if self._is_alive:
                     self._node.get_logger().warning(with_code(error))
                 self._is_alive = False
+                self._tuning.ended(error.found)
             except Exception as error:  # a message that cannot be read: the next one may
                 self._node.get_logger().error(f"what the mapper holds cannot be shown: {error!r}")
             self._ending.wait(LOOK_PERIOD)  # a mapper that enters keyframes all the time is asked twice a second
@@ -191,9 +191,11 @@ class MapperSource:
         self._revision += 1
 
     def _forget(self) -> None:
-        """The mapper has begun anew: its map comes when it has one."""
+        """The mapper has begun anew. Its map may have come before its keyframes were asked for: hear it again."""
         self._shown, self._info = (), None
+        self._node.destroy_subscription(self._map)
         self._cloud, self._clouds, self._voxels = None, self._clouds + 1, 0
+        self._hear_map()
         self._revision += 1
 
     # --- as a Source
@@ -220,9 +222,11 @@ class MapperSource:
         return self._clouds
 
     def map(self) -> LabeledCloud:
-        revision, cloud = self._clouds, self._cloud
+        revision, cloud, map_frame = self._clouds, self._cloud, self._map_frame
+        if not map_frame:
+            return NO_POINTS
         if self._read[0] != revision:
-            self._read = (revision, EMPTY if cloud is None else cloud_of_message(cloud, self._map_frame or "map"))
+            self._read = (revision, NO_POINTS if cloud is None else cloud_of_message(cloud, map_frame))
         return self._read[1]
 
     def keyframes(self) -> tuple[ShownKeyframe, ...]:

@@ -57,15 +57,20 @@ class MapperTuning:
         """Raises BusyError, StaleError. Other refusals of the mapper appear in the state."""
         if self._told.state == "running":
             raise BusyError("the model is being fine-tuned", "one job at a time", "Stop it first")
-        if not self._mapper.fine_tuning.server_is_ready():
-            raise self._mapper.away()
+        sent = self._mapper.fine_tune(FineTune.Goal(steps=steps, time_limit=time_limit))
         self._told = Tuning("running", "asking the mapper")
-        sent = self._mapper.fine_tuning.send_goal_async(FineTune.Goal(steps=steps, time_limit=time_limit))
         sent.add_done_callback(lambda done: done.result().get_result_async().add_done_callback(self._on_result))
 
     def stop(self) -> None:
         """Raises StaleError."""
-        self._mapper.call("fine_tune_cancel", Trigger.Request())
+        answer = self._mapper.call("fine_tune_cancel", Trigger.Request())
+        if not answer.success:  # a mapper that started again knows nothing of the job
+            self.ended(answer.message)
+
+    def ended(self, why: str) -> None:
+        """A job that ran does no more, and no status will say so: the mapper is gone, or another one."""
+        if self._told.state == "running":
+            self._told = Tuning("failed", why)
 
     def use(self, which: Literal["before", "tuned"]) -> None:
         """Raises RequestError if there is no such model, and what the mapper refuses it with."""

@@ -26,7 +26,7 @@ from sray.camera import Camera
 from sray.errors import CanceledError, FileError, NoViewsError, SrayError, StaleError
 from sray.frames import Frame
 from sray.label_space import VOID
-from sray.viewing.source import Settings
+from sray.viewing.source import Settings, Tuning
 from sray_ros.viewer.source import MapperSource
 
 pytestmark = pytest.mark.ros
@@ -117,6 +117,33 @@ def test_it_asks_for_views_and_they_are_the_mappers_own(
     torch.testing.assert_close(answer.view.confidence, expected.confidence)
     assert torch.equal(answer.view.coverage, expected.coverage)
     assert float((answer.view.color - expected.color).abs().max()) <= 0.5 / 255 + 1e-6
+
+
+def test_views_that_were_asked_for_leave_nothing_behind(
+    source: MapperSource, mapper: MapperProcess, frames: list[Frame], camera: Camera
+) -> None:
+    fed(source, mapper, frames)
+    for _ in range(3):
+        source.render(camera)
+    client = source._mapper._render_view
+    assert until(lambda: not client._futures and not client._pending_goal_requests)
+
+
+def test_a_map_that_came_before_the_change_was_noticed_is_heard_again(
+    source: MapperSource, mapper: MapperProcess, frames: list[Frame]
+) -> None:
+    """A loaded session's map may come before its keyframes have been asked for, and then never again."""
+    fed(source, mapper, frames)
+    voxels = len(source.map())
+    source._forget()
+    assert until(lambda: len(source.map()) == voxels)
+
+
+def test_a_job_of_a_mapper_that_is_gone_has_ended(source: MapperSource, mapper: MapperProcess) -> None:
+    """No status will tell of it: the mapper that began it does not run any more."""
+    source._tuning._told = Tuning("running", "step 3 of 100")
+    source.stop_tuning()
+    assert source.tuning().state == "failed" and "nothing is being fine-tuned" in source.tuning().text
 
 
 def test_a_keyframe_is_not_rendered_from_itself_when_it_is_compared(
@@ -230,9 +257,11 @@ def test_a_mapper_that_starts_again_is_found_again(
         first.start_over()
         fed(source, first, frames)
         revision = source.status().revision
+        source._tuning._told = Tuning("running", "step 3 of 100")
         first.process.kill()
         first.process.wait()
         assert until(lambda: not source.status().is_alive, 60)
+        assert source.tuning().state == "failed"
         with pytest.raises(SrayError, match="does not answer") as refusal:
             source.render(camera)
         assert isinstance(refusal.value, StaleError)
