@@ -17,6 +17,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
+from vision_msgs.msg import LabelInfo
 
 from sray.errors import CalibrationError, SrayError, StaleError
 from sray_ros.common.conversions import nanoseconds
@@ -28,6 +29,9 @@ from sray_ros.mapper.pose_queue import PoseQueue, Waiting
 
 IMAGE, INFO = 0, 1
 """The two inputs that are matched."""
+INFO_LOST = 2.0
+"""Seconds after which an image without camera_info is given up, once others have found theirs: a player in lockstep
+sends nothing more until it is."""
 DEPTH_STOPPED = 1.0
 """Seconds without depth, and sync.queue_size images, after which images no longer wait for it."""
 JUMP_BACK_NS = 1_000_000_000
@@ -40,6 +44,8 @@ class Held(NamedTuple):
     stamp_ns: int
     input_number: int
     message: Image | CompressedImage | CameraInfo
+    since: float
+    """Steady seconds."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,9 @@ class Receiver(Protocol):
     def on_labels(self, image: Image) -> None:
         """A label image has come."""
 
+    def on_labels_info(self, info: LabelInfo) -> None:
+        """What the indices of label images mean."""
+
     def on_refused(self, header: Header, error: SrayError) -> None:
         """The image of this header will never be complete."""
 
@@ -80,6 +89,7 @@ class CameraInputs:
     """Subscribes for as long as it is not closed. Callbacks do no work: they match and queue."""
 
     def __init__(self, node: Node, parameters: MapperParameters, poses: PoseQueue, receiver: Receiver) -> None:
+        self._node = node
         self._parameters = parameters
         self._poses = poses
         self._receiver = receiver
@@ -105,6 +115,10 @@ class CameraInputs:
             self.depth.registerCallback(self._on_depth)
         self.labels = TopicInput(node, api.LABELS, reliability, group)
         self.labels.registerCallback(receiver.on_labels)
+        of_labels = api.LABELS_INFO
+        self._labels_info = node.create_subscription(
+            of_labels.type, of_labels.resolved(node), receiver.on_labels_info, of_labels.qos, callback_group=group
+        )
         for topic in (self.image, self.info):  # not depth and labels: theirs may be old, because they come late
             topic.on_stamp = partial(self._watch_time, topic)
         self._connect()
@@ -114,10 +128,16 @@ class CameraInputs:
     def close(self) -> None:
         for topic in self._topics:
             topic.close()
+        self._node.destroy_subscription(self._labels_info)
 
     def keep_up(self) -> None:
+        """Subscribe anew where a publisher offers less than was asked for; give up what waited in vain. Call often."""
         for topic in self._topics:
             topic.keep_up()
+        with self._matching:
+            last = time.monotonic() - INFO_LOST
+            while self.matched and self._held and self._held[0].since < last:
+                self._give_up(self._held.popleft())
 
     def restart(self, new_ns: int, jump_ns: int) -> None:
         """Match anew after time went back by `jump_ns` to `new_ns`: old stamps, being larger, would be preferred.
@@ -187,7 +207,7 @@ class CameraInputs:
     def _match(self, input_number: int, message: Image | CompressedImage | CameraInfo) -> None:
         """Hold a message until its counterpart comes, or is known not to."""
         with self._matching:
-            self._held.append(Held(nanoseconds(message.header.stamp), input_number, message))
+            self._held.append(Held(nanoseconds(message.header.stamp), input_number, message, time.monotonic()))
             while len(self._held) > 4 * self._parameters.now.sync.queue_size:
                 self._give_up(self._held.popleft())
             self._feeds[input_number].signalMessage(message)
@@ -222,6 +242,8 @@ class CameraInputs:
                 self._depths.popitem(last=False)
 
     def _on_match(self, image: Image | CompressedImage, info: CameraInfo) -> None:
+        if not any(each.message is image for each in self._held):
+            return  # given up, before its camera_info came after all
         self.matched += 1
         stamp_ns = nanoseconds(image.header.stamp)
         since = self._last_match = time.monotonic()

@@ -6,86 +6,24 @@ import time
 from collections.abc import Iterator
 
 import pytest
-import rclpy
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import TransformStamped
-from rclpy.context import Context
-from rclpy.lifecycle import LifecycleNode
-from rclpy.parameter import Parameter
+from rig.intake import NEW, OLD, Bench, open_bench
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from sray.errors import SrayError
 from sray_ros.common.conversions import nanoseconds, time_message
 from sray_ros.common.error_codes import ErrorCode, NoPoseError
-from sray_ros.mapper.context import MapperContext
-from sray_ros.mapper.intake import Intake
 from sray_ros.mapper.lanes import IMAGES, LABELS
-from sray_ros.mapper.pose_queue import PoseQueue, Waiting
+from sray_ros.mapper.pose_queue import Waiting
 
 pytestmark = pytest.mark.ros
-OLD, NEW = 1001_300_000_000, 1000_000_000_000
-"""Nanoseconds: the last stamp of a recording, and its first, when it starts again."""
-
-
-class Bench:
-    """An intake whose camera stands still; the test is the network."""
-
-    def __init__(self, ros: Context) -> None:
-        self.node = LifecycleNode("bench", context=ros, parameter_overrides=[Parameter("depth.use", value=True)])
-        context = MapperContext(self.node)
-        self.tf, self.inbox, self.health = context.tf, context.worker.inbox, context.health
-        self.inbox.open()
-        self.handled: list[Header] = []
-        context.handled = self.handled.append  # type: ignore[method-assign]
-        self.poses = PoseQueue(self.tf, "map", 10, lambda: 60.0, lambda: NoPoseError("too many"))
-        self.intake = Intake(context, self.poses, Nothing())  # type: ignore[arg-type]
-
-    def hear(self, message_type: type, stamp_ns: int) -> None:
-        topic = {Image: self.intake.inputs.image, CameraInfo: self.intake.inputs.info}[message_type]
-        topic._on_message(message_type(header=Header(stamp=time_message(stamp_ns), frame_id="camera")))
-
-    def hear_depth(self, stamp_ns: int) -> None:
-        assert self.intake.inputs.depth is not None
-        self.intake.inputs.depth._on_message(Image(header=Header(stamp=time_message(stamp_ns), frame_id="camera")))
-
-    def pose(self) -> None:
-        transform = TransformStamped(child_frame_id="camera", header=Header(frame_id="map"))
-        transform.transform.rotation.w = 1.0
-        self.tf.set_transform_static(transform, "test")
-        self.intake.poll()
-
-    def clock_jumps(self) -> None:
-        self.intake.on_clock_jump(OLD - NEW, NEW)
-
-    @property
-    def arrived(self) -> list[int]:
-        return [job.arrival.stamp_ns for job in self.inbox.drain(IMAGES)]
-
-
-class Nothing:
-    """In place of the requests."""
-
-    def poll(self) -> None: ...
-
-    def refuse_all(self, error: SrayError) -> None: ...
-
-    def tf_began_anew(self, why: str) -> None: ...
-
-    @property
-    def frames(self) -> set[str]:
-        return set()
 
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    context = Context()
-    rclpy.init(context=context)
-    bench = Bench(context)
-    yield bench
-    bench.intake.close()
-    bench.node.destroy_node()
-    context.try_shutdown()
+    with open_bench() as opened:
+        yield opened
 
 
 @pytest.mark.fault(
@@ -222,45 +160,6 @@ def test_depth_is_that_of_the_image_not_the_last_one(bench: Bench) -> None:
     bench.hear_depth(NEW + period)
     bench.intake.poll()
     assert arrivals() == [(NEW + period, NEW + period)]
-
-
-@pytest.mark.fault("the depth camera stops", code="none", says="nothing: depth is optional",
-                   recovery="after a second images no longer wait for it, until it is back")  # fmt: skip
-def test_images_wait_for_depth_until_it_has_stopped(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.pose()
-    now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    bench.hear_depth(NEW)
-    stamps = [NEW + number * 16_000_000 for number in range(1, 90)]
-    arrived = []
-    for stamp in stamps:
-        now += 0.016
-        for kind in (Image, CameraInfo):
-            bench.hear(kind, stamp)
-        arrived += bench.arrived
-    # None is refused for depth that does not come: when too many wait, the oldest goes on without it. After a second
-    # none waits any more: those that did arrive at once, one more than may wait for the worker.
-    assert len(arrived) == len(stamps) - 1 and arrived == sorted(arrived)
-    assert not bench.health.refusals[ErrorCode.NO_POSE]
-    bench.hear_depth(stamps[-1])
-    bench.hear(Image, stamps[-1] + 16_000_000)
-    bench.hear(CameraInfo, stamps[-1] + 16_000_000)
-    assert bench.arrived == [], "depth is back"
-
-
-def test_depth_of_a_slow_camera_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.pose()
-    now = 1000.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    for number in range(3):
-        now += 5.0
-        stamp = NEW + number * 5_000_000_000
-        for kind in (Image, CameraInfo):
-            bench.hear(kind, stamp)
-        assert bench.arrived == ([] if number else [stamp])
-        bench.hear_depth(stamp)
-        bench.intake.poll()
-        assert bench.arrived == ([stamp] if number else [])
 
 
 def test_labels_are_taken_during_a_pause_and_after_a_jump(bench: Bench) -> None:
