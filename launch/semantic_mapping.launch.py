@@ -7,9 +7,7 @@ a parameter's default is written once, in the node.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-import yaml
 from launch import LaunchContext, LaunchDescription
 from launch.actions import EmitEvent, LogInfo, OpaqueFunction, RegisterEventHandler, SetEnvironmentVariable, Shutdown
 from launch.event_handlers import OnProcessExit, OnProcessStart
@@ -20,11 +18,19 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
-from sray_ros.bringup.arguments import ARGUMENTS, Given, clock, if_typed, is_on, ours, remapped_inputs, shared
+from sray_ros.bringup.arguments import (
+    ARGUMENTS,
+    Given,
+    clock,
+    if_typed,
+    is_on,
+    is_rectified,
+    ours,
+    remapped_inputs,
+    shared,
+)
 from sray_ros.bringup.recorded import bag_topics, image_transport, playback, refuse_mistaken, with_own_labels
 
-MAPPERS_NAMES = ("semantic_mapper", "/semantic_mapper", "/**", "/**/semantic_mapper")
-"""Sections of a parameter file that are the mapper's."""
 PROFILES = "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
@@ -127,16 +133,6 @@ def label_scorer(given: Given) -> Node:
         parameters=[{"camera.rectified": is_rectified(given)}, given["params_file"], clock(given)],
         remappings=[*own, *remapped_inputs(given, "labels", "camera_info")],
     )
-
-
-def is_rectified(given: Given) -> bool:
-    """camera.rectified as params_file sets it for the mapper: its pictures' truth is rectified, or not, as they are."""
-    try:
-        nodes = yaml.safe_load(Path(given["params_file"]).expanduser().read_text()) or {}
-        parameters = [node["ros__parameters"] for name, node in nodes.items() if name in MAPPERS_NAMES]
-        return any(each.get("camera.rectified", each.get("camera", {}).get("rectified")) is True for each in parameters)
-    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError):
-        return False  # the mapper says what is wrong with the file
 
 
 def viewer(given: Given) -> list:

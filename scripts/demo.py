@@ -47,6 +47,7 @@ from sray.frames import Frame
 from sray.mapping.cloud import write_ply
 from sray.sequence import Sequence
 from sray_train.data.rooms import FIRST_HELD_OUT_SEED, room_folder
+from sray_train.data.scannet import open_scannet
 from sray_train.data.scene import Recording
 from sray_train.tools.bags import write_bag
 from sray_train.tools.bags.converting import open_scene
@@ -150,7 +151,7 @@ class Demo:
         if self.sequence is not None:
             recording: Recording
             if (self.sequence / "color").is_dir():
-                recording = Sequence.open(self.sequence, space)
+                recording = open_scannet(self.sequence, space)
             else:
                 recording = open_scene(self.sequence, "auto", space.name, "auto")
             left_out = "".join(f", {len(numbers)} left out: {why}" for why, numbers in recording.skipped.items())

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 VOID = 255
 """The ignore id: no label, or nothing seen."""
+LARGEST_NYU40 = 40
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import yaml
 from launch.actions import DeclareLaunchArgument
 from launch.substitutions import PathJoinSubstitution
 from launch_ros.parameter_descriptions import ParameterValue
@@ -50,6 +52,7 @@ ARGUMENTS = [
     argument("segmenter_threshold", "Least probability of a label, 0 to 1; empty: 0.5"),
     argument("bag", "A rosbag2 folder to play, its pictures raw or compressed; sets use_sim_time"),
     argument("sequence", "A recorded sequence in ScanNet layout to play; sets use_sim_time"),
+    argument("label_space", "Label space of the sequence's labels, which must be the model's; empty: indoor"),
     argument("rate", "How many times faster than recorded to play; empty: 1.0"),
     switch("loop", "Play again at the end"),
     switch(
@@ -68,7 +71,7 @@ ARGUMENTS = [
     switch("viewer", "Serve a page to look around in a browser: map, keyframes, the view from anywhere"),
     argument("viewer_port", "Port of that page; empty: 8080"),
     argument("viewer_host", "Who may look: empty: 127.0.0.1, this machine alone; 0.0.0.0: the network, no password"),
-    switch("score", "Compare labels with the labels topic, frame by frame: mIoU live, a table at the end"),
+    switch("score", "Compare the labels of rendered pictures with the labels topic: mIoU live, a table at the end"),
     argument("log_level", "debug, info, warn or error for this package's nodes; empty: info"),
 ]
 
@@ -110,3 +113,15 @@ def absolute(given: Given, name: str) -> str:
     return (
         name if name.startswith("/") else "/" + "/".join(part for part in (given["namespace"].strip("/"), name) if part)
     )
+
+
+def is_rectified(given: Given) -> bool:
+    """camera.rectified as params_file sets it for the mapper: its pictures' truth is rectified, or not, as they are."""
+    try:
+        nodes = yaml.safe_load(Path(given["params_file"]).expanduser().read_text()) or {}
+        nodes |= {f"{space}/{name}": node for space, inner in nodes.items() for name, node in inner.items()}
+        names = {absolute(given, "semantic_mapper"), "/**", "/**/semantic_mapper"}
+        parameters = [node["ros__parameters"] for name, node in nodes.items() if "/" + name.lstrip("/") in names]
+        return any(each.get("camera.rectified", each.get("camera", {}).get("rectified")) is True for each in parameters)
+    except (OSError, KeyError, TypeError, AttributeError, yaml.YAMLError):
+        return False  # the mapper says what is wrong with the file

@@ -28,8 +28,12 @@ LABELS = Topic(
     "labels", Image, "optional: mono8 class indices, 255 unlabeled; meet their keyframe by stamp, however late", 5,
     is_auto=True,
 )  # fmt: skip
+LABELS_INFO = Topic(
+    "labels/info", LabelInfo, "optional: what the labels' indices mean; labels of other classes than the model's are "
+    "refused; goes with labels when that is remapped", is_latched=True, follows="labels",
+)  # fmt: skip
 VIEWPOINT = Topic("viewpoint", PoseStamped, "pose of an optical frame, rendered for the last camera; newest wins")
-SUBSCRIBED = (IMAGE, COMPRESSED, CAMERA_INFO, DEPTH, LABELS, TF, TF_STATIC, VIEWPOINT)
+SUBSCRIBED = (IMAGE, COMPRESSED, CAMERA_INFO, DEPTH, LABELS, LABELS_INFO, TF, TF_STATIC, VIEWPOINT)
 
 OF_A_VIEW = (
     Topic("~/label/image", Image, "mono8: class index, 255 = not known; ten wait for a scorer that is busy", 10),

@@ -42,6 +42,8 @@ class MapperContext:
         self.tf = tf2_ros.Buffer(node=node)
         self.is_paused = False
         """Images are ignored (~/pause)."""
+        self.label_names: dict[int, str] | None = None
+        """What labels/info says that the indices of label images mean; None: nothing yet."""
         self._handled = node.create_publisher(api.HANDLED.type, api.HANDLED.name, api.HANDLED.qos)
 
     @property

@@ -8,10 +8,12 @@ from functools import partial
 from sensor_msgs.msg import Image
 
 from sray.camera import Camera
-from sray.errors import SrayError
+from sray.errors import ModelError, SrayError
 from sray.frames import Frame
+from sray.label_space import LabelSpace
 from sray.mapping.mapper import Mapper
 from sray_ros.common.conversions import nanoseconds
+from sray_ros.common.label_infos import first_difference
 from sray_ros.mapper.context import MapperContext
 from sray_ros.mapper.frame_reader import FrameReader
 from sray_ros.mapper.inputs import Arrival
@@ -24,9 +26,12 @@ EARLY_LABELS = 30
 class Frames:
     """Belongs to the worker."""
 
-    def __init__(self, context: MapperContext, mapper: Mapper, publications: Publications) -> None:
+    def __init__(
+        self, context: MapperContext, mapper: Mapper, label_space: LabelSpace, publications: Publications
+    ) -> None:
         self._context = context
         self._mapper = mapper
+        self._class_names = dict(enumerate(label_space.names))
         self._publications = publications
         self._reader = FrameReader(context.parameters, context.report, context.logger.warning)
         self._early_labels: OrderedDict[int, Image] = OrderedDict()
@@ -56,7 +61,11 @@ class Frames:
         return frame, is_keyframe
 
     def supervise(self, labels: Image) -> None:
-        """Give labels to their keyframe. Most come later than their image; early ones wait until it enters."""
+        """Give labels to their keyframe. Most come later than their image; early ones wait until it enters.
+
+        Raises ModelError if they are of other classes than the model's, else as `FrameReader.labels`.
+        """
+        self._check_classes()
         stamp_ns = nanoseconds(labels.header.stamp)
         self._early_labels.pop(stamp_ns, None)
         picture, held = self._reader.labels(labels), len(self._mapper.keyframes)
@@ -68,6 +77,17 @@ class Frames:
         self._early_labels[stamp_ns] = labels
         while len(self._early_labels) > EARLY_LABELS:
             self._early_labels.popitem(last=False)
+
+    def _check_classes(self) -> None:
+        """An index of another label space is a wrong label that nothing else would show."""
+        told, ours = self._context.label_names, self._class_names
+        if told is not None and (index := first_difference(told, ours)) is not None:
+            raise ModelError(
+                f"labels/info says class {index} is {told.get(index, 'nothing')!r} ({len(told)} classes), the model's "
+                f"is {ours.get(index, 'nothing')!r} ({len(ours)}), so these labels do not teach",
+                "labels in the model's label space",
+                "Set the label space of what publishes them (sequence_player label_space, sray bag --label-space)",
+            )
 
     def _supervise_early(self) -> None:
         """Give early labels to the keyframe that has just entered. Most are of other pictures: those stay unread."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from vision_msgs.msg import LabelInfo
 
 from sray.errors import PoseError, SrayError, StaleError
 from sray_ros.common.error_codes import with_code
+from sray_ros.common.label_infos import names_of
 from sray_ros.common.refusals import bug
 from sray_ros.common.tf_thread import TfThread
 from sray_ros.mapper.context import MapperContext
@@ -93,6 +95,9 @@ class Intake:
     def on_labels(self, image: Image) -> None:
         """Also during a pause: they may be of a keyframe from before it."""
         self._context.worker.put(AddLabels(image))
+
+    def on_labels_info(self, info: LabelInfo) -> None:
+        self._context.label_names = names_of(info)
 
     def on_refused(self, header: Header, error: SrayError) -> None:
         if self._context.health.refused(error):

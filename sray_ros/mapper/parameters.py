@@ -154,7 +154,7 @@ class MapSettings:
     )
     max_looked_through: float = parameter(
         CONFIRMED.max_looked_through,
-        "rendered views that look through a voxel, for each with a point in it, above which ~/map leaves it out",
+        "a voxel is left out of ~/map if (views that look through it) / (views with a point in it) is above this",
         (0.0, 1e6),
     )
 

@@ -46,7 +46,7 @@ class Scene:
         self.engine = self.renderer.engine
         """What renders, in words. Asked for here, because this may compile it: now, not at the first view."""
         self.mapper = Mapper(self.renderer.field, model.checkpoint.label_space.classes, settings.mapper_config())
-        self.frames = Frames(context, self.mapper, publications)
+        self.frames = Frames(context, self.mapper, model.checkpoint.label_space, publications)
         self._context = context
         self._publications = publications
         self._applied = settings

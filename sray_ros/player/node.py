@@ -22,9 +22,9 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from sray.crash import ends_in_one_line
-from sray.errors import InternalError, RequestError, SrayError, StaleError
-from sray.label_space import LABEL_SPACES
-from sray.sequence import Sequence
+from sray.errors import FileError, InternalError, RequestError, SrayError, StaleError
+from sray.label_space import LABEL_SPACES, LARGEST_NYU40
+from sray.sequence import LATEST_STAMP_NS, Sequence, label_folder, stamp_of
 from sray_ros.common.conversions import nanoseconds, time_message
 from sray_ros.common.signals import init_until_signaled
 from sray_ros.player import api
@@ -77,6 +77,18 @@ class SequencePlayer(Node):
         if space not in LABEL_SPACES:
             raise RequestError(f"label_space {space!r} is not known", f"one of {', '.join(LABEL_SPACES)}")
         opened = Sequence.open(Path(sequence).expanduser(), LABEL_SPACES[space])
+        if stamp_of(opened.indices[-1]) >= LATEST_STAMP_NS:
+            raise FileError(
+                f"{opened.folder} has frame {opened.indices[-1]}, at 30 Hz beyond the year 2038, where ROS's time ends",
+                "frames numbered from 0",
+                "If the numbers are time stamps, number the files anew",
+            )
+        if opened.has_labels and (largest := opened.largest_label_id()) > LARGEST_NYU40:
+            raise FileError(
+                f"{label_folder(opened.folder)} holds id {largest}",
+                "NYU40 ids, 0 to 40",
+                "If these are ScanNet's own ids, make a bag of the scene: sray bag reads ScanNet's table of ids",
+            )
         return FolderRecording(opened, settings.map_frame, settings.body_frame, settings.camera_frame)
 
     def start(self) -> None:

@@ -16,7 +16,10 @@ class PlayerSettings:
     image_topic: str = parameter(
         "", "the camera's topic in the bag, without /compressed; empty: the first in color", applies=NEVER
     )
-    label_space: str = parameter("rooms", "which class indices the ground-truth labels are published in", applies=NEVER)
+    label_space: str = parameter(
+        "indoor", "label space of the published labels: that of the model which is to learn from them, or is scored",
+        applies=NEVER,
+    )  # fmt: skip
     map_frame: str = parameter("map", "the frame the sequence's poses are in", applies=NEVER)
     body_frame: str = parameter("camera_link", "the camera's body frame, child of map_frame", applies=NEVER)
     camera_frame: str = parameter(

@@ -32,11 +32,12 @@ from sray.camera_info import read_camera_info
 from sray.crash import ends_in_one_line
 from sray.errors import RequestError, SrayError
 from sray.frames import nearest_exact
-from sray.label_space import LABEL_SPACES, VOID
+from sray.label_space import LABEL_SPACES
 from sray.metrics import ConfusionMatrix
 from sray.rectification import Rectifier
 from sray_ros.common.conversions import Picture, nanoseconds, read_labels
 from sray_ros.common.error_codes import with_code
+from sray_ros.common.label_infos import first_difference, names_of
 from sray_ros.common.signals import init_until_signaled
 from sray_ros.scorer import api
 from sray_ros.scorer.parameters import ScorerParameters, ScorerSettings
@@ -84,7 +85,7 @@ class LabelScorer(Node):
         return bool(bound and self._last_label and time.monotonic() - self._last_label > bound)
 
     def _on_info(self, info: LabelInfo) -> None:
-        is_first, named = self._label_names is None, _names_of(info)
+        is_first, named = self._label_names is None, names_of(info)
         self._label_names = named
         self._compare_spaces()
         names = [named.get(index, f"class {index}") for index in range(max(named, default=-1) + 1)]
@@ -100,7 +101,7 @@ class LabelScorer(Node):
         self._matrix, self.scored = ConfusionMatrix(len(names)), 0
 
     def _on_truth_info(self, info: LabelInfo) -> None:
-        self._truth_names = _names_of(info)
+        self._truth_names = names_of(info)
         self._compare_spaces()
 
     def _compare_spaces(self) -> None:
@@ -223,20 +224,13 @@ class LabelScorer(Node):
 
 def difference(labels: dict[int, str] | None, truth: dict[int, str] | None) -> str:
     """In which class the two differ, and what to do; "" if in none, or if one of them is not known."""
-    if labels is None or truth is None:
-        return ""
-    index = next((i for i in sorted({*labels, *truth}) if labels.get(i) != truth.get(i)), None)
-    if index is None:
+    if labels is None or truth is None or (index := first_difference(labels, truth)) is None:
         return ""
     return (
         f"label/info says class {index} is {labels.get(index, 'nothing')!r}, the truth's labels/info says "
         f"{truth.get(index, 'nothing')!r} ({len(labels)} classes against {len(truth)}); expected one label space. "
-        "Convert the scene with the model's (sray bag --label-space; sequence_player label_space), or load another one"
+        "Play or convert the scene with the model's (label_space:= of the launch, --label-space of sray bag)"
     )
-
-
-def _names_of(info: LabelInfo) -> dict[int, str]:
-    return {int(entry.class_id): str(entry.class_name) for entry in info.class_map if entry.class_id < VOID}
 
 
 def _number(value: float) -> float | None:

@@ -18,7 +18,7 @@ class CameraSettings:
 class ScorerSettings:
     """Typed values of all parameters, which never change."""
 
-    label_space: str = parameter("rooms", "names of the classes until `label/info` tells them", applies=NEVER)
+    label_space: str = parameter("indoor", "names of the classes until `label/info` tells them", applies=NEVER)
     output: str = parameter("", "JSON file for the scores; the pictures go to <name>_images beside it", applies=NEVER)
     queue_size: int = parameter(
         300, "labels, and truths, kept while their counterpart is missing", (1, 100_000), applies=NEVER

@@ -49,7 +49,7 @@ class Bag:
     dataset: Layout = "auto"
     """The layout of the scene; `auto` goes by the files in it."""
     label_space: str | None = None
-    """What the classes mean: a name in sray.label_space.LABEL_SPACES. Converting: the indices written, default rooms.
+    """What the classes mean: a name in sray.label_space.LABEL_SPACES. Converting: the indices written, default indoor.
     Checking: the indices expected, default: what the bag itself says."""
     label_ids: LabelIds = "auto"
     """What label files of ScanNet's layout hold."""
@@ -90,7 +90,7 @@ class Bag:
             self._convert(self.scene, self.output)
 
     def _convert(self, scene: Path, output: Path) -> None:
-        default, space = BagLayout(), self.label_space or "rooms"
+        default, space = BagLayout(), self.label_space or "indoor"
         layout = BagLayout(
             image=self.image or default.image,
             camera_info=self.camera_info or default.camera_info,

@@ -29,7 +29,7 @@ class PseudoLabel(RunOptions):
     """A semantic segmentation model of `transformers`: a folder, or the id of one on the hub (safetensors only)."""
     mapping: str
     """What its classes mean: ade20k, coco, voc, nyu40, indoor, rooms, or a YAML file of yours."""
-    label_space: str = "rooms"
+    label_space: str = "indoor"
     """Into which classes: the label space of the checkpoint that will be tuned (rooms, indoor, scannet20, ...)."""
     threshold: float = 0.5
     """Pixels whose class has a lower probability stay unlabeled."""

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sray.errors import FileError, SrayError
-from sray.label_space import LabelSpace
+from sray.label_space import LARGEST_NYU40, LabelSpace
 from sray.sequence import Sequence, label_folder
 from sray_train.data.config import LabelIds
 from sray_train.data.label_pictures import LabelPictures
 from sray_train.data.sens import SensRecording
 
 TABLE = "scannetv2-labels.combined.tsv"
-LARGEST_NYU40 = 40
 PICTURES_LOOKED_AT = 32
 """At most; the first with an id above 40 settles it."""
 

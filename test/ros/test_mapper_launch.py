@@ -46,7 +46,7 @@ def launched(listener: Listener, tmp_path: Path, rviz: Path) -> Iterator[Callabl
 @pytest.mark.shows(
     "launch namespace", "launch params_file", "launch map_frame", "launch device", "launch sequence", "launch loop",
     "launch start_paused", "launch use_sim_time", "launch rviz", "launch rviz_config", "launch log_level",
-    "launch rate", "launch model", "launch image", "launch fine_tune", "sequence_player",
+    "launch rate", "launch label_space", "launch model", "launch image", "launch fine_tune", "sequence_player",
 )  # fmt: skip
 def test_what_is_typed_reaches_its_node_and_nothing_else_does(
     listener: Listener, launched: Callable[..., Any], tmp_path: Path, plane_scene: PlaneScene
@@ -62,13 +62,14 @@ def test_what_is_typed_reaches_its_node_and_nothing_else_does(
     launch = launched(
         namespace="robot", params_file=file, map_frame="odom", device="cpu", model=model, sequence=tmp_path / "room",
         loop="true", start_paused="true", rate="2.5", image="front/image", rviz="true", rviz_config="/my/view.rviz",
-        log_level="debug", fine_tune="false",
+        log_level="debug", fine_tune="false", label_space="rooms",
     )  # fmt: skip
     mapper, player = "/robot/semantic_mapper", "/robot/sequence_player"
     asked = ("views.count", "map_frame", "model.device", "model.path", "use_sim_time", "trigger", "fine_tune.enabled")
     assert parameters(listener, mapper, *asked) == [3, "odom", "cpu", str(model), True, "keyframe", False]
-    asked = ("sequence", "loop", "start_paused", "rate", "map_frame", "lockstep")
-    assert parameters(listener, player, *asked) == [str(tmp_path / "room"), True, True, 2.5, "odom", False]
+    asked = ("sequence", "loop", "start_paused", "rate", "map_frame", "lockstep", "label_space")
+    expected = [str(tmp_path / "room"), True, True, 2.5, "odom", False, "rooms"]
+    assert parameters(listener, player, *asked) == expected
     assert listener.until(lambda: listener.node.count_subscribers("/robot/front/image") == 1)
     assert listener.until(lambda: listener.node.count_publishers("/robot/front/image") == 1)
     assert listener.node.count_subscribers("/robot/image") == 0

@@ -1,4 +1,4 @@
-"""Sessions, models, maps and labels through the node's services: what comes back is what went in, bit for bit."""
+"""Sessions, models and maps through the node's services: what comes back is what went in, bit for bit."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ import torch
 from conftest import REPOSITORY
 from geometry_msgs.msg import PoseArray
 from lifecycle_msgs.msg import Transition
-from rig.mapper import MapperProcess, checkpoint, image_of, seconds_of, time_of
+from rig.mapper import MapperProcess, checkpoint, image_of, seconds_of
 from rig.views import LATCHED, keyframes
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from sray.frames import Frame
-from sray.label_space import VOID
 from sray.mapping.session import Session
 from sray_interfaces.action import RenderView
 from sray_interfaces.srv import ListKeyframes, LoadModel, LoadSession, SaveMap, SaveSession
@@ -91,46 +89,6 @@ def test_the_list_of_keyframes_is_what_was_sent(mapper: MapperProcess, frames: l
         position = keyframe.pose.position
         assert np.allclose([position.x, position.y, position.z], frame.camera.world_from_camera[:3, 3], atol=1e-6)
         assert (keyframe.width, keyframe.height, keyframe.has_labels) == (48, 36, False)
-
-
-@pytest.mark.shows("labels")
-@pytest.mark.parametrize("order", ["after", "before"])
-def test_labels_meet_their_keyframe_by_stamp_whichever_comes_first(
-    mapper: MapperProcess, frames: list[Frame], data_dir: Path, order: str
-) -> None:
-    node = mapper.listener.node
-    publisher = node.create_publisher(Image, "labels", 10)
-    assert mapper.listener.until(publisher.get_subscription_count)
-    assert frames[1].labels is not None
-
-    def send_labels(second: float, values: np.ndarray) -> None:
-        publisher.publish(image_message(Header(stamp=time_of(second)), values, "mono8"))
-
-    def is_labeled() -> list[bool]:
-        return [keyframe.has_labels for keyframe in keyframes(mapper).keyframes]
-
-    labels = frames[1].labels.numpy().copy()
-    labels[:2] = VOID
-    if order == "before":
-        send_labels(401.0, labels)
-        send_labels(777.0, labels)  # belongs to nothing
-        assert mapper.listener.until(lambda: mapper.value("labels waiting") == "2")
-    mapper.send_in_lockstep(frames[:3], 400.0)
-    if order == "after":
-        assert is_labeled() == [False, False, False]
-        send_labels(401.0, labels)
-    assert mapper.listener.until(lambda: is_labeled() == [False, True, False])
-    # Labels of no class of the model are refused by their value, and the good ones stay.
-    bad = labels.copy()
-    bad[5, 5] = 77
-    send_labels(401.0, bad)
-    assert mapper.said("hold 77; expected indices of 3 classes")
-    mapper.service(SaveSession, "save_session", SaveSession.Request(file=f"labeled_{order}"))
-    (_, first), (_, second), _ = Session.load(data_dir / f"labeled_{order}.safetensors").keyframes
-    assert first.labels is None
-    assert second.labels is not None
-    np.testing.assert_array_equal(second.labels.numpy(), labels)
-    node.destroy_publisher(publisher)
 
 
 @pytest.mark.fault("~/load_model with a checkpoint that is cut short or not there", code="BAD_FILE",

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import PlaneScene
 from rcl_interfaces.msg import Log
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig.listener import Listener
@@ -24,7 +26,7 @@ from vision_msgs.msg import LabelInfo
 
 from sray.camera import Camera
 from sray.frames import Frame
-from sray.label_space import ROOMS
+from sray.label_space import INDOOR
 from sray.sequence import Sequence, stamp_of
 from sray.sequence_writer import SequenceWriter
 from sray_train.tools.bags import BagEncoding, write_bag
@@ -88,7 +90,7 @@ def hear_all(listener: Listener, prefix: str = "") -> dict[str, list[Any]]:
 
 
 def assert_is_the_recording(heard: dict[str, list[Any]], folder: Path) -> None:
-    sequence = Sequence.open(folder)
+    sequence = Sequence.open(folder, INDOOR)
     expected = [stamp_of(number) for number in NUMBERS]
     for topic in ("image", "depth", "labels", "camera_info"):
         assert stamps(heard[topic]) == expected, topic
@@ -118,13 +120,13 @@ def test_a_folder_arrives_as_it_is_and_the_player_ends_by_itself(listener: Liste
     status, output = listener.finish(listener.start(PLAYER, sequence=folder))
     assert status == 0, output
     assert_is_the_recording(heard, folder)
-    assert [each.class_name for each in infos[0].class_map] == [*ROOMS.names, "UNLABELED"]
+    assert [each.class_name for each in infos[0].class_map] == [*INDOOR.names, "UNLABELED"]
     assert "4 frames, with depth, with labels; 1 left out: pose is not finite" in output
 
 
 @pytest.mark.shows("sequence_player", "player bag")
 def test_a_bag_arrives_as_it_was_recorded(listener: Listener, folder: Path, tmp_path: Path) -> None:
-    sequence = Sequence.open(folder)
+    sequence = Sequence.open(folder, INDOOR)
     write_bag([sequence[position] for position in range(len(sequence))], tmp_path / "bag")
     heard = hear_all(listener, "/")
     status, output = listener.finish(listener.start(PLAYER, bag=tmp_path / "bag"))
@@ -137,7 +139,7 @@ def test_a_bag_arrives_as_it_was_recorded(listener: Listener, folder: Path, tmp_
 def test_the_image_topic_of_a_compressed_bag_is_named_as_the_mapper_names_it(
     listener: Listener, folder: Path, tmp_path: Path
 ) -> None:
-    sequence = Sequence.open(folder)
+    sequence = Sequence.open(folder, INDOOR)
     frames = [sequence[position] for position in range(len(sequence))]
     write_bag(frames, tmp_path / "bag", encoding=BagEncoding(jpeg_quality=90))
     listener.hear(CameraInfo, "/camera_info"), listener.hear(TFMessage, "/tf")
@@ -151,7 +153,7 @@ def test_the_image_topic_of_a_compressed_bag_is_named_as_the_mapper_names_it(
 def test_start_offset_leaves_out_pictures_and_keeps_what_is_latched(
     listener: Listener, folder: Path, tmp_path: Path
 ) -> None:
-    sequence = Sequence.open(folder)
+    sequence = Sequence.open(folder, INDOOR)
     write_bag([sequence[position] for position in range(len(sequence))], tmp_path / "bag")
     heard = hear_all(listener, "/")
     status, output = listener.finish(listener.start(PLAYER, bag=tmp_path / "bag", start_offset=0.15))
@@ -165,7 +167,7 @@ def test_start_offset_leaves_out_pictures_and_keeps_what_is_latched(
 def test_lockstep_sends_a_picture_only_when_the_one_before_is_handled(
     listener: Listener, folder: Path, tmp_path: Path, kind: str
 ) -> None:
-    sequence = Sequence.open(folder)
+    sequence = Sequence.open(folder, INDOOR)
     write_bag([sequence[position] for position in range(len(sequence))], tmp_path / "bag")
     prefix = "/" if kind == "bag" else ""
     heard = hear_all(listener, prefix)
@@ -247,10 +249,18 @@ print("statuses", [main(["--ros-args", *arguments]) for arguments in json.loads(
 
 
 @pytest.mark.shows("player label_space", "player sequence", "player bag")
-def test_what_cannot_be_played_is_one_message_and_status_1(listener: Listener, tmp_path: Path) -> None:
+def test_what_cannot_be_played_is_one_message_and_status_1(
+    listener: Listener, plane_scene: PlaneScene, tmp_path: Path
+) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "bag_0.mcap").touch()
+    raw = plane_scene.record(tmp_path / "raw", INDOOR, 2)
+    picture = np.full((36, 48), 1163, np.uint16)
+    assert cv2.imwrite(str(raw / "label-filt" / "1.png"), picture)
+    stamped = plane_scene.record(tmp_path / "stamped", INDOOR, 2)
+    for path in list(stamped.rglob("1.*")):
+        path.rename(path.with_stem("1700000000000"))
     wrong: tuple[tuple[dict[str, object], str], ...] = (
         ({"sequence": tmp_path / "empty"}, "sray bag"),
         ({"sequence": tmp_path / "bag"}, f"`sray bag --check {tmp_path / 'bag'}` prints the line that plays it"),
@@ -258,6 +268,8 @@ def test_what_cannot_be_played_is_one_message_and_status_1(listener: Listener, t
         ({}, "neither `sequence` nor `bag`, or both"),
         ({"sequence": tmp_path, "label_space": "nyu"}, "expected one of rooms"),
         ({"sequence": tmp_path, "rate": -1.0}, "0.001"),
+        ({"sequence": stamped}, "has frame 1700000000000, at 30 Hz beyond the year 2038"),
+        ({"sequence": raw}, "holds id 1163; expected NYU40 ids, 0 to 40. If these are ScanNet's own ids, make a bag"),
     )
     arguments = [[part for name, value in each.items() for part in ("-p", f"{name}:={value}")] for each, _ in wrong]
     status, output = listener.finish(listener.run(sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(arguments)))

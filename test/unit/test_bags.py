@@ -18,7 +18,7 @@ from rosbags.rosbag2 import Reader
 from scipy.spatial.transform import Rotation
 
 from sray.errors import DiskFullError, FileError, PoseError, SrayError
-from sray.label_space import ROOMS
+from sray.label_space import INDOOR, ROOMS
 from sray_train.cli import main
 from sray_train.tools.bags import BagEncoding, BagLayout, write_bag
 from sray_train.tools.bags.names import typestore
@@ -228,7 +228,7 @@ def test_a_sens_file_becomes_a_bag_without_its_bad_frames(tmp_path: Path, capsys
     kept = [0, 1, 3, 4, 6, 7]
     stamps = [m.header.stamp.sec * 10**9 + m.header.stamp.nanosec for m in messages[LAYOUT.image]]
     assert stamps == [10**9 + 33_333_000 * number for number in kept], "no stamp is zero"
-    classes = [ROOMS.names.index({"blinds": "window"}.get(name, name)) for name in scannet.NAMES]
+    classes = [INDOOR.names.index({"blinds": "window"}.get(name, name)) for name in scannet.NAMES]
     for number, depth, labels in zip(kept, messages[LAYOUT.depth], messages[LAYOUT.labels], strict=True):
         millimeters = (views[number].depth * 1000).round()
         np.testing.assert_allclose(depth.data.view("<f4").reshape(24, 32), millimeters / 1000, rtol=1e-6)
@@ -241,6 +241,14 @@ def test_stride_and_frames_choose_and_an_exported_folder_converts_too(tmp_path: 
     main(["bag", str(folder), "--output", str(tmp_path / "bag"), "--stride", "3", "--frames", "2"])
     stamps = [m.header.stamp.nanosec for m in read(tmp_path / "bag")[LAYOUT.image]]
     assert stamps == [0, 3 * (10**9 // 30)]
+
+
+def test_labels_whose_ids_are_not_known_are_refused(tmp_path: Path) -> None:
+    views = write_sens(tmp_path / "scene0000_00.sens", spoilt=-1, lost=-1)
+    folder = scannet.write_folder(tmp_path / "raw" / "scene", views, np.diag([30.0, 31.0, 1.0]), scannet.RAW_IDS)
+    with pytest.raises(SystemExit, match="raw ScanNet ids, and there is no"):
+        main(["bag", str(folder), "--output", str(tmp_path / "bag")])
+    assert not (tmp_path / "bag").exists()
 
 
 def test_a_slip_of_the_pen_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

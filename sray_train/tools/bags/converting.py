@@ -12,14 +12,17 @@ from sray.label_space import LABEL_SPACES
 from sray_train.data.config import LabelIds
 from sray_train.data.scannet import open_scannet
 from sray_train.data.scene import Recording
-from sray_train.tools.data_check.opening import Layout, open_recordings
+from sray_train.tools.data_check.opening import LABELS_REFUSED, Layout, open_recordings
 
 EARLIEST_NS = 1_000_000_000
 """Zero means "no stamp" in ROS, and "the latest pose" in TF; what starts earlier is moved here."""
 
 
 def open_scene(path: Path, dataset: Layout, label_space: str, label_ids: LabelIds) -> Recording:
-    """One scene with poses. Raises FileError, naming the path, for what is no single scene."""
+    """One scene with poses. Raises FileError, naming the path, for what is no single scene.
+
+    Frames whose pose cannot be read are left out; labels are refused if it is not known which ids they hold.
+    """
     path = path.expanduser()
     if dataset in ("auto", "scannet") and (path.suffix == ".sens" or next(path.glob("*.sens"), None) is not None):
         return open_scannet(path, LABEL_SPACES[label_space], label_ids)
@@ -27,7 +30,11 @@ def open_scene(path: Path, dataset: Layout, label_space: str, label_ids: LabelId
     if len(found) != 1:
         names = ", ".join(recording.name for recording, _ in found)
         raise FileError(f"{path} holds {len(found)} recordings ({names})", "one", "Name its own folder")
-    return found[0][0]
+    recording, findings = found[0]
+    for finding in findings:
+        if finding.code == LABELS_REFUSED:  # labels that mean something else would be written without a word
+            raise FileError(finding.evidence)
+    return recording
 
 
 @dataclass

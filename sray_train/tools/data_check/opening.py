@@ -17,6 +17,8 @@ from sray_train.data.scene import Recording
 from sray_train.tools.data_check.findings import Finding
 from sray_train.tools.data_check.folder_checks import open_whole_frames
 
+LABELS_REFUSED = "labels-refused"
+"""Code of the finding that training would not take the label pictures."""
 Layout = Literal["auto", "folder", "scannet", "replica", "blender", "llff", "nerfstudio", "tum", "colmap"]
 
 
@@ -56,7 +58,7 @@ def _scannet_layout(folder: Path, label_space: LabelSpace, label_ids: LabelIds) 
 
 def _refused(error: SrayError) -> Finding:
     return Finding(
-        "labels-refused",
+        LABELS_REFUSED,
         "problem",
         "Training would refuse the label pictures.",
         str(error),
