@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import re
 import select
 import sys
 import termios
@@ -39,6 +40,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("-r", "--rate", type=float, default=1.0, help="how many times faster than recorded")
     parser.add_argument("-l", "--loop", action="store_true", help="start again at the end")
     parser.add_argument("-p", "--start-paused", action="store_true", help="begin paused; SPACE resumes")
+    parser.add_argument("-x", "--exclude-regex", default="", help="topics to leave out: all of the name must match")
     parser.add_argument("--start-offset", type=float, default=0.0, help="seconds to leave out at the beginning")
     parser.add_argument("-d", "--delay", type=float, default=0.5, help="seconds to wait before playing")
     parser.add_argument(
@@ -88,6 +90,8 @@ class Player(Node):
         self._latched = latched_by(arguments.qos_profile_overrides_path)
         self._outputs: dict[int, Publisher] = {}
         for connection in reader.connections:
+            if re.fullmatch(arguments.exclude_regex, connection.topic):
+                continue
             try:
                 kind = message_type(connection.msgtype)
             except (ImportError, AttributeError):

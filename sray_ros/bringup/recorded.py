@@ -93,31 +93,32 @@ def playback(given: Given, mapper: LifecycleNode) -> list[Any]:
         ]
         options += ["--rate", given["rate"]] if given["rate"] else []
         command = ["ros2", "bag", "play", str(Path(given["bag"]).expanduser()), "--clock", CLOCK_RATE, *DELAY, *options]
+        # What a mapper published while the bag was recorded would mix with what this one does.
+        command += ["-x", ".*/semantic_mapper/.*"]
         command += ["--qos-profile-overrides-path", shared("config", "bag_qos.yaml")]
         player = ExecuteProcess(cmd=command, name="bag_player", output="screen")
-        if is_on(given, "autostart"):
-            # `ros2 bag play` does not wait for subscribers: what it plays while a model loads is lost.
-            starts = OnStateTransition(
-                target_lifecycle_node=mapper, goal_state="active", entities=[player], handle_once=True
-            )
-            return [RegisterEventHandler(starts), when_it_has_ended(player)]
     elif given["bag"] or given["sequence"]:
         switches = {name: True for name in ("loop", "start_paused") if is_on(given, name)}
         # A score must not depend on the machine's speed: every frame waits until the mapper has handled the last one.
         switches |= {"lockstep": True} if scored else {}
+        patience = {} if is_on(given, "autostart") else {"wait_for_subscribers": 3600.0}  # somebody will activate it
         speed = {"rate": float(given["rate"])} if given["rate"] else {}
         # A bag's topics have their own names; the mapper's are remapped to them.
         inputs = [] if given["bag"] else remapped_inputs(given)
         camera = {"image_topic": given["image"] or INPUTS[0]} if given["bag"] else {}
-        played = if_typed(given, bag="bag", sequence="sequence", map_frame="map_frame")
+        played = if_typed(given, bag="bag", sequence="sequence", label_space="label_space", map_frame="map_frame")
         player = Node(
             **ours(given, "sequence_player"),
-            parameters=[{**played, **camera, **speed, **switches}],
+            parameters=[{**played, **camera, **speed, **switches, **patience}],
             remappings=[*inputs, ("handled", "semantic_mapper/handled")],
         )
     else:
         return []
-    return [player, when_it_has_ended(player)]
+    if not is_on(given, "autostart"):
+        return [player, when_it_has_ended(player)]
+    # What is played while a model loads is lost, or waited for in vain.
+    starts = OnStateTransition(target_lifecycle_node=mapper, goal_state="active", entities=[player], handle_once=True)
+    return [RegisterEventHandler(starts), when_it_has_ended(player)]
 
 
 def when_it_has_ended(player: ExecuteProcess) -> RegisterEventHandler:

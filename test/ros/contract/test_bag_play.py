@@ -77,6 +77,14 @@ def test_everything_comes_out_in_order_with_a_clock_and_latched_messages_reach_l
     assert times[-1] >= BEGIN_NS + (len(WORDS) - 2) * STEP_NS
 
 
+def test_topics_are_left_out_by_their_names(listener: Listener, bag: Path) -> None:
+    words, facts = listener.hear(String, "/words"), listener.hear(String, "/facts")
+    options = ("--start-offset", "1.5", "--delay", DISCOVERY, "-x", ".*/fac.*")
+    code, output = listener.finish(play(listener, bag, *options))
+    assert code == 0, output
+    assert words and not facts
+
+
 def test_an_offset_leaves_out_the_beginning(listener: Listener, bag: Path) -> None:
     words = listener.hear(String, "/words")
     code, output = listener.finish(play(listener, bag, "--start-offset", "1.45", "--rate", "4", "--delay", DISCOVERY))
