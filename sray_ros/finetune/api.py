@@ -17,6 +17,6 @@ CURVE = Topic("~/fine_tune/curve", Image, "rgb8: losses and held-out scores over
 PUBLISHED = (STATUS, CURVE)
 
 FINE_TUNE = Call("~/fine_tune", FineTune, "adapt the model to what the keyframes show; feedback and canceling")
-ONCE = Call("~/fine_tune_once", FineTuneOnce, "~/fine_tune for a plain call: answers at once with a job id")
+ONCE = Call("~/fine_tune_once", FineTuneOnce, "~/fine_tune for a plain call: answers before it trains, with a job id")
 CANCEL = Call("~/fine_tune_cancel", Trigger, "stop fine-tuning, however it was started; nothing changes")
 SERVICES = (ONCE, CANCEL)
