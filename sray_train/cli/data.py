@@ -31,7 +31,7 @@ class Data:
     """The folder of one scene, or its .sens file."""
     dataset: Layout = "auto"
     """The layout; `auto` goes by the files in it. `folder`: ScanNet's exported layout, as the node records."""
-    label_space: str = "rooms"
+    label_space: str = "indoor"
     """What the classes mean: a name in sray.label_space.LABEL_SPACES."""
     label_ids: LabelIds = "auto"
     """What label files of ScanNet's layout hold."""
