@@ -231,7 +231,7 @@ def test_jobs_come_seed_by_seed_with_the_scenes_after_the_first_and_again_at_the
         ({"variants": {"a": {"rescore": "b"}}}, "variants.a.rescore is 'b'; expected a variant that is trained"),
         (
             {"variants": {"a": {}, "b": {"rescore": "a", "train": {"frozen": {"steps": 1}}}}},
-            "variants.b has frozen beside rescore; expected seeds and train.evaluation alone",
+            "variants.b has frozen beside rescore; expected seeds, train.evaluation and train.data.test alone",
         ),
         ({"variants": {"a": {}, "b": {"rescore": "a", "fine_tune": True}}}, "variants.b has fine_tune beside rescore"),
         ({"variants": {"a": {"rays_only": "a"}}}, "variants.a.rays_only is 'a'; expected a variant that is trained"),

@@ -23,8 +23,9 @@ def test_the_shipped_studies_differ_in_what_they_name_alone(path: Path) -> None:
         # Each has its own learning rate.
         rate = variant.config.frozen.learning_rate
         frozen = replace(common.frozen, steps=steps, learning_rate=rate, whole_ray_samples=whole)
+        data = replace(common.data, test=variant.config.data.test if variant.rescore else common.data.test)
         assert (variant.config.data, variant.config.frozen, variant.config.joint, variant.config.encoder) == (
-            common.data, frozen, common.joint, common.encoder,
+            data, frozen, common.joint, common.encoder,
         )  # fmt: skip
         assert variant.config.loss == common.loss or variant.name.startswith("loss_")
 

@@ -41,8 +41,8 @@ class VariantSection:
     """A variant that is fine-tuned once more from its training, by rays alone as in the paper: no single picture
     teaches. Nothing else is trained."""
     rescore: str = ""
-    """A variant that is scored once more, by this one's `train.evaluation` (source views farther away): nothing is
-    trained."""
+    """A variant that is scored once more, by this one's `train.evaluation` (source views farther away) and
+    `train.data.test` (other scenes): nothing is trained."""
     fuse: str = ""
     """A variant whose 2D labels are fused into voxels instead of rendering: nothing is trained."""
     depth: bool = False
@@ -138,14 +138,17 @@ def _rescored(name: str, section: Any, sections: dict[str, Any]) -> Any:
     if not isinstance(section, dict) or not (of := section.get("rescore")):
         return section
     other = sections.get(of)
+    own = section.get("train") or {}
     strange = [
         *(section.keys() - {"rescore", "seeds", "train"}),
-        *((section.get("train") or {}).keys() - {"evaluation"}),
+        *(own.keys() - {"evaluation", "data"}),
+        *(f"data.{field}" for field in (own.get("data") or {}).keys() - {"test"}),
     ]
     if strange:
-        raise ValueError(f"variants.{name} has {strange[0]} beside rescore; expected seeds and train.evaluation alone")
+        expected = "seeds, train.evaluation and train.data.test alone"
+        raise ValueError(f"variants.{name} has {strange[0]} beside rescore; expected {expected}")
     trained = other.get("train") if isinstance(other, dict) else None
-    return section | {"train": overlaid(trained or {}, section.get("train") or {})}
+    return section | {"train": overlaid(trained or {}, own)}
 
 
 def _variant(name: str, section: dict[str, Any], train: dict[str, Any], common: _File) -> Variant:
