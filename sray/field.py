@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -92,13 +93,18 @@ class SemanticField:
         return next(self.model.parameters()).device
 
     @torch.inference_mode()
-    def encode(self, image: UInt8[Tensor, "height width 3"], camera: Camera) -> Float[Tensor, "channels rows columns"]:
+    def encode(
+        self,
+        image: UInt8[Tensor, "height width 3"],
+        camera: Camera,
+        like: Float[Tensor, "channels rows columns"] | None = None,
+    ) -> Float[Tensor, "channels rows columns"]:
         """Features of a camera's picture, to be kept and passed to `set_sources` as often as wanted.
 
-        Pictures that are sources together are given one camera, or cameras of one focal length: features of one size.
+        `like`: those of another picture of this size, with which it is to be a source; they get one size.
         """
         batch = image.to(self.device).permute(2, 0, 1).unsqueeze(0).float() / 255
-        return self.model.picture_features(batch, camera)[0]
+        return self.model.picture_features(batch, camera, like)[0]
 
     @torch.inference_mode()
     def set_sources(
@@ -136,6 +142,17 @@ class SemanticField:
         self._engine = ray_engine(self.model, self._chain, encoded, self.config)
         self._views = replace(views, gains=gains)
         self._range = self.model.depth_range(bounds)
+
+    @contextmanager
+    def showing(
+        self, views: SourceViews, features: Float[Tensor, "views channels rows columns"] | None, bounds: Bounds
+    ) -> Iterator[None]:
+        """`set_sources` for as long as the context lasts: what is held of the views is let go after it."""
+        self.set_sources(views, features, bounds)
+        try:
+            yield
+        finally:
+            self._engine = self._views = None
 
     @torch.inference_mode()
     def render(

@@ -156,13 +156,18 @@ class RayModel(nn.Module):
         return EncodedViews(views.images, views.camera, features, reading_scale=scale)
 
     def picture_features(
-        self, images: Float[Tensor, "views 3 height width"], camera: Camera
+        self,
+        images: Float[Tensor, "views 3 height width"],
+        camera: Camera,
+        like: Float[Tensor, "channels rows columns"] | None = None,
     ) -> Float[Tensor, "views channels rows columns"]:
         """The encoder's features of pictures (RGB in 0..1) of a camera, or of a batch of alike ones.
 
-        The pictures are read at the angular resolution that the encoder was trained for, whatever the camera's.
+        The pictures are read at the angular resolution that the encoder was trained for, whatever the camera's; with
+        `like`, at that of these features: pictures of one size, and focal lengths that differ a little, are sources
+        together.
         """
-        width, height = self.reading_size(camera)
+        width, height = self.reading_size(camera, like)
         if (width, height) != (camera.width, camera.height):
             images = F.interpolate(images, (height, width), mode="bilinear", align_corners=False, antialias=True)
         return self.read(images)
@@ -210,11 +215,15 @@ class RayModel(nn.Module):
         found = self.stereo_features(views.images, views.camera, features)
         return with_stereo(self.stereo, found, views, bounds)
 
-    def reading_size(self, camera: Camera) -> tuple[int, int]:
+    def reading_size(
+        self, camera: Camera, like: Float[Tensor, "channels rows columns"] | None = None
+    ) -> tuple[int, int]:
         """Width and height, pixels, at which the encoder reads pictures of a camera: a multiple of a cell."""
         focal = getattr(self.config, "reading_focal", 0.0)
         if not focal:
             return camera.width, camera.height
+        if like is not None:
+            return like.shape[-1] * FEATURE_STRIDE, like.shape[-2] * FEATURE_STRIDE
         scale = focal / float(camera.intrinsics[..., 0, 0].mean())
         width, height = (
             max(READING_STEP, READING_STEP * round(scale * size / READING_STEP))

@@ -29,9 +29,9 @@ class CountingField(SemanticField):
 
     encoded = 0
 
-    def encode(self, image: torch.Tensor, camera: Camera) -> torch.Tensor:
+    def encode(self, image: torch.Tensor, camera: Camera, like: torch.Tensor | None = None) -> torch.Tensor:
         self.encoded += 1
-        return super().encode(image, camera)
+        return super().encode(image, camera, like)
 
 
 @cache

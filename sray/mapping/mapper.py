@@ -103,8 +103,8 @@ class Mapper:
         if frame.depth is not None and self.config.max_depth > 0:
             believed = torch.where(frame.depth <= self.config.max_depth, frame.depth, torch.nan)
             frame = replace(frame, depth=believed)
-        camera = self.keyframes[0].camera if len(self.keyframes) else frame.camera
-        left = self.keyframes.add(frame, _encode(self._field, frame, camera))
+        like = self.keyframes[0].features if len(self.keyframes) else None
+        left = self.keyframes.add(frame, _encode(self._field, frame, like))
         without_depth = None
         if self.config.stereo:
             try:
@@ -176,10 +176,10 @@ class Mapper:
         old, self._field, self._stereo = self._field, field, StereoKeeper(field)
         is_encoded_anew = not same_weights(field.model.encoder, old.model.encoder)
         if is_encoded_anew:
-            features = []
+            features: list[Tensor] = []
             for keyframe in self.keyframes:
                 go_on(canceled)
-                features.append(_encode(field, keyframe.frame, self.keyframes[0].camera))
+                features.append(_encode(field, keyframe.frame, features[0] if features else None))
             self.keyframes.replace_features(features)
         has_other_stereo = not same_weights(field.model.stereo, old.model.stereo)
         if not self.config.stereo:
@@ -214,8 +214,8 @@ class Mapper:
         with memory_errors("hold the saved keyframes", "a lower keyframes.capacity, or depth.stereo false"):
             for number, frame in keyframes:
                 go_on(canceled)
-                camera = buffer[0].camera if len(buffer) else frame.camera
-                keyframe = Keyframe(number, frame, _encode(self._field, frame, camera))
+                like = buffer[0].features if len(buffer) else None
+                keyframe = Keyframe(number, frame, _encode(self._field, frame, like))
                 if self.config.stereo and stereo is not None:
                     keyframe = self._stereo.recalled(keyframe, stereo.get(number))
                 buffer.enter(keyframe)
@@ -253,11 +253,11 @@ class Mapper:
         check_pose(camera, "the requested view")
         bounds = self.bounds(camera)
         chosen = choose_sources(camera, self.keyframes, self.config.views, stamp_ns, bounds)
-        views = replace(source_views(chosen), gains=self.exposure.gains(chosen))
+        views = source_views(chosen, has_stereo=self._field.model.stereo is not None)
         features = torch.stack([keyframe.features for keyframe in chosen])
-        field = field or self._field
-        with memory_errors("render", "smaller render.width and render.height or fewer views.count"):
-            field.set_sources(views, features, bounds)
+        views, field = replace(views, gains=self.exposure.gains(chosen)), field or self._field
+        remedy = "smaller render.width and render.height or fewer views.count"
+        with memory_errors("render", remedy), field.showing(views, features, bounds):
             view = field.render(camera, scale=scale, on_progress=on_progress, canceled=canceled)
         return Rendering(view, tuple(chosen), bounds)
 
@@ -294,7 +294,7 @@ class Mapper:
         self.map.clear()
 
 
-def _encode(field: SemanticField, frame: Frame, camera: Camera) -> Float[Tensor, "channels rows columns"]:
-    """`camera`: of the buffer's first keyframe, so that all features have one size."""
+def _encode(field: SemanticField, frame: Frame, like: Tensor | None) -> Float[Tensor, "channels rows columns"]:
+    """`like`: features of the buffer's first keyframe, so that all have one size."""
     with memory_errors("encode a keyframe", "fewer keyframes.capacity or smaller images"):
-        return field.encode(frame.image, camera)
+        return field.encode(frame.image, frame.camera, like)

@@ -58,11 +58,15 @@ def choose_sources(
     return [keyframes[index] for index in indices]
 
 
-def source_views(keyframes: Sequence[Keyframe]) -> SourceViews:
-    """Keyframes as source views, with what is known of their surfaces."""
+def source_views(keyframes: Sequence[Keyframe], *, has_stereo: bool) -> SourceViews:
+    """Keyframes as source views, with what is known of their surfaces.
+
+    A model with stereo sweeps views that come without depth at every render. Keyframes are swept once, when they
+    enter, or not at all: their views come with depth, unknown if need be.
+    """
     views = SourceViews.from_frames([keyframe.frame for keyframe in keyframes])
     surfaces = [keyframe.surface for keyframe in keyframes]
-    if all(surface is None for surface in surfaces) and all(each.matching is None for each in keyframes):
+    if not has_stereo and all(surface is None for surface in surfaces):
         return views
     unknown = torch.full((views.camera.height, views.camera.width), torch.nan)
     depths = [unknown if surface is None else surface[0] for surface in surfaces]

@@ -152,6 +152,7 @@ def test_stereo_can_be_left_out(model: SemanticRay) -> None:
     mapper = mapper_of(model, stereo=False)
     mapper.add(frame_at(0.0, 0))
     mapper.add(frame_at(0.2, 1))
+    mapper.render(frame_at(0.1, 2).camera)
     assert model.stereo.sweeps == 0 and all(keyframe.surface is None for keyframe in mapper.keyframes)
 
 

@@ -8,7 +8,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from mapper_fixtures import SMALL, CountingField, K, camera_at, filled, frame_at, kind_of, make_mapper, random_model
+from mapper_fixtures import (
+    CLASSES,
+    SMALL,
+    CountingField,
+    K,
+    camera_at,
+    filled,
+    frame_at,
+    kind_of,
+    make_mapper,
+    random_model,
+)
 
 from sray.errors import (
     CanceledError,
@@ -27,6 +38,7 @@ from sray.mapping.mapper_config import CloudConfig, MapperConfig, ViewsConfig
 from sray.mapping.refusals import memory_errors
 from sray.mapping.sources import SCENE_VIEWS
 from sray.mapping.voxel_map import VoxelMapConfig
+from sray.model import SemanticRay, SemanticRayConfig
 from sray.sampling import ROOM_BOUNDS
 
 
@@ -50,6 +62,23 @@ def test_a_keyframe_is_encoded_once_however_often_it_serves() -> None:
         mapper.render(camera_at(x))
     assert mapper.add(frame_at(1.21)).verdict is Verdict.TOO_CLOSE
     assert field.encoded == 3
+
+
+def test_a_focal_length_that_drifts_keeps_all_features_of_one_size() -> None:
+    """Autofocus, or a new calibration: the first keyframe leaves, and those after it have another focal length."""
+    torch.manual_seed(0)
+    field = SemanticField(SemanticRay(SemanticRayConfig(CLASSES, reading_focal=60.0)), SMALL)
+    mapper = make_mapper(field, keyframes=KeyframeConfig(max_age=0.5, min_sharpness=0.0))
+    for number in range(8):
+        frame = frame_at(1.0 + 0.2 * number)
+        intrinsics = frame.camera.intrinsics.clone()
+        intrinsics[0, 0] -= 1.5 * number
+        mapper.add(replace(frame, camera=replace(frame.camera, intrinsics=intrinsics)))
+        if number:
+            mapper.render(frame.camera)
+    assert len({keyframe.features.shape for keyframe in mapper.keyframes}) == 1
+    last = mapper.keyframes[len(mapper.keyframes) - 1].camera
+    assert field.model.reading_size(last) != field.model.reading_size(frame_at(1.0).camera)
 
 
 def test_a_frame_is_never_its_own_source_unless_asked() -> None:

@@ -49,10 +49,10 @@ def test_after_a_change_of_model_views_are_the_new_models() -> None:
 
 def test_a_change_of_model_that_fails_halfway_changes_nothing() -> None:
     class FailingField(CountingField):
-        def encode(self, image: torch.Tensor, camera: Camera) -> torch.Tensor:
+        def encode(self, image: torch.Tensor, camera: Camera, like: torch.Tensor | None = None) -> torch.Tensor:
             if self.encoded == 1:
                 return torch.empty(2**46, dtype=torch.uint8)  # 64 TiB
-            return super().encode(image, camera)
+            return super().encode(image, camera, like)
 
     mapper = filled(make_mapper(), 1.0, 1.2)
     before, revision = list(mapper.keyframes), mapper.keyframes.revision

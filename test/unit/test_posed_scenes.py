@@ -35,17 +35,15 @@ FISHEYE = [0.02, -0.01, 0.0, 0.0]
 
 
 def assert_sees(recording: FileRecording, room: list[View] = STRAIGHT, k: np.ndarray = K) -> None:
-    """Cameras and pictures are those of a pinhole; what the lens did not show is black."""
+    """Cameras and pictures are those of a pinhole, but for what the lens did not show."""
     assert len(recording) == len(room)
     for position, view in enumerate(room):
         frame = recording[position]
         np.testing.assert_allclose(frame.camera.intrinsics, k, rtol=1e-6, atol=1e-5)
         np.testing.assert_allclose(frame.camera.world_from_camera, view.pose, atol=1e-5)
         picture = frame.image.numpy()
-        shown = picture.max(-1) > 0
-        assert shown.mean() > 0.8
         # Two pixels' blend lies beside what one ray sees where the block ends.
-        assert np.quantile(np.abs(picture.astype(int) - view.rgb)[shown], 0.95) <= 6
+        assert np.quantile(np.abs(picture.astype(int) - view.rgb), 0.95) <= 6
         if frame.depth is not None:
             known = np.isfinite(frame.depth.numpy())
             assert np.quantile(np.abs(frame.depth.numpy() - view.depth)[known], 0.9) < 0.1  # half a pixel of a slope

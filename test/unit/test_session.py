@@ -207,8 +207,8 @@ def test_memory_that_runs_out_while_restoring_changes_nothing(
     before, cloud, count = list(mapper.keyframes), mapper.map.to_cloud(), iter(range(9))
     encode = SemanticField.encode
 
-    def failing(field: SemanticField, image: torch.Tensor, camera: Camera) -> torch.Tensor:
-        return torch.empty(2**46) if next(count) == 3 else encode(field, image, camera)
+    def failing(field: SemanticField, *given: Any) -> torch.Tensor:
+        return torch.empty(2**46) if next(count) == 3 else encode(field, *given)
 
     monkeypatch.setattr(SemanticField, "encode", failing)
     with pytest.raises(SrayError) as caught:
