@@ -23,8 +23,8 @@ class Rectifier:
         """One value, so that several threads may use one rectifier."""
 
     def picture(self, calibration: Calibration, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(height, width, channels), interpolated; black outside."""
-        return self._remap(calibration, picture, cv2.INTER_LINEAR, 0.0)
+        """(height, width, channels), interpolated; outside, the nearest edge: black would be blended into views."""
+        return self._remap(calibration, picture, cv2.INTER_LINEAR, None)
 
     def depth(self, calibration: Calibration, depth: NDArray[np.float32]) -> NDArray[np.float32]:
         """Camera z (height, width). Nearest, as depths on both sides of an edge have no mean; NaN outside."""
@@ -37,15 +37,17 @@ class Rectifier:
         """Nearest, as classes have no mean either; unlabeled outside."""
         return self._remap(calibration, labels, cv2.INTER_NEAREST, float(VOID))
 
-    def _remap(self, calibration: Calibration, image: NDArray[Any], interpolation: int, outside: float) -> NDArray[Any]:
+    def _remap(
+        self, calibration: Calibration, image: NDArray[Any], interpolation: int, outside: float | None
+    ) -> NDArray[Any]:
+        """`outside`: what pixels have that the lens does not show; None: the nearest edge."""
         if calibration.is_pinhole:
             return image
         last = self._last
         if last is None or not _same(last[0], calibration):
             self._last = last = calibration, rectification_tables(calibration)
-        remapped: NDArray[Any] = cv2.remap(
-            image, *last[1], interpolation, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
-        )
+        mode = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
+        remapped: NDArray[Any] = cv2.remap(image, *last[1], interpolation, borderMode=mode, borderValue=outside or 0.0)
         return remapped
 
 

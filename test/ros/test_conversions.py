@@ -27,6 +27,7 @@ from sray_ros.common.conversions import camera_info_message, image_message, labe
 from sray_ros.common.inbox import Inbox, Lane
 from sray_ros.common.parameters import declared_in, snapshot
 from sray_ros.common.poses import body_pose, matrix_of_pose, matrix_of_transform, pose_of_matrix, transform_of_matrix
+from sray_ros.mapper.frame_reader import camera_of_request
 from sray_ros.mapper.legend import ROW, legend
 from sray_ros.mapper.outputs import poses_of
 from sray_ros.mapper.parameters import MapperSettings
@@ -92,9 +93,14 @@ def test_an_undistorted_image_is_opencvs_and_the_tables_follow_the_calibration()
     for d in ([-0.3, 0.1, 0.001, 0.002, 0.0], [0.2, -0.1, 0.0, 0.0, 0.0]):
         calibration = read_camera_info(info_with(d), is_rectified=False)
         expected = cv2.undistort(RGB, K, np.array(d))
+        inside = cv2.undistort(np.full_like(RGB, 255), K, np.array(d)) == 255
+        found = rectifier.picture(calibration, RGB)
         # Both interpolate in fixed point, with tables of different precision.
-        assert np.abs(rectifier.picture(calibration, RGB).astype(int) - expected).mean() < 1
+        assert np.abs(found.astype(int) - expected)[inside].mean() < 1
         assert np.abs(expected.astype(int) - RGB).mean() > 2
+        assert inside.all() == (d[0] < 0)
+    # What the lens does not show is the nearest edge again: black would be blended into views.
+    assert (expected[0, 0] == 0).all() and np.abs(found[0, 0].astype(int) - RGB[0, 0]).max() <= 1
     fisheye = read_camera_info(info_with([0.1, 0.01, 0.0, 0.0], "equidistant"), is_rectified=False)
     expected = cv2.fisheye.undistortImage(RGB, K, np.array([0.1, 0.01, 0.0, 0.0]), Knew=K)
     assert np.abs(rectifier.picture(fisheye, RGB).astype(int) - expected).mean() < 1
@@ -113,6 +119,16 @@ def test_a_rectified_topic_uses_p_and_no_distortion() -> None:
     assert calibration.is_pinhole
     assert calibration.intrinsics[0, 0] == K[0, 0] / 2
     assert Rectifier().picture(calibration, RGB) is RGB
+
+
+def test_a_requested_camera_is_what_the_same_camera_info_is_for_pictures() -> None:
+    info = info_with()
+    for is_rectified in (False, True):
+        expected = read_camera_info(info, is_rectified=is_rectified).intrinsics
+        camera = camera_of_request(info, np.eye(4), is_rectified=is_rectified)
+        np.testing.assert_allclose(camera.intrinsics, expected)
+    info.p = [0.0] * 12  # of a client that fills in K alone
+    np.testing.assert_allclose(camera_of_request(info, np.eye(4), is_rectified=True).intrinsics, K)
 
 
 def test_camera_infos_that_cannot_be_right_are_refused() -> None:
