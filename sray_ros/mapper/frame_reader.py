@@ -145,10 +145,14 @@ def _check_frame(arrival: Arrival, depth: Image) -> None:
     )
 
 
-def camera_of_request(info: CameraInfo, map_from_camera: Matrix) -> Camera:
-    """The pinhole part of a requested camera: a rendered view has no lens. Raises CalibrationError."""
-    pinhole = CameraInfo(header=info.header, width=info.width, height=info.height)
-    pinhole.k = info.k
+def camera_of_request(info: CameraInfo, map_from_camera: Matrix, *, is_rectified: bool) -> Camera:
+    """The pinhole part of a requested camera: a rendered view has no lens. Raises CalibrationError.
+
+    `is_rectified`: as of the node's own pictures, so that one camera_info means one camera: P, not K.
+    """
+    pinhole = CameraInfo(header=info.header, width=info.width, height=info.height, k=info.k)
+    if is_rectified and info.p[0] > 0:
+        pinhole.k = [*info.p[0:3], *info.p[4:7], *info.p[8:11]]
     if max(info.width, info.height) > LARGEST_REQUEST:
         raise CalibrationError(
             f"camera_info of the request has size {info.width}x{info.height}",

@@ -117,7 +117,8 @@ class Views:
 
     def _camera_of(self, request: ViewRequest) -> Camera:
         if request.info is not None:
-            return camera_of_request(request.info, request.map_from_camera)
+            is_rectified = self._context.settings.camera.rectified
+            return camera_of_request(request.info, request.map_from_camera, is_rectified=is_rectified)
         last = self._scene.frames.last_camera
         if last is None:
             raise NoViewsError(
