@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -24,6 +24,7 @@ from sray_ros.common.conversions import nanoseconds
 from sray_ros.common.poses import Matrix
 from sray_ros.common.topic_input import TopicInput, image_input
 from sray_ros.mapper import api
+from sray_ros.mapper.depth_matching import DepthMatching
 from sray_ros.mapper.parameters import MapperParameters
 from sray_ros.mapper.pose_queue import PoseQueue, Waiting
 
@@ -93,9 +94,7 @@ class CameraInputs:
         self._parameters = parameters
         self._poses = poses
         self._receiver = receiver
-        self._depths: OrderedDict[int, Image] = OrderedDict()
-        self._depths_lock = threading.Lock()
-        """Guards `_depths`: other threads read and clear it than the one that receives depth."""
+        self._depths = DepthMatching(parameters.now.sync.queue_size, parameters.now.sync.slop)
         self._held: deque[Held] = deque()
         self._matching = threading.RLock()
         """Guards what is held and matched: a jump of the clock restarts it on another thread."""
@@ -147,8 +146,7 @@ class CameraInputs:
         with self._matching:
             held, self._held = self._held, deque()
             self._last_stamps_ns.clear()
-            with self._depths_lock:
-                self._depths.clear()
+            self._depths.restart()
             self._connect()
             for each in held:
                 if each.stamp_ns < new_ns + jump_ns // 2:
@@ -236,10 +234,7 @@ class CameraInputs:
         if newest_ns is not None and stamp_ns - newest_ns > JUMP_BACK_NS:
             return  # from before a jump back in time: later images would take it for theirs
         self._matched_since_depth = 0
-        with self._depths_lock:
-            self._depths[stamp_ns] = depth
-            while len(self._depths) > self._parameters.now.sync.queue_size:
-                self._depths.popitem(last=False)
+        self._depths.add(stamp_ns, depth)
 
     def _on_match(self, image: Image | CompressedImage, info: CameraInfo) -> None:
         if not any(each.message is image for each in self._held):
@@ -253,9 +248,10 @@ class CameraInputs:
         for each in in_vain:
             self._give_up(each)
         self._matched_since_depth += 1
+        found = self._depths.of_image(stamp_ns)
 
         def deliver(map_from_camera: Matrix) -> None:
-            depth, apart = self._depth_at(stamp_ns), None
+            depth, apart = found.nearest, None
             if depth is not None and depth.header.frame_id != image.header.frame_id:
                 apart = self._poses.between(image.header.frame_id, depth.header.frame_id)
             self._receiver.on_arrival(Arrival(image, info, depth, map_from_camera, since, apart))
@@ -266,7 +262,7 @@ class CameraInputs:
                 image.header.stamp,
                 deliver,
                 lambda error: self._receiver.on_refused(image.header, error),
-                is_ready=lambda: not self._expects_depth() or self._has_depth_for(stamp_ns),
+                is_ready=lambda: not self._expects_depth() or found.is_settled,
             )
         )
 
@@ -279,16 +275,3 @@ class CameraInputs:
         if time.monotonic() - self.depth.last_arrival < DEPTH_STOPPED:
             return True
         return self._matched_since_depth <= self._parameters.now.sync.queue_size  # slow cameras have slow depth
-
-    def _has_depth_for(self, stamp_ns: int) -> bool:
-        """Whether the image's own depth has come, or a later one, after which its own will not come."""
-        with self._depths_lock:
-            return any(stamp >= stamp_ns for stamp in self._depths)
-
-    def _depth_at(self, stamp_ns: int) -> Image | None:
-        with self._depths_lock:
-            depths = dict(self._depths)
-        nearest = min(depths, key=lambda other: abs(other - stamp_ns), default=None)
-        if nearest is None or abs(nearest - stamp_ns) > self._parameters.now.sync.slop * 1e9:
-            return None
-        return depths[nearest]

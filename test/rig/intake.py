@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from sray.errors import SrayError
-from sray_ros.common.conversions import time_message
+from sray_ros.common.conversions import nanoseconds, time_message
 from sray_ros.common.error_codes import NoPoseError
 from sray_ros.mapper.context import MapperContext
 from sray_ros.mapper.intake import Intake
@@ -46,6 +46,15 @@ class Bench:
         assert self.intake.inputs.depth is not None
         self.intake.inputs.depth._on_message(Image(header=Header(stamp=time_message(stamp_ns), frame_id="camera")))
 
+    def hear_pose(self, stamp_ns: int) -> None:
+        """The camera has stood still until then."""
+        transform = TransformStamped(
+            child_frame_id="camera", header=Header(stamp=time_message(stamp_ns), frame_id="map")
+        )
+        transform.transform.rotation.w = 1.0
+        self.tf.set_transform(transform, "test")
+        self.intake.poll()
+
     def pose(self) -> None:
         transform = TransformStamped(child_frame_id="camera", header=Header(frame_id="map"))
         transform.transform.rotation.w = 1.0
@@ -58,6 +67,12 @@ class Bench:
     @property
     def arrived(self) -> list[int]:
         return [job.arrival.stamp_ns for job in self.inbox.drain(IMAGES)]
+
+    @property
+    def depth_arrived(self) -> list[tuple[int, int | None]]:
+        """Stamps of images and of their depth."""
+        arrivals = [job.arrival for job in self.inbox.drain(IMAGES)]
+        return [(each.stamp_ns, each.depth and nanoseconds(each.depth.header.stamp)) for each in arrivals]
 
 
 class Nothing:

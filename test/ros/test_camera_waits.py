@@ -60,6 +60,22 @@ def test_depth_of_a_slow_camera_is_waited_for(bench: Bench, monkeypatch: pytest.
         assert bench.arrived == ([stamp] if number else [])
 
 
+def test_an_image_keeps_its_depth_while_it_waits_for_its_pose(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    arrived = []
+    for number in range(120):  # depth at 30 Hz, every sixth with an image, TF half a second late
+        now += 1 / 30
+        stamp = NEW + number * 33_333_333
+        bench.hear_depth(stamp)
+        for kind in (Image, CameraInfo) if number % 6 == 0 else ():
+            bench.hear(kind, stamp)
+        bench.hear_pose(stamp - 500_000_000)
+        arrived += bench.depth_arrived
+    assert len(arrived) == 18
+    assert all(stamp == depth_stamp for stamp, depth_stamp in arrived)
+
+
 @pytest.mark.fault("camera_info of a picture is lost", code="BAD_CAMERA_INFO", says="log and diagnostics: its stamp",
                    recovery="after two seconds the picture is given up; a player in lockstep goes on")  # fmt: skip
 def test_a_picture_whose_camera_info_is_lost_is_given_up_in_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
