@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 
 from sensor_msgs.msg import Image
+
+JUMP_BACK_NS = 1_000_000_000
+"""Stamps that go back by more than this are a bag that starts again, not images out of order."""
+JUST_JUMPED = 0.5
+"""Seconds after a jump back in time within which depth from before it may still come."""
 
 
 class ImageDepth:
@@ -42,6 +48,10 @@ class DepthMatching:
         self._images: deque[ImageDepth] = deque(maxlen=queue_size)
         self._slop_ns = slop * 1e9
         self._lock = threading.Lock()
+        self._old_after_ns = 0
+        """Later stamps were from before the last jump, when it was just told of."""
+        self._jumped = -JUST_JUMPED
+        """Steady seconds: when time last jumped back."""
 
     def of_image(self, stamp_ns: int) -> ImageDepth:
         """What has come for the image of this stamp, and what comes from now on."""
@@ -54,11 +64,21 @@ class DepthMatching:
 
     def add(self, stamp_ns: int, depth: Image) -> None:
         with self._lock:
+            if stamp_ns > self._old_after_ns and time.monotonic() - self._jumped < JUST_JUMPED:
+                return  # from before the jump: new images would take it for a later one than theirs
+            self._keep(stamp_ns + JUMP_BACK_NS)
             self._latest.append((stamp_ns, depth))
             for image in self._images:
                 image.offer(stamp_ns, depth)
 
-    def restart(self) -> None:
-        """Forget what has come."""
+    def restart(self, new_ns: int, jump_ns: int) -> None:
+        """Forget what is from before time went back by `jump_ns` to `new_ns`."""
         with self._lock:
-            self._latest.clear()
+            self._old_after_ns, self._jumped = new_ns + jump_ns // 2, time.monotonic()
+            self._keep(self._old_after_ns)
+
+    def _keep(self, last_ns: int) -> None:
+        """No depth that is later than this."""
+        kept = [each for each in self._latest if each[0] <= last_ns]
+        self._latest.clear()
+        self._latest.extend(kept)

@@ -24,7 +24,7 @@ from sray_ros.common.conversions import nanoseconds
 from sray_ros.common.poses import Matrix
 from sray_ros.common.topic_input import TopicInput, image_input
 from sray_ros.mapper import api
-from sray_ros.mapper.depth_matching import DepthMatching
+from sray_ros.mapper.depth_matching import JUMP_BACK_NS, DepthMatching
 from sray_ros.mapper.parameters import MapperParameters
 from sray_ros.mapper.pose_queue import PoseQueue, Waiting
 
@@ -35,8 +35,6 @@ INFO_LOST = 2.0
 sends nothing more until it is."""
 DEPTH_STOPPED = 1.0
 """Seconds without depth, and sync.queue_size images, after which images no longer wait for it."""
-JUMP_BACK_NS = 1_000_000_000
-"""Stamps that go back by more than this are a bag that starts again, not images out of order."""
 
 
 class Held(NamedTuple):
@@ -146,7 +144,7 @@ class CameraInputs:
         with self._matching:
             held, self._held = self._held, deque()
             self._last_stamps_ns.clear()
-            self._depths.restart()
+            self._depths.restart(new_ns, jump_ns)
             self._connect()
             for each in held:
                 if each.stamp_ns < new_ns + jump_ns // 2:
@@ -230,11 +228,8 @@ class CameraInputs:
         self._last_stamps_ns[topic] = stamp_ns
 
     def _on_depth(self, depth: Image) -> None:
-        stamp_ns, newest_ns = nanoseconds(depth.header.stamp), self.image.last_stamp_ns
-        if newest_ns is not None and stamp_ns - newest_ns > JUMP_BACK_NS:
-            return  # from before a jump back in time: later images would take it for theirs
         self._matched_since_depth = 0
-        self._depths.add(stamp_ns, depth)
+        self._depths.add(nanoseconds(depth.header.stamp), depth)
 
     def _on_match(self, image: Image | CompressedImage, info: CameraInfo) -> None:
         if not any(each.message is image for each in self._held):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from rig.intake import NEW, Bench, open_bench
+from rig.intake import NEW, OLD, Bench, open_bench
 from sensor_msgs.msg import CameraInfo, Image
 
 from sray_ros.common.conversions import nanoseconds
@@ -58,6 +58,45 @@ def test_depth_of_a_slow_camera_is_waited_for(bench: Bench, monkeypatch: pytest.
         bench.hear_depth(stamp)
         bench.intake.poll()
         assert bench.arrived == ([stamp] if number else [])
+
+
+def test_depth_of_rare_images_that_comes_before_them_is_found(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.pose()
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for number in range(4):  # as the player sends them: depth first
+        now += 3.3
+        stamp = NEW + number * 3_300_000_000
+        bench.hear_depth(stamp)
+        for kind in (Image, CameraInfo):
+            bench.hear(kind, stamp)
+        assert bench.depth_arrived == [(stamp, stamp)]
+
+
+def test_depth_that_comes_first_after_a_jump_back_is_found(bench: Bench) -> None:
+    bench.pose()
+    for stamp in (OLD, NEW, NEW + 33_000_000):
+        bench.hear_depth(stamp)
+        for kind in (Image, CameraInfo):
+            bench.hear(kind, stamp)
+        bench.pose()
+        assert bench.depth_arrived == [(stamp, stamp)]
+
+
+def test_depth_left_over_from_before_a_jump_back_settles_no_image(bench: Bench) -> None:
+    bench.pose()
+    bench.hear_depth(OLD)
+    for stamp in (OLD, NEW):
+        for kind in (Image, CameraInfo):
+            bench.hear(kind, stamp)
+    bench.pose()
+    assert bench.depth_arrived == []  # the old one was dropped with what waits
+    bench.hear_depth(OLD + 33_000_000)
+    bench.pose()
+    assert bench.depth_arrived == []
+    bench.hear_depth(NEW)
+    bench.pose()
+    assert bench.depth_arrived == [(NEW, NEW)]
 
 
 def test_an_image_keeps_its_depth_while_it_waits_for_its_pose(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
