@@ -19,6 +19,7 @@ from sray.encoder import LEAST_SIDE
 from sray.errors import CalibrationError, PictureError, SrayError
 from sray.frames import Frame, nearest_exact
 from sray.pictures import BitDepth
+from sray.recorded_bag import tf_name
 from sray.rectification import Rectifier
 from sray_ros.common.conversions import Picture, read_depth, read_image, read_labels
 from sray_ros.common.poses import Matrix
@@ -127,7 +128,7 @@ class FrameReader:
 
 def _check_frame(arrival: Arrival, depth: Image) -> None:
     """Raises CalibrationError if depth is in a frame that is not where the color camera is."""
-    frames = depth.header.frame_id, arrival.image.header.frame_id
+    frames = tf_name(depth.header.frame_id), tf_name(arrival.image.header.frame_id)
     if frames[0] == frames[1] or not frames[0]:  # a driver that names no frame does not say that it is another one
         return
     apart = "and TF does not say that they are one place"

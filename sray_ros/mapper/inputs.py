@@ -20,6 +20,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo
 
 from sray.errors import CalibrationError, SrayError, StaleError
+from sray.recorded_bag import tf_name
 from sray_ros.common.conversions import nanoseconds
 from sray_ros.common.poses import Matrix
 from sray_ros.common.topic_input import TopicInput, image_input
@@ -247,7 +248,7 @@ class CameraInputs:
 
         def deliver(map_from_camera: Matrix) -> None:
             depth, apart = found.nearest, None
-            if depth is not None and depth.header.frame_id != image.header.frame_id:
+            if depth is not None and tf_name(depth.header.frame_id) != tf_name(image.header.frame_id):
                 apart = self._poses.between(image.header.frame_id, depth.header.frame_id)
             self._receiver.on_arrival(Arrival(image, info, depth, map_from_camera, since, apart))
 

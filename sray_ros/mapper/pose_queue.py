@@ -147,7 +147,8 @@ class PoseQueue:
     def between(self, frame: str, other: str) -> Matrix | None:
         """frame_from_other as TF last heard; None if it connects them not, or not by a rigid transform."""
         try:
-            return matrix_of_transform(self._buffer.lookup_transform(frame, other, Time()).transform)
+            found = self._buffer.lookup_transform(tf_name(frame), tf_name(other), Time())
+            return matrix_of_transform(found.transform)
         except (tf2_ros.TransformException, SrayError):
             return None
 

@@ -42,9 +42,9 @@ class Bench:
         topic = {Image: self.intake.inputs.image, CameraInfo: self.intake.inputs.info}[message_type]
         topic._on_message(message_type(header=Header(stamp=time_message(stamp_ns), frame_id="camera")))
 
-    def hear_depth(self, stamp_ns: int) -> None:
+    def hear_depth(self, stamp_ns: int, frame_id: str = "camera") -> None:
         assert self.intake.inputs.depth is not None
-        self.intake.inputs.depth._on_message(Image(header=Header(stamp=time_message(stamp_ns), frame_id="camera")))
+        self.intake.inputs.depth._on_message(Image(header=Header(stamp=time_message(stamp_ns), frame_id=frame_id)))
 
     def hear_pose(self, stamp_ns: int) -> None:
         """The camera has stood still until then."""
@@ -55,8 +55,8 @@ class Bench:
         self.tf.set_transform(transform, "test")
         self.intake.poll()
 
-    def pose(self) -> None:
-        transform = TransformStamped(child_frame_id="camera", header=Header(frame_id="map"))
+    def pose(self, frame_id: str = "camera") -> None:
+        transform = TransformStamped(child_frame_id=frame_id, header=Header(frame_id="map"))
         transform.transform.rotation.w = 1.0
         self.tf.set_transform_static(transform, "test")
         self.intake.poll()

@@ -14,6 +14,7 @@ from std_msgs.msg import Header
 from sray.errors import SrayError
 from sray_ros.common.conversions import nanoseconds, time_message
 from sray_ros.common.error_codes import ErrorCode, NoPoseError
+from sray_ros.mapper.frame_reader import _check_frame
 from sray_ros.mapper.lanes import IMAGES, LABELS
 from sray_ros.mapper.pose_queue import Waiting
 
@@ -160,6 +161,19 @@ def test_depth_is_that_of_the_image_not_the_last_one(bench: Bench) -> None:
     bench.hear_depth(NEW + period)
     bench.intake.poll()
     assert arrivals() == [(NEW + period, NEW + period)]
+
+
+@pytest.mark.parametrize("frame", ["/camera", "/camera_depth"])
+def test_a_slash_before_the_frame_of_depth_makes_it_no_other_one(bench: Bench, frame: str) -> None:
+    bench.pose()
+    bench.pose("camera_depth")  # where the color camera is, by TF
+    bench.hear_depth(NEW, frame)
+    for kind in (Image, CameraInfo):
+        bench.hear(kind, NEW)
+    [job] = bench.inbox.drain(IMAGES)
+    assert job.arrival.depth.header.frame_id == frame
+    assert (job.arrival.camera_from_depth is None) == (frame == "/camera")
+    _check_frame(job.arrival, job.arrival.depth)
 
 
 def test_labels_are_taken_during_a_pause_and_after_a_jump(bench: Bench) -> None:
