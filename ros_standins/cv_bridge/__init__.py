@@ -67,6 +67,11 @@ class CvBridge:
         image = image.astype(dtype.newbyteorder("="), copy=False)
         return image if desired_encoding == "passthrough" else converted(image, img_msg.encoding, desired_encoding)
 
+    def encoding_to_dtype_with_channels(self, encoding: str) -> tuple[str, int]:
+        """NumPy's name of the type, and the number of channels. Raises CvBridgeError for an unknown encoding."""
+        parsed = parse(encoding)
+        return SCALAR_TYPES[parsed.scalar], parsed.channels
+
 
 def parse(name: str) -> Encoding:
     """Raises CvBridgeError for a name that is none of sensor_msgs' encodings."""

@@ -76,6 +76,7 @@ def read_image(
     try:
         if isinstance(message, CompressedImage):
             return _decompressed(message, fits, bit_depth)
+        message = _tight(message)
         if message.encoding.endswith("16"):
             message = _of_8_bits(message, bit_depth)
         return np.ascontiguousarray(_BRIDGE.imgmsg_to_cv2(message, "rgb8"))
@@ -104,6 +105,23 @@ def _decompressed(message: CompressedImage, fits: Fits | None, bit_depth: BitDep
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
+def _tight(message: Image) -> Image:
+    """The same picture without padding: cv_bridge shears rows that are padded to anything but whole pixels.
+
+    One with too few bytes as it is: cv_bridge refuses it. Raises CvBridgeError for an unknown encoding.
+    """
+    scalar, channels = _BRIDGE.encoding_to_dtype_with_channels(message.encoding)
+    pixel = np.dtype(scalar).itemsize * channels
+    row = message.width * pixel
+    if message.step <= row or len(message.data) < message.step * (message.height - 1) + row:
+        return message
+    shape, strides = (message.height, message.width, pixel), (message.step, pixel, 1)
+    rows: Picture = np.ndarray(shape, np.uint8, np.frombuffer(message.data, np.uint8), strides=strides)
+    tight = image_message(message.header, rows, message.encoding)
+    tight.is_bigendian = message.is_bigendian
+    return tight
+
+
 def _of_8_bits(message: Image, bit_depth: BitDepth) -> Image:
     """The same picture with half the bits, by as many as its camera fills."""
     picture = bit_depth.to_8_bits(_BRIDGE.imgmsg_to_cv2(message, "passthrough"))
@@ -121,7 +139,7 @@ def read_depth(message: Image) -> Depth:
             f"a depth image has encoding {message.encoding!r}", "32FC1 in meters or 16UC1 in millimeters"
         )
     try:
-        raw = _BRIDGE.imgmsg_to_cv2(message, "passthrough")
+        raw = _BRIDGE.imgmsg_to_cv2(_tight(message), "passthrough")
     except (CvBridgeError, ValueError, TypeError) as error:
         raise PictureError(f"a depth image cannot be read: {error}") from error
     if not raw.size:

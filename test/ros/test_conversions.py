@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import array
+import copy
 import threading
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from cv_bridge import CvBridge
 from geometry_msgs.msg import Pose, Transform
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,7 @@ from sray.frames import Frame
 from sray.label_space import ROOMS
 from sray.mapping.keyframes import KeyframeBuffer, KeyframeConfig
 from sray.rectification import Rectifier
+from sray_ros.common import conversions
 from sray_ros.common.conversions import camera_info_message, image_message, label_info_message, read_depth, read_image
 from sray_ros.common.inbox import Inbox, Lane
 from sray_ros.common.parameters import declared_in, snapshot
@@ -63,6 +66,33 @@ def kind_of(action: object, *arguments: object) -> type[SrayError]:
 def test_color_encodings_read_as_the_same_rgb(encoding: str, code: int | None) -> None:
     sent = RGB if code is None else cv2.cvtColor(RGB, code)
     np.testing.assert_array_equal(read_image(message_of(sent, encoding)), RGB)
+
+
+class ReadsWholePixels(CvBridge):
+    """Takes a row for as many whole pixels as its bytes are enough for, as the official cv_bridge does."""
+
+    def imgmsg_to_cv2(self, img_msg: Image, desired_encoding: str = "passthrough") -> np.ndarray:
+        scalar, channels = self.encoding_to_dtype_with_channels(img_msg.encoding)
+        pixel = np.dtype(scalar).itemsize * channels
+        read = copy.copy(img_msg)
+        read.step = img_msg.step // pixel * pixel
+        return np.asarray(super().imgmsg_to_cv2(read, desired_encoding))
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "rgb16", "32FC1"])
+def test_rows_padded_to_no_whole_pixel_are_read_straight(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversions, "_BRIDGE", ReadsWholePixels())
+    meters = RGB[:, :, 0].astype(np.float32) / 100 + 1
+    sent = {"bgr8": RGB[:, :, ::-1], "rgb16": RGB.astype(np.uint16) * 257, "32FC1": meters}.get(encoding, RGB)
+    message = message_of(sent, encoding)
+    rows = np.frombuffer(message.data, np.uint8).reshape(48, -1)
+    padded = np.pad(rows, ((0, 0), (0, 7)), constant_values=200)
+    message.step += 7
+    message.data = array.array("B", padded.tobytes())
+    read, expected = (read_depth, meters) if encoding == "32FC1" else (read_image, RGB)
+    np.testing.assert_array_equal(read(message), expected)
+    message.data = message.data[: -message.step]
+    assert kind_of(read, message) is PictureError
 
 
 def test_gray_reads_as_rgb_and_depth_or_nonsense_is_refused() -> None:

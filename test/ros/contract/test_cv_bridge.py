@@ -52,6 +52,8 @@ def test_passthrough_keeps_the_numbers_in_the_type_of_the_encoding(encoding, dty
     image = BRIDGE.imgmsg_to_cv2(message(encoding, 2, 4, values.strides[0], values.tobytes()))
     assert image.dtype == dtype and image.shape == shape
     np.testing.assert_array_equal(image, values)
+    scalar, count = BRIDGE.encoding_to_dtype_with_channels(encoding)
+    assert (np.dtype(scalar), count) == (dtype, channels)
 
 
 def test_nan_depth_comes_through():
