@@ -124,6 +124,15 @@ def test_after_frozen_rays_a_joint_stage_teaches_the_encoder_again(scene: Scene,
     assert all(not torch.equal(tensor, before[name]) for name, tensor in run.model.encoder.state_dict().items())
 
 
+def test_a_joint_stage_leaves_the_first_layers_of_a_pre_trained_backbone_alone(scene: Scene) -> None:
+    model = SemanticRay(SemanticRayConfig(3, encoder="efficientnet_lite0"))
+    held = set(model.encoder.first_layers)
+    stage = RayTraining("joint", TINY.joint, TINY.loss, model, [scene])
+    trained = {parameter for group in stage.parameter_groups() for parameter in group["params"]}
+    assert held and not held & trained
+    assert set(model.encoder.parameters()) - held <= trained
+
+
 def test_without_coarse_labels_the_fine_pass_learns_as_it_would(scene: Scene, tmp_path: Path) -> None:
     """The same fine loss and gradients; the coarse pass has no semantic term and learns geometry alone."""
     losses, gradients = [], []

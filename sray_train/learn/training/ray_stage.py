@@ -16,7 +16,7 @@ from sray.frames import SourceViews
 from sray.held_out import Score
 from sray.learning.feature_cache import FeatureCache
 from sray.learning.losses import LossWeights, RayTargets, total_loss
-from sray.learning.optimization import encoder_parameters, head_parameters
+from sray.learning.optimization import encoder_parameters, head_parameters, hold_first_layers
 from sray.learning.supervision import target_rays
 from sray.metrics import ConfusionMatrix, psnr
 from sray.ray_model import RayModel
@@ -81,6 +81,8 @@ class RayTraining:
         self.name = name
         self.config = config
         self.model = model
+        if config.train_encoder:
+            hold_first_layers(model.encoder)
         self._weights = weights
         self._labeled = len(scenes)
         self._scenes = [*scenes, *pseudolabeled]
