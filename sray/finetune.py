@@ -274,7 +274,7 @@ class FineTuner(Generic[M]):
     def _sources_of(self, target: int) -> list[int]:
         excluded = torch.zeros(len(self._frames), dtype=torch.bool)
         excluded[target] = True
-        return select_views(self._frames[target].camera, self._cameras, self.config.views, excluded)
+        return select_views(self._cameras[target], self._cameras, self.config.views, excluded, bounds=self._bounds)
 
     def _encode(self, frames: list[int]) -> EncodedViews:
         views = SourceViews.from_frames([self._frames[index] for index in frames]).to(self._device)

@@ -66,7 +66,7 @@ class HeldOut:
         self._frames = [small(frame) for frame in frames]
         self._sources = list(sources)
         cameras = Camera.stack([frame.camera for frame in sources])
-        self._nearest = [sorted(select_views(frame.camera, cameras, views)) for frame in frames]
+        self._nearest = [sorted(select_views(frame.camera, cameras, views, bounds=bounds)) for frame in frames]
         self._bounds = bounds
 
     def score(self, model: RayModel) -> Score:

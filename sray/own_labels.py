@@ -41,7 +41,7 @@ def own_labels(
     found = {}
     for index in which:
         own = torch.arange(len(frames)) == index
-        sources = select_views(frames[index].camera, cameras, VIEWS, own)
+        sources = select_views(frames[index].camera, cameras, VIEWS, own, bounds=bounds)
         found[index] = renderer.render(frames[index].camera, sources).labels
         on_progress(len(found) / len(which))
     return found

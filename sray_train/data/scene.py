@@ -173,7 +173,7 @@ class Scene:
             excluded[:] = True
             excluded[list(among)] = False
         excluded[target] = True
-        return select_views(self.cameras[target], self.cameras, count, excluded)
+        return select_views(self.cameras[target], self.cameras, count, excluded, bounds=self.bounds)
 
 
 def fitting_size(recording: Recording, width: int, height: int) -> tuple[int, int]:

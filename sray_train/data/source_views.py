@@ -17,7 +17,7 @@ def views_apart(scene: Scene, target: int, count: int, meters: float, degrees: f
     Nearest views are almost the target's own picture: little is hidden from them, and they err alike.
     Twice the distance counts as much as half of it; fewer frames if fewer see LEAST_OVERLAP of the target's frustum.
     """
-    scores = pose_scores(scene.cameras[target], scene.cameras)
+    scores = pose_scores(scene.cameras[target], scene.cameras, scene.bounds)
     away = torch.log2(scores.distance.clamp_min(1e-3) / meters).abs()
     cost = away + (torch.rad2deg(scores.angle) - degrees).abs() / degrees + 2 * (1 - scores.overlap)
     cost[scores.overlap < LEAST_OVERLAP] = torch.inf

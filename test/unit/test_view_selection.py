@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from conftest import PlaneScene
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import view_selection as twin
 
 from sray.camera import Camera
+from sray.field import SemanticField
+from sray.finetune import FineTuner
+from sray.finetune_config import FineTuneConfig
+from sray.frame_renderer import FrameRenderer
+from sray.frames import Frame
+from sray.held_out import HeldOut
+from sray.model import SemanticRay, SemanticRayConfig
+from sray.own_labels import own_labels
+from sray.sampling import ROOM_BOUNDS
 from sray.view_selection import Selection, evenly_spread, nearest_views, pose_scores, select_views
+from sray_train.data.scene import Scene
+from sray_train.data.source_views import views_apart
+from sray_train.tools.rendering.camera_path import PathRenderer, Stop
 
 K = torch.tensor([[50.0, 0, 31.5], [0, 50.0, 23.5], [0, 0, 1]])
 
@@ -169,3 +183,27 @@ def test_a_count_of_zero_is_refused() -> None:
 )
 def test_an_even_spread_is_the_middles_of_equal_parts(count: int, total: int, expected: list[int]) -> None:
     assert evenly_spread(count, total) == expected
+
+
+def test_views_of_a_scene_are_chosen_by_what_they_see_within_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = PlaneScene(width=64, height=48).frame((0.0, 0.0, 0.0))
+    frames = [replace(frame, camera=seen_from) for seen_from in (camera(), camera(x=0.3), camera(degrees=20))]
+    model, config = SemanticRay(SemanticRayConfig(3)).eval(), FineTuneConfig(views=1)
+    rendered_from: list[list[int]] = []
+
+    def render(renderer: FrameRenderer, target: Camera, sources: list[int]) -> Frame:
+        rendered_from.append(sources)
+        return frame
+
+    monkeypatch.setattr(FrameRenderer, "render", render)
+    monkeypatch.setattr("sray.own_labels.VIEWS", 1)
+    # Of what is near the camera aside sees nothing that the first one does; of a room it sees most.
+    for bounds, best in ((ROOM_BOUNDS, 1), ((0.05, 0.2), 2)):
+        scene = Scene("three", frames, Camera.stack([each.camera for each in frames]), bounds)
+        assert scene.nearest(0, 1) == [best]
+        assert views_apart(scene, 0, 2, 0.3, 20.0)[0] == best
+        assert PathRenderer(SemanticField(model), scene, 1).sources(Stop(frames[0].camera, 0)) == [best]
+        assert HeldOut(frames[:1], frames[1:], 1, bounds)._nearest == [[best - 1]]
+        assert FineTuner(model, frames, config=config, bounds=bounds)._sources_of(0) == [best]
+        own_labels(SemanticField(model), frames, [0], bounds)
+        assert rendered_from.pop() == [best]

@@ -70,7 +70,8 @@ class PathRenderer:
         excluded = torch.zeros(len(self._scene.frames), dtype=torch.bool)
         if stop.own is not None and not self._include_own:
             excluded[stop.own] = True
-        chosen = select_views(stop.camera, self._scene.cameras, self._views, excluded)
+        cameras, bounds = self._scene.cameras, self._scene.bounds
+        chosen = select_views(stop.camera, cameras, self._views, excluded, bounds=bounds)
         if not chosen:
             raise TooFewViewsError(
                 f"{self._scene.name} has no frame to render from but the picture itself",
