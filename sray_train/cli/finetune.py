@@ -162,7 +162,7 @@ class Finetune(RecordOptions, RunOptions, SceneOptions):
         splits = [self.frames_of(scene) for scene in scenes]  # all, before time is spent on one
         if self.truth is not None:
             truth = Truth(self.truth, space, self.truth_label_ids)
-            scenes = [truth.of_test_frames(scene, split) for scene, split in zip(scenes, splits, strict=True)]
+            scenes = [truth.of_scored_frames(scene, split) for scene, split in zip(scenes, splits, strict=True)]
         console = Console(highlight=False, soft_wrap=True)
         if (made_by := self.labels()["score"]["made_by"]) is not None:
             console.print(f"note: scores are on labels that {made_by} made; --truth scores on ground truth")

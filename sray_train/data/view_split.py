@@ -29,6 +29,11 @@ class ViewSplit:
     elsewhere: tuple[int, ...] = ()
     """Frames away from all others, which are only scored: is what was known there forgotten?"""
 
+    @property
+    def scored(self) -> tuple[int, ...]:
+        """All frames whose labels only score: those to test on, and those elsewhere."""
+        return self.test + self.elsewhere
+
 
 def spread_views(scene: Scene, counts: tuple[int, int, int] = PAPER_COUNTS) -> ViewSplit:
     """Sources and tuning frames in turn, evenly over the whole scene; test frames where these are farthest.

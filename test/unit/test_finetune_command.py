@@ -51,17 +51,8 @@ def test_it_writes_scores_curve_and_a_checkpoint_that_names_its_parent(
     checkpoint: Path, recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = checkpoint.read_bytes()
-    finetune(
-        checkpoint,
-        recording,
-        tmp_path,
-        "--steps",
-        "4",
-        "--score-every",
-        "2",
-        "--output",
-        str(tmp_path / "o.safetensors"),
-    )
+    output = tmp_path / "o.safetensors"
+    finetune(checkpoint, recording, tmp_path, "--steps", "4", "--score-every", "2", "--output", str(output))
     record = json.loads((tmp_path / "out.json").read_text())
     assert record["before"].keys() >= SCORES and record["after"].keys() >= SCORES
     assert record["steps"] == 4 and record["seconds"] > 0 and record["input"] == "RGB"
@@ -114,11 +105,7 @@ def mislabeled(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def test_truth_scores_the_test_frames_and_teaches_nothing(
-    checkpoint: Path,
-    recording: Path,
-    mislabeled: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    checkpoint: Path, recording: Path, mislabeled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     records, words = {}, {}
     for name, sequence, more in (
@@ -164,6 +151,20 @@ def test_truth_scores_the_test_frames_and_teaches_nothing(
     assert guessed["labels"]["score"]["made_by"] == "a guesser"
     assert "scores are on labels that a guesser made; --truth scores on ground truth" in words["guessed"]
     assert "scores are on labels" not in words["both"] + words["own"]
+
+
+def test_truth_scores_the_frames_elsewhere_too(
+    checkpoint: Path, recording: Path, mislabeled: Path, tmp_path: Path
+) -> None:
+    options = ["--split", "3", "2", "2", "--truth", str(recording), "--steps", "1", "--score-every", "0"]
+    finetune(checkpoint, mislabeled, tmp_path, *options)
+    (scene,) = json.loads((tmp_path / "out.json").read_text())["scenes"]
+    truth = Sequence.open(recording, SPACE)
+    away = [int(name.rpartition("/")[2]) for name in scene["frames"]["elsewhere"]]
+    counted = sum(np.bincount(truth[number].labels.flatten(), minlength=3) for number in away)
+    assert len(away) == 2 and np.count_nonzero(counted) > 1
+    for when in ("before_elsewhere", "after_elsewhere"):
+        assert np.sum(scene[when]["confusion"]["pixels"], 1).tolist() == counted.tolist()
 
 
 def _without_labels(folder: Path) -> None:

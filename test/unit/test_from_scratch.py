@@ -103,6 +103,15 @@ def test_it_learns_its_scene(system: str, steps: int, scene: Scene) -> None:
     assert kinds.count("pictures") == (12 if system == "semantic_ray" else 0)
 
 
+def test_nerf_has_no_scores_of_labels_elsewhere_either(scene: Scene) -> None:
+    config = experiment("nerf", CoordinateOptions(**NETWORK))
+    split = ViewSplit((0, 2), (1,), (3,), elsewhere=(4, 5))
+    start, plan = new_checkpoint(config, scene, split), TuningPlan(scratch_config(config, steps=1), quality="fast")
+    record = tune_scene(start, scene, split, plan).record()
+    for when in ("before", "after", "before_elsewhere", "after_elsewhere"):
+        assert math.isnan(record[when]["strict_miou"]) and record[when]["psnr"] > 0, when
+
+
 def test_what_test_frames_show_changes_no_weight(scene: Scene) -> None:
     frames = list(scene.frames)
     frames[3] = replace(frames[3], image=255 - frames[3].image, labels=2 - frames[3].labels)

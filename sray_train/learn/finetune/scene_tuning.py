@@ -112,7 +112,7 @@ def tune_scene(
     `on_step` gets each step and, where the test frames were rendered, the new row of the curve; `canceled` is asked
     after each step. Raises FileError if labels should teach and no frame to learn from has any.
     """
-    scored = scene if checkpoint.model.knows_classes else _unlabeled(scene, split.test)
+    scored = scene if checkpoint.model.knows_classes else _unlabeled(scene, split.scored)
     queries = split_queries(scored, split)
 
     def score(model: RayModel, asked: list[Query] = queries) -> Evaluation:

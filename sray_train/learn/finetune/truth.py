@@ -1,4 +1,4 @@
-"""Scoring on other labels than those that teach: test frames take theirs from another copy of the recording."""
+"""Scoring on other labels than those that teach: scored frames take theirs from another copy of the recording."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ class Truth:
     label_space: LabelSpace
     label_ids: LabelIds = "auto"
 
-    def of_test_frames(self, scene: Scene, split: ViewSplit) -> Scene:
-        """The scene, its test frames labeled by this recording, frame number by frame number; no other is touched.
+    def of_scored_frames(self, scene: Scene, split: ViewSplit) -> Scene:
+        """The scene, its frames that are scored (split.scored) labeled by this recording, number by number.
 
-        Raises FileError if the recording cannot be read, has no labels, or lacks a test frame or has it in
-        another place; ModelError if it labels test frames with no class of the label space.
+        No other frame is touched. Raises FileError if the recording cannot be read, has no labels, or lacks a scored
+        frame or has it in another place; ModelError if it labels test frames with no class of the label space.
         """
         recording = open_scannet(self.path, self.label_space, self.label_ids)
         if not recording.has_labels:
             raise self._bad("has no labels", "label-filt/N.png for every test frame")
         numbers = recording.indices if isinstance(recording, Folder) else recording.numbers
         position = {number: index for index, number in enumerate(numbers)}
-        wanted = {index: _number(scene.frames[index]) for index in split.test}
+        wanted = {index: _number(scene.frames[index]) for index in split.scored}
         missing = [number for number in wanted.values() if number not in position]
         if missing:
             raise self._bad(
@@ -56,9 +56,10 @@ class Truth:
         labeled = {index: recording[position[number]] for index, number in wanted.items()}
         for index, frame in labeled.items():
             self._check_place(scene.cameras[index], frame.camera, wanted[index], scene.name)
-        if not any(_any_label(frame) for frame in labeled.values()):
+        if not any(_any_label(labeled[index]) for index in split.test):
+            tested = _some([wanted[index] for index in split.test])
             raise ModelError(
-                f"{self.path} labels none of the test frames ({_some(list(wanted.values()))}) with a class of the "
+                f"{self.path} labels none of the test frames ({tested}) with a class of the "
                 f"checkpoint's label space {self.label_space.name} (NYU40 ids "
                 f"{', '.join(map(str, self.label_space.nyu40))})",
                 "some",
