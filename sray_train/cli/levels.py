@@ -27,6 +27,9 @@ from sray_train.paper.levels.tables import levels_table, read_record, steps_tabl
 from sray_train.records import refuse_existing, write_record
 from sray_train.score.evaluate import Query, split_queries, spread_queries
 
+OF_UNTUNED = ("targets", "views", "apart")
+"""Options that --tune-steps has no use for: its split says which frames are measured, and from which others."""
+
 
 @dataclass
 class Levels(PicturesOptions):
@@ -34,7 +37,8 @@ class Levels(PicturesOptions):
     visibility, 2D labels. Scenes need labels and depth."""
 
     tune_steps: int = 0
-    """Fine-tune on each scene first, so many steps on 16 frames of it, and measure on 4 others. 0: as it is."""
+    """Fine-tune on each scene first, so many steps on 16 frames of it, and measure on 4 others from 8 of them. 0: as
+    it is. Not with --targets, --views or --apart."""
     title: str = "unseen rooms"
     """Of the record, and of its panel in the picture."""
     json: Path = Path("results/levels.json")
@@ -45,6 +49,12 @@ class Levels(PicturesOptions):
 
     def __post_init__(self) -> None:
         at_least(0, tune_steps=self.tune_steps)
+        changed = [f"--{name}" for name in OF_UNTUNED if getattr(self, name) != getattr(Levels, name)]
+        if self.tune_steps and changed:
+            raise ValueError(
+                f"{', '.join(changed)} given with --tune-steps; expected --tune-steps without: a tuned model is "
+                "measured on the 4 frames that taught it nothing, from the 8 sources"
+            )
         super().__post_init__()
 
     def main(self) -> None:

@@ -54,6 +54,15 @@ def test_every_command_refuses_the_same(command: Any, options: dict[str, Any], n
         command(seeds=("9000",), **options)
 
 
+@pytest.mark.parametrize("options", [{"targets": 9}, {"views": 3}, {"apart": (0.5, 20.0)}])
+def test_a_tuned_scene_is_measured_on_its_split_alone(options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(ValueError, match=f"--{name} given with --tune-steps; expected --tune-steps without"):
+        Levels(tune_steps=60, **options)
+    Levels(**options)
+    Levels(tune_steps=60, targets=4, views=8)
+
+
 def test_an_option_is_named_as_it_is_typed() -> None:
     at_least(0, score_every=None, tune_steps=0)
     with pytest.raises(ValueError, match="score-every is -1; expected at least 0"):
