@@ -96,6 +96,21 @@ def test_a_recording_is_labeled_scored_and_left_as_it_was(
         assert words in out
 
 
+@pytest.mark.parametrize("more", [[], ["--copy"]], ids=["linked", "copied"])
+def test_the_layout_of_scannets_25k_frames_can_be_read_again(
+    recording: Path, model: Path, tmp_path: Path, more: list[str]
+) -> None:
+    flat, output = tmp_path / "scene0000_00", tmp_path / "labeled"
+    shutil.copytree(recording, flat)
+    (flat / "intrinsic" / "intrinsic_color.txt").rename(flat / "intrinsics_color.txt")
+    shutil.rmtree(flat / "intrinsic")
+    (flat / "label-filt").rename(flat / "label")
+    pseudolabel(flat, model, output, "--threshold", "0", *more)
+    made, own = Sequence.open(output, ROOMS), Sequence.open(flat, ROOMS)
+    assert made.indices == own.indices and made.has_labels and (made.intrinsics == own.intrinsics).all()
+    assert (output / "intrinsics_color.txt").is_symlink() == (not more)
+
+
 def test_fine_tuning_learns_from_it(recording: Path, model: Path, tmp_path: Path) -> None:
     pseudolabel(recording, model, tmp_path / "labeled", "--threshold", "0")
     checkpoint = tmp_path / "model.safetensors"

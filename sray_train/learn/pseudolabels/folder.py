@@ -20,8 +20,8 @@ from sray.segmentation.segmenter import Segmentation
 from sray.sequence import Sequence
 from sray_train.records import write_record
 
-REST = ("color", "depth", "pose", "intrinsic")
-"""What is the recording's own."""
+REST = ("color", "depth", "pose", "intrinsic", "intrinsics_color.txt")
+"""What is the recording's own: folders, and the file that ScanNet's 25k frames have instead of intrinsic/."""
 RECORD = "pseudolabels.json"
 
 
@@ -74,10 +74,10 @@ class PseudoLabelFolder:
             if copy:
                 unfinished = self.path / f".{name}"
                 shutil.rmtree(unfinished, ignore_errors=True)
-                shutil.copytree(source, unfinished)
+                (shutil.copytree if source.is_dir() else shutil.copyfile)(source, unfinished)
                 unfinished.rename(place)
             else:
-                place.symlink_to(source.resolve(), target_is_directory=True)
+                place.symlink_to(source.resolve(), target_is_directory=source.is_dir())
 
     def _check_ours(self, settings: dict[str, Any]) -> None:
         try:
