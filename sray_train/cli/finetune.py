@@ -199,7 +199,8 @@ class Finetune(RecordOptions, RunOptions, SceneOptions):
             plan = self.plan(experiment)
         except ValueError as error:
             raise FileError(f"{self.scratch}: from new weights {error}") from error
-        return LABEL_SPACES[experiment.data.label_space], plan, partial(new_checkpoint, experiment, seed=self.seed)
+        new = partial(new_checkpoint, experiment, seed=self.seed, recorded=self.sequence is not None)
+        return LABEL_SPACES[experiment.data.label_space], plan, new
 
     def labels(self) -> dict[str, dict[str, str | None]]:
         """Whose labels teach, and whose the test frames are scored on."""

@@ -153,6 +153,16 @@ def test_the_command_starts_from_new_weights_and_says_so(system: str, recording:
     assert child.lineage["parent_lineage"]["scratch"]["model"]["width"] == 16
 
 
+def test_a_recording_is_placed_by_its_cameras_whatever_the_file_says_of_rooms(recording: Path, tmp_path: Path) -> None:
+    network = "model: {layers: 2, width: 16}\nfrozen: {steps: 1, rays: 16, coarse_samples: 4, fine_samples: 2}\n"
+    (tmp_path / "room.yaml").write_text(f"like: {REPOSITORY / 'config/experiments/nerf_room.yaml'}\n{network}")
+    assert load_config(tmp_path / "room.yaml").model.centre == (3.2, 2.7, 1.5)
+    output = tmp_path / "o.safetensors"
+    finetune(tmp_path / "room.yaml", recording, tmp_path, "--output", str(output))
+    place = load_checkpoint(output).model.config
+    assert place.centre == pytest.approx((0, 0, 2.5), abs=0.2) and place.extent != 3.5
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

@@ -10,7 +10,7 @@ learning rates. Its data and its other stages are left aside, as is what it woul
 
 An encoder that knows nothing has to learn too: of the steps PICTURE_SHARE are on single pictures, as many as in the
 default fine-tuning, and on rays it learns as fast as the rest, not as slowly as one that was trained before. A system
-that knows its scene by heart gets its place from the cameras, unless the file says it.
+that knows its scene by heart gets its place from the cameras, unless it learns a generated room and the file says it.
 """
 
 from __future__ import annotations
@@ -61,11 +61,18 @@ def scratch_config(config: TrainConfig, **changes: Any) -> FineTuneConfig:
     return replace(tuning, **changes)
 
 
-def new_checkpoint(config: TrainConfig, scene: Scene, split: ViewSplit, seed: int = 0) -> Checkpoint[RayModel]:
-    """The experiment's network with new weights. The same seed gives the same ones; no random state is touched."""
+def new_checkpoint(
+    config: TrainConfig, scene: Scene, split: ViewSplit, seed: int = 0, *, recorded: bool = False
+) -> Checkpoint[RayModel]:
+    """The experiment's network with new weights. The same seed gives the same ones; no random state is touched.
+
+    `recorded`: the scene is a recording, and the center and extent of the experiment, which are of rooms, are not its.
+    """
     space = LABEL_SPACES[config.data.label_space]
     section: Any = config.model
     if isinstance(section, CoordinateOptions):
+        if recorded:
+            section = replace(section, centre=CoordinateOptions.centre, extent=CoordinateOptions.extent)
         section = placed(section, scene.cameras[[*split.sources, *split.tuning]], scene.bounds)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
