@@ -31,7 +31,6 @@ from sray.segmentation.between_spaces import likeliest, projection, same_classes
 from sray_train.data.chosen_scenes import chosen_scenes
 from sray_train.data.labeled_pictures import LabeledPictures
 from sray_train.learn.config import load_config
-from sray_train.learn.training.run import KEPT_OUT
 from sray_train.paper.baselines.picture_labels import NetworkLabels
 from sray_train.records import with_nulls, write_record
 from sray_train.score.evaluate import evaluate, spread_queries
@@ -144,12 +143,10 @@ class Card:
         failures = Failures(space)
         if measurement.what == "pictures":
             assert self.pictures is not None
-            found = LabeledPictures.open(self.pictures.expanduser(), space, "nyu40")
-            numbers = [number for place, number in enumerate(found.numbers) if place % KEPT_OUT == 0]
-            kept = replace(found, colors={number: found.colors[number] for number in numbers})
+            kept = LabeledPictures.open(self.pictures.expanduser(), space, "nyu40").kept_out()
             network = NetworkLabels(checkpoint.model, table)
             evaluation = evaluate_pictures(kept, network, space)
-            shown = {f"{kept.folder.name}/{number}": place for place, number in enumerate(numbers)}
+            shown = {f"{kept.folder.name}/{number}": place for place, number in enumerate(kept.numbers)}
             for picture in failures.worst(evaluation.total.pictures, key=lambda scores: scores.pixels_right):
                 frame = kept[shown[picture.name]]
                 labels = likeliest(network(SourceViews.from_frames([frame]))[0])

@@ -35,7 +35,7 @@ from sray_train.paper.baselines.voxel_fusion import VoxelFusion, VoxelFusionConf
 from sray_train.records import refuse_existing, write_record
 from sray_train.score.evaluate import Rendering, evaluate, spread_queries
 from sray_train.score.image_quality import find_lpips
-from sray_train.score.pictures import evaluate_pictures
+from sray_train.score.pictures import evaluate_pictures, taught_by
 from sray_train.score.scores import Evaluation, PictureScores, Scoreboard
 from sray_train.score.watch import Watch, say_result
 from sray_train.tools.report.evaluation_page import write_evaluation_page
@@ -56,6 +56,8 @@ class Evaluate(RecordOptions, RunOptions, SceneOptions, CheckpointOptions):
     """An experiment's YAML: its data.test scenes and its evaluation section."""
     pictures: Path | None = None
     """Single labeled pictures instead, for the 2D half: a folder with color/N.jpg, label40/N.png."""
+    kept_out: bool = False
+    """Of --pictures only every tenth, from the first: those that taught nothing where they were data.pictures."""
     fx_over_width: float = FX_OVER_WIDTH
     """Focal length over width of --pictures: 0.81 is NYU Depth v2's."""
     label_space: str | None = None
@@ -86,6 +88,8 @@ class Evaluate(RecordOptions, RunOptions, SceneOptions, CheckpointOptions):
             options = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
             options = options.replace("--match-exposure", "--no-match-exposure")
             raise ValueError(f"{options} and --pictures are given; expected none that is of rendered views alone")
+        if self.kept_out and not self.pictures:
+            raise ValueError("--kept-out is given without --pictures; expected the folder that it takes every tenth of")
         if not 0.1 <= self.fx_over_width <= 10:
             raise ValueError(
                 f"fx_over_width is {self.fx_over_width}; expected 0.1 (a fisheye) to 10 (a telephoto lens)"
@@ -110,6 +114,14 @@ class Evaluate(RecordOptions, RunOptions, SceneOptions, CheckpointOptions):
         console = Console()
         if self.pictures is not None:
             network = NetworkLabels(checkpoint.model, table)
+            taught = ", ".join(sorted(taught_by(checkpoint.lineage)))
+            if taught and not self.kept_out:
+                console.print(
+                    f"warning: this checkpoint learned from pictures ({taught}). If these are among them, the scores "
+                    "are not of unseen pictures; --kept-out scores every tenth, which taught nothing",
+                    soft_wrap=True,
+                    markup=False,
+                )
             evaluation, record = self.score_pictures(console, self.pictures, network, space)
             gallery = None
         else:
@@ -134,14 +146,15 @@ class Evaluate(RecordOptions, RunOptions, SceneOptions, CheckpointOptions):
     ) -> tuple[Evaluation, dict[str, Any]]:
         """2D labels of single pictures."""
         pictures = LabeledPictures.open(folder, space, self.label_ids, self.fx_over_width)
+        pictures = pictures.kept_out() if self.kept_out else pictures
         with Watch(console, [pictures.folder.name] * len(pictures), "label and score") as watch:
             evaluation = evaluate_pictures(pictures, network, space, width=self.width or 0, on_picture=watch.see)
         return evaluation, {
             "lpips_missing": "single pictures have nothing to be rendered from",
             "input": "single pictures",
-            "scored": f"pictures of {folder}",
+            "scored": f"{'every tenth of the ' if self.kept_out else ''}pictures of {folder}",
             "size": [self.width, None] if self.width else None,
-            "config": {"fx_over_width": self.fx_over_width, "label_ids": self.label_ids},
+            "config": {"fx_over_width": self.fx_over_width, "label_ids": self.label_ids, "kept_out": self.kept_out},
             "system": "2D labels",
             "voxel_size": None,
         }

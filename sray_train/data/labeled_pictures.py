@@ -5,7 +5,7 @@ colour/N.jpg (or color/, N.png)   label40/N.png (or label/, label-filt/), ids as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -25,6 +25,8 @@ from sray_train.data.scannet import nyu40_table
 COLOR_FOLDERS = ("colour", "color")
 LABEL_FOLDERS = ("label40", "label", "label-filt")
 COLOR_FILES = (".jpg", ".jpeg", ".png")
+KEPT_OUT = 10
+"""Every so-many-th picture, from the first, does not teach and is scored on."""
 FX_OVER_WIDTH = 0.81
 """Focal length over picture width of the Kinect that took NYU Depth v2: 519 px of 640."""
 
@@ -70,6 +72,10 @@ class LabeledPictures:
     @property
     def numbers(self) -> list[int]:
         return list(self.colors)
+
+    def kept_out(self) -> LabeledPictures:
+        """Every tenth: those that taught nothing where a training was given this folder."""
+        return replace(self, colors={number: self.colors[number] for number in self.numbers[::KEPT_OUT]})
 
     def __len__(self) -> int:
         return len(self.colors)

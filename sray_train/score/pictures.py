@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -47,3 +48,12 @@ def evaluate_pictures(
         board.take(scores)
         on_picture(scores, board)
     return board.evaluation()
+
+
+def taught_by(lineage: Any) -> set[str]:
+    """The folders of single pictures (`data.pictures`) that a checkpoint or one of its parents was trained with."""
+    if not isinstance(lineage, dict):
+        return set()
+    data = lineage.get("data")
+    found = {data["pictures"]} if isinstance(data, dict) and isinstance(data.get("pictures"), str) else set()
+    return found.union(*map(taught_by, lineage.values())) - {""}

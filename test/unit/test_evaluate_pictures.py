@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,28 @@ def test_the_record_has_the_keys_of_sequences_and_null_for_what_pictures_have_no
     assert np.sum(record["confusion"]["pixels"]) == 6 * 20 * 32, "four rows of 24 are unlabeled"
 
 
+def test_those_kept_out_are_scored_alone_and_all_of_them_only_with_a_warning(
+    run: Run, folder: Path, tmp_path: Path, model: SemanticRay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for kind, ending in (("color", "jpg"), ("label40", "png")):
+        for number in range(7, 14):
+            shutil.copyfile(folder / kind / f"0001.{ending}", folder / kind / f"{number:04}.{ending}")
+    pictures = ("--pictures", str(folder))
+    run(*pictures)
+    assert "warning" not in capsys.readouterr().out, "no picture taught this checkpoint"
+    lineage = {"encoder": {"first": {"config": {"data": {"pictures": "nyuv2"}}}}, "rays": {"data": {"pictures": ""}}}
+    save_checkpoint(tmp_path / "taught.safetensors", model, ROOMS, lineage)
+    taught = ("--checkpoint", str(tmp_path / "taught.safetensors"))
+    everything = run(*pictures, *taught)
+    assert everything["pictures"] == 13 and everything["config"]["kept_out"] is False
+    assert "this checkpoint learned from pictures (nyuv2)" in capsys.readouterr().out
+    kept = run(*pictures, *taught, "--kept-out")
+    assert kept["pictures"] == 2 and kept["config"]["kept_out"] is True
+    assert kept["scored"] == f"every tenth of the pictures of {folder}"
+    assert "warning" not in capsys.readouterr().out
+    assert LabeledPictures.open(folder, ROOMS).kept_out().numbers == [1, 11]
+
+
 def test_the_scores_are_those_of_the_networks_labels(model: SemanticRay, folder: Path) -> None:
     """Against the twin, from the labels that the network gives of each picture; in both label spaces."""
     for space in (ROOMS, SCANNET20):
@@ -160,6 +183,12 @@ def test_options_that_make_no_sense_are_refused(
     with pytest.raises(SystemExit) as stop:
         run("--pictures", str(folder), *arguments)
     assert stop.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_kept_out_needs_pictures(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run("--kept-out")
+    assert stop.value.code == 2 and "--kept-out is given without --pictures" in capsys.readouterr().err
 
 
 def test_rendered_labels_are_of_the_other_label_space(model: SemanticRay) -> None:

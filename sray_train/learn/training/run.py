@@ -19,7 +19,7 @@ from sray.label_space import LABEL_SPACES, LabelSpace
 from sray.model import SemanticRay
 from sray.ray_model import RayModel
 from sray_train.data.catalog import load_scenes, refuse_leaks
-from sray_train.data.labeled_pictures import LabeledPictures
+from sray_train.data.labeled_pictures import KEPT_OUT, LabeledPictures
 from sray_train.data.scene import FrameCache, RecordedFrames, Scene
 from sray_train.learn.backbone_weights import load_pretrained
 from sray_train.learn.config import TrainConfig
@@ -29,9 +29,6 @@ from sray_train.learn.training.allocator import keep_freed_memory
 from sray_train.learn.training.processes import make_fabric
 from sray_train.learn.training.stereo_stage import stereo_of
 from sray_train.learn.training.trainer import Trainer
-
-KEPT_OUT = 10
-"""Every so-many-th single picture is scored on, and does not teach."""
 
 
 def make_trainer(
