@@ -32,12 +32,19 @@ def test_the_shipped_studies_differ_in_what_they_name_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_scene_has_frames_enough_to_be_learned_by_itself(path: Path) -> None:
-    """8 sources, 8 to tune on, 4 to score on; 0: all that a recording has."""
+    """8 sources, 8 to tune on, 4 to score on."""
     study = load_study(path, root="" if path.stem.startswith("rooms") else "scans")
     for variant in study.variants.values():
         if variant.fine_tune or variant.rays_only or variant.scratch:
             frames = study.scene.frames or variant.config.data.frames
-            assert frames == 0 or frames >= 20, variant.name
+            assert frames >= 20, variant.name
+
+
+@pytest.mark.parametrize(("name", "frames"), [("scannet", 100), ("replica", 90)])
+def test_frames_of_recordings_are_not_neighbors_of_a_thirtieth_of_a_second(name: str, frames: int) -> None:
+    study = load_study(Path(f"config/studies/{name}.yaml"), root="scans")
+    assert study.scene.frames == study.encoder.data.frames == frames
+    assert {variant.config.data.frames for variant in study.variants.values()} == {frames}
 
 
 def test_the_study_of_the_rooms_has_every_system() -> None:
