@@ -89,6 +89,8 @@ class CrossReprojectionAttention(nn.Module):
 
     To the letter there is no residual and a ReLU follows each attention. With `residual`, layer norm comes before
     each attention, its result is added, and its output projection starts at zero: training starts from M itself.
+
+    In both, queries, keys, values and output have biases; the matrices of eq. 6-8 and 10 have none.
     """
 
     def __init__(self, channels: int, variant: AttentionVariant, *, residual: bool, heads: int = 4) -> None:

@@ -90,9 +90,10 @@ class SemanticRayConfig:
         """The paper's tables, for the record and for ablations.
 
         What differs from them in this preset too: no ELU before the sigmoid of Table 15's L2, which would keep it above
-        0.27; no biases in L9, as eq. 6-8 have none; a hidden layer in L11; steps of eq. 2 and 13 in the normalized
-        coordinate of a ray, not in meters (`volume.step_lengths`); a fine pass over its own samples, without the coarse
-        ones.
+        0.27; biases on queries, keys, values and output of the Cross-Reprojection Attention, whose eq. 6-8 and 10 have
+        none; no biases in L9 (the geometry network's attention along a ray), as eq. 6-8 have none; a hidden layer in
+        L11; steps of eq. 2 and 13 in the normalized coordinate of a ray, not in meters (`volume.step_lengths`); a fine
+        pass over its own samples, without the coarse ones.
         """
         letter: dict[str, Any] = {
             "residual_attention": False,
