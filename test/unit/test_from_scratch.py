@@ -159,8 +159,8 @@ def test_a_recording_is_placed_by_its_cameras_whatever_the_file_says_of_rooms(re
     assert load_config(tmp_path / "room.yaml").model.centre == (3.2, 2.7, 1.5)
     output = tmp_path / "o.safetensors"
     finetune(tmp_path / "room.yaml", recording, tmp_path, "--output", str(output))
-    place = load_checkpoint(output).model.config
-    assert place.centre == pytest.approx((0, 0, 2.5), abs=0.2) and place.extent != 3.5
+    found = load_checkpoint(output).model.config
+    assert found.centre == pytest.approx((0, 0, 2.5), abs=0.2) and found.extent != 3.5
 
 
 @pytest.mark.parametrize(
