@@ -24,7 +24,10 @@ from sray_train.paper.tables.grid import Grid, Measured
 OF = "strict_miou"
 SCORE = "strict mIoU, %"
 AXES = {"views": "source views", "steps": "steps"}
-COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:gray")
+COLORS = (
+    "tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:gray", "tab:pink", "tab:olive",
+    "tab:cyan", "black",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
