@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sray.calibration import Calibration
 from sray.label_space import VOID
 
-OUTSIDE = -1e4
-"""Where a table points that no pixel of the picture is seen at."""
+FAR_OUTSIDE = 1e4
+"""Pixels from the middle that a table points to where no pixel of the picture is seen: in the pixel's own direction, so
+that the nearest edge is the one on its side."""
 
 
 class Rectifier:
@@ -62,7 +63,10 @@ def rectification_tables(calibration: Calibration) -> tuple[NDArray[np.float32],
     make = cv2.fisheye.initUndistortRectifyMap if lens.is_fisheye else cv2.initUndistortRectifyMap
     columns, rows = make(k, coefficients, calibration.rotation, k, size, cv2.CV_32FC1)
     beyond = _turned_back(calibration)
-    columns[beyond] = rows[beyond] = OUTSIDE
+    at_row, at_column = np.nonzero(beyond)
+    away = np.stack([at_column - k[0, 2], at_row - k[1, 2]])
+    away *= FAR_OUTSIDE / np.maximum(np.hypot(*away), 1.0)
+    columns[beyond], rows[beyond] = away[0] + k[0, 2], away[1] + k[1, 2]
     return columns, rows
 
 

@@ -64,7 +64,9 @@ class DepthMatching:
 
     def add(self, stamp_ns: int, depth: Image) -> None:
         with self._lock:
-            if stamp_ns > self._old_after_ns and time.monotonic() - self._jumped < JUST_JUMPED:
+            if stamp_ns <= self._old_after_ns:
+                self._jumped = -JUST_JUMPED  # of the new time, after which none of the old one comes
+            elif time.monotonic() - self._jumped < JUST_JUMPED:
                 return  # from before the jump: new images would take it for a later one than theirs
             self._keep(stamp_ns + JUMP_BACK_NS)
             self._latest.append((stamp_ns, depth))
@@ -74,8 +76,9 @@ class DepthMatching:
     def restart(self, new_ns: int, jump_ns: int) -> None:
         """Forget what is from before time went back by `jump_ns` to `new_ns`."""
         with self._lock:
-            self._old_after_ns, self._jumped = new_ns + jump_ns // 2, time.monotonic()
+            self._old_after_ns = new_ns + jump_ns // 2
             self._keep(self._old_after_ns)
+            self._jumped = -JUST_JUMPED if self._latest else time.monotonic()
 
     def _keep(self, last_ns: int) -> None:
         """No depth that is later than this."""

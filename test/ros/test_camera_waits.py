@@ -99,6 +99,21 @@ def test_depth_left_over_from_before_a_jump_back_settles_no_image(bench: Bench) 
     assert bench.depth_arrived == [(NEW, NEW)]
 
 
+def test_depth_of_a_short_recording_that_starts_again_is_found(bench: Bench) -> None:
+    """Faster than real time: half a second after the jump its depth is beyond half of the recording again."""
+    bench.pose()
+    stamps = [NEW + number * 50_000_000 for number in range(40)]
+    for stamps_ns in (stamps, stamps):
+        found = []
+        for stamp in stamps_ns:
+            for kind in (Image, CameraInfo):
+                bench.hear(kind, stamp)
+            bench.hear_depth(stamp)
+            bench.pose()
+            found += bench.depth_arrived
+        assert [depth for _, depth in found[-30:]] == stamps[-30:]
+
+
 def test_an_image_keeps_its_depth_while_it_waits_for_its_pose(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)

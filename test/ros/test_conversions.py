@@ -130,7 +130,14 @@ def test_an_undistorted_image_is_opencvs_and_the_tables_follow_the_calibration()
         assert np.abs(expected.astype(int) - RGB).mean() > 2
         assert inside.all() == (d[0] < 0)
     # What the lens does not show is the nearest edge again: black would be blended into views.
-    assert (expected[0, 0] == 0).all() and np.abs(found[0, 0].astype(int) - RGB[0, 0]).max() <= 1
+    assert (expected[0, 0] == 0).all()
+    for row, column in ((0, 0), (-1, -1)):
+        assert np.abs(found[row, column].astype(int) - RGB[row, column]).max() <= 1
+    # Also where the lens model folds back, in each corner the corner.
+    folding = read_camera_info(info_with([-1.2, 0.0, 0.0, 0.0, 0.0]), is_rectified=False)
+    found = rectifier.picture(folding, RGB)
+    for row, column in ((0, 0), (0, -1), (-1, 0), (-1, -1)):
+        assert (found[row, column] == RGB[row, column]).all()
     fisheye = read_camera_info(info_with([0.1, 0.01, 0.0, 0.0], "equidistant"), is_rectified=False)
     expected = cv2.fisheye.undistortImage(RGB, K, np.array([0.1, 0.01, 0.0, 0.0]), Knew=K)
     assert np.abs(rectifier.picture(fisheye, RGB).astype(int) - expected).mean() < 1
