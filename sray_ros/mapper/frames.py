@@ -80,8 +80,9 @@ class Frames:
 
     def _check_classes(self) -> None:
         """An index of another label space is a wrong label that nothing else would show."""
-        told, ours = self._context.label_names, self._class_names
-        if told is not None and (index := first_difference(told, ours)) is not None:
+        told, ours = self._context.label_names or {}, self._class_names
+        named = {index: name for index, name in ours.items() if index in told}  # a labeler may name those that it knows
+        if (index := first_difference(told, named)) is not None:
             raise ModelError(
                 f"labels/info says class {index} is {told.get(index, 'nothing')!r} ({len(told)} classes), the model's "
                 f"is {ours.get(index, 'nothing')!r} ({len(ours)}), so these labels do not teach",

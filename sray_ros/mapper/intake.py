@@ -30,6 +30,7 @@ class Intake:
         self._poses = poses
         self._requests = requests
         self._jumps = PoseJumps()
+        context.label_names = None  # of a publisher that may have gone; one that is there tells it again
         context.tf.clear()  # of what was heard before a pause: a bag may have started again meanwhile
         self._listener = TfThread(
             context.tf,

@@ -104,4 +104,14 @@ def test_labels_that_mean_other_classes_do_not_teach(
     assert is_labeled(mapper) == [False, False]
     mean("red", "green", "blue")
     assert sent_until(lambda: is_labeled(mapper) == [True, False])
+    # A labeler may name those classes alone that it knows; what one that has gone said does not hold after a restart.
+    mean("red", "green")
+    send_labels(401.0, labels_of(frames[1]))
+    assert mapper.listener.until(lambda: is_labeled(mapper) == [True, True])
+    mean("blue")
+    refused = int(mapper.fact("refused MODEL_MISMATCH") or 0)
+    assert sent_until(lambda: int(mapper.value("refused MODEL_MISMATCH") or 0) > refused)
     node.destroy_publisher(infos)
+    mapper.start_over()
+    mapper.send_in_lockstep(frames[:1], 400.0)
+    assert sent_until(lambda: is_labeled(mapper) == [True])
