@@ -48,6 +48,10 @@ class Mapper:
         }  # fmt: skip
         self._clients = {call: node.create_client(kind, f"{name}/{call}") for call, kind in services.items()}
 
+    @property
+    def is_there(self) -> bool:
+        return bool(self._clients["list_keyframes"].service_is_ready())
+
     def call(self, service: str, request: Any, seconds: float = PATIENCE) -> Any:
         """The response. Raises StaleError if there is none in time, and what a response's error code says."""
         client = self._clients[service]
@@ -98,7 +102,7 @@ class Mapper:
         return result.camera_info
 
     def _view(self, goal: RenderView.Goal, canceled: Callable[[], bool]) -> RenderView.Result:
-        if not self._render_view.server_is_ready():
+        if self._node.executor is None or not self._render_view.server_is_ready():
             raise self.away()
         sent = send_goal(self._node, self._render_view, goal)
         try:
@@ -110,7 +114,7 @@ class Mapper:
 
     def fine_tune(self, goal: FineTune.Goal) -> Future:
         """A future of the goal's handle. Raises StaleError without a mapper."""
-        if not self._fine_tune.server_is_ready():
+        if self._node.executor is None or not self._fine_tune.server_is_ready():
             raise self.away()
         return send_goal(self._node, self._fine_tune, goal)
 

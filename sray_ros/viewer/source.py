@@ -66,10 +66,8 @@ class MapperSource:
         self._handled: Header | None = None
         self._running: tuple[Header | None, Camera | None] = (None, None)
         self._settings = Settings()
-        self._voxel_size = 0.0
-        self._model_id = ""
-        self._is_alive = False
-        self._revision = 0
+        self._voxel_size, self._model_id = 0.0, ""
+        self._is_alive, self._revision = False, 0
         self._has_changed, self._ending = threading.Event(), threading.Event()
         for topic, callback in (
             (api.LABEL_INFO, self._on_label_info),
@@ -133,13 +131,15 @@ class MapperSource:
                 if self._is_alive:
                     self._node.get_logger().warning(with_code(error))
                 self._is_alive = False
-                self._tuning.ended(error.found)
+                if not self._mapper.is_there:
+                    self._tuning.ended(error.found)
             except Exception as error:  # a message that cannot be read: the next one may
                 self._node.get_logger().error(f"what the mapper holds cannot be shown: {error!r}")
             self._ending.wait(LOOK_PERIOD)  # a mapper that enters keyframes all the time is asked twice a second
 
     def _look_at_keyframes(self) -> None:
         held = self._mapper.call("list_keyframes", ListKeyframes.Request(), ANSWERED)
+        self._clouds += held.map_frame != self._map_frame  # a map that has come before is drawn now
         self._map_frame = held.map_frame
         if not self._is_alive:
             self._is_alive = True

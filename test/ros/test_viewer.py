@@ -139,6 +139,17 @@ def test_a_map_that_came_before_the_change_was_noticed_is_heard_again(
     assert until(lambda: len(source.map()) == voxels)
 
 
+def test_a_map_that_came_before_its_frame_was_known_is_drawn(
+    source: MapperSource, mapper: MapperProcess, frames: list[Frame]
+) -> None:
+    fed(source, mapper, frames)
+    source._map_frame, voxels = "", len(source.map())
+    revision = source.map_revision()
+    assert len(source.map()) == 0
+    source._has_changed.set()
+    assert until(lambda: source.map_revision() > revision and len(source.map()) == voxels)
+
+
 def test_a_job_of_a_mapper_that_is_gone_has_ended(source: MapperSource, mapper: MapperProcess) -> None:
     """No status will tell of it: the mapper that began it does not run any more."""
     source._tuning._told = Tuning("running", "step 3 of 100")
@@ -261,7 +272,7 @@ def test_a_mapper_that_starts_again_is_found_again(
         first.process.kill()
         first.process.wait()
         assert until(lambda: not source.status().is_alive, 60)
-        assert source.tuning().state == "failed"
+        assert until(lambda: source.tuning().state == "failed", 60)
         with pytest.raises(SrayError, match="does not answer") as refusal:
             source.render(camera)
         assert isinstance(refusal.value, StaleError)
