@@ -51,7 +51,7 @@ def everything(context: LaunchContext) -> list:
     return [
         *words,
         *shared_memory(),
-        *(activate_once_configured(mapper) if given["autostart"] == "true" else []),
+        *(activate_once_configured(mapper, given) if given["autostart"] == "true" else []),
         mapper,
         *(segmenter(taught) if given["segmenter"] else []),
         *([label_scorer(played)] if given["score"] == "true" else []),
@@ -106,8 +106,11 @@ def segmenter(given: Given) -> list:
     return [node, goes_on_without(node, words)]
 
 
-def activate_once_configured(mapper: LifecycleNode) -> list:
+def activate_once_configured(mapper: LifecycleNode, given: Given) -> list:
     """Reacts to changes of state, so that loading a model may take as long as it takes."""
+    words = "semantic_mapper is not configured: its last error says why"
+    is_awaited = given["sequence"] or is_on(given, "score")  # what is to be played would be waited for in vain
+    refused = Shutdown(reason=words) if is_awaited else LogInfo(msg=words)
 
     def change(transition: int) -> EmitEvent:
         return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(mapper), transition_id=transition))
@@ -121,7 +124,7 @@ def activate_once_configured(mapper: LifecycleNode) -> list:
 
     return [
         on_configured("inactive", change(Transition.TRANSITION_ACTIVATE)),
-        on_configured("unconfigured", LogInfo(msg="semantic_mapper is not configured: its last error says why")),
+        on_configured("unconfigured", refused),
         RegisterEventHandler(OnProcessStart(target_action=mapper, on_start=[change(Transition.TRANSITION_CONFIGURE)])),
     ]
 
