@@ -20,7 +20,7 @@ TIDY := $(ROS_ENV) fastdds shm clean > /dev/null 2>&1 || true
 .PHONY: help setup demo demo-finetune test lint clean
 
 help:
-	@echo "make setup                 ROS 2, this package and its tools into .venv (about 2 minutes the first time)"
+	@echo "make setup                 ROS 2, this package and its tools into .venv (about a minute the first time)"
 	@echo "make demo [SEQUENCE=...]   a generated room, or a recorded sequence, through the real node; report in out/demo"
 	@echo "                           (a recording's depth is used; DEPTH=0 leaves it out)"
 	@echo "make demo VIEW=1           the same, then fly through it in a browser, until Ctrl-C (PORT=8080)"
