@@ -101,7 +101,8 @@ def playback(given: Given, mapper: LifecycleNode) -> list[Any]:
         switches = {name: True for name in ("loop", "start_paused") if is_on(given, name)}
         # A score must not depend on the machine's speed: every frame waits until the mapper has handled the last one.
         switches |= {"lockstep": True} if scored else {}
-        patience = {} if is_on(given, "autostart") else {"wait_for_subscribers": 3600.0}  # somebody will activate it
+        # For a mapper that loads its model, or that somebody activates by hand. It subscribes after the scorer has.
+        patience = {"wait_for_subscribers": 3600.0}
         speed = {"rate": float(given["rate"])} if given["rate"] else {}
         # A bag's topics have their own names; the mapper's are remapped to them.
         inputs = [] if given["bag"] else remapped_inputs(given)
@@ -114,9 +115,9 @@ def playback(given: Given, mapper: LifecycleNode) -> list[Any]:
         )
     else:
         return []
-    if not is_on(given, "autostart"):
+    if isinstance(player, Node) or not is_on(given, "autostart"):
         return [player, when_it_has_ended(player)]
-    # What is played while a model loads is lost, or waited for in vain.
+    # `ros2 bag play` does not wait for subscribers: what it plays while a model loads is lost.
     starts = OnStateTransition(target_lifecycle_node=mapper, goal_state="active", entities=[player], handle_once=True)
     return [RegisterEventHandler(starts), when_it_has_ended(player)]
 
