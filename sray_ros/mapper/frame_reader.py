@@ -151,12 +151,11 @@ def camera_of_request(info: CameraInfo, map_from_camera: Matrix, *, is_rectified
 
     `is_rectified`: as of the node's own pictures, so that one camera_info means one camera: P, not K.
     """
-    pinhole = CameraInfo(header=info.header, width=info.width, height=info.height, k=info.k)
-    if is_rectified and info.p[0] > 0:
-        pinhole.k = [*info.p[0:3], *info.p[4:7], *info.p[8:11]]
+    pinhole = CameraInfo(header=info.header, width=info.width, height=info.height, k=info.k, p=info.p)
     if max(info.width, info.height) > LARGEST_REQUEST:
         raise CalibrationError(
             f"camera_info of the request has size {info.width}x{info.height}",
             f"at most {LARGEST_REQUEST} columns and rows",
         )
-    return read_camera_info(pinhole).camera(map_from_camera)
+    has_p = bool(info.p[0] > 0)  # a client may fill in K alone
+    return read_camera_info(pinhole, is_rectified=is_rectified and has_p).camera(map_from_camera)

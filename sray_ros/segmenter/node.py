@@ -21,13 +21,13 @@ from vision_msgs.msg import LabelInfo
 
 from sray.crash import ends_in_one_line
 from sray.errors import SrayError
-from sray.label_space import VOID
 from sray.mapping.keyframes import MIB
 from sray.segmentation import Segmenter
 from sray_ros.common.conversions import image_message, label_info_message
 from sray_ros.common.error_codes import with_code
 from sray_ros.common.health import SilenceLog
 from sray_ros.common.inbox import Inbox, Lane
+from sray_ros.common.label_infos import names_of
 from sray_ros.common.model_choice import memory_in_use
 from sray_ros.common.refusals import explained
 from sray_ros.common.signals import end_at_once, init_until_signaled
@@ -112,7 +112,7 @@ class SegmenterNode(Node):
             self._health.ignored += 1
 
     def _on_label_info(self, info: LabelInfo) -> None:
-        self._work.hear(tuple(str(entry.class_name) for entry in info.class_map if entry.class_id < VOID))
+        self._work.hear(tuple(names_of(info).values()))
 
     def _segmenter(self) -> Segmenter | None:
         """Into the label space that is asked for; None if there is none (yet), and then why is known."""

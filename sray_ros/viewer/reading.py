@@ -19,6 +19,7 @@ from sray.origin import Origin
 from sray_interfaces.action import RenderView
 from sray_ros.common.conversions import read_depth, read_image, read_labels
 from sray_ros.common.error_codes import error_of
+from sray_ros.common.label_infos import names_of
 from sray_ros.common.map_origins import origin_of
 from sray_ros.common.poses import Matrix
 
@@ -49,7 +50,7 @@ def cloud_of_message(message: PointCloud2, map_frame: str) -> LabeledCloud:
 
 def space_of_message(info: LabelInfo) -> LabelSpace:
     """The label space of these names. Colors are not told: a known space's, a known class's, or one of its own."""
-    entries = sorted((int(each.class_id), str(each.class_name)) for each in info.class_map if each.class_id < VOID)
+    entries = sorted(names_of(info).items())
     names = tuple(name for _, name in entries)
     for space in LABEL_SPACES.values():
         if space.names == names:
